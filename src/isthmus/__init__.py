@@ -1,0 +1,23 @@
+"""Every kind of autoencoder as a scikit-learn estimator, on PyTorch."""
+
+from isthmus.data import datasets
+from isthmus.models import (
+    Autoencoder,
+    ContractiveAutoencoder,
+    DenoisingAutoencoder,
+    OutlierDetector,
+    SparseAutoencoder,
+    load,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Autoencoder",
+    "ContractiveAutoencoder",
+    "DenoisingAutoencoder",
+    "OutlierDetector",
+    "SparseAutoencoder",
+    "datasets",
+    "load",
+]

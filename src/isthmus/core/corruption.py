@@ -1,0 +1,68 @@
+"""What the encoder is shown in training: x → x̃.
+
+A corruption is a pure function ``(x, level, generator) → x̃`` that draws from the run's own generator.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+Corruption = Callable[[Tensor, float, torch.Generator | None], Tensor]
+
+
+def _chosen(x: Tensor, level: float, generator: torch.Generator | None) -> Tensor:
+    """Mark each entry of `x`, on its own, with probability `level`."""
+    return torch.rand(x.shape, generator=generator, device=x.device) < level
+
+
+def gaussian(x: Tensor, level: float, generator: torch.Generator | None = None) -> Tensor:
+    """Add normal noise with standard deviation `level`, in the units of `x` (Vincent et al. 2010, §3.1)."""
+    return x + level * torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+
+
+def masking(x: Tensor, level: float, generator: torch.Generator | None = None) -> Tensor:
+    """Set a share `level` of the entries to zero (Vincent et al. 2008, §2.3)."""
+    return x.masked_fill(_chosen(x, level, generator), 0)
+
+
+def dropout(x: Tensor, level: float, generator: torch.Generator | None = None) -> Tensor:
+    """Set a share `level` of the entries to zero and divide the rest by 1 − `level` (Srivastava et al. 2014)."""
+    if level == 1:
+        return torch.zeros_like(x)
+    return masking(x, level, generator) / (1 - level)
+
+
+def salt_and_pepper(x: Tensor, level: float, generator: torch.Generator | None = None) -> Tensor:
+    """Set a share `level` of the entries to the batch's lowest or highest value, by a fair coin.
+
+    Vincent et al. 2010, §3.1. The two values belong to the whole batch, not to a column: pixels share one range.
+    """
+    low, high = x.aminmax()
+    return torch.where(
+        _chosen(x, level, generator), torch.where(_chosen(x, 0.5, generator), low, high), x
+    )
+
+
+def swap(x: Tensor, level: float, generator: torch.Generator | None = None) -> Tensor:
+    """Replace a share `level` of the entries by the same column's value in another row of the batch.
+
+    A batch of one row has no other row and is returned as it is. Source: the winning entry of Porto Seguro's Safe
+    Driver Prediction (M. Jahrer, 2017).
+    """
+    rows = len(x)
+    if rows < 2:
+        return x
+    cells = x.flatten(1)
+    offset = torch.randint(1, rows, cells.shape, generator=generator, device=x.device)
+    other = (torch.arange(rows, device=x.device)[:, None] + offset) % rows
+    return torch.where(_chosen(cells, level, generator), cells.gather(0, other), cells).view_as(x)
+
+
+CORRUPTIONS: dict[str, Corruption] = {
+    "gaussian": gaussian,
+    "masking": masking,
+    "dropout": dropout,
+    "salt_and_pepper": salt_and_pepper,
+    "swap": swap,
+}

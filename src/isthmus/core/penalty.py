@@ -1,0 +1,102 @@
+"""What a code or a network is made to pay: small pure functions ``(model, x, context, code, generator) → term``.
+
+`x` is what the encoder was shown. A term has shape (rows,), or () where it belongs to the batch or the weights; it is
+unweighted.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from isthmus.core.bottleneck import Code, deterministic
+
+if TYPE_CHECKING:
+    from isthmus.core.model import Model
+
+Penalty = Callable[["Model", Tensor, Tensor | None, Code, torch.Generator | None], Tensor]
+
+EXACT_JACOBIAN_UP_TO = 16
+"""The widest code whose Jacobian is taken exactly, at one backward pass a unit."""
+
+
+def weight_decay(
+    model: "Model", x: Tensor, context: Tensor | None, code: Code, generator: torch.Generator | None
+) -> Tensor:
+    """Return ‖W‖², summed over all weight matrices; biases and normalisation are left alone. Shape ()."""
+    return torch.stack([weight.square().sum() for weight in model.parameters() if weight.ndim > 1]).sum()
+
+
+def l1(model: "Model", x: Tensor, context: Tensor | None, code: Code, generator: torch.Generator | None) -> Tensor:
+    """Return Σ|h| of each row. Shape (rows,)."""
+    return code.mean.abs().sum(1)
+
+
+def kl_sparsity(
+    model: "Model",
+    x: Tensor,
+    context: Tensor | None,
+    code: Code,
+    generator: torch.Generator | None,
+    *,
+    target: float,
+) -> Tensor:
+    """Return Σ KL(ρ ‖ ρ̂) over units, ρ̂ the batch mean of a code in (0, 1) (Ng 2011, *Sparse autoencoder*, §3).
+
+    Parameters
+    ----------
+    target : float
+        ρ, the share of rows in which a unit should be on.
+    """
+    # A unit that is off, or on, in every row of the batch would make the logarithm infinite.
+    mean = code.mean.mean(0).clamp(1e-6, 1 - 1e-6)
+    rho = mean.new_tensor(target)
+    return (rho * (rho / mean).log() + (1 - rho) * ((1 - rho) / (1 - mean)).log()).sum()
+
+
+def contractive(
+    model: "Model", x: Tensor, context: Tensor | None, code: Code, generator: torch.Generator | None
+) -> Tensor:
+    """Return ‖∂h/∂x‖²_F of each row (Rifai et al. 2011, eq. 4–5). Shape (rows,).
+
+    A one-layer encoder gives its closed form, a code of up to 16 units is differentiated exactly, a wider one by
+    Hutchinson's estimate.
+    """
+    closed_form = getattr(model.encoder, "squared_jacobian", None)
+    if closed_form is not None and model.bottleneck is deterministic:
+        term: Tensor | None = closed_form(code.mean)
+        if term is not None:
+            return term
+    if code.mean.shape[1] <= EXACT_JACOBIAN_UP_TO:
+        return exact_squared_jacobian(model, x, context, generator)
+    return hutchinson_squared_jacobian(model, x, context, generator)
+
+
+def exact_squared_jacobian(
+    model: "Model", x: Tensor, context: Tensor | None = None, generator: torch.Generator | None = None
+) -> Tensor:
+    """Return ‖∂h/∂x‖²_F of each row, at one backward pass for each unit of the code. Shape (rows,)."""
+    x, h = _encode_differentiably(model, x, context, generator)
+    units = torch.eye(h.shape[1], dtype=h.dtype, device=h.device)[:, None, :].expand(-1, len(h), -1)
+    (jacobian,) = torch.autograd.grad(h, x, units, create_graph=torch.is_grad_enabled(), is_grads_batched=True)
+    return jacobian.square().flatten(2).sum((0, 2))
+
+
+def hutchinson_squared_jacobian(
+    model: "Model", x: Tensor, context: Tensor | None = None, generator: torch.Generator | None = None
+) -> Tensor:
+    """Estimate ‖∂h/∂x‖²_F of each row by ‖vᵀ ∂h/∂x‖², v random signs, without bias (Hutchinson 1990). Shape (rows,)."""
+    x, h = _encode_differentiably(model, x, context, generator)
+    signs = torch.randint(0, 2, h.shape, generator=generator, device=h.device).to(h.dtype) * 2 - 1
+    (product,) = torch.autograd.grad(h, x, signs, create_graph=torch.is_grad_enabled())
+    return product.square().flatten(1).sum(1)
+
+
+def _encode_differentiably(
+    model: "Model", x: Tensor, context: Tensor | None, generator: torch.Generator | None
+) -> tuple[Tensor, Tensor]:
+    """Encode again, keeping the graph from x to h."""
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        return x, model.encode(x, context, generator).mean

@@ -1,0 +1,216 @@
+"""The named data sets: ``load("mnist")``."""
+
+import difflib
+import gzip
+import hashlib
+import logging
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pooch
+from sklearn.datasets import load_digits, make_swiss_roll
+from sklearn.model_selection import train_test_split
+
+Split = Literal["train", "test", "all"]
+
+
+class Dataset(NamedTuple):
+    """Rows and what is known of them.
+
+    Attributes
+    ----------
+    X : ndarray or DataFrame
+        Rows: (n, features), or images (n, height, width) or (n, channels, height, width).
+    y : ndarray or None
+        A label or a number for each row.
+    """
+
+    X: "np.ndarray | pd.DataFrame"
+    y: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the catalogue."""
+
+    description: str
+    shape: str
+    read: Callable[[Split, Path | None], Dataset]
+    files: tuple[str, ...] = ()
+
+
+def load(name: str, split: Split = "train", data_dir: str | Path | None = None) -> Dataset:
+    """Load a data set by its name.
+
+    Files are looked for in `data_dir`, then in ``$ISTHMUS_DATA``, then in the user's cache; else they are downloaded
+    to that cache. Each is checked by the SHA-256 of its uncompressed bytes.
+
+    Parameters
+    ----------
+    name : str
+        One of ``names()``: "digits", "swiss_roll", "mnist", "fashion_mnist".
+    split : {"train", "test", "all"}, default "train"
+        The published split where there is one; of the others a fixed fifth is the test part.
+    data_dir : path, optional
+        A folder that holds one folder a data set.
+
+    Returns
+    -------
+    Dataset
+        A named tuple ``(X, y)``. Images are float32 in [0, 1].
+
+    Raises
+    ------
+    ValueError
+        If there is no such data set or split, or a file's bytes are not the published ones.
+    FileNotFoundError
+        If a file is nowhere and cannot be downloaded; the message says which file to put where.
+
+    Examples
+    --------
+    >>> X, y = load("digits")
+    >>> X.shape, X.dtype, float(X.max())
+    ((1437, 8, 8), dtype('float32'), 1.0)
+    """
+    if name not in CATALOGUE:
+        close = difflib.get_close_matches(name, CATALOGUE, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(CATALOGUE)}"
+        raise ValueError(f"unknown dataset {name!r}: {hint}")
+    if split not in ("train", "test", "all"):
+        raise ValueError(f"unknown split {split!r}: give 'train', 'test' or 'all'")
+    return CATALOGUE[name].read(split, None if data_dir is None else Path(data_dir))
+
+
+def names() -> list[str]:
+    """Return the names that ``load`` knows."""
+    return list(CATALOGUE)
+
+
+def location(name: str, data_dir: str | Path | None = None) -> str:
+    """Say where a data set's files are: a folder, "built in", or "not here: downloaded at first use"."""
+    if not CATALOGUE[name].files:
+        return "built in"
+    found = [_find(f"{name}/{file}", None if data_dir is None else Path(data_dir)) for file in CATALOGUE[name].files]
+    if None in found:
+        return "not here: downloaded at first use"
+    return str(found[0].parent)  # type: ignore[union-attr]
+
+
+def _split(X: np.ndarray, y: np.ndarray, split: Split) -> Dataset:
+    """Take a fixed fifth as the test part, of each class its share where `y` holds classes."""
+    if split == "all":
+        return Dataset(X, y)
+    classes = y if y.dtype.kind in "iu" else None
+    train_X, test_X, train_y, test_y = train_test_split(X, y, test_size=0.2, random_state=0, stratify=classes)
+    return Dataset(train_X, train_y) if split == "train" else Dataset(test_X, test_y)
+
+
+def _digits(split: Split, data_dir: Path | None) -> Dataset:
+    X, y = load_digits(return_X_y=True)
+    return _split((X / 16).astype(np.float32).reshape(-1, 8, 8), y, split)
+
+
+def _swiss_roll(split: Split, data_dir: Path | None) -> Dataset:
+    X, y = make_swiss_roll(2500, random_state=0)
+    return _split(X.astype(np.float32), y.astype(np.float32), split)
+
+
+def _idx_images(split: Split, data_dir: Path | None, *, name: str) -> Dataset:
+    prefixes = {"train": ["train"], "test": ["t10k"], "all": ["train", "t10k"]}[split]
+    images = [_read_idx(name, f"{prefix}-images-idx3-ubyte", data_dir) for prefix in prefixes]
+    labels = [_read_idx(name, f"{prefix}-labels-idx1-ubyte", data_dir) for prefix in prefixes]
+    return Dataset(np.concatenate(images).astype(np.float32) / 255, np.concatenate(labels).astype(np.int64))
+
+
+def _read_idx(name: str, file: str, data_dir: Path | None) -> np.ndarray:
+    """Read an idx file: a magic number whose last byte is the number of axes, their lengths, the bytes."""
+    content = _content(f"{name}/{file}", data_dir)
+    axes = content[3]
+    shape = np.frombuffer(content, ">i4", count=axes, offset=4)
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape)
+
+
+def _content(file: str, data_dir: Path | None) -> bytes:
+    """Return the uncompressed bytes of a catalogue file, from disk or from a mirror, checked."""
+    path = _find(file, data_dir)
+    return _download(file) if path is None else _checked(file, path)
+
+
+def _folders(data_dir: Path | None) -> Iterable[Path]:
+    if data_dir is not None:
+        yield data_dir
+    if os.environ.get("ISTHMUS_DATA"):
+        yield Path(os.environ["ISTHMUS_DATA"])
+    yield Path(pooch.os_cache("isthmus"))
+
+
+def _find(file: str, data_dir: Path | None) -> Path | None:
+    candidates = (folder / f"{file}{suffix}" for folder in _folders(data_dir) for suffix in ("", ".gz"))
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _checked(file: str, path: Path) -> bytes:
+    try:
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, gzip.zlib.error) as error:  # type: ignore[attr-defined]
+        raise ValueError(f"cannot read {path}: {error}; delete it and load again") from error
+    if hashlib.sha256(content).hexdigest() != SHA256[file]:
+        raise ValueError(f"{path} is not the published file (its SHA-256 differs): delete it and load again")
+    return content
+
+
+def _download(file: str) -> bytes:
+    """Fetch a file into the user's cache from the first mirror that has the right bytes."""
+    name, base = file.split("/")
+    folder = Path(pooch.os_cache("isthmus")) / name
+    pooch.get_logger().setLevel(logging.WARNING)
+    for mirror in MIRRORS[name]:
+        path = folder / f"{base}.gz"
+        try:
+            pooch.retrieve(f"{mirror}{base}.gz", known_hash=None, fname=path.name, path=folder)
+            return _checked(file, path)
+        except (OSError, ValueError):  # requests' errors are OSErrors; a mirror with wrong bytes is no better
+            path.unlink(missing_ok=True)
+    raise FileNotFoundError(
+        f"cannot download {base}.gz: put it into {folder}, or into $ISTHMUS_DATA/{name}, from {MIRRORS[name][0]}"
+    )
+
+
+MIRRORS: dict[str, list[str]] = {
+    "mnist": [
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    ],
+    "fashion_mnist": [
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+        "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
+    ],
+}
+
+SHA256: dict[str, str] = {
+    "mnist/t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "mnist/t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    "mnist/train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "mnist/train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "fashion_mnist/t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+    "fashion_mnist/t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+    "fashion_mnist/train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+    "fashion_mnist/train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+}
+
+_IDX_FILES = tuple(f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
+
+CATALOGUE: dict[str, Entry] = {
+    "digits": Entry("handwritten digits, from scikit-learn", "1,797 × 8×8", _digits),
+    "swiss_roll": Entry("a sheet rolled up in space; y is the place along it", "2,500 × 3", _swiss_roll),
+    "mnist": Entry("handwritten digits", "70,000 × 28×28", partial(_idx_images, name="mnist"), _IDX_FILES),
+    "fashion_mnist": Entry(
+        "Zalando's clothes", "70,000 × 28×28", partial(_idx_images, name="fashion_mnist"), _IDX_FILES
+    ),
+}

@@ -1,0 +1,168 @@
+"""Rows from a person's files, and results to files: ``.npy``, ``.npz``, ``.csv``, ``.parquet``, folders of images."""
+
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image, UnidentifiedImageError
+
+from isthmus.atomic import replacing
+from isthmus.data.datasets import Dataset
+
+READABLE = (".npy", ".npz", ".csv", ".parquet")
+WRITABLE = (".npy", ".csv", ".parquet")
+
+
+def read(path: str | Path, label: str | None = None) -> Dataset:
+    """Read rows from a file, or from a folder of images whose subfolders are the labels.
+
+    Parameters
+    ----------
+    path : path
+        ``.npy``; ``.npz`` with an array ``X`` and perhaps ``y``; ``.csv`` with a header or ``.parquet`` with columns
+        of numbers; or a folder of images of one size, in any format that Pillow reads.
+    label : str, optional
+        The column (or the array of an ``.npz``) that holds the labels.
+
+    Returns
+    -------
+    Dataset
+        ``(X, y)``; X is a DataFrame for tables, and uint8 for images: (n, height, width), or (n, 3, height, width)
+        where one of them has colours.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        In one line that names the file, and the column or image, that is wrong.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return read_images(path)
+    if path.suffix not in READABLE:
+        raise ValueError(f"cannot read {path}: give a file that ends in {', '.join(READABLE)}, or a folder of images")
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    try:
+        return _read_arrays(path, label) if path.suffix in (".npy", ".npz") else _read_table(path, label)
+    except (OSError, EOFError, zipfile.BadZipFile, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise ValueError(f"cannot read {path}: {_first_line(error)}") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"cannot read {path}: it is not UTF-8 text") from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
+
+
+def _read_arrays(path: Path, label: str | None) -> Dataset:
+    try:
+        content: Any = np.load(path, allow_pickle=False)
+    except ValueError as error:
+        raise ValueError(f"cannot read {path}: it is not an array of numbers in NumPy's format") from error
+    if isinstance(content, np.ndarray):
+        if label is not None:
+            raise ValueError(f"{path} is one array and has no {label!r}: leave the label out")
+        return Dataset(content)
+    with content:
+        names = content.files
+        rows = "X" if "X" in names else names[0] if len(names) == 1 else None
+        if rows is None:
+            raise ValueError(f"{path} holds the arrays {', '.join(names)}: name the one with the rows X")
+        if label is not None and label not in names:
+            raise ValueError(f"{path} has no array {label!r}: it holds {', '.join(names)}")
+        labels = label or ("y" if "y" in names else None)
+        try:
+            return Dataset(content[rows], None if labels is None else content[labels])
+        except ValueError as error:
+            raise ValueError(f"cannot read {path}: an array in it holds objects, not numbers") from error
+
+
+def _read_table(path: Path, label: str | None) -> Dataset:
+    frame = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+    if label is not None and label not in frame:
+        raise ValueError(f"{path} has no column {label!r}: it has {_few(frame.columns)}")
+    y = None if label is None else frame.pop(label).to_numpy()
+    text = frame.columns[[not pd.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes]]
+    if len(text):
+        raise ValueError(f"{path}: column {_few(text)} holds no numbers; drop it, or name it as the label")
+    return Dataset(frame, y)
+
+
+def _few(names: Sequence[Any] | pd.Index, most: int = 10) -> str:
+    shown = ", ".join(repr(str(name)) for name in names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+def read_images(folder: Path) -> Dataset:
+    """Read all images under `folder`, in the order of their names; see :func:`read`."""
+    paths = image_paths(folder)
+    if not paths:
+        raise ValueError(f"{folder} holds no images: give a folder of files such as .png or .jpg, or of subfolders of them")
+    images = [_read_image(path) for path in paths]
+    if any(image.ndim == 3 for image in images):
+        images = [image if image.ndim == 3 else np.repeat(image[None], 3, axis=0) for image in images]
+    for path, image in zip(paths, images, strict=True):
+        if image.shape != images[0].shape:
+            size, first = image.shape[-2:][::-1], images[0].shape[-2:][::-1]
+            raise ValueError(
+                f"{path} is {size[0]}×{size[1]} pixels and {paths[0].name} {first[0]}×{first[1]}: bring all to one size"
+            )
+    labels = [str(path.parent.relative_to(folder)) for path in paths]
+    return Dataset(np.stack(images), np.array(labels) if len(set(labels)) > 1 else None)
+
+
+def image_paths(folder: Path) -> list[Path]:
+    """Return the images under `folder` in the order in which they are read."""
+    return sorted(path for path in folder.rglob("*") if _is_image(path))
+
+
+def _is_image(path: Path) -> bool:
+    hidden = path.name.startswith(".")
+    return not hidden and path.suffix.lower() in Image.registered_extensions() and path.is_file()
+
+
+def _read_image(path: Path) -> np.ndarray:
+    """Read an image as uint8: (height, width) where it is grey, else (3, height, width)."""
+    try:
+        with Image.open(path) as image:
+            if image.mode in ("1", "L"):
+                return np.asarray(image.convert("L"))
+            if image.mode.startswith("I") or image.mode == "F":
+                raise ValueError("it has more than 8 bits a pixel; convert it to 8 bits, or save the array as .npy")
+            return np.moveaxis(np.asarray(image.convert("RGB")), 2, 0)
+    except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise ValueError(f"cannot read the image {path}: {_first_line(error)}") from error
+
+
+def check_output(path: str | Path) -> None:
+    """Raise ValueError where a result cannot be written by that name's ending."""
+    if Path(path).suffix not in WRITABLE:
+        raise ValueError(f"cannot write {path}: give a name that ends in {', '.join(WRITABLE)}")
+
+
+def write(path: str | Path, values: np.ndarray, columns: Sequence[str]) -> None:
+    """Write one row a line, whole or not at all, in the format of the name's ending.
+
+    Parameters
+    ----------
+    path : path
+        Ends in ``.npy``, which keeps the array's shape, or in ``.csv`` or ``.parquet``, where each row is flattened.
+    values : ndarray of shape (n, ...)
+        The rows.
+    columns : sequence of str
+        A name for each entry of a flattened row.
+    """
+    path = Path(path)
+    check_output(path)
+    with replacing(path) as temporary:
+        if path.suffix == ".npy":
+            np.save(temporary, values)
+            return
+        frame = pd.DataFrame(values.reshape(len(values), -1), columns=list(columns))
+        if path.suffix == ".csv":
+            frame.to_csv(temporary, index=False)
+        else:
+            frame.to_parquet(temporary, index=False)

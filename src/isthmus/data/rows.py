@@ -1,0 +1,88 @@
+"""From a person's array to tensors, and from tensors to batches."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+
+class Flat(NamedTuple):
+    """Rows as a table, and the shape that one of them had."""
+
+    table: Any
+    row_shape: tuple[int, ...]
+
+
+def flatten(X: Any) -> Flat:
+    """Turn images into rows of pixels and bytes (uint8, 0…255) into float32 in [0, 1]; leave tables as they are.
+
+    Parameters
+    ----------
+    X : array-like, Tensor or DataFrame of shape (n, features), (n, height, width) or (n, channels, height, width)
+
+    Returns
+    -------
+    Flat
+        The table, and the shape of one row: ``(features,)`` for tables, which the caller has still to validate.
+    """
+    if isinstance(X, Tensor):
+        X = X.detach().cpu()
+        X = X.float().numpy() if X.dtype in (torch.bfloat16, torch.float16) else X.numpy()
+    if isinstance(X, list | tuple) and len(X) and np.ndim(X[0]) > 1:
+        X = np.asarray(X)
+    if isinstance(X, np.ndarray):
+        if X.dtype == np.uint8:
+            X = X.astype(np.float32) / 255
+        if X.ndim in (3, 4):
+            return Flat(X.reshape(len(X), int(np.prod(X.shape[1:]))), X.shape[1:])
+    return Flat(X, np.shape(X)[1:])
+
+
+def check_finite(table: np.ndarray, names: "pd.Index | np.ndarray | None" = None) -> None:
+    """Raise ValueError where a value is NaN or infinite, naming the first such place."""
+    # The sum is finite where all values are, unless it overflows; only then is a second look worth its memory.
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(table.sum()):
+            return
+    wrong = ~np.isfinite(table)
+    if wrong.any():
+        row, column = np.argwhere(wrong)[0]
+        kind = "NaN" if np.isnan(table[row, column]) else "infinity"
+        place = f"column {column}" if names is None else f"column {names[column]!r}"
+        raise ValueError(
+            f"Input X contains {kind} at row {row}, {place} ({wrong.sum()} such values in all): "
+            "fill them in or drop those rows"
+        )
+
+
+class Rows:
+    """Rows in a tensor, ready to be taken in batches.
+
+    Parameters
+    ----------
+    values : Tensor of shape (n, ...)
+        The rows, on the device where they will be used.
+    """
+
+    def __init__(self, values: Tensor) -> None:
+        self.values = values
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Tensor]:
+        """Yield batches in order, or shuffled where there is a generator; a last batch of one row joins the one before.
+
+        A batch of one row has no variance for batch normalisation and no other row for swap noise.
+        """
+        n, values = len(self), self.values
+        starts = range(0, n - 1 if n % batch_size == 1 and n > 1 else n, batch_size)
+        ends = [*starts[1:], n]
+        if generator is None:
+            yield from (values[start:end] for start, end in zip(starts, ends, strict=True))
+        else:
+            order = torch.randperm(n, generator=generator, device=generator.device)
+            yield from (values[order[start:end]] for start, end in zip(starts, ends, strict=True))

@@ -1,0 +1,98 @@
+"""The plain autoencoder, and the parameters that all families share."""
+
+from dataclasses import dataclass
+
+from isthmus.models.base import AbstractAutoencoder
+
+
+@dataclass(eq=False, repr=False)
+class Autoencoder(AbstractAutoencoder):
+    """An autoencoder: under- or over-complete, one layer or deep, plain or with any of the terms below.
+
+    It minimises −log p(x | z) plus the weighted penalties. With the default network it starts at the data's PCA and
+    leaves it only for weights that are better on held-out rows.
+
+    Parameters
+    ----------
+    n_components : int, default 2
+        Units of the code.
+    network : MLP, Modules or None, default None
+        The encoder and the decoder; None is ``MLP()``.
+    likelihood : {"gaussian", "bernoulli"}, default "gaussian"
+        What the decoder's output means: the mean of a normal with standard deviation 1 (squared error), or the logit
+        of a pixel in [0, 1] (cross-entropy).
+    corruption : {"gaussian", "masking", "dropout", "salt_and_pepper", "swap"} or None, default None
+        What is done in training to the rows that the encoder is shown. ``gaussian`` adds noise, ``masking`` sets
+        entries to 0, ``dropout`` also scales up the rest, ``salt_and_pepper`` sets entries to the batch's lowest or
+        highest value, ``swap`` takes them from another row.
+    corruption_level : float, default 0.25
+        The noise's standard deviation in the units of X for ``gaussian``, else the share of entries in [0, 1].
+    sparsity : {"kl", "l1", "topk"} or None, default None
+        How the code is made sparse: KL(ρ ‖ ρ̂) on a sigmoid code (Ng 2011), Σ|h|, or all units but the `k` largest set
+        to zero (Makhzani & Frey 2013).
+    sparsity_target : float in (0, 1), default 0.05
+        ρ, the share of rows in which a unit should be on; for ``"kl"``.
+    sparsity_weight : float, default 0.1
+        β, the weight of the sparsity term; for ``"kl"`` and ``"l1"``.
+    k : int or None, default None
+        Units that stay on in a row for ``"topk"``; None is a tenth of them, at least one.
+    contraction_weight : float, default 0
+        λ, the weight of ‖∂h/∂x‖²_F (Rifai et al. 2011).
+    weight_decay : float, default 0
+        λ, the weight of ‖W‖², summed over all weight matrices.
+    max_epochs : int or None, default None
+        Passes over the training rows; None is 15 for 60,000 rows and more the fewer there are, up to 100.
+    batch_size : int, default 128
+        Rows a step.
+    lr : float, default 2e-3
+        Adam's learning rate, or its peak.
+    lr_schedule : {"one_cycle", "constant"}, default "one_cycle"
+        Whether the learning rate rises and falls once over the training, or stays.
+    validation_fraction : float in (0, 1) or None, default 0.1
+        Share of the rows held out to choose the best epoch by. None trains on every row and keeps the last weights.
+    early_stopping : bool, default True
+        Whether to stop when the loss on held-out rows has not fallen for `patience` epochs.
+    patience : int, default 10
+        See `early_stopping`; in epochs.
+    warm_start : bool, default False
+        Whether ``fit`` goes on from the weights of the last one.
+    random_state : int, RandomState or None, default None
+        An int makes two fits on one machine equal to the bit.
+    device : str, default "auto"
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``; ``"auto"`` takes the best there is.
+    precision : str, default "auto"
+        Of the training: ``"32-true"``, ``"64-true"``, ``"bf16-mixed"`` …, as Lightning Fabric names them. ``"auto"`` is
+        ``"32-true"``. What is computed after the training is in the dtype of X.
+    callbacks : sequence of callables, default ()
+        Each is handed every epoch's record; the training ends where one returns True.
+    verbose : int, default 0
+        0 is silent, 1 shows a progress bar.
+
+    Attributes
+    ----------
+    module_ : Module
+        The trained model, with ``encoder`` and ``decoder``.
+    history_ : list of dict
+        One record an epoch: ``{"epoch", "seconds", "train": {term: value, "loss", "mse"}, "validation": {…}}``; terms
+        unweighted, in nats a row.
+    start_ : dict or None
+        The validation record before the first step: PCA's, with the default network.
+    n_features_in_ : int
+        Features (or pixels times channels) of a row.
+    feature_names_in_ : ndarray of str
+        The names of a DataFrame's columns.
+    row_shape_ : tuple of int
+        The shape of a row.
+    n_iter_ : int
+        Epochs run.
+
+    Examples
+    --------
+    >>> from isthmus import Autoencoder, datasets
+    >>> X, y = datasets.load("digits")
+    >>> autoencoder = Autoencoder(n_components=8, max_epochs=5, random_state=0).fit(X)
+    >>> autoencoder.transform(X).shape
+    (1437, 8)
+    >>> autoencoder.reconstruct(X).shape
+    (1437, 8, 8)
+    """

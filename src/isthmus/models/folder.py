@@ -1,0 +1,139 @@
+"""Estimators ↔ (config, weights): what is in a saved model, and how it becomes an estimator again."""
+
+import numbers
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import Tensor
+
+from isthmus import networks, persistence
+
+if TYPE_CHECKING:
+    from isthmus.models.base import AbstractAutoencoder
+    from isthmus.models.outlier import OutlierDetector
+
+NOT_SAVED = "not saved"
+FITTED = ("n_features_in_", "row_shape_", "history_", "start_")
+
+
+def save_estimator(estimator: "AbstractAutoencoder | OutlierDetector", folder: str | Path) -> None:
+    """Write a fitted estimator to a folder."""
+    persistence.write(folder, _config(estimator), _autoencoder(estimator).module_.state_dict())
+
+
+def load(folder: str | Path, *, network: Any = None) -> Any:
+    """Load a saved estimator; it computes the same numbers to the bit.
+
+    Parameters
+    ----------
+    folder : path
+        What ``save`` wrote.
+    network : MLP, Modules or None, default None
+        For a model whose network is not described by names and numbers (your own modules, activations as modules):
+        the same network again, for its weights to be put into.
+
+    Returns
+    -------
+    estimator
+        Fitted, on the CPU.
+
+    Raises
+    ------
+    FileNotFoundError
+        If `folder` is no model folder.
+    ValueError
+        If a file is truncated, altered or of another version, or `network` is needed and is not given, or does not fit.
+
+    Examples
+    --------
+    >>> import isthmus, tempfile
+    >>> X, y = isthmus.datasets.load("digits")
+    >>> autoencoder = isthmus.Autoencoder(max_epochs=1, random_state=0).fit(X)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     autoencoder.save(folder)
+    ...     again = isthmus.load(folder)
+    >>> bool((again.transform(X) == autoencoder.transform(X)).all())
+    True
+    """
+    config, tensors = persistence.read(folder)
+    try:
+        return _estimator(config, tensors, network, Path(folder))
+    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"{folder} does not describe a model that this isthmus can build: {reason}") from error
+
+
+def _autoencoder(estimator: Any) -> Any:
+    return getattr(estimator, "autoencoder_", estimator)
+
+
+def _config(estimator: Any) -> dict[str, Any]:
+    """Describe an estimator by names and numbers."""
+    if hasattr(estimator, "autoencoder_"):
+        return {
+            "class": type(estimator).__name__,
+            "params": {"contamination": float(estimator.contamination)},
+            "autoencoder": _config(estimator.autoencoder_),
+            "fitted": {"offset_": estimator.offset_},
+        }
+    fitted = {name: getattr(estimator, name) for name in FITTED}
+    if hasattr(estimator, "feature_names_in_"):
+        fitted["feature_names_in_"] = [str(name) for name in estimator.feature_names_in_]
+    params = {name: _plain(value) for name, value in estimator.get_params(deep=False).items() if name != "callbacks"}
+    return {"class": type(estimator).__name__, "params": params, "fitted": fitted}
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON can hold of a parameter; ``"not saved"`` for what it cannot."""
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, numbers.Integral | np.bool_):
+        return int(value)
+    if isinstance(value, numbers.Real):
+        return float(value)
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if type(value).__name__ in networks.__all__:
+        params = {name: _plain(item) for name, item in value.get_params().items()}
+        return NOT_SAVED if NOT_SAVED in params.values() else {"class": type(value).__name__, "params": params}
+    return NOT_SAVED
+
+
+def _estimator(config: Mapping[str, Any], tensors: Mapping[str, Tensor], network: Any, folder: Path) -> Any:
+    """Build the estimator that a config describes and put the weights into it."""
+    from isthmus import models
+
+    if config["class"] not in models.__all__:
+        raise ValueError(f"{folder} holds a {config['class']!r}, and this isthmus has none")
+    cls = getattr(models, config["class"])
+    if "autoencoder" in config:
+        autoencoder = _estimator(config["autoencoder"], tensors, network, folder)
+        detector = cls(autoencoder, **config["params"])
+        detector.offset_ = config["fitted"]["offset_"]
+        return detector.adopt(autoencoder)
+    params = {name: _value(value) for name, value in config["params"].items()}
+    if network is not None:
+        params["network"] = network
+    if params["network"] == NOT_SAVED:
+        raise ValueError(f"{folder} holds weights for a network of your own: give it again, load(folder, network=...)")
+    if params["random_state"] == NOT_SAVED:
+        params["random_state"] = None
+    estimator = cls(**params)
+    for name, value in config["fitted"].items():
+        setattr(estimator, name, _value(value) if name == "row_shape_" else value)
+    if "feature_names_in_" in config["fitted"]:
+        estimator.feature_names_in_ = np.array(config["fitted"]["feature_names_in_"], dtype=object)
+    return estimator.restore(tensors)
+
+
+def _value(value: Any) -> Any:
+    """Turn what JSON held into a parameter again."""
+    if isinstance(value, list):
+        return tuple(_value(item) for item in value)
+    if isinstance(value, dict):
+        if value["class"] not in networks.__all__:
+            raise ValueError(f"there is no network {value['class']!r}")
+        return getattr(networks, value["class"])(**{name: _value(item) for name, item in value["params"].items()})
+    return value

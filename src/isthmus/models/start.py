@@ -1,0 +1,100 @@
+"""Start a network's linear path at the data's PCA."""
+
+import numpy as np
+import torch
+from sklearn.decomposition import PCA
+from torch import Tensor, nn
+
+from isthmus.core.model import Model
+
+SMALL = 1e-2
+"""Standard deviation of the weights of those units of a code that PCA has no component for."""
+
+
+def start_linear_path(model: Model, X: Tensor, *, at_pca: bool, seed: int) -> None:
+    """Standardise by the rows `X`; put W at their PCA, with codes of unit variance, and V at the best read-out of them.
+
+    The read-out is by least squares. Of a linear code it gives PCA's own reconstruction; of a code that is bent or
+    thinned out (a sigmoid, top-k) the best that a linear map can. Tied weights leave V no freedom: there W is
+    orthonormal, and V its transpose. A network without a linear path is left as it is.
+
+    Parameters
+    ----------
+    model : Model
+        Its encoder and decoder have ``centre`` and ``scale`` where they have a linear path.
+    X : Tensor of shape (n, ...)
+        Training rows.
+    at_pca : bool
+        Whether W and V are set too; else they stay at random.
+    seed : int
+        For the solver, where PCA takes a randomised one.
+    """
+    encoder, decoder = model.encoder, model.decoder
+    if getattr(encoder, "centre", None) is None:
+        return
+    model.eval()
+    with torch.no_grad():
+        _standardise(encoder, X)
+        _standardise(decoder, _linear_target(model, X))
+        if at_pca:
+            tied = not hasattr(decoder.path.linear, "weight")
+            _set_weight(encoder, X, whiten=not tied, seed=seed)
+            _set_read_out(model, X, tied=tied)
+
+
+def _standardise(part: nn.Module, rows: Tensor) -> None:
+    """Set a part's centre to the rows' mean, and its one scale to the root of their mean variance."""
+    variance, mean = torch.var_mean(rows.flatten(1), 0, correction=0)
+    spread = variance.mean().sqrt()
+    part.centre.copy_(mean)
+    part.scale.copy_(spread if spread > 0 else torch.ones_like(spread))
+
+
+def _linear_target(model: Model, x: Tensor) -> Tensor:
+    """Return what the decoder should put out, before its activation, to have the mean `x`; kept where it is finite."""
+    parameters: Tensor = model.likelihood.link(x)  # type: ignore[attr-defined]
+    if isinstance(model.decoder.activation, nn.Sigmoid):
+        return torch.logit(parameters, eps=0.02)
+    if isinstance(model.decoder.activation, nn.Tanh):
+        return torch.atanh(parameters.clamp(-0.98, 0.98))
+    return parameters
+
+
+def _set_weight(encoder: nn.Module, X: Tensor, *, whiten: bool, seed: int) -> None:
+    """Set W to the principal axes, for codes of unit variance or as they are; units beyond them small and random."""
+    weight = encoder.path.linear.weight
+    rows = X.flatten(1).cpu().numpy()
+    pca = PCA(min(len(weight), *rows.shape), random_state=seed).fit(rows)
+    deviation = np.sqrt(np.maximum(pca.explained_variance_, 0))
+    real = deviation > 1e-6 * max(deviation.max(), np.finfo(np.float32).tiny)
+    axes = pca.components_[real]
+    if whiten:
+        axes = axes / deviation[real, None] * float(encoder.scale)
+    nn.init.normal_(weight, std=SMALL)
+    weight[: len(axes)] = torch.as_tensor(axes).to(weight)
+    encoder.path.linear.bias.zero_()
+
+
+def _set_read_out(model: Model, X: Tensor, *, tied: bool) -> None:
+    """Set V and its bias to the least-squares fit of what is left to explain on the codes; the bias alone where V is tied."""
+    decoder, linear = model.decoder, model.decoder.path.linear
+    linear.bias.zero_()
+    if not tied:
+        linear.weight.zero_()
+    codes, rests = [], []
+    second_moment = cross_moment = 0.0
+    for x in X.split(4096):
+        z = model.encode(x).mean
+        rest = (_linear_target(model, x).flatten(1) - decoder.centre) / decoder.scale - decoder.path(z)
+        codes.append(z.double().sum(0))
+        rests.append(rest.double().sum(0))
+        second_moment = second_moment + z.double().T @ z.double()
+        cross_moment = cross_moment + z.double().T @ rest.double()
+    code_mean, rest_mean = sum(codes) / len(X), sum(rests) / len(X)
+    if not tied:
+        covariance = second_moment / len(X) - code_mean.outer(code_mean)
+        ridge = 1e-9 * covariance.trace() * torch.eye(len(covariance)).to(covariance)
+        read_out = torch.linalg.lstsq(covariance + ridge, cross_moment / len(X) - code_mean.outer(rest_mean)).solution
+        linear.weight.copy_(read_out.T)
+        rest_mean = rest_mean - code_mean @ read_out
+    linear.bias.copy_(rest_mean)

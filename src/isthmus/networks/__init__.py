@@ -1,0 +1,6 @@
+"""Pairs of an encoder and a decoder, as parameter objects that build torch modules."""
+
+from isthmus.networks.mlp import MLP
+from isthmus.networks.modules import Modules
+
+__all__ = ["MLP", "Modules"]

@@ -1,0 +1,32 @@
+"""Activations by PyTorch's names."""
+
+import copy
+import difflib
+
+from torch import nn
+
+_CLASSES = {
+    name.lower(): getattr(nn.modules.activation, name)
+    for name in nn.modules.activation.__all__
+    if name not in ("MultiheadAttention", "Threshold")  # no activation of one input and no required setting
+} | {"identity": nn.Identity}
+
+Activation = str | nn.Module | None
+
+
+def build_activation(activation: Activation) -> nn.Module:
+    """Return a new module for a name such as ``"relu"`` or ``"leaky_relu"``, a copy of a module, identity for None.
+
+    Raises
+    ------
+    ValueError
+        If PyTorch has no activation of that name.
+    """
+    if isinstance(activation, nn.Module):
+        return copy.deepcopy(activation)
+    name = (activation or "identity").lower()
+    if name.replace("_", "") not in _CLASSES:
+        close = difflib.get_close_matches(name, _CLASSES, n=1, cutoff=0.0)[0]
+        raise ValueError(f"unknown activation {activation!r}: did you mean {close!r}? Names are PyTorch's, in lower case")
+    module: nn.Module = _CLASSES[name.replace("_", "")]()
+    return module

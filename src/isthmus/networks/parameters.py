@@ -1,0 +1,34 @@
+"""What every network object is: its parameters, by scikit-learn's protocol."""
+
+from dataclasses import fields
+from typing import Any, Protocol, Self
+
+from torch import nn
+
+
+class Parameters:
+    """``get_params`` and ``set_params`` for a dataclass, so that ``clone`` and ``network__hidden`` work on it."""
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters by name; `deep` is scikit-learn's and changes nothing here."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters by name; a name that is not one raises ValueError."""
+        for name, value in params.items():
+            if name not in self.get_params():
+                raise ValueError(
+                    f"{type(self).__name__} has no parameter {name!r}: it has {', '.join(self.get_params())}"
+                )
+            setattr(self, name, value)
+        return self
+
+
+class Network(Protocol):
+    """Anything that can build an encoder and a decoder."""
+
+    def build(self, row_shape: tuple[int, ...], n_components: int) -> tuple[nn.Module, nn.Module]:
+        """Return a new encoder, (rows, *row_shape) → (rows, n_components), and a new decoder, the other way."""
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters by name."""

@@ -1,0 +1,68 @@
+"""Callables that are handed each epoch's record; one that returns True ends the training.
+
+A record is ``{"epoch": 3, "seconds": 1.2, "train": {term: value, "loss": …, "mse": …}, "validation": {…}}``, where
+``"validation"`` is there only with validation rows. Appending to a list is such a callable: so the history is kept.
+"""
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+Record = dict[str, Any]
+Callback = Callable[[Record], bool | None]
+
+
+class EarlyStopping:
+    """Ask to stop when the loss on validation rows has not fallen for `patience` epochs.
+
+    Parameters
+    ----------
+    patience : int
+        Epochs to wait for a lower loss.
+    """
+
+    def __init__(self, patience: int) -> None:
+        self.patience = patience
+        self.lowest = float("inf")
+        self.epoch = 0
+
+    def __call__(self, record: Record) -> bool:
+        loss = record["validation"]["loss"]
+        if loss < self.lowest:
+            self.lowest, self.epoch = loss, record["epoch"]
+        return bool(record["epoch"] - self.epoch >= self.patience)
+
+
+class Progress:
+    """A bar on the terminal with the latest loss; nothing at all where `shown` is false.
+
+    Parameters
+    ----------
+    max_epochs : int
+        The bar's length.
+    shown : bool, default True
+        Whether to draw it.
+    """
+
+    def __init__(self, max_epochs: int, shown: bool = True) -> None:
+        columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("epochs"), TimeRemainingColumn())
+        self._bar = Bar(*columns, TextColumn("{task.fields[loss]}"), disable=not shown)
+        self._task = self._bar.add_task("training", total=max_epochs, loss="")
+
+    def __call__(self, record: Record) -> None:
+        losses = [f"loss {record['train']['loss']:.5g}"]
+        if "validation" in record:
+            losses.append(f"validation {record['validation']['loss']:.5g}")
+        self._bar.update(self._task, completed=record["epoch"], loss=", ".join(losses))
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()

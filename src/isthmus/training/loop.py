@@ -1,0 +1,218 @@
+"""Terms → loss → backward → step, epoch after epoch, and the best weights at the end."""
+
+import copy
+import math
+import time
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from lightning_fabric import Fabric
+from torch import Tensor
+from torch.optim import Adam
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
+
+from isthmus.core.model import Model, Outcome
+from isthmus.training.callbacks import Callback, Record
+
+Schedule = Literal["one_cycle", "constant"]
+Batches = Callable[[torch.Generator | None], Iterable[Tensor]]
+"""Gives an epoch's batches: shuffled by the generator, or in order without one."""
+
+
+@dataclass
+class State:
+    """All that a run is: with it saved and restored, the run would go on as if nothing had happened."""
+
+    model: Model
+    optimizer: Adam
+    generator: torch.Generator
+    scheduler: LRScheduler | None = None
+    epoch: int = 0
+    history: list[Record] = field(default_factory=list)
+
+
+class Evaluation(NamedTuple):
+    """The terms of rows that are not trained on.
+
+    Attributes
+    ----------
+    means : dict of str to float
+        The mean of each term, of the weighted sum (``loss``) and of the squared error an entry (``mse``).
+    losses : Tensor of shape (rows,)
+        The weighted sum for each row.
+    """
+
+    means: dict[str, float]
+    losses: Tensor
+
+
+def new_state(model: Model, lr: float, generator: torch.Generator, schedule: Schedule, steps: int) -> State:
+    """Pair a model with Adam and a schedule of the learning rate.
+
+    Parameters
+    ----------
+    lr : float
+        The learning rate, or its peak.
+    schedule : {"one_cycle", "constant"}
+        ``one_cycle`` rises to `lr` over the first 30 % of the steps and falls to nothing (Smith & Topin 2018).
+    steps : int
+        How many steps there will be.
+    """
+    optimizer = Adam(model.parameters(), lr=lr, fused=True)
+    scheduler = OneCycleLR(optimizer, lr, total_steps=steps + 1) if schedule == "one_cycle" and steps else None
+    return State(model, optimizer, generator, scheduler)
+
+
+def run(
+    fabric: Fabric,
+    state: State,
+    train: Batches,
+    validation: Batches | None = None,
+    *,
+    epochs: int,
+    callbacks: Sequence[Callback] = (),
+) -> Evaluation | None:
+    """Train for up to `epochs` epochs; with validation rows the best weights are kept, else the last.
+
+    Parameters
+    ----------
+    train, validation : callables
+        Give the batches to train on, and those to choose the best epoch by.
+    callbacks : sequence of callables
+        Each is handed the epoch's record; the training ends after an epoch for which one of them returns True.
+
+    Returns
+    -------
+    Evaluation or None
+        Of the validation rows before the first step.
+
+    Raises
+    ------
+    FloatingPointError
+        If a term of the loss becomes NaN or infinite.
+
+    Warns
+    -----
+    UserWarning
+        If the training is interrupted from the keyboard: the best weights so far are kept.
+    """
+    model, optimizer = fabric.setup(state.model, state.optimizer)
+    start = None if validation is None else evaluate(state.model, validation(None))
+    best = None if start is None else Best(state.model, start)
+    try:
+        for _ in range(epochs):
+            record = _train_epoch(fabric, state, model, optimizer, train)
+            if best is not None and validation is not None:
+                evaluation = evaluate(state.model, validation(None))
+                record["validation"] = evaluation.means
+                best.consider(state.model, evaluation)
+            state.history.append(record)
+            if _any_asks_to_stop(callbacks, record, fabric.device):
+                break
+    except KeyboardInterrupt:
+        warnings.warn(f"interrupted after {state.epoch} epochs: the best weights so far are kept", stacklevel=2)
+    if best is not None:
+        state.model.load_state_dict(best.weights)
+    return start
+
+
+def _train_epoch(fabric: Fabric, state: State, model: Any, optimizer: Any, train: Batches) -> Record:
+    """Train on every batch once and return the epoch's record."""
+    began = time.perf_counter()
+    state.model.train()
+    figures: list[dict[str, Tensor]] = []
+    sizes: list[int] = []
+    for x in train(state.generator):
+        figures.append(_step(fabric, state, model, optimizer, x))
+        sizes.append(len(x))
+    means = _row_means(figures, sizes)
+    state.epoch += 1
+    _check_finite(figures, state)
+    return {"epoch": state.epoch, "seconds": time.perf_counter() - began, "train": means}
+
+
+def _step(fabric: Fabric, state: State, model: Any, optimizer: Any, x: Tensor) -> dict[str, Tensor]:
+    """Terms → loss → backward → step; return the batch's figures."""
+    outcome = model(x, state.model.corrupt(x, state.generator), generator=state.generator)
+    loss = state.model.row_losses(outcome.terms).mean()
+    optimizer.zero_grad()
+    fabric.backward(loss)
+    optimizer.step()
+    if state.scheduler is not None:
+        state.scheduler.step()
+    return _figures(outcome, loss, x)
+
+
+def _figures(outcome: Outcome, loss: Tensor, x: Tensor) -> dict[str, Tensor]:
+    """Return what goes into the record of a batch: the mean of each term, the loss, the squared error an entry."""
+    means = {name: term.detach().mean() for name, term in outcome.terms.items()}
+    return means | {"loss": loss.detach(), "mse": F.mse_loss(outcome.mean.detach(), x)}
+
+
+def _row_means(figures: Sequence[dict[str, Tensor]], sizes: Sequence[int]) -> dict[str, float]:
+    """Average the batches' figures over rows."""
+    share = torch.tensor(sizes, dtype=torch.float64) / sum(sizes)
+    return {
+        name: float(torch.stack([batch[name] for batch in figures]).double().cpu() @ share) for name in figures[0]
+    }
+
+
+def _check_finite(figures: Sequence[dict[str, Tensor]], state: State) -> None:
+    """Raise where a term was NaN or infinite: looked at once an epoch, as each look makes an accelerator wait."""
+    if all(math.isfinite(float(value)) for value in figures[-1].values()):
+        return
+    first = next(batch for batch in figures if not all(math.isfinite(float(value)) for value in batch.values()))
+    name, value = next((name, float(value)) for name, value in first.items() if not math.isfinite(float(value)))
+    lr = state.optimizer.param_groups[0]["lr"]
+    raise FloatingPointError(
+        f"the term {name!r} became {value} in epoch {state.epoch}: most likely the learning rate is too high "
+        f"(now {lr:.3g}; try a tenth of it), a weight of the loss too large, or X on a very large scale"
+    )
+
+
+def evaluate(model: Model, batches: Iterable[Tensor], seed: int = 0) -> Evaluation:
+    """Take the terms of batches without training on them; corruption is drawn from `seed`, the same each time."""
+    model.eval()
+    figures, sizes, losses = [], [], []
+    generator: torch.Generator | None = None
+    with torch.no_grad():
+        for x in batches:
+            generator = generator or torch.Generator(x.device).manual_seed(seed)
+            outcome = model(x, model.corrupt(x, generator), generator=generator)
+            row_losses = model.row_losses(outcome.terms)
+            figures.append(_figures(outcome, row_losses.mean(), x))
+            sizes.append(len(x))
+            losses.append(row_losses)
+    return Evaluation(_row_means(figures, sizes), torch.cat(losses))
+
+
+class Best:
+    """The weights of the epoch with the lowest loss on the validation rows.
+
+    The start counts as an epoch. It is left only for weights whose loss is lower by more than twice the standard error
+    of the difference, so that a few lucky rows do not pass for progress: so an autoencoder that starts at PCA stays
+    there where the data cannot tell that anything is better.
+    """
+
+    def __init__(self, model: Model, start: Evaluation) -> None:
+        self.start = start
+        self.lowest = start.means["loss"]
+        self.weights = copy.deepcopy(model.state_dict())
+
+    def consider(self, model: Model, evaluation: Evaluation) -> None:
+        """Keep the model's weights if they are better than the best so far."""
+        gain = (self.start.losses - evaluation.losses).double()
+        beyond_chance = gain.mean() > 2 * gain.std() / math.sqrt(len(gain))
+        if beyond_chance and evaluation.means["loss"] < self.lowest:
+            self.lowest = evaluation.means["loss"]
+            self.weights = copy.deepcopy(model.state_dict())
+
+
+def _any_asks_to_stop(callbacks: Sequence[Callback], record: Record, device: torch.device) -> bool:
+    """Call each with the record; random numbers that a callback draws do not change the run."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        return any([callback(record) is True for callback in callbacks])
