@@ -7,11 +7,30 @@ one pass; :mod:`torch.distributions` allows neither.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+
+class Fit(NamedTuple):
+    """How well a distribution fits rows; the two come together, as a normal's density is made of the squared error.
+
+    Attributes
+    ----------
+    log_prob : Tensor of shape (rows,)
+        Log-density of each row in nats.
+    squared_error : Tensor of shape (rows,)
+        ‖x − mean‖² of each row.
+    """
+
+    log_prob: Tensor
+    squared_error: Tensor
+
+
+def _squared_error(x: Tensor, mean: Tensor) -> Tensor:
+    return F.mse_loss(mean, x, reduction="none").flatten(1).sum(1)
 
 
 class Distribution(Protocol):
@@ -21,8 +40,8 @@ class Distribution(Protocol):
     def mean(self) -> Tensor:
         """Expected row, in the units of x; shape (rows, ...)."""
 
-    def log_prob(self, x: Tensor) -> Tensor:
-        """Log-density of each row of `x` in nats; shape (rows,)."""
+    def fit(self, x: Tensor) -> Fit:
+        """Hold the distribution against the rows `x`."""
 
 
 Likelihood = Callable[[Tensor], Distribution]
@@ -40,13 +59,14 @@ class Gaussian:
 
     mean: Tensor
 
-    def log_prob(self, x: Tensor) -> Tensor:
-        squared_error = (x - self.mean).square().flatten(1).sum(1)
-        return -0.5 * squared_error - 0.5 * math.log(2 * math.pi) * x[0].numel()
+    def fit(self, x: Tensor) -> Fit:
+        """Hold the distribution against the rows `x`."""
+        squared_error = _squared_error(x, self.mean)
+        return Fit(-0.5 * (squared_error + math.log(2 * math.pi) * x[0].numel()), squared_error)
 
     @staticmethod
     def link(x: Tensor) -> Tensor:
-        """The parameter whose mean is `x`."""
+        """Return the parameter whose mean is `x`."""
         return x
 
 
@@ -64,14 +84,17 @@ class Bernoulli:
 
     @property
     def mean(self) -> Tensor:
+        """Expected row: the share of the time that each feature is on."""
         return self.logits.sigmoid()
 
-    def log_prob(self, x: Tensor) -> Tensor:
-        return -F.binary_cross_entropy_with_logits(self.logits, x, reduction="none").flatten(1).sum(1)
+    def fit(self, x: Tensor) -> Fit:
+        """Hold the distribution against the rows `x`, whose values are in [0, 1]."""
+        cross_entropy = F.binary_cross_entropy_with_logits(self.logits, x, reduction="none").flatten(1).sum(1)
+        return Fit(-cross_entropy, _squared_error(x, self.mean.detach()))
 
     @staticmethod
     def link(x: Tensor) -> Tensor:
-        """The parameter whose mean is `x`, kept off 0 and 1, where it would be infinite."""
+        """Return the parameter whose mean is `x`, kept off 0 and 1, where it would be infinite."""
         return torch.logit(x, eps=0.02)
 
 

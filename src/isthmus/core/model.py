@@ -19,12 +19,12 @@ class Outcome(NamedTuple):
     ----------
     terms : dict of str to Tensor
         ``reconstruction`` (−log p(x | z), nats, one value a row), the code's own terms, the penalties: unweighted.
-    mean : Tensor
-        The reconstruction, shaped like x.
+    squared_error : Tensor of shape (rows,)
+        ‖x − mean‖² of each row, without a gradient.
     """
 
     terms: dict[str, Tensor]
-    mean: Tensor
+    squared_error: Tensor
 
 
 class Model(nn.Module):
@@ -88,11 +88,11 @@ class Model(nn.Module):
         """Take every term of the loss for the rows `x`, of which the encoder is shown `shown` (default: `x`)."""
         shown = x if shown is None else shown
         code = self.encode(shown, context, generator)
-        distribution = self.decode(code.z, context)
-        terms = {"reconstruction": -distribution.log_prob(x)} | code.terms
+        fit = self.decode(code.z, context).fit(x)
+        terms = {"reconstruction": -fit.log_prob} | code.terms
         for name, penalty in self.penalties.items():
             terms[name] = penalty(self, shown, context, code, generator)
-        return Outcome(terms, distribution.mean)
+        return Outcome(terms, fit.squared_error.detach())
 
     def corrupt(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Return what the encoder is shown in training instead of `x`."""

@@ -13,7 +13,7 @@ class Flat(NamedTuple):
     """Rows as a table, and the shape that one of them had."""
 
     table: Any
-    row_shape: tuple[int, ...]
+    row_shape: tuple[int, ...] | None
 
 
 def flatten(X: Any) -> Flat:
@@ -26,19 +26,19 @@ def flatten(X: Any) -> Flat:
     Returns
     -------
     Flat
-        The table, and the shape of one row: ``(features,)`` for tables, which the caller has still to validate.
+        The table, which the caller has still to validate, and the shape of one row where it was an image.
     """
     if isinstance(X, Tensor):
         X = X.detach().cpu()
         X = X.float().numpy() if X.dtype in (torch.bfloat16, torch.float16) else X.numpy()
-    if isinstance(X, list | tuple) and len(X) and np.ndim(X[0]) > 1:
+    if isinstance(X, list | tuple) and len(X) and isinstance(X[0], list | tuple | np.ndarray) and np.ndim(X[0]) > 1:
         X = np.asarray(X)
     if isinstance(X, np.ndarray):
         if X.dtype == np.uint8:
             X = X.astype(np.float32) / 255
         if X.ndim in (3, 4):
             return Flat(X.reshape(len(X), int(np.prod(X.shape[1:]))), X.shape[1:])
-    return Flat(X, np.shape(X)[1:])
+    return Flat(X, None)
 
 
 def check_finite(table: np.ndarray, names: "pd.Index | np.ndarray | None" = None) -> None:

@@ -41,7 +41,7 @@ class Autoencoder(AbstractAutoencoder):
     weight_decay : float, default 0
         λ, the weight of ‖W‖², summed over all weight matrices.
     max_epochs : int or None, default None
-        Passes over the training rows; None is 15 for 60,000 rows and more the fewer there are, up to 100.
+        Passes over the training rows; None is 15 for 60,000 rows and more the fewer there are, up to 150.
     batch_size : int, default 128
         Rows a step.
     lr : float, default 2e-3
@@ -50,8 +50,9 @@ class Autoencoder(AbstractAutoencoder):
         Whether the learning rate rises and falls once over the training, or stays.
     validation_fraction : float in (0, 1) or None, default 0.1
         Share of the rows held out to choose the best epoch by. None trains on every row and keeps the last weights.
-    early_stopping : bool, default True
-        Whether to stop when the loss on held-out rows has not fallen for `patience` epochs.
+    early_stopping : bool, default False
+        Whether to stop when the loss on held-out rows has not fallen for `patience` epochs. The best weights are kept
+        either way; ``lr_schedule="constant"`` goes well with it, as a cycle that is cut short never comes to rest.
     patience : int, default 10
         See `early_stopping`; in epochs.
     warm_start : bool, default False

@@ -61,7 +61,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     lr: float = 2e-3
     lr_schedule: Literal["one_cycle", "constant"] = "one_cycle"
     validation_fraction: float | None = 0.1
-    early_stopping: bool = True
+    early_stopping: bool = False
     patience: int = 10
     warm_start: bool = False
     random_state: int | np.random.RandomState | None = None
@@ -138,11 +138,11 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     def reconstruct(self, X: ArrayLike) -> np.ndarray:
         """Encode and decode rows; the result is shaped like the rows given to ``fit``, in the units of `X`."""
-        return self._in_batches(lambda model, x: model(x).mean, self._fitted_rows(X))
+        return self._in_batches(lambda model, x: model.decode(model.encode(x).z).mean, self._fitted_rows(X))
 
     def score_samples(self, X: ArrayLike) -> np.ndarray:
         """Return log p(x | z) of each row in nats, z its code: minus the reconstruction term; higher is more usual."""
-        return self._in_batches(lambda model, x: model.decode(model.encode(x).z).log_prob(x), self._fitted_rows(X))
+        return self._in_batches(lambda model, x: model.decode(model.encode(x).z).fit(x).log_prob, self._fitted_rows(X))
 
     def score(self, X: ArrayLike, y: Any = None) -> float:
         """Return the mean of ``score_samples(X)`` in nats; higher is better, so a grid search may maximise it."""
@@ -366,8 +366,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
 
 def default_epochs(rows: int) -> int:
-    """Return how many epochs a data set of that many rows gets: 15 for 60,000, and more the fewer there are, up to 100."""
-    return max(5, min(100, round(15 * (60_000 / rows) ** (1 / 3))))
+    """Return how many epochs a data set of that many rows gets: 15 for 60,000, and more the fewer there are, up to 150."""
+    return max(5, min(150, round(15 * (60_000 / rows) ** 0.45)))
 
 
 def _check_choice(name: str, value: Any, choices: Iterable[str | None]) -> None:

@@ -93,8 +93,10 @@ def _set_read_out(model: Model, X: Tensor, *, tied: bool) -> None:
     code_mean, rest_mean = sum(codes) / len(X), sum(rests) / len(X)
     if not tied:
         covariance = second_moment / len(X) - code_mean.outer(code_mean)
-        ridge = 1e-9 * covariance.trace() * torch.eye(len(covariance)).to(covariance)
-        read_out = torch.linalg.lstsq(covariance + ridge, cross_moment / len(X) - code_mean.outer(rest_mean)).solution
+        # The small random units of an over-complete code are nearly combinations of the others: a little ridge.
+        ridge = (1e-6 * covariance.diagonal().mean() + 1e-12) * torch.eye(len(covariance)).to(covariance)
+        cross_covariance = cross_moment / len(X) - code_mean.outer(rest_mean)
+        read_out = torch.cholesky_solve(cross_covariance, torch.linalg.cholesky(covariance + ridge))
         linear.weight.copy_(read_out.T)
         rest_mean = rest_mean - code_mean @ read_out
     linear.bias.copy_(rest_mean)

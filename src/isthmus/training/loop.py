@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from lightning_fabric import Fabric
 from torch import Tensor
 from torch.optim import Adam
@@ -150,7 +149,7 @@ def _step(fabric: Fabric, state: State, model: Any, optimizer: Any, x: Tensor) -
 def _figures(outcome: Outcome, loss: Tensor, x: Tensor) -> dict[str, Tensor]:
     """Return what goes into the record of a batch: the mean of each term, the loss, the squared error an entry."""
     means = {name: term.detach().mean() for name, term in outcome.terms.items()}
-    return means | {"loss": loss.detach(), "mse": F.mse_loss(outcome.mean.detach(), x)}
+    return means | {"loss": loss.detach(), "mse": outcome.squared_error.mean() / x[0].numel()}
 
 
 def _row_means(figures: Sequence[dict[str, Tensor]], sizes: Sequence[int]) -> dict[str, float]:
