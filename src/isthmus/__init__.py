@@ -1,5 +1,6 @@
 """Every kind of autoencoder as a scikit-learn estimator, on PyTorch."""
 
+from isthmus.compare import compare
 from isthmus.data import datasets
 from isthmus.models import (
     Autoencoder,
@@ -18,6 +19,7 @@ __all__ = [
     "DenoisingAutoencoder",
     "OutlierDetector",
     "SparseAutoencoder",
+    "compare",
     "datasets",
     "load",
 ]

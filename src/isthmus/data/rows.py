@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import torch
+from sklearn.utils import check_array
 from torch import Tensor
 
 
@@ -39,6 +40,14 @@ def flatten(X: Any) -> Flat:
         if X.ndim in (3, 4):
             return Flat(X.reshape(len(X), int(np.prod(X.shape[1:]))), X.shape[1:])
     return Flat(X, None)
+
+
+def to_rows(X: Any) -> np.ndarray:
+    """Bring X to finite floating-point rows of shape (n, ...); see :func:`flatten`. Raises ValueError otherwise."""
+    table, row_shape = flatten(X)
+    table = check_array(table, dtype=(np.float64, np.float32), ensure_all_finite=False)
+    check_finite(table)
+    return table if row_shape is None else table.reshape(-1, *row_shape)
 
 
 def check_finite(table: np.ndarray, names: "pd.Index | np.ndarray | None" = None) -> None:

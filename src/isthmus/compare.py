@@ -1,0 +1,262 @@
+"""Several autoencoders on the same rows, always with PCA of the same size beside them."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.model_selection import train_test_split
+from sklearn.utils.multiclass import type_of_target
+
+from isthmus.data.rows import to_rows
+from isthmus.evaluation.error import corrupted, mean_squared_error
+from isthmus.evaluation.jacobian import mean_jacobian_norm
+from isthmus.evaluation.probe import MOST_ROWS, linear_probe_accuracy, nearest_neighbour_accuracy
+from isthmus.evaluation.sparsity import hoyer_sparsity
+from isthmus.models import Autoencoder, ContractiveAutoencoder, DenoisingAutoencoder, SparseAutoencoder
+from isthmus.models.base import AbstractAutoencoder
+from isthmus.networks import MLP
+
+JACOBIAN_ROWS = 64
+"""Test rows over which the Jacobian's norm is averaged."""
+
+COLUMNS = (
+    "mse",
+    "mse_sd",
+    "share_of_pca",
+    "mse_corrupted",
+    "linear_probe",
+    "nearest_neighbour",
+    "sparsity",
+    "jacobian",
+    "parameters",
+    "seconds",
+)
+
+
+class PCABaseline(PCA):
+    """scikit-learn's PCA with the methods by which autoencoders are measured."""
+
+    def reconstruct(self, X: np.ndarray) -> np.ndarray:
+        """Project rows onto the components and back."""
+        return np.asarray(self.inverse_transform(self.transform(X)))
+
+
+@dataclass
+class Comparison:
+    """What :func:`compare` found.
+
+    Attributes
+    ----------
+    table : DataFrame
+        A row a model. ``mse`` and ``mse_sd``: squared error an entry on test rows, mean and standard deviation over
+        seeds; ``share_of_pca``: the same as a share of PCA's of that size; ``mse_corrupted``: of test rows rebuilt
+        from the same corrupted input; ``linear_probe``, ``nearest_neighbour``: accuracies, with labels; ``sparsity``:
+        Hoyer's, in [0, 1]; ``jacobian``: mean ‖∂h/∂x‖_F; ``parameters``; ``seconds`` to fit.
+    models : dict of str to estimator
+        The fitted models of the first seed.
+    X_test, corrupted_test : ndarray
+        The test rows, and what became of them.
+    y_test : ndarray or None
+        Their labels.
+    corruption : str
+        What was done to the corrupted rows, in words.
+    """
+
+    table: pd.DataFrame
+    models: dict[str, Any]
+    X_test: np.ndarray
+    corrupted_test: np.ndarray
+    y_test: np.ndarray | None
+    corruption: str
+
+
+def default_models(n_components: int, features: int, corruption: str, level: float) -> dict[str, AbstractAutoencoder]:
+    """Return the set that tells the story of the field, from under- to over-complete, plain to regularised.
+
+    The shallow ones have one hidden layer of 256 units, the deep one the default network; over-complete codes have
+    twice as many units as a row has features, and the sparse one lets `n_components` of them be on at a time.
+    """
+    over = 2 * features
+
+    def shallow() -> MLP:
+        return MLP(hidden=(256,))
+
+    return {
+        "under-complete": Autoencoder(n_components, network=shallow()),
+        "over-complete": Autoencoder(over, network=shallow()),
+        "over-complete + denoising": DenoisingAutoencoder(
+            over,
+            network=shallow(),
+            corruption=corruption,  # type: ignore[arg-type]
+            corruption_level=level,
+        ),
+        "sparse": SparseAutoencoder(over, k=n_components, network=shallow()),
+        "contractive": ContractiveAutoencoder(n_components, network=shallow()),
+        "deep": Autoencoder(n_components),
+    }
+
+
+def compare(
+    X: ArrayLike,
+    y: ArrayLike | None = None,
+    models: Mapping[str, AbstractAutoencoder] | Sequence[str] | None = None,
+    *,
+    n_components: int | None = None,
+    X_test: ArrayLike | None = None,
+    y_test: ArrayLike | None = None,
+    seeds: int = 3,
+    corruption: str = "masking",
+    corruption_level: float = 0.25,
+    max_epochs: int | None = None,
+    random_state: int = 0,
+    progress: Any = None,
+) -> Comparison:
+    """Fit several models on the same rows, with several seeds, and measure each on the same test rows.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, features), (n, height, width) or (n, channels, height, width)
+        Rows.
+    y : array-like of shape (n,), optional
+        Classes, for the accuracies; numbers that are no classes are left out.
+    models : mapping of str to estimator, or sequence of str, optional
+        Models by a name of your own, or names from the default set; default: the whole set
+        (:func:`default_models`).
+    n_components : int, optional
+        The code's size in the default set; an eighth of the features, from 2 to 32, where it is not given.
+    X_test, y_test : array-like, optional
+        Test rows and their labels; else a fifth of `X` is set aside.
+    seeds : int, default 3
+        How many fits a model gets; they differ in nothing but their random numbers.
+    corruption : {"gaussian", "masking", "dropout", "salt_and_pepper", "swap"}, default "masking"
+        What is done to the test rows, the same for all models, and to the training rows of the denoising one.
+    corruption_level : float, default 0.25
+        How much of it.
+    max_epochs : int, optional
+        Overrides that of every model.
+    random_state : int, default 0
+        Of the split; the first seed of the models.
+    progress : callable, optional
+        Called with a line of text before each fit.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    ValueError
+        If a name is not in the default set, or `X` cannot be fitted.
+
+    Examples
+    --------
+    >>> import isthmus
+    >>> X, y = isthmus.datasets.load("digits")
+    >>> models = {"plain": isthmus.Autoencoder(8), "contractive": isthmus.ContractiveAutoencoder(8)}
+    >>> found = isthmus.compare(X, y, models, seeds=1, max_epochs=5)
+    >>> list(found.table.index)
+    ['PCA-8', 'plain', 'contractive']
+    """
+    X, X_test, y, y_test = _split(X, y, X_test, y_test, random_state)
+    features = int(np.prod(X.shape[1:]))
+    if n_components is None:
+        n_components = min(32, max(2, features // 8))
+    candidates = _chosen(models, default_models(n_components, features, corruption, corruption_level))
+    test_corrupted = corrupted(X_test, corruption, corruption_level)
+
+    if max_epochs is not None:
+        candidates = {name: clone(model).set_params(max_epochs=max_epochs) for name, model in candidates.items()}
+
+    fitted: dict[str, Any] = {}
+    lines = []
+    split = (X, y, X_test, y_test, test_corrupted)
+    flat = (X.reshape(len(X), -1), y, X_test.reshape(len(X_test), -1), y_test, test_corrupted.reshape(len(X_test), -1))
+    for size in sorted({model.n_components for model in candidates.values() if model.n_components < min(flat[0].shape)}):
+        began = time.perf_counter()
+        pca = fitted[f"PCA-{size}"] = PCABaseline(size, random_state=random_state).fit(flat[0])
+        seconds = time.perf_counter() - began
+        lines.append({"model": f"PCA-{size}", "seconds": seconds, "mse_sd": 0.0} | _measure(pca, *flat))
+    for name, candidate in candidates.items():
+        line, fitted[name] = _fit_and_measure(
+            name, candidate, split, range(random_state, random_state + seeds), progress
+        )
+        lines.append(line)
+    words = f"{corruption.replace('_', ' ')}, level {corruption_level:g}"
+    return Comparison(_in_order(lines, fitted), fitted, X_test, test_corrupted, y_test, words)
+
+
+def _split(X: Any, y: Any, X_test: Any, y_test: Any, random_state: int) -> tuple[Any, Any, Any, Any]:
+    """Bring all rows to floating-point arrays, and set a fifth aside where there are no test rows."""
+    X = to_rows(X)
+    y = None if y is None else np.asarray(y)
+    if y is not None and type_of_target(y) not in ("binary", "multiclass"):
+        y = None  # numbers that are no classes have no accuracy
+    if X_test is not None:
+        return X, to_rows(X_test), y, None if y is None or y_test is None else np.asarray(y_test)
+    if y is None:
+        return *train_test_split(X, test_size=0.2, random_state=random_state), None, None
+    stratify = y if np.unique(y, return_counts=True)[1].min() > 1 else None
+    return tuple(train_test_split(X, y, test_size=0.2, random_state=random_state, stratify=stratify))
+
+
+def _chosen(
+    models: Mapping[str, AbstractAutoencoder] | Sequence[str] | None, known: Mapping[str, AbstractAutoencoder]
+) -> dict[str, AbstractAutoencoder]:
+    """Return the models to compare, by name."""
+    if isinstance(models, Mapping):
+        return dict(models)
+    for name in models or ():
+        if name not in known:
+            raise ValueError(f"unknown model {name!r}: compare knows {', '.join(map(repr, known))}")
+    return {name: known[name] for name in models or known}
+
+
+def _fit_and_measure(
+    name: str, candidate: AbstractAutoencoder, split: tuple[Any, ...], seeds: Sequence[int], progress: Any
+) -> tuple[dict[str, Any], AbstractAutoencoder]:
+    """Return a line of the table, averaged over seeds, and the model of the first seed."""
+    fitted, runs = [], []
+    for seed in seeds:
+        if progress is not None:
+            progress(f"{name}, seed {seed}")
+        began = time.perf_counter()
+        fitted.append(clone(candidate).set_params(random_state=seed).fit(split[0]))
+        runs.append({"seconds": time.perf_counter() - began} | _measure(fitted[-1], *split))
+    frame = pd.DataFrame(runs)
+    spread = {"mse_sd": float(frame["mse"].std()) if len(runs) > 1 else float("nan")}
+    return {"model": name} | frame.mean().to_dict() | spread, fitted[0]
+
+
+def _measure(
+    model: Any, X: np.ndarray, y: np.ndarray | None, X_test: np.ndarray, y_test: np.ndarray | None, shown: np.ndarray
+) -> dict[str, float]:
+    """Take every measure of a fitted model; `shown` are the corrupted test rows."""
+    codes = model.transform(X_test)
+    measured = {
+        "mse": mean_squared_error(X_test, model.reconstruct(X_test)),
+        "mse_corrupted": mean_squared_error(X_test, model.reconstruct(shown)),
+        "sparsity": hoyer_sparsity(codes),
+    }
+    if y is not None and y_test is not None:
+        train_codes = model.transform(X[:MOST_ROWS])
+        measured["linear_probe"] = linear_probe_accuracy(train_codes, y[:MOST_ROWS], codes, y_test)
+        measured["nearest_neighbour"] = nearest_neighbour_accuracy(train_codes, y[:MOST_ROWS], codes, y_test)
+    if isinstance(model, PCA):  # its Jacobian is the matrix of its components, whose rows are unit vectors
+        return measured | {"jacobian": model.n_components_**0.5, "parameters": model.components_.size + X[0].size}
+    parameters = sum(weight.numel() for weight in model.module_.parameters())
+    return measured | {"jacobian": mean_jacobian_norm(model.module_, X_test[:JACOBIAN_ROWS]), "parameters": parameters}
+
+
+def _in_order(lines: list[dict[str, Any]], models: Mapping[str, Any]) -> pd.DataFrame:
+    """Make the table, with each model's error as a share of the error of PCA of its size."""
+    table = pd.DataFrame(lines).set_index("model")
+    pca = [f"PCA-{model.n_components}" for model in models.values()]
+    base = table["mse"].reindex(pca).to_numpy()
+    table["share_of_pca"] = table["mse"] / np.where(base > 0, base, np.nan)
+    return table.reindex(columns=[name for name in COLUMNS if name in table])

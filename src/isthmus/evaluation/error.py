@@ -1,0 +1,19 @@
+"""How far reconstructions are from rows."""
+
+import numpy as np
+import torch
+
+from isthmus.core.corruption import CORRUPTIONS
+
+
+def mean_squared_error(rows: np.ndarray, reconstruction: np.ndarray) -> float:
+    """Return the squared error of an entry, averaged over rows and entries, in the squared units of the rows."""
+    return float(np.square(rows.astype(np.float64) - reconstruction.reshape(rows.shape)).mean())
+
+
+def corrupted(rows: np.ndarray, corruption: str, level: float, seed: int = 0) -> np.ndarray:
+    """Corrupt rows once, for every model to be measured on the same ones; parameters as those of the estimators."""
+    generator = torch.Generator().manual_seed(seed)
+    result: np.ndarray = CORRUPTIONS[corruption](torch.tensor(rows), level, generator).numpy()
+    return result
+

@@ -1,0 +1,153 @@
+"""One self-contained page about a model, or about several."""
+
+import importlib.resources
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import pandas as pd
+from plotly.offline import get_plotlyjs
+from plotly.utils import PlotlyJSONEncoder
+from sklearn.decomposition import PCA
+
+from isthmus.atomic import replacing
+from isthmus.compare import Comparison
+from isthmus.evaluation.error import corrupted, mean_squared_error
+from isthmus.report.images import is_image, reconstruction_rows, sprite, weight_images
+from isthmus.report.plots import code_map, training_curves
+
+MAP_ROWS = 800
+"""Rows on a map of codes."""
+
+SHOWN_ROWS = 10
+"""Rows whose reconstructions are shown."""
+
+MEANINGS = {
+    "mse": "squared error an entry on test rows",
+    "mse_sd": "its standard deviation over seeds",
+    "share_of_pca": "that error as a share of the error of PCA with as many components",
+    "mse_corrupted": "squared error of clean test rows rebuilt from the same corrupted input",
+    "linear_probe": "accuracy of logistic regression on the codes",
+    "nearest_neighbour": "accuracy of the nearest training code's label",
+    "sparsity": "Hoyer's measure of the code, 0 (all units alike) to 1 (one unit alone)",
+    "jacobian": "mean ‖∂h/∂x‖: how much the code moves with its input, in the code's own units",
+    "parameters": "numbers that were learnt",
+    "seconds": "time to fit",
+}
+
+
+def comparison_page(comparison: Comparison, title: str) -> str:
+    """Return the page about a comparison: table, reconstructions from clean and corrupted rows, a section a model."""
+    shown, broken = comparison.X_test[:SHOWN_ROWS], comparison.corrupted_test[:SHOWN_ROWS]
+    models = comparison.models
+    clean = {"input": shown} | {name: _rebuilt(model, shown) for name, model in models.items()}
+    from_corrupted = {"input": shown, "corrupted": broken}
+    from_corrupted |= {name: _rebuilt(model, broken) for name, model in models.items()}
+    pictures = [
+        ("Reconstructions", "Test rows, and what each model makes of them.", reconstruction_rows(clean)),
+        (
+            "Reconstructions from the same corrupted rows",
+            f"Every model is shown the same corrupted rows ({comparison.corruption}) and held against the clean ones.",
+            reconstruction_rows(from_corrupted),
+        ),
+    ]
+    sections = [_section(name, model, comparison.X_test, comparison.y_test) for name, model in models.items()]
+    summary = f"{len(models)} models, {len(comparison.X_test):,} test rows of shape {_times(shown.shape[1:])}."
+    return _page(title, summary, pictures, sections, comparison.X_test, _table(comparison.table))
+
+
+def model_page(model: Any, X: np.ndarray, y: np.ndarray | None, title: str) -> str:
+    """Return the page about one fitted autoencoder, seen on the rows X with labels y."""
+    shown = X[:SHOWN_ROWS]
+    rows = {"input": shown}
+    if model.corruption is not None:
+        rows["corrupted"] = corrupted(shown, model.corruption, model.corruption_level)
+        rows["from corrupted"] = model.reconstruct(rows["corrupted"])
+    rows["reconstruction"] = model.reconstruct(shown)
+    picture = ("Reconstructions", "Rows, and what the model makes of them.", reconstruction_rows(rows))
+    name = type(model).__name__
+    error = mean_squared_error(X, model.reconstruct(X))
+    summary = f"{name} with {model.n_components} components; squared error an entry {error:.4g} on the {len(X):,} rows here."
+    return _page(title, summary, [picture], [_section(name, model, X, y)], X, None)
+
+
+def write_page(page: str, path: str | Path) -> None:
+    """Write a page, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def _rebuilt(model: Any, rows: np.ndarray) -> np.ndarray:
+    """Reconstruct rows; PCA knows only flat ones."""
+    flat = rows.reshape(len(rows), -1) if isinstance(model, PCA) else rows
+    return np.asarray(model.reconstruct(flat)).reshape(rows.shape)
+
+
+def _section(name: str, model: Any, X: np.ndarray, y: np.ndarray | None) -> dict[str, Any]:
+    """Collect what the page says about one model."""
+    rows, labels = X[:MAP_ROWS], None if y is None else y[:MAP_ROWS]
+    baseline = isinstance(model, PCA)
+    codes = model.transform(rows.reshape(len(rows), -1) if baseline else rows)
+    return {
+        "name": name,
+        "description": "scikit-learn's PCA" if baseline else repr(model),
+        "curves": None if baseline else training_curves(model.history_, model.start_),
+        "weights": None if baseline else weight_images(model.module_, X.shape[1:]),
+        "map": code_map(codes, labels),
+    }
+
+
+def _table(table: pd.DataFrame) -> dict[str, Any]:
+    """Format the comparison, and mark the best of each measure that has a best."""
+    formats = {"parameters": "{:,.0f}", "seconds": "{:.1f}", "linear_probe": "{:.1%}", "nearest_neighbour": "{:.1%}"}
+    lowest, highest = ("mse", "share_of_pca", "mse_corrupted"), ("linear_probe", "nearest_neighbour")
+    best = {name: table[name].min() for name in lowest if name in table}
+    best |= {name: table[name].max() for name in highest if name in table}
+    lines = []
+    for model, line in table.iterrows():
+        cells = [
+            ("–" if np.isnan(value) else formats.get(str(name), "{:.3g}").format(value), value == best.get(str(name)))
+            for name, value in line.items()
+        ]
+        lines.append((model, cells))
+    return {"columns": [(name.replace("_", " "), MEANINGS[name]) for name in table.columns], "lines": lines}
+
+
+def _times(shape: tuple[int, ...]) -> str:
+    return "×".join(map(str, shape))
+
+
+def _page(
+    title: str,
+    summary: str,
+    pictures: list[tuple[str, str, str]],
+    sections: list[dict[str, Any]],
+    X: np.ndarray,
+    table: Mapping[str, Any] | None,
+) -> str:
+    rows = X[:MAP_ROWS]
+    images = is_image(rows.shape[1:])
+    thumbnails = {"sheet": sprite(rows), "height": rows.shape[-2], "width": rows.shape[-1]} if images else None
+    plots = {
+        f"{kind}-{i}": section[kind]
+        for i, section in enumerate(sections)
+        for kind in ("curves", "map")
+        if section[kind] is not None
+    }
+    template = importlib.resources.files("isthmus.report").joinpath("template.html").read_text(encoding="utf-8")
+    # "</" would end the script that the JSON stands in.
+    return jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(template).render(
+        title=title,
+        summary=summary,
+        date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        pictures=pictures,
+        sections=sections,
+        table=table,
+        thumbnails=json.dumps(thumbnails),
+        plots=json.dumps(plots, cls=PlotlyJSONEncoder).replace("</", "<\\/"),
+        plotly=get_plotlyjs(),
+    )

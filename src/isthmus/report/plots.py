@@ -1,0 +1,87 @@
+"""Plots that answer the mouse: training curves and the map of codes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+
+COLOURS = ("#2f6db5", "#d9742b", "#3a9a5b", "#c2405b", "#7d5ba6", "#8c6d46", "#d27fb0", "#6b7785", "#a8a832", "#38a3b8")
+
+
+def training_curves(history: Sequence[dict[str, Any]], start: dict[str, float] | None) -> dict[str, Any]:
+    """Plot every term over epochs, on training and validation rows; epoch 0 is the start, before any training."""
+    names = list(history[0]["train"])
+    lines = -(-len(names) // 2)
+    figure = make_subplots(lines, 2, subplot_titles=[_title(name) for name in names], horizontal_spacing=0.12)
+    epochs = [record["epoch"] for record in history]
+    for i, name in enumerate(names):
+        place = {"row": i // 2 + 1, "col": i % 2 + 1}
+        train = [record["train"][name] for record in history]
+        figure.add_scatter(
+            x=epochs, y=train, name="training", line_color=COLOURS[0], showlegend=i == 0, legendgroup="t", **place
+        )
+        if "validation" in history[0]:
+            held_out = [record["validation"][name] for record in history]
+            xs, ys = (epochs, held_out) if start is None else ([0, *epochs], [start[name], *held_out])
+            figure.add_scatter(
+                x=xs, y=ys, name="validation", line_color=COLOURS[1], showlegend=i == 0, legendgroup="v", **place
+            )
+    figure.update_xaxes(title_text="epoch", row=lines)
+    return _json(figure, height=60 + 230 * lines)
+
+
+def _title(name: str) -> str:
+    unit = {"mse": "squared error an entry", "loss": "loss, the weighted sum"}.get(name)
+    return unit or f"{name.replace('_', ' ')}, unweighted"
+
+
+def plane(codes: np.ndarray, seed: int = 0) -> tuple[np.ndarray, str]:
+    """Return codes in two dimensions, and how they came there: as they are, or by t-SNE from their PCA."""
+    if codes.shape[1] == 2:
+        return codes, "the code's two units"
+    if codes.shape[1] == 1:
+        return np.column_stack([codes, np.zeros(len(codes))]), "the code's one unit"
+    if len(codes) < 20 or np.ptp(codes) == 0:
+        return PCA(2).fit_transform(codes), "PCA of the codes"
+    codes = PCA(min(30, *codes.shape)).fit_transform(codes)
+    perplexity = min(30, (len(codes) - 1) / 3)
+    return TSNE(2, init="pca", perplexity=perplexity, random_state=seed).fit_transform(codes), "t-SNE of the codes"
+
+
+def code_map(codes: np.ndarray, labels: np.ndarray | None) -> dict[str, Any]:
+    """Plot codes in the plane, coloured by label; each point knows its row, for the page to show its thumbnail."""
+    xy, way = plane(codes)
+    figure = go.Figure()
+    rows = np.arange(len(codes))
+    numeric = labels is not None and labels.dtype.kind == "f"
+    if labels is None or numeric or len(np.unique(labels)) > 30:
+        colour = COLOURS[0] if labels is None or not numeric else labels
+        marker = {"color": colour, "colorscale": "Viridis", "showscale": bool(numeric), "size": 5}
+        figure.add_scattergl(x=xy[:, 0], y=xy[:, 1], customdata=rows, mode="markers", marker=marker, showlegend=False)
+    else:
+        for i, label in enumerate(np.unique(labels)):
+            chosen = labels == label
+            figure.add_scattergl(
+                x=xy[chosen, 0],
+                y=xy[chosen, 1],
+                customdata=rows[chosen],
+                mode="markers",
+                name=str(label),
+                marker={"color": COLOURS[i % len(COLOURS)], "size": 5},
+            )
+    figure.update_traces(hovertemplate="row %{customdata}<extra>%{fullData.name}</extra>")
+    figure.update_xaxes(title_text=way, showticklabels=False, zeroline=False)
+    figure.update_yaxes(showticklabels=False, zeroline=False, scaleanchor="x")
+    return _json(figure, height=430)
+
+
+def _json(figure: go.Figure, height: int) -> dict[str, Any]:
+    figure.update_layout(
+        height=height, template="plotly_white", margin={"l": 45, "r": 10, "t": 35, "b": 40}, font={"size": 11}
+    )
+    plot: dict[str, Any] = figure.to_dict()
+    return plot
