@@ -11,6 +11,8 @@ from pathlib import Path
 def replacing(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside `path` to write to; on success it takes the place of `path`, else it is removed.
 
+    Folders on the way are made.
+
     Raises
     ------
     OSError
@@ -18,6 +20,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     check_writable(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
     os.close(descriptor)
     temporary = Path(name)
@@ -32,13 +35,15 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def check_writable(path: str | Path) -> None:
-    """Make the folder of `path`; raise OSError in one line where a file could not be written there."""
+    """Raise OSError in one line where `path` could not be written; nothing is left behind."""
     path = Path(path)
     if path.is_dir():
         raise IsADirectoryError(f"cannot write {path}: it is a folder")
+    folder = path.absolute().parent
+    while not folder.exists():
+        folder = folder.parent
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
+        with tempfile.TemporaryDirectory(dir=folder):
             pass
     except OSError as error:
         raise OSError(f"cannot write {path}: {error.strerror}; choose another place") from error

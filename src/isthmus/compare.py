@@ -38,6 +38,9 @@ COLUMNS = (
     "seconds",
 )
 
+LOWER_IS_BETTER = ("mse", "share_of_pca", "mse_corrupted")
+HIGHER_IS_BETTER = ("linear_probe", "nearest_neighbour")
+
 
 class PCABaseline(PCA):
     """scikit-learn's PCA with the methods by which autoencoders are measured."""
@@ -260,3 +263,22 @@ def _in_order(lines: list[dict[str, Any]], models: Mapping[str, Any]) -> pd.Data
     base = table["mse"].reindex(pca).to_numpy()
     table["share_of_pca"] = table["mse"] / np.where(base > 0, base, np.nan)
     return table.reindex(columns=[name for name in COLUMNS if name in table])
+
+
+def comparison_cells(table: pd.DataFrame) -> pd.DataFrame:
+    """Format a comparison's table for people: text in every cell, the error and its spread in one column."""
+    formats = {"parameters": "{:,.0f}", "seconds": "{:.1f}", "linear_probe": "{:.1%}", "nearest_neighbour": "{:.1%}"}
+    cells = pd.DataFrame(
+        {
+            name: [
+                "–" if np.isnan(value) else formats.get(name, "{:.3g}").format(value)
+                for value in table[name]
+            ]
+            for name in table.columns
+        },
+        index=table.index,
+    )
+    spread = [f" ± {sd:.1g}" if sd > 0 else "" for sd in table["mse_sd"]]
+    cells["mse"] = [mse + sd for mse, sd in zip(cells["mse"], spread, strict=True)]
+    del cells["mse_sd"]
+    return cells

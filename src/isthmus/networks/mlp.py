@@ -16,7 +16,7 @@ from isthmus.networks.parameters import Parameters
 NORMALIZATIONS = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
 
 
-@dataclass
+@dataclass(repr=False)
 class MLP(Parameters):
     """Fully connected encoder and mirrored decoder.
 

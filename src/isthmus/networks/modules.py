@@ -8,7 +8,7 @@ from torch import nn
 from isthmus.networks.parameters import Parameters
 
 
-@dataclass
+@dataclass(repr=False)
 class Modules(Parameters):
     """Your own pair of modules; ``fit`` trains copies of them, starting from the weights they have.
 

@@ -24,6 +24,16 @@ class Parameters:
         return self
 
 
+    def __repr__(self) -> str:
+        """Show the parameters that are not at their default, as scikit-learn does."""
+        changed = (
+            f"{field.name}={getattr(self, field.name)!r}"
+            for field in fields(self)  # type: ignore[arg-type]
+            if getattr(self, field.name) != field.default
+        )
+        return f"{type(self).__name__}({', '.join(changed)})"
+
+
 class Network(Protocol):
     """Anything that can build an encoder and a decoder."""
 

@@ -50,8 +50,8 @@ def reconstruction_rows(named_rows: Mapping[str, np.ndarray]) -> str:
     n = len(next(iter(named_rows.values())))
     first = next(iter(named_rows.values()))
     images = is_image(first.shape[1:])
-    figure = Figure(figsize=(0.78 * n + 2.4, (0.78 if images else 0.9) * len(named_rows)), dpi=130)
-    axes = figure.subplots(len(named_rows), n, squeeze=False, sharey="col" if not images else False)
+    figure = Figure(figsize=(n, len(named_rows)), dpi=100)
+    axes = figure.subplots(len(named_rows), n, squeeze=False, sharey=False if images else "col", gridspec_kw={"wspace": 0.06, "hspace": 0.06})
     for line, (name, rows) in enumerate(named_rows.items()):
         # One grey scale for all: a reconstruction may leave [0, 1], and is cut there as a screen would.
         tiles = pixels(np.clip(rows, min(0, first.min()), max(1, first.max()))) if images else rows.reshape(n, -1)
@@ -87,8 +87,8 @@ def weight_images(model: Model, row_shape: Sequence[int], most: int = 32) -> str
         return _figure_uri(figure)
     columns = min(8, len(weights))
     lines = -(-len(weights) // columns)
-    figure = Figure(figsize=(0.72 * columns, 0.72 * lines), dpi=130)
-    for axis in figure.subplots(lines, columns, squeeze=False).flat:
+    figure = Figure(figsize=(columns, lines), dpi=100)
+    for axis in figure.subplots(lines, columns, squeeze=False, gridspec_kw={"wspace": 0.06, "hspace": 0.06}).flat:
         axis.axis("off")
     for axis, weight in zip(figure.axes, weights, strict=False):
         weight = weight.reshape(-1, *row_shape[-2:]).mean(0)

@@ -15,7 +15,7 @@ from plotly.utils import PlotlyJSONEncoder
 from sklearn.decomposition import PCA
 
 from isthmus.atomic import replacing
-from isthmus.compare import Comparison
+from isthmus.compare import HIGHER_IS_BETTER, LOWER_IS_BETTER, Comparison, comparison_cells
 from isthmus.evaluation.error import corrupted, mean_squared_error
 from isthmus.report.images import is_image, reconstruction_rows, sprite, weight_images
 from isthmus.report.plots import code_map, training_curves
@@ -27,8 +27,7 @@ SHOWN_ROWS = 10
 """Rows whose reconstructions are shown."""
 
 MEANINGS = {
-    "mse": "squared error an entry on test rows",
-    "mse_sd": "its standard deviation over seeds",
+    "mse": "squared error an entry on test rows, mean ± standard deviation over seeds",
     "share_of_pca": "that error as a share of the error of PCA with as many components",
     "mse_corrupted": "squared error of clean test rows rebuilt from the same corrupted input",
     "linear_probe": "accuracy of logistic regression on the codes",
@@ -94,7 +93,7 @@ def _section(name: str, model: Any, X: np.ndarray, y: np.ndarray | None) -> dict
     codes = model.transform(rows.reshape(len(rows), -1) if baseline else rows)
     return {
         "name": name,
-        "description": "scikit-learn's PCA" if baseline else repr(model),
+        "description": "scikit-learn's PCA" if baseline else " ".join(repr(model).split()),
         "curves": None if baseline else training_curves(model.history_, model.start_),
         "weights": None if baseline else weight_images(model.module_, X.shape[1:]),
         "map": code_map(codes, labels),
@@ -103,18 +102,14 @@ def _section(name: str, model: Any, X: np.ndarray, y: np.ndarray | None) -> dict
 
 def _table(table: pd.DataFrame) -> dict[str, Any]:
     """Format the comparison, and mark the best of each measure that has a best."""
-    formats = {"parameters": "{:,.0f}", "seconds": "{:.1f}", "linear_probe": "{:.1%}", "nearest_neighbour": "{:.1%}"}
-    lowest, highest = ("mse", "share_of_pca", "mse_corrupted"), ("linear_probe", "nearest_neighbour")
-    best = {name: table[name].min() for name in lowest if name in table}
-    best |= {name: table[name].max() for name in highest if name in table}
-    lines = []
-    for model, line in table.iterrows():
-        cells = [
-            ("–" if np.isnan(value) else formats.get(str(name), "{:.3g}").format(value), value == best.get(str(name)))
-            for name, value in line.items()
-        ]
-        lines.append((model, cells))
-    return {"columns": [(name.replace("_", " "), MEANINGS[name]) for name in table.columns], "lines": lines}
+    best = {name: table[name].min() for name in LOWER_IS_BETTER if name in table}
+    best |= {name: table[name].max() for name in HIGHER_IS_BETTER if name in table}
+    cells = comparison_cells(table)
+    lines = [
+        (model, [(cells.loc[model, name], table.loc[model, name] == best.get(name)) for name in cells.columns])
+        for model in cells.index
+    ]
+    return {"columns": [(name.replace("_", " "), MEANINGS[name]) for name in cells.columns], "lines": lines}
 
 
 def _times(shape: tuple[int, ...]) -> str:

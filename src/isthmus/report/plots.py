@@ -11,15 +11,19 @@ from sklearn.manifold import TSNE
 
 COLOURS = ("#2f6db5", "#d9742b", "#3a9a5b", "#c2405b", "#7d5ba6", "#8c6d46", "#d27fb0", "#6b7785", "#a8a832", "#38a3b8")
 
+PLOTS_A_LINE = 3
+
 
 def training_curves(history: Sequence[dict[str, Any]], start: dict[str, float] | None) -> dict[str, Any]:
     """Plot every term over epochs, on training and validation rows; epoch 0 is the start, before any training."""
     names = list(history[0]["train"])
-    lines = -(-len(names) // 2)
-    figure = make_subplots(lines, 2, subplot_titles=[_title(name) for name in names], horizontal_spacing=0.12)
+    lines = -(-len(names) // PLOTS_A_LINE)
+    figure = make_subplots(
+        lines, PLOTS_A_LINE, subplot_titles=[_title(name) for name in names], horizontal_spacing=0.07
+    )
     epochs = [record["epoch"] for record in history]
     for i, name in enumerate(names):
-        place = {"row": i // 2 + 1, "col": i % 2 + 1}
+        place = {"row": i // PLOTS_A_LINE + 1, "col": i % PLOTS_A_LINE + 1}
         train = [record["train"][name] for record in history]
         figure.add_scatter(
             x=epochs, y=train, name="training", line_color=COLOURS[0], showlegend=i == 0, legendgroup="t", **place
@@ -31,7 +35,7 @@ def training_curves(history: Sequence[dict[str, Any]], start: dict[str, float] |
                 x=xs, y=ys, name="validation", line_color=COLOURS[1], showlegend=i == 0, legendgroup="v", **place
             )
     figure.update_xaxes(title_text="epoch", row=lines)
-    return _json(figure, height=60 + 230 * lines)
+    return _json(figure, height=70 + 220 * lines)
 
 
 def _title(name: str) -> str:
