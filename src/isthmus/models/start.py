@@ -64,12 +64,13 @@ def _set_weight(encoder: nn.Module, X: Tensor, *, whiten: bool, seed: int) -> No
     """Set W to the principal axes, for codes of unit variance or as they are; units beyond them small and random."""
     weight = encoder.path.linear.weight
     rows = X.flatten(1).cpu().numpy()
-    pca = PCA(min(len(weight), *rows.shape), random_state=seed).fit(rows)
-    deviation = np.sqrt(np.maximum(pca.explained_variance_, 0))
-    real = deviation > 1e-6 * max(deviation.max(), np.finfo(np.float32).tiny)
-    axes = pca.components_[real]
+    with np.errstate(invalid="ignore"):  # rows that are all alike have no variance to take shares of
+        pca = PCA(min(len(weight), *rows.shape), random_state=seed).fit(rows)
+    axes = pca.components_
     if whiten:
-        axes = axes / deviation[real, None] * float(encoder.scale)
+        deviation = np.sqrt(np.maximum(pca.explained_variance_, 0))
+        real = deviation > 1e-6 * max(deviation.max(), np.finfo(np.float32).tiny)
+        axes = axes[real] / deviation[real, None] * float(encoder.scale)
     nn.init.normal_(weight, std=SMALL)
     weight[: len(axes)] = torch.as_tensor(axes).to(weight)
     encoder.path.linear.bias.zero_()

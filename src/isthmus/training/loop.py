@@ -161,15 +161,17 @@ def _row_means(figures: Sequence[dict[str, Tensor]], sizes: Sequence[int]) -> di
 
 
 def _check_finite(figures: Sequence[dict[str, Tensor]], state: State) -> None:
-    """Raise where a term was NaN or infinite: looked at once an epoch, as each look makes an accelerator wait."""
-    if all(math.isfinite(float(value)) for value in figures[-1].values()):
+    """Raise where the loss was NaN or infinite: looked at once an epoch, as each look makes an accelerator wait."""
+    first = next((batch for batch in figures if not math.isfinite(float(batch["loss"]))), None)
+    if first is None:
         return
-    first = next(batch for batch in figures if not all(math.isfinite(float(value)) for value in batch.values()))
-    name, value = next((name, float(value)) for name, value in first.items() if not math.isfinite(float(value)))
+    terms = {name: float(value) for name, value in first.items() if name not in ("loss", "mse")}
+    weighted = {name: abs(value * state.model.weights.get(name, 1)) for name, value in terms.items()}
+    culprit = next((name for name, value in terms.items() if not math.isfinite(value)), max(weighted, key=weighted.__getitem__))
     lr = state.optimizer.param_groups[0]["lr"]
     raise FloatingPointError(
-        f"the term {name!r} became {value} in epoch {state.epoch}: most likely the learning rate is too high "
-        f"(now {lr:.3g}; try a tenth of it), a weight of the loss too large, or X on a very large scale"
+        f"the loss became {float(first['loss'])} in epoch {state.epoch} by its term {culprit!r}: most likely the learning "
+        f"rate is too high (now {lr:.3g}; try a tenth of it), that term's weight too large, or X on a very large scale"
     )
 
 

@@ -1,0 +1,56 @@
+"""The rooms of the house import downwards only."""
+
+import ast
+from pathlib import Path
+
+import isthmus
+
+SOURCE = Path(isthmus.__file__).parent
+
+ROOMS = {  # room: the rooms that it may import from
+    "atomic": set(),
+    "core": set(),
+    "networks": {"core"},
+    "data": {"core", "atomic"},
+    "training": {"core"},
+    "persistence": {"core", "atomic"},
+    "models": {"training", "persistence", "data", "networks", "core"},
+    "evaluation": {"models", "core"},
+    "compare": {"evaluation", "models", "data", "networks", "core"},
+    "report": {"compare", "evaluation", "models", "core", "atomic"},
+    "cli": {"report", "compare", "evaluation", "models", "persistence", "data", "networks", "atomic", "isthmus"},
+}
+
+
+def imported_rooms(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = []
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "isthmus":
+            inside = node.module.split(".")[1:]
+            names = inside[:1] or [alias.name for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [".".join(alias.name.split(".")[1:2]) or "isthmus" for alias in node.names if alias.name.startswith("isthmus")]
+        yield from names
+
+
+def test_every_arrow_points_down():
+    for path in SOURCE.rglob("*.py"):
+        room = path.relative_to(SOURCE).with_suffix("").parts[0]
+        if room == "__init__":
+            continue
+        wrong = set(imported_rooms(path)) - ROOMS[room] - {room}
+        assert not wrong, f"{path} imports from {wrong}"
+
+
+def test_core_and_networks_know_torch_alone():
+    for room in ("core", "networks"):
+        for path in (SOURCE / room).glob("*.py"):
+            text = path.read_text(encoding="utf-8")
+            for library in ("sklearn", "numpy", "pandas", "lightning", "pathlib"):
+                assert f"import {library}" not in text, path
+                assert f"from {library}" not in text, path
+
+
+def test_public_names():
+    for name in isthmus.__all__:
+        assert getattr(isthmus, name) is not None

@@ -1,0 +1,262 @@
+"""What holds for every family: one contract, and scikit-learn's own."""
+
+import pickle
+from functools import partial
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
+
+import isthmus
+from isthmus import Autoencoder, ContractiveAutoencoder, DenoisingAutoencoder, OutlierDetector, SparseAutoencoder
+from isthmus.networks import MLP
+
+FAMILIES = {
+    "plain": Autoencoder,
+    "one layer": partial(Autoencoder, network=MLP(hidden=())),
+    "over-complete": partial(Autoencoder, n_components=50),
+    "regularised": partial(Autoencoder, weight_decay=1e-3),
+    "bernoulli": partial(Autoencoder, likelihood="bernoulli"),
+    "denoising": DenoisingAutoencoder,
+    "sparse, top-k": partial(SparseAutoencoder, n_components=20),
+    "sparse, KL": partial(SparseAutoencoder, n_components=20, sparsity="kl"),
+    "sparse, L1": partial(SparseAutoencoder, n_components=20, sparsity="l1"),
+    "contractive": ContractiveAutoencoder,
+    "contractive, wide": partial(ContractiveAutoencoder, n_components=20),
+    "plain network": partial(Autoencoder, network=MLP(hidden=(32,), linear_path=None, dropout=0.1, normalization="batch")),
+    "tied": partial(Autoencoder, network=MLP(hidden=(32,), tied=True)),
+    "everything at once": partial(
+        Autoencoder,
+        n_components=6,
+        corruption="swap",
+        sparsity="kl",
+        contraction_weight=0.01,
+        weight_decay=1e-4,
+        likelihood="bernoulli",
+    ),
+}
+
+
+@pytest.fixture(params=FAMILIES)
+def family(request):
+    """A constructor with few epochs and one seed."""
+    return partial(FAMILIES[request.param], max_epochs=2, random_state=0)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [Autoencoder(), DenoisingAutoencoder(), SparseAutoencoder(), ContractiveAutoencoder(), OutlierDetector()],
+    ids=lambda estimator: type(estimator).__name__,
+)
+def test_scikit_learns_own_contract(estimator):
+    if not isinstance(estimator, OutlierDetector):
+        estimator.set_params(max_epochs=5)
+    results = check_estimator(estimator, on_fail="raise", on_skip=None)
+    assert len(results) > 40
+    assert {result["status"] for result in results} <= {"passed", "skipped"}
+    skipped = [result["check_name"] for result in results if result["status"] == "skipped"]
+    assert skipped in ([], ["check_array_api_input"]), "the one that needs SCIPY_ARRAY_API set before Python starts"
+    assert not any(result["expected_to_fail"] for result in results)
+
+
+def test_shapes_and_dtypes(family, digits):
+    for dtype in (np.float32, np.float64):
+        for shape in [(-1, 64), (-1, 8, 8), (-1, 1, 8, 8)]:
+            X = digits[:80].astype(dtype).reshape(shape)
+            model = family().fit(X)
+            codes = model.transform(X)
+            assert codes.shape == (80, model.n_components)
+            assert codes.dtype == dtype
+            for rows in (model.reconstruct(X), model.inverse_transform(codes)):
+                assert rows.shape == X.shape
+                assert rows.dtype == dtype
+            assert model.score_samples(X).shape == (80,)
+            assert model.n_features_in_ == 64
+
+
+def test_reconstruct_is_inverse_transform_of_transform(family, digits):
+    model = family().fit(digits)
+    np.testing.assert_allclose(
+        model.reconstruct(digits), model.inverse_transform(model.transform(digits)), rtol=1e-5, atol=1e-6
+    )
+
+
+def test_score_is_the_reconstruction_term(family, digits):
+    model = family().fit(digits)
+    with torch.no_grad():
+        terms = model.module_(torch.tensor(digits)).terms
+    np.testing.assert_allclose(model.score_samples(digits), -terms["reconstruction"].numpy(), rtol=1e-5)
+    assert model.score(digits) == pytest.approx(-terms["reconstruction"].mean().item(), rel=1e-5)
+
+
+def test_equal_seeds_give_equal_weights_to_the_bit(family, digits):
+    torch.manual_seed(1)
+    first = family().fit(digits)
+    torch.manual_seed(2)
+    np.random.seed(3)
+
+    def noisy(record):
+        torch.rand(10)
+        np.random.rand(10)
+
+    state = torch.get_rng_state()
+    second = family(callbacks=[noisy]).fit(digits)
+    assert torch.equal(state, torch.get_rng_state()), "the program's own random numbers are left alone"
+    for name, tensor in first.module_.state_dict().items():
+        assert torch.equal(tensor, second.module_.state_dict()[name]), name
+    other = family(random_state=1).fit(digits).module_.state_dict()
+    differs = any(not torch.equal(tensor, other[name]) for name, tensor in first.module_.state_dict().items())
+    # A linear autoencoder starts where it ends, at PCA, whatever the seed.
+    assert differs or first.network == MLP(hidden=())
+
+
+def test_saved_and_pickled_models_give_the_same_bits(family, digits, tmp_path):
+    model = family().fit(digits)
+    model.save(tmp_path / "model")
+    joblib.dump(model, tmp_path / "model.joblib")
+    for again in (
+        isthmus.load(tmp_path / "model"),
+        pickle.loads(pickle.dumps(model)),
+        joblib.load(tmp_path / "model.joblib"),
+    ):
+        assert type(again) is type(model)
+        assert again.history_ == model.history_
+        assert again.n_iter_ == model.n_iter_
+        for method in ("transform", "reconstruct", "score_samples"):
+            np.testing.assert_array_equal(getattr(again, method)(digits), getattr(model, method)(digits))
+
+
+def test_a_loaded_model_goes_on_learning(family, digits, tmp_path):
+    family().fit(digits).save(tmp_path / "model")
+    again = isthmus.load(tmp_path / "model")
+    again.partial_fit(digits)
+    assert again.n_iter_ == 3
+    assert [record["epoch"] for record in again.history_] == [1, 2, 3]
+
+
+def test_clone_is_unfitted_and_equal(family):
+    model = family()
+    again = clone(model)
+    assert repr(again.get_params()) == repr(model.get_params())
+    assert not hasattr(again, "module_")
+
+
+def test_pipeline(family, digits, digits_labels):
+    X = digits.reshape(-1, 64)
+    pipeline = make_pipeline(family(n_components=20), LogisticRegression(max_iter=2000))
+    assert pipeline.fit(X[:600], digits_labels[:600]).score(X[600:800], digits_labels[600:800]) > 0.5
+
+
+def test_pandas_in_and_out(family, digits):
+    frame = pd.DataFrame(digits[:60].reshape(-1, 64), columns=[f"pixel {i}" for i in range(64)])
+    model = family().set_output(transform="pandas").fit(frame)
+    codes = model.transform(frame)
+    assert isinstance(codes, pd.DataFrame)
+    assert list(codes.columns) == list(model.get_feature_names_out())
+    assert codes.index.equals(frame.index)
+    assert list(model.feature_names_in_) == list(frame.columns)
+    np.testing.assert_array_equal(codes.to_numpy(), family().fit(frame.to_numpy()).transform(frame.to_numpy()))
+
+
+@pytest.mark.parametrize("network", [None, MLP()])
+def test_grid_search_over_the_network_and_the_learning_rate(digits, network):
+    X = digits[:200].reshape(-1, 64)
+    setting = {"max_epochs": 3, "validation_fraction": None, "random_state": 0}
+    grid = {"network__hidden": [(), (32,), (32, 16)], "lr": [1e-3, 1e-2]}
+    search = GridSearchCV(Autoencoder(4, network=network, **setting), grid, cv=2, error_score="raise")
+    search.fit(X)
+    scores = search.cv_results_["mean_test_score"]
+    assert len(set(scores)) >= 5, "each leads elsewhere, but that a linear network stays where it is at either rate"
+    assert search.best_params_["network__hidden"] in grid["network__hidden"]
+    assert search.best_estimator_.network.hidden == search.best_params_["network__hidden"]
+
+
+def test_grid_search_inside_a_pipeline(table):
+    pipeline = make_pipeline(StandardScaler(), Autoencoder(2, max_epochs=20, random_state=0))
+    search = GridSearchCV(pipeline, {"autoencoder__lr": [1e-4, 1e-2]}, cv=2).fit(table)
+    assert search.best_params_["autoencoder__lr"] == 1e-2
+
+
+@pytest.mark.parametrize("kind", ["list", "tensor", "frame", "fortran", "read-only", "bytes", "float16 tensor"])
+def test_what_rows_may_come_as(digits, kind):
+    X = (255 * digits[:50].reshape(-1, 64)).round().astype(np.uint8)
+    expected = Autoencoder(3, max_epochs=1, random_state=0).fit_transform(X)
+    scaled = X.astype(np.float32) / 255
+    frozen = scaled.copy()
+    frozen.flags.writeable = False
+    given = {
+        "list": [list(map(float, row)) for row in scaled],
+        "tensor": torch.tensor(scaled),
+        "frame": pd.DataFrame(scaled).rename(columns=str),
+        "fortran": np.asfortranarray(scaled),
+        "read-only": frozen,
+        "bytes": torch.tensor(X),
+        "float16 tensor": torch.tensor(scaled, dtype=torch.float16),
+    }[kind]
+    codes = Autoencoder(3, max_epochs=1, random_state=0).fit_transform(given)
+    np.testing.assert_allclose(codes, expected, atol=0.05 if "16" in kind else 1e-4)
+
+
+def test_flat_rows_are_taken_by_a_model_of_images(digits):
+    model = Autoencoder(3, max_epochs=1, random_state=0).fit(digits)
+    np.testing.assert_array_equal(model.transform(digits.reshape(-1, 64)), model.transform(digits))
+    assert model.reconstruct(digits.reshape(-1, 64)).shape == digits.shape
+
+
+def test_a_list_of_images(digits):
+    model = Autoencoder(3, max_epochs=1, random_state=0).fit(list(digits))
+    assert model.reconstruct(list(digits[:2])).shape == (2, 8, 8)
+
+
+def test_more_components_than_rows_or_columns(table):
+    model = Autoencoder(500, max_epochs=1, random_state=0).fit(table[:5])
+    assert model.transform(table).shape == (200, 500)
+
+
+def test_constant_and_duplicate_columns():
+    X = np.column_stack([np.ones(50), np.arange(50.0), np.arange(50.0)])
+    model = Autoencoder(2, random_state=0, max_epochs=3).fit(X)
+    np.testing.assert_allclose(model.reconstruct(X), X, atol=1)
+    constant = np.full((20, 3), 7.0)
+    np.testing.assert_allclose(Autoencoder(2, max_epochs=1).fit(constant).reconstruct(constant), constant, atol=1e-3)
+
+
+class TestOutlierDetector:
+    @pytest.fixture
+    def rows(self):
+        rng = np.random.default_rng(0)
+        usual = rng.normal(size=(300, 2)) @ rng.normal(size=(2, 8)) + 0.05 * rng.normal(size=(300, 8))
+        return np.concatenate([usual, 3 * rng.normal(size=(15, 8))])
+
+    def test_finds_what_is_off_the_plane(self, rows):
+        detector = OutlierDetector(Autoencoder(2, random_state=0), contamination=15 / 315).fit(rows)
+        assert (detector.predict(rows)[300:] == -1).mean() > 0.9
+        assert (detector.predict(rows) == -1).sum() == 15
+        np.testing.assert_array_equal(detector.predict(rows) == -1, detector.decision_function(rows) < 0)
+
+    def test_works_with_every_family(self, family, digits):
+        detector = OutlierDetector(family(), contamination=0.1).fit(digits)
+        assert (detector.predict(digits) == -1).mean() == pytest.approx(0.1, abs=0.005)
+        assert not hasattr(detector.autoencoder, "module_"), "a clone is fitted"
+
+    def test_contamination_moves_the_threshold_alone(self, rows):
+        strict, lax = (OutlierDetector(Autoencoder(2, random_state=0), contamination=c).fit(rows) for c in (0.01, 0.3))
+        np.testing.assert_array_equal(strict.score_samples(rows), lax.score_samples(rows))
+        assert (strict.predict(rows) == -1).sum() < (lax.predict(rows) == -1).sum()
+
+    def test_is_saved_whole(self, rows, tmp_path):
+        frame = pd.DataFrame(rows, columns=list("abcdefgh"))
+        detector = OutlierDetector(SparseAutoencoder(4, max_epochs=1), contamination=0.2).fit(frame)
+        detector.save(tmp_path / "detector")
+        again = isthmus.load(tmp_path / "detector")
+        np.testing.assert_array_equal(again.decision_function(frame), detector.decision_function(frame))
+        np.testing.assert_array_equal(again.predict(frame), detector.predict(frame))
+        assert list(again.feature_names_in_) == list("abcdefgh")

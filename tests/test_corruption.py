@@ -1,0 +1,89 @@
+"""Every corruption does what its name says, at its rate, from its generator."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from isthmus.core.corruption import CORRUPTIONS, dropout, gaussian, salt_and_pepper, swap
+
+ROWS, FEATURES = 300, 40
+
+
+def rows(seed=0):
+    # Continuous values, so that a changed entry differs from what it was.
+    return torch.rand(ROWS, FEATURES, generator=torch.Generator().manual_seed(seed)) + 1
+
+
+def corrupt(name, x, level, seed=1):
+    return CORRUPTIONS[name](x, level, torch.Generator().manual_seed(seed))
+
+
+@given(level=st.floats(0, 1))
+@settings(deadline=None, max_examples=25)
+@pytest.mark.parametrize("name", ["masking", "salt_and_pepper", "swap"])
+def test_rate(name, level):
+    x = rows()
+    changed = (corrupt(name, x, level) != x).double().mean().item()
+    spread = (level * (1 - level) / x.numel()) ** 0.5
+    # salt-and-pepper leaves the one lowest and highest entry as they are where it hits them
+    assert abs(changed - level) <= 5 * spread + 2 / x.numel()
+
+
+def test_masking_sets_to_zero():
+    x = rows()
+    y = corrupt("masking", x, 0.5)
+    assert ((y == 0) | (y == x)).all()
+
+
+@pytest.mark.parametrize("level", [0.0, 0.3, 0.5, 1.0])
+def test_dropout_keeps_the_mean(level):
+    x = rows()
+    y = dropout(x, level, torch.Generator().manual_seed(1))
+    assert abs((y == 0).double().mean().item() - level) < 0.03
+    torch.testing.assert_close(y[y != 0], (x / (1 - level) if level < 1 else x)[y != 0])
+
+
+def test_gaussian_has_its_deviation():
+    noise = gaussian(torch.zeros(1000, 50), 0.7, torch.Generator().manual_seed(1))
+    assert noise.std().item() == pytest.approx(0.7, rel=0.02)
+    assert noise.mean().item() == pytest.approx(0, abs=0.02)
+
+
+def test_salt_and_pepper_in_equal_parts():
+    x = rows()
+    y = salt_and_pepper(x, 0.5, torch.Generator().manual_seed(1))
+    changed = y[y != x]
+    assert set(changed.tolist()) == {x.min().item(), x.max().item()}
+    assert (changed == x.max()).double().mean().item() == pytest.approx(0.5, abs=0.03)
+
+
+def test_swap_takes_the_same_column_of_another_row():
+    x = torch.arange(ROWS * 3.0).view(ROWS, 3)
+    y = swap(x, 1.0, torch.Generator().manual_seed(1))
+    assert (y != x).all()
+    assert (y % 3 == x % 3).all()
+    images = x.view(ROWS, 1, 3)
+    assert torch.equal(swap(images, 0.5, torch.Generator().manual_seed(1)).flatten(1), swap(x, 0.5, torch.Generator().manual_seed(1)))
+
+
+def test_swap_leaves_a_row_alone_that_has_no_other():
+    x = torch.rand(1, 5)
+    assert torch.equal(swap(x, 1.0), x)
+
+
+@pytest.mark.parametrize("name", CORRUPTIONS)
+def test_only_the_generator_counts(name):
+    x = rows()
+    first = corrupt(name, x, 0.4)
+    torch.rand(17)
+    assert torch.equal(first, corrupt(name, x, 0.4))
+    assert not torch.equal(first, corrupt(name, x, 0.4, seed=2))
+    assert torch.equal(x, rows()), "the rows themselves are left alone"
+
+
+@pytest.mark.parametrize("name", CORRUPTIONS)
+def test_level_zero_changes_nothing(name):
+    assert torch.equal(corrupt(name, rows(), 0.0), rows())
+
+

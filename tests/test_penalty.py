@@ -1,0 +1,160 @@
+"""Penalties against closed forms and against autograd."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from isthmus.core.bottleneck import deterministic, top_k
+from isthmus.core.model import Model
+from isthmus.core.penalty import (
+    contractive,
+    exact_squared_jacobian,
+    hutchinson_squared_jacobian,
+    kl_sparsity,
+    l1,
+    weight_decay,
+)
+from isthmus.networks import MLP
+
+
+def build(network, features=7, units=4, bottleneck=deterministic):
+    torch.manual_seed(0)
+    model = Model(*network.build((features,), units), bottleneck=bottleneck).double().eval()
+    if getattr(model.encoder, "scale", None) is not None:
+        model.encoder.scale.fill_(1.7)
+        for layer in model.encoder.path.deep or ():
+            if isinstance(layer, nn.Linear):
+                nn.init.normal_(layer.weight)
+    return model
+
+
+def autograd_jacobian(model, x):
+    """The slow twin: one row, one full Jacobian at a time."""
+    rows = [torch.autograd.functional.jacobian(lambda row: model.encode(row[None]).mean[0], row) for row in x]
+    return torch.stack(rows).square().sum((1, 2))
+
+
+def term(model, x):
+    return contractive(model, x, None, model.encode(x), None)
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", None])
+@pytest.mark.parametrize("path", [None, "random"])
+def test_one_layer_has_the_closed_form(activation, path):
+    model = build(MLP(hidden=(), code_activation=activation, linear_path=path))
+    x = torch.randn(5, 7, dtype=torch.double)
+    h = model.encode(x).mean
+    assert model.encoder.squared_jacobian(h) is not None
+    torch.testing.assert_close(term(model, x), autograd_jacobian(model, x))
+
+
+def test_sigmoid_closed_form_by_hand():
+    model = build(MLP(hidden=(), code_activation="sigmoid", linear_path=None))
+    x = torch.randn(5, 7, dtype=torch.double)
+    weight = model.encoder.path.linear.weight
+    h = torch.sigmoid(x @ weight.T + model.encoder.path.linear.bias)
+    by_hand = ((h * (1 - h)) ** 2 * (weight**2).sum(1)).sum(1)
+    torch.testing.assert_close(term(model, x), by_hand)
+
+
+@pytest.mark.parametrize(
+    ("network", "bottleneck"),
+    [
+        (MLP(hidden=(6,)), deterministic),
+        (MLP(hidden=(6, 5), activation="tanh", linear_path=None), deterministic),
+        (MLP(hidden=(), code_activation="silu"), deterministic),
+        (MLP(hidden=()), partial(top_k, k=2)),
+        (MLP(hidden=(6,), code_activation="sigmoid", normalization="layer"), deterministic),
+    ],
+)
+def test_small_codes_are_exact(network, bottleneck):
+    model = build(network, bottleneck=bottleneck)
+    x = torch.randn(5, 7, dtype=torch.double)
+    torch.testing.assert_close(term(model, x), autograd_jacobian(model, x))
+
+
+def test_wide_codes_are_estimated_without_bias():
+    model = build(MLP(hidden=(6,)), units=20)
+    x = torch.randn(3, 7, dtype=torch.double)
+    generator = torch.Generator().manual_seed(0)
+    draws = torch.stack([hutchinson_squared_jacobian(model, x, None, generator).detach() for _ in range(4000)])
+    exact = exact_squared_jacobian(model, x)
+    error = draws.std(0) / len(draws) ** 0.5
+    assert ((draws.mean(0) - exact).abs() < 4 * error).all()
+    assert draws.std() > 0
+    assert not torch.equal(contractive(model, x, None, model.encode(x), generator), exact)
+
+
+def test_the_contractive_term_has_gradients():
+    for units in (4, 20):
+        model = build(MLP(hidden=(6,)), units=units)
+        x = torch.randn(3, 7, dtype=torch.double)
+        contractive(model, x, None, model.encode(x), torch.Generator().manual_seed(0)).mean().backward()
+        assert model.encoder.path.linear.weight.grad.abs().sum() > 0
+
+
+def test_a_linear_encoder_pays_weight_decay():
+    model = build(MLP(hidden=(), linear_path=None))
+    x = torch.randn(5, 7, dtype=torch.double)
+    encoder_decay = model.encoder.path.linear.weight.square().sum()
+    torch.testing.assert_close(term(model, x), encoder_decay.expand(5))
+    both = weight_decay(model, x, None, model.encode(x), None)
+    torch.testing.assert_close(both, encoder_decay + model.decoder.path.linear.weight.square().sum())
+
+
+def test_kl_sparsity_by_hand():
+    model = build(MLP(hidden=(), code_activation="sigmoid"))
+    x = torch.randn(5, 7, dtype=torch.double)
+    mean = model.encode(x).mean.detach().numpy().mean(0)
+    rho = 0.1
+    by_hand = np.sum(rho * np.log(rho / mean) + (1 - rho) * np.log((1 - rho) / (1 - mean)))
+    value = kl_sparsity(model, x, None, model.encode(x), None, target=rho)
+    assert value.shape == ()
+    assert value.item() == pytest.approx(by_hand, rel=1e-12)
+
+
+def test_kl_sparsity_is_finite_for_dead_units():
+    code = deterministic(torch.tensor([[0.0, 1.0], [0.0, 1.0]]))
+    assert kl_sparsity(None, None, None, code, None, target=0.05).isfinite()
+
+
+def test_l1_by_hand():
+    code = deterministic(torch.tensor([[1.0, -2.0], [0.0, 0.5]]))
+    assert l1(None, None, None, code, None).tolist() == [3.0, 0.5]
+
+
+def test_top_k_keeps_the_largest():
+    code = top_k(torch.tensor([[3.0, -5.0, 1.0, 2.0]]), k=2)
+    assert code.z.tolist() == [[3.0, 0.0, 0.0, 2.0]]
+
+
+def test_loss_is_the_weighted_sum_of_mean_terms(digits):
+    torch.manual_seed(0)
+    penalties = {"contractive": contractive, "l1": l1, "weight_decay": weight_decay}
+    weights = {"contractive": 0.3, "l1": 0.2, "weight_decay": 0.01}
+    model = Model(*MLP(hidden=(16,)).build((8, 8), 4), penalties=penalties, weights=weights)
+    terms = model(torch.tensor(digits[:32])).terms
+    expected = terms["reconstruction"].mean() + sum(weights[name] * terms[name].mean() for name in penalties)
+    torch.testing.assert_close(model.row_losses(terms).mean(), expected)
+
+
+class Contextual(nn.Module):
+    """A layer that is told a condition."""
+
+    def __init__(self, width_in, width_out):
+        super().__init__()
+        self.layer = nn.Linear(width_in + 1, width_out)
+
+    def forward(self, x, context):
+        return self.layer(torch.cat([x, context], 1))
+
+
+def test_encoder_decoder_and_penalties_are_given_the_context():
+    model = Model(Contextual(7, 2), Contextual(2, 7), penalties={"contractive": contractive})
+    x = torch.randn(5, 7)
+    zero, one = model(x, context=torch.zeros(5, 1)).terms, model(x, context=torch.ones(5, 1)).terms
+    assert not torch.equal(zero["reconstruction"], one["reconstruction"])
+    assert zero["contractive"].shape == (5,)

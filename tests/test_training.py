@@ -1,0 +1,193 @@
+"""The loop: records, callbacks, best weights, interruption, going on."""
+
+import math
+import os
+import signal
+
+import numpy as np
+import pytest
+import torch
+
+from isthmus import Autoencoder, ContractiveAutoencoder, DenoisingAutoencoder
+from isthmus.data.rows import Rows
+from isthmus.models.base import default_epochs
+from isthmus.networks import MLP
+
+
+def weights(model):
+    return torch.cat([weight.flatten() for weight in model.module_.state_dict().values()])
+
+
+def test_history_holds_every_term(digits):
+    model = ContractiveAutoencoder(4, weight_decay=1e-3, sparsity="l1", max_epochs=3, random_state=0).fit(digits)
+    assert [record["epoch"] for record in model.history_] == [1, 2, 3]
+    assert model.n_iter_ == 3
+    names = {"reconstruction", "contractive", "weight_decay", "l1", "loss", "mse"}
+    for record in model.history_:
+        assert set(record) == {"epoch", "seconds", "train", "validation"}
+        assert record["seconds"] > 0
+        for part in (record["train"], record["validation"]):
+            assert set(part) == names
+            expected = part["reconstruction"] + 0.1 * part["contractive"] + 1e-3 * part["weight_decay"] + 0.1 * part["l1"]
+            assert part["loss"] == pytest.approx(expected, rel=1e-5)
+    # For a normal with deviation 1 the reconstruction term is half the squared error, and a constant.
+    train = model.history_[-1]["train"]
+    assert train["reconstruction"] == pytest.approx(64 * (train["mse"] / 2 + math.log(2 * math.pi) / 2), rel=1e-6)
+
+
+def test_records_of_one_step_an_epoch_are_exact(digits):
+    """With one batch and a vanishing learning rate, the record is what the finished model gives."""
+    model = Autoencoder(4, batch_size=5000, lr=1e-12, max_epochs=1, validation_fraction=None, random_state=0).fit(digits)
+    assert model.history_[0]["train"]["mse"] == pytest.approx(np.square(digits - model.reconstruct(digits)).mean(), rel=1e-4)
+    assert "validation" not in model.history_[0]
+    assert model.start_ is None
+
+
+def test_callbacks_are_handed_the_records_and_can_stop(digits):
+    seen = []
+
+    def stop_at_three(record):
+        seen.append(record)
+        return record["epoch"] == 3
+
+    model = Autoencoder(max_epochs=10, callbacks=[stop_at_three], random_state=0).fit(digits)
+    assert model.history_ == seen
+    assert model.n_iter_ == 3
+
+
+def test_early_stopping(digits):
+    setting = {"max_epochs": 40, "lr": 1e-9, "lr_schedule": "constant", "random_state": 0, "corruption": "gaussian"}
+    assert Autoencoder(4, **setting).fit(digits).n_iter_ == 40
+    stopped = Autoencoder(4, early_stopping=True, patience=3, **setting).fit(digits)
+    longer = Autoencoder(4, early_stopping=True, patience=6, **setting).fit(digits)
+    assert stopped.n_iter_ < longer.n_iter_ < 40
+
+
+def test_the_best_weights_are_kept(digits):
+    model = Autoencoder(8, max_epochs=8, lr=0.05, lr_schedule="constant", random_state=0)
+    losses = []
+    model.callbacks = [lambda record: losses.append(record["validation"]["loss"])]
+    model.fit(digits)
+    kept = min(model.start_["loss"], *losses)
+    # What is left must score as the best epoch did on the same held-out rows.
+    _, values, seed = model._prepare(digits, reset=False)
+    _, held_out = model._split(values, torch.Generator().manual_seed(seed))
+    assert -model.score(held_out.values.numpy()) == pytest.approx(kept, abs=2e-3)
+    assert losses[-1] > kept
+
+
+def test_without_validation_rows_the_last_weights_are_kept(digits):
+    kwargs = {"lr_schedule": "constant", "validation_fraction": None, "random_state": 0, "batch_size": 4000, "lr": 0.3}
+    last = Autoencoder(8, max_epochs=3, **kwargs).fit(digits)
+    assert np.square(digits - last.reconstruct(digits)).mean() > last.history_[0]["train"]["mse"]
+
+
+def test_the_start_is_left_only_for_what_is_surely_better():
+    X = np.random.default_rng(0).normal(size=(120, 6))  # noise: nothing is better than PCA
+    model = Autoencoder(2, random_state=0).fit(X)
+    from sklearn.decomposition import PCA
+
+    pca = PCA(2).fit(X)
+    np.testing.assert_allclose(model.reconstruct(X), pca.inverse_transform(pca.transform(X)), atol=1e-4)
+
+
+def test_control_c_keeps_the_best_model_so_far(digits):
+    def press(record):
+        if record["epoch"] == 6:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.warns(UserWarning, match="interrupted after 6 epochs"):
+        model = Autoencoder(8, max_epochs=8, callbacks=[press], random_state=0).fit(digits)
+    assert model.n_iter_ == 6
+    assert np.square(digits - model.reconstruct(digits)).mean() < model.start_["mse"]
+
+
+def test_warm_start_goes_on(digits):
+    setting = {"max_epochs": 3, "random_state": 0, "validation_fraction": None}
+    cold = Autoencoder(8, **setting).fit(digits)
+    before = weights(cold).clone()
+    cold.fit(digits)
+    assert torch.equal(before, weights(cold)), "without it, fit begins anew"
+    warm = Autoencoder(8, warm_start=True, **setting).fit(digits).fit(digits)
+    assert warm.history_[0]["train"]["mse"] < cold.history_[0]["train"]["mse"]
+
+
+def test_partial_fit_learns_batch_by_batch(digits):
+    model = Autoencoder(8, random_state=0, lr=1e-3)
+    for _ in range(6):
+        model.partial_fit(digits[:700])
+        model.partial_fit(digits[700:])
+    assert model.n_iter_ == 12
+    assert model.history_[-1]["train"]["mse"] < 0.8 * model.history_[0]["train"]["mse"]
+
+
+def test_partial_fit_keeps_the_optimiser(digits):
+    model = Autoencoder(8, random_state=0).partial_fit(digits)
+    first = model._state.optimizer
+    model.partial_fit(digits)
+    assert model._state.optimizer is first
+    assert first.state_dict()["state"][0]["step"] == 2 * math.ceil(len(digits) / 128)
+
+
+@pytest.mark.parametrize(("setting", "term"), [({"lr": 1e30}, "reconstruction"), ({"weight_decay": 1e38, "lr": 1e6}, "weight_decay")])
+def test_a_loss_that_is_not_finite_stops(digits, setting, term):
+    with pytest.raises(FloatingPointError, match=rf"became (nan|inf) in epoch \d+ by its term '{term}': .*learning rate") as error:
+        Autoencoder(8, random_state=0, lr_schedule="constant", validation_fraction=None, **setting).fit(100 * digits)
+    assert "\n" not in str(error.value)
+
+
+def test_progress_is_silent_by_default(digits, capsys):
+    Autoencoder(max_epochs=2).fit(digits)
+    out, err = capsys.readouterr()
+    assert out + err == ""
+    Autoencoder(max_epochs=2, verbose=1).fit(digits)
+    out, err = capsys.readouterr()
+    assert "2/2 epochs" in out
+    assert "loss" in out
+
+
+def test_one_cycle_rises_and_comes_to_rest(digits):
+    rates = []
+    model = Autoencoder(max_epochs=10, lr=1e-2, random_state=0)
+    model.callbacks = [lambda record: rates.append(record)]
+    model.fit(digits)
+    rate = model._state.optimizer.param_groups[0]["lr"]
+    assert rate < 1e-5
+    constant = Autoencoder(max_epochs=2, lr=1e-2, lr_schedule="constant", random_state=0).fit(digits)
+    assert constant._state.optimizer.param_groups[0]["lr"] == 1e-2
+
+
+def test_the_validation_rows_are_corrupted_alike_in_every_epoch(digits):
+    model = DenoisingAutoencoder(8, lr=1e-12, lr_schedule="constant", max_epochs=3, random_state=0).fit(digits)
+    first, *others = [record["validation"]["mse"] for record in model.history_]
+    assert others == pytest.approx([first] * 2, rel=1e-6)
+    assert len({record["train"]["mse"] for record in model.history_}) == 3, "in training they are drawn anew"
+
+
+def test_precision_and_device(digits):
+    assert Autoencoder(max_epochs=1, precision="64-true").fit(digits).module_.encoder.path.linear.weight.dtype == torch.float64
+    mixed = Autoencoder(max_epochs=1, precision="bf16-mixed", random_state=0).fit(digits)
+    assert not torch.equal(weights(mixed), weights(Autoencoder(max_epochs=1, random_state=0).fit(digits)))
+    assert Autoencoder(max_epochs=1, device="cpu").fit(digits).transform(digits).shape == (1437, 2)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 32, 33, 64, 65])
+def test_batches_hold_every_row_once_and_none_is_alone(rows):
+    values = torch.arange(float(rows))[:, None]
+    for generator in (None, torch.Generator().manual_seed(0)):
+        batches = list(Rows(values).batches(32, generator))
+        assert sorted(torch.cat(batches).flatten().tolist()) == list(range(rows))
+        assert rows == 1 or min(len(batch) for batch in batches) > 1
+    assert rows < 32 or not torch.equal(torch.cat(batches), values)
+
+
+def test_default_epochs():
+    assert default_epochs(60_000) == 15
+    assert default_epochs(10) == 150
+    assert default_epochs(10**8) == 5
+
+
+@pytest.mark.parametrize("normalization", ["batch", "layer"])
+def test_an_odd_last_row_and_batch_normalisation(digits, normalization):
+    network = MLP(hidden=(16,), normalization=normalization)
+    Autoencoder(2, network=network, batch_size=32, max_epochs=1, validation_fraction=None).fit(digits[:65])
