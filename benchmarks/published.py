@@ -37,7 +37,9 @@ def under_and_over(train, test):
     }
     under = Autoencoder(30, **setting).fit(train)
     error = np.square(test - under.reconstruct(test)).mean()
-    print(f"d = 30: training {under.history_[-1]['train']['mse']:.4f}, test {error:.4f} (published 0.0574, within 0.006)")
+    print(
+        f"d = 30: training {under.history_[-1]['train']['mse']:.4f}, test {error:.4f} (published 0.0574, within 0.006)"
+    )
     over = Autoencoder(500, corruption="dropout", corruption_level=0.5, **setting).fit(train)
     rng = np.random.default_rng(0)
     dropped = np.where(rng.random(test.shape) < 0.5, 0, 2 * test).astype(test.dtype)

@@ -1,5 +1,6 @@
 """Training speed as a ratio to a bare PyTorch loop over the same tensors, in the same run. `make bench` runs it."""
 
+import itertools
 import statistics
 import time
 
@@ -18,7 +19,7 @@ def network():
     """The network that MLP(linear_path=None) builds for 32 components."""
     widths = [784, 512, 256, 32, 256, 512, 784]
     layers = []
-    for i, (width_in, width_out) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+    for i, (width_in, width_out) in enumerate(itertools.pairwise(widths)):
         layers.append(nn.Linear(width_in, width_out))
         if i not in (2, 5):  # neither the code nor the output has an activation
             layers.append(nn.SiLU())
@@ -60,12 +61,17 @@ def main():
     for batch_size, count in ROWS.items():
         rows = torch.tensor(X[:count])
         rounds = [
-            (isthmus_seconds(rows, batch_size), bare_seconds(rows, batch_size), bare_seconds(rows, batch_size, fused=True))
+            (
+                isthmus_seconds(rows, batch_size),
+                bare_seconds(rows, batch_size),
+                bare_seconds(rows, batch_size, fused=True),
+            )
             for _ in range(ROUNDS)
         ]
         ours, bare, fused = (statistics.median(column) for column in zip(*rounds, strict=True))
         print(
-            f"batch {batch_size}, {count:,} images: isthmus {ours:.2f} s, bare loop {bare:.2f} s, ratio {bare / ours:.2f}; "
+            f"batch {batch_size}, {count:,} images: isthmus {ours:.2f} s, "
+            f"bare loop {bare:.2f} s, ratio {bare / ours:.2f}; "
             f"bare loop with Adam(fused=True) {fused:.2f} s, ratio {fused / ours:.2f}"
         )
 

@@ -17,7 +17,7 @@ ROOMS = {  # room: the rooms that it may import from
     "models": {"training", "persistence", "data", "networks", "core"},
     "evaluation": {"models", "core"},
     "compare": {"evaluation", "models", "data", "networks", "core"},
-    "report": {"compare", "evaluation", "models", "core", "atomic"},
+    "report": {"compare", "evaluation", "models", "data", "core", "atomic"},
     "cli": {"report", "compare", "evaluation", "models", "persistence", "data", "networks", "atomic", "isthmus"},
 }
 
@@ -29,7 +29,11 @@ def imported_rooms(path):
             inside = node.module.split(".")[1:]
             names = inside[:1] or [alias.name for alias in node.names]
         elif isinstance(node, ast.Import):
-            names = [".".join(alias.name.split(".")[1:2]) or "isthmus" for alias in node.names if alias.name.startswith("isthmus")]
+            names = [
+                ".".join(alias.name.split(".")[1:2]) or "isthmus"
+                for alias in node.names
+                if alias.name.startswith("isthmus")
+            ]
         yield from names
 
 

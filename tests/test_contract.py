@@ -31,7 +31,9 @@ FAMILIES = {
     "sparse, L1": partial(SparseAutoencoder, n_components=20, sparsity="l1"),
     "contractive": ContractiveAutoencoder,
     "contractive, wide": partial(ContractiveAutoencoder, n_components=20),
-    "plain network": partial(Autoencoder, network=MLP(hidden=(32,), linear_path=None, dropout=0.1, normalization="batch")),
+    "plain network": partial(
+        Autoencoder, network=MLP(hidden=(32,), linear_path=None, dropout=0.1, normalization="batch")
+    ),
     "tied": partial(Autoencoder, network=MLP(hidden=(32,), tied=True)),
     "everything at once": partial(
         Autoencoder,

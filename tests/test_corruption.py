@@ -64,7 +64,9 @@ def test_swap_takes_the_same_column_of_another_row():
     assert (y != x).all()
     assert (y % 3 == x % 3).all()
     images = x.view(ROWS, 1, 3)
-    assert torch.equal(swap(images, 0.5, torch.Generator().manual_seed(1)).flatten(1), swap(x, 0.5, torch.Generator().manual_seed(1)))
+    assert torch.equal(
+        swap(images, 0.5, torch.Generator().manual_seed(1)).flatten(1), swap(x, 0.5, torch.Generator().manual_seed(1))
+    )
 
 
 def test_swap_leaves_a_row_alone_that_has_no_other():
@@ -85,5 +87,3 @@ def test_only_the_generator_counts(name):
 @pytest.mark.parametrize("name", CORRUPTIONS)
 def test_level_zero_changes_nothing(name):
     assert torch.equal(corrupt(name, rows(), 0.0), rows())
-
-

@@ -1,5 +1,7 @@
 """Every parameter of a network, and its start at PCA."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -24,20 +26,30 @@ def linears(module):
 def test_hidden_layers_are_mirrored(hidden):
     encoder, decoder = build(MLP(hidden=hidden, linear_path=None))
     widths = [10, *hidden, 3]
-    assert [(layer.in_features, layer.out_features) for layer in linears(encoder)] == list(zip(widths, widths[1:], strict=False))
+    assert [(layer.in_features, layer.out_features) for layer in linears(encoder)] == list(itertools.pairwise(widths))
     assert [layer.out_features for layer in linears(decoder)] == widths[-2::-1]
 
 
 def test_the_deep_published_network():
-    encoder, decoder = MLP(hidden=(128, 64, 36, 18), activation="relu", output_activation="sigmoid", linear_path=None).build((784,), 9)
+    encoder, decoder = MLP(
+        hidden=(128, 64, 36, 18), activation="relu", output_activation="sigmoid", linear_path=None
+    ).build((784,), 9)
     bare = [784, 128, 64, 36, 18, 9, 18, 36, 64, 128, 784]
-    expected = sum((i + 1) * o for i, o in zip(bare, bare[1:], strict=False))
+    expected = sum((i + 1) * o for i, o in itertools.pairwise(bare))
     assert sum(p.numel() for part in (encoder, decoder) for p in part.parameters()) == expected
 
 
 @pytest.mark.parametrize(
     ("name", "cls"),
-    [("relu", nn.ReLU), ("silu", nn.SiLU), ("leaky_relu", nn.LeakyReLU), ("Tanh", nn.Tanh), ("identity", nn.Identity), (None, nn.Identity), ("log_sigmoid", nn.LogSigmoid)],
+    [
+        ("relu", nn.ReLU),
+        ("silu", nn.SiLU),
+        ("leaky_relu", nn.LeakyReLU),
+        ("Tanh", nn.Tanh),
+        ("identity", nn.Identity),
+        (None, nn.Identity),
+        ("log_sigmoid", nn.LogSigmoid),
+    ],
 )
 def test_activations_by_name(name, cls):
     assert type(build_activation(name)) is cls
@@ -91,7 +103,9 @@ def test_tied_network_by_hand():
     torch.testing.assert_close(decoder(z), torch.tanh(z @ w2 + b1) @ w1 + b2)
 
 
-@pytest.mark.parametrize("network", [MLP(), MLP(hidden=()), MLP(hidden=(32,), tied=True), MLP(hidden=(9,), activation="relu")])
+@pytest.mark.parametrize(
+    "network", [MLP(), MLP(hidden=()), MLP(hidden=(32,), tied=True), MLP(hidden=(9,), activation="relu")]
+)
 @pytest.mark.parametrize("k", [1, 5, 64])
 def test_training_starts_at_pca(digits, network, k):
     X = digits.reshape(-1, 64).astype(np.float64)

@@ -28,7 +28,9 @@ def test_history_holds_every_term(digits):
         assert record["seconds"] > 0
         for part in (record["train"], record["validation"]):
             assert set(part) == names
-            expected = part["reconstruction"] + 0.1 * part["contractive"] + 1e-3 * part["weight_decay"] + 0.1 * part["l1"]
+            expected = (
+                part["reconstruction"] + 0.1 * part["contractive"] + 1e-3 * part["weight_decay"] + 0.1 * part["l1"]
+            )
             assert part["loss"] == pytest.approx(expected, rel=1e-5)
     # For a normal with deviation 1 the reconstruction term is half the squared error, and a constant.
     train = model.history_[-1]["train"]
@@ -37,8 +39,12 @@ def test_history_holds_every_term(digits):
 
 def test_records_of_one_step_an_epoch_are_exact(digits):
     """With one batch and a vanishing learning rate, the record is what the finished model gives."""
-    model = Autoencoder(4, batch_size=5000, lr=1e-12, max_epochs=1, validation_fraction=None, random_state=0).fit(digits)
-    assert model.history_[0]["train"]["mse"] == pytest.approx(np.square(digits - model.reconstruct(digits)).mean(), rel=1e-4)
+    model = Autoencoder(4, batch_size=5000, lr=1e-12, max_epochs=1, validation_fraction=None, random_state=0).fit(
+        digits
+    )
+    assert model.history_[0]["train"]["mse"] == pytest.approx(
+        np.square(digits - model.reconstruct(digits)).mean(), rel=1e-4
+    )
     assert "validation" not in model.history_[0]
     assert model.start_ is None
 
@@ -129,9 +135,13 @@ def test_partial_fit_keeps_the_optimiser(digits):
     assert first.state_dict()["state"][0]["step"] == 2 * math.ceil(len(digits) / 128)
 
 
-@pytest.mark.parametrize(("setting", "term"), [({"lr": 1e30}, "reconstruction"), ({"weight_decay": 1e38, "lr": 1e6}, "weight_decay")])
+@pytest.mark.parametrize(
+    ("setting", "term"), [({"lr": 1e30}, "reconstruction"), ({"weight_decay": 1e38, "lr": 1e6}, "weight_decay")]
+)
 def test_a_loss_that_is_not_finite_stops(digits, setting, term):
-    with pytest.raises(FloatingPointError, match=rf"became (nan|inf) in epoch \d+ by its term '{term}': .*learning rate") as error:
+    with pytest.raises(
+        FloatingPointError, match=rf"became (nan|inf) in epoch \d+ by its term '{term}': .*learning rate"
+    ) as error:
         Autoencoder(8, random_state=0, lr_schedule="constant", validation_fraction=None, **setting).fit(100 * digits)
     assert "\n" not in str(error.value)
 
@@ -165,7 +175,10 @@ def test_the_validation_rows_are_corrupted_alike_in_every_epoch(digits):
 
 
 def test_precision_and_device(digits):
-    assert Autoencoder(max_epochs=1, precision="64-true").fit(digits).module_.encoder.path.linear.weight.dtype == torch.float64
+    assert (
+        Autoencoder(max_epochs=1, precision="64-true").fit(digits).module_.encoder.path.linear.weight.dtype
+        == torch.float64
+    )
     mixed = Autoencoder(max_epochs=1, precision="bf16-mixed", random_state=0).fit(digits)
     assert not torch.equal(weights(mixed), weights(Autoencoder(max_epochs=1, random_state=0).fit(digits)))
     assert Autoencoder(max_epochs=1, device="cpu").fit(digits).transform(digits).shape == (1437, 2)

@@ -19,7 +19,6 @@ from isthmus.atomic import check_writable, replacing
 from isthmus.compare import comparison_cells
 from isthmus.data import datasets, files
 from isthmus.data.datasets import Dataset
-from isthmus.data.rows import to_rows
 
 MODELS = {
     "plain": models.Autoencoder,
@@ -37,7 +36,9 @@ app = typer.Typer(
 )
 console = Console()
 
-Data = Annotated[str, typer.Argument(metavar="DATA", help="A name that `isthmus data` lists, a file, or a folder of images.")]
+Data = Annotated[
+    str, typer.Argument(metavar="DATA", help="A name that `isthmus data` lists, a file, or a folder of images.")
+]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A folder that `isthmus train` wrote.")]
 Output = Annotated[Path, typer.Option("-o", "--output", help="Result: .npy, .csv or .parquet, by the name's ending.")]
 DataDir = Annotated[Path | None, typer.Option(help="Where the named data sets are looked for first.")]
@@ -108,12 +109,13 @@ def train(
     if hidden is not None:
         params["network__hidden"] = _parse_widths(hidden)
     estimator = _choice("model", model, MODELS)(random_state=seed, device=device, verbose=1).set_params(**params)
-    X, y = _load(data, "train", label, data_dir)
-    estimator.fit(X)
+    estimator.fit(_load(data, "train", label, data_dir).X)
     estimator.save(out)
     _write_run(out, data, label)
-    rows, labels = _report_rows(data, label, data_dir)
-    report.write_page(report.model_page(estimator, rows, labels, f"{model.capitalize()} autoencoder on {data}"), out / "report.html")
+    rows, labels = _load(data, "test", label, data_dir)
+    report.write_page(
+        report.model_page(estimator, rows, labels, f"{model.capitalize()} autoencoder on {data}"), out / "report.html"
+    )
     last = estimator.history_[-1]
     held_out = f", held out {last['validation']['mse']:.5g}" if "validation" in last else ""
     console.print(f"{estimator.n_iter_} epochs; squared error an entry {last['train']['mse']:.5g}{held_out}")
@@ -137,15 +139,15 @@ def compare(
     """Fit several autoencoders on the same rows of DATA, with PCA of the same size beside them, and tell them apart."""
     check_writable(out / "report.html")
     X, y = _load(data, "train", label, data_dir)
-    X_test, y_test = _load(data, "test", label, data_dir) if data in datasets.names() else Dataset(None)
+    test = _load(data, "test", label, data_dir) if data in datasets.names() else None
     with console.status("fitting") as status:
         comparison = isthmus.compare(
             X,
             y,
             None if names is None else [name.strip() for name in names.split(",")],
             n_components=components,
-            X_test=X_test,
-            y_test=y_test,
+            X_test=None if test is None else test.X,
+            y_test=None if test is None else test.y,
             seeds=seeds,
             corruption=corruption,
             corruption_level=corruption_level,
@@ -155,9 +157,13 @@ def compare(
         )
         status.update("writing the report")
         report.write_page(report.comparison_page(comparison, f"Autoencoders on {data}"), out / "report.html")
-        files.write(out / "comparison.csv", comparison.table.reset_index().to_numpy(), ["model", *comparison.table.columns])
+        files.write(
+            out / "comparison.csv", comparison.table.reset_index().to_numpy(), ["model", *comparison.table.columns]
+        )
     _print_comparison(comparison_cells(comparison.table))
-    console.print(f"corrupted: shown the same rows with {comparison.corruption}. What the columns mean is in the report.")
+    console.print(
+        f"corrupted: shown the same rows with {comparison.corruption}. What the columns mean is in the report."
+    )
     console.print(f"report: {out / 'report.html'}", soft_wrap=True)
 
 
@@ -207,19 +213,24 @@ def write_report(
     check_writable(path)
     if data is None:
         data, label = _read_run(run)
-    rows, labels = _report_rows(data, label, data_dir)
+    rows, labels = _load(data, "test", label, data_dir)
     report.write_page(report.model_page(estimator, rows, labels, f"{type(estimator).__name__} on {data}"), path)
     console.print(f"report: {path}", soft_wrap=True)
 
 
 def _print_comparison(cells: pd.DataFrame) -> None:
     """Print the table on lines long enough for it, whatever the terminal's width: a cut figure is no figure."""
-    short = {"share_of_pca": "/ PCA", "mse_corrupted": "corrupted", "linear_probe": "probe", "nearest_neighbour": "1-NN"}
+    short = {
+        "share_of_pca": "/ PCA",
+        "mse_corrupted": "corrupted",
+        "linear_probe": "probe",
+        "nearest_neighbour": "1-NN",
+    }
     table = Table("model", box=None)
     for name in cells.columns:
         table.add_column(short.get(str(name), str(name)), justify="right")
-    for name, line in cells.iterrows():
-        table.add_row(str(name), *line)
+    for model, line in cells.iterrows():
+        table.add_row(str(model), *line)
     Console(width=max(console.width, 120)).print(table)
 
 
@@ -231,12 +242,6 @@ def _load(data: str, split: datasets.Split, label: str | None, data_dir: Path | 
     if not path.exists() and not path.suffix and len(path.parts) == 1:
         datasets.load(data)  # no file and no name of one: says which names there are
     return files.read(path, label)
-
-
-def _report_rows(data: str, label: str | None, data_dir: Path | None) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return the rows that a report is about: the test part, where the data set has one."""
-    X, y = _load(data, "test", label, data_dir)
-    return to_rows(X), y
 
 
 def _ready(run: Path, output: Path) -> Any:

@@ -1,9 +1,9 @@
 """Several autoencoders on the same rows, always with PCA of the same size beside them."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -118,7 +118,7 @@ def compare(
     corruption_level: float = 0.25,
     max_epochs: int | None = None,
     random_state: int = 0,
-    progress: Any = None,
+    progress: Callable[[str], None] | None = None,
 ) -> Comparison:
     """Fit several models on the same rows, with several seeds, and measure each on the same test rows.
 
@@ -166,46 +166,60 @@ def compare(
     >>> list(found.table.index)
     ['PCA-8', 'plain', 'contractive']
     """
-    X, X_test, y, y_test = _split(X, y, X_test, y_test, random_state)
-    features = int(np.prod(X.shape[1:]))
+    split = _split(X, y, X_test, y_test, corruption, corruption_level, random_state)
+    features = int(np.prod(split.X.shape[1:]))
     if n_components is None:
         n_components = min(32, max(2, features // 8))
     candidates = _chosen(models, default_models(n_components, features, corruption, corruption_level))
-    test_corrupted = corrupted(X_test, corruption, corruption_level)
-
     if max_epochs is not None:
         candidates = {name: clone(model).set_params(max_epochs=max_epochs) for name, model in candidates.items()}
 
     fitted: dict[str, Any] = {}
     lines = []
-    split = (X, y, X_test, y_test, test_corrupted)
-    flat = (X.reshape(len(X), -1), y, X_test.reshape(len(X_test), -1), y_test, test_corrupted.reshape(len(X_test), -1))
-    for size in sorted({model.n_components for model in candidates.values() if model.n_components < min(flat[0].shape)}):
-        began = time.perf_counter()
-        pca = fitted[f"PCA-{size}"] = PCABaseline(size, random_state=random_state).fit(flat[0])
-        seconds = time.perf_counter() - began
-        lines.append({"model": f"PCA-{size}", "seconds": seconds, "mse_sd": 0.0} | _measure(pca, *flat))
+    sizes = {model.n_components for model in candidates.values()}
+    for size in sorted(size for size in sizes if size < min(len(split.X), features)):
+        name = f"PCA-{size}"
+        line, fitted[name] = _fit_and_measure(name, PCABaseline(size), split.flat(), [random_state], None)
+        lines.append(line | {"mse_sd": 0.0})
     for name, candidate in candidates.items():
         line, fitted[name] = _fit_and_measure(
             name, candidate, split, range(random_state, random_state + seeds), progress
         )
         lines.append(line)
     words = f"{corruption.replace('_', ' ')}, level {corruption_level:g}"
-    return Comparison(_in_order(lines, fitted), fitted, X_test, test_corrupted, y_test, words)
+    return Comparison(_in_order(lines, fitted), fitted, split.X_test, split.shown, split.y_test, words)
 
 
-def _split(X: Any, y: Any, X_test: Any, y_test: Any, random_state: int) -> tuple[Any, Any, Any, Any]:
+class Split(NamedTuple):
+    """Training rows, test rows, their classes, and the test rows as corrupted for all models alike."""
+
+    X: np.ndarray
+    y: np.ndarray | None
+    X_test: np.ndarray
+    y_test: np.ndarray | None
+    shown: np.ndarray
+
+    def flat(self) -> "Split":
+        """Return the same with images as rows of pixels."""
+        X, X_test, shown = (rows.reshape(len(rows), -1) for rows in (self.X, self.X_test, self.shown))
+        return Split(X, self.y, X_test, self.y_test, shown)
+
+
+def _split(X: Any, y: Any, X_test: Any, y_test: Any, corruption: str, level: float, random_state: int) -> Split:
     """Bring all rows to floating-point arrays, and set a fifth aside where there are no test rows."""
     X = to_rows(X)
     y = None if y is None else np.asarray(y)
     if y is not None and type_of_target(y) not in ("binary", "multiclass"):
         y = None  # numbers that are no classes have no accuracy
     if X_test is not None:
-        return X, to_rows(X_test), y, None if y is None or y_test is None else np.asarray(y_test)
-    if y is None:
-        return *train_test_split(X, test_size=0.2, random_state=random_state), None, None
-    stratify = y if np.unique(y, return_counts=True)[1].min() > 1 else None
-    return tuple(train_test_split(X, y, test_size=0.2, random_state=random_state, stratify=stratify))
+        X_test = to_rows(X_test)
+        y_test = None if y is None or y_test is None else np.asarray(y_test)
+    elif y is None:
+        X, X_test = train_test_split(X, test_size=0.2, random_state=random_state)
+    else:
+        stratify = y if np.unique(y, return_counts=True)[1].min() > 1 else None
+        X, X_test, y, y_test = train_test_split(X, y, test_size=0.2, random_state=random_state, stratify=stratify)
+    return Split(X, y, X_test, y_test if y is not None else None, corrupted(X_test, corruption, level))
 
 
 def _chosen(
@@ -221,39 +235,40 @@ def _chosen(
 
 
 def _fit_and_measure(
-    name: str, candidate: AbstractAutoencoder, split: tuple[Any, ...], seeds: Sequence[int], progress: Any
-) -> tuple[dict[str, Any], AbstractAutoencoder]:
+    name: str, candidate: Any, split: Split, seeds: Sequence[int], progress: Callable[[str], None] | None
+) -> tuple[dict[str, Any], Any]:
     """Return a line of the table, averaged over seeds, and the model of the first seed."""
     fitted, runs = [], []
     for seed in seeds:
         if progress is not None:
             progress(f"{name}, seed {seed}")
         began = time.perf_counter()
-        fitted.append(clone(candidate).set_params(random_state=seed).fit(split[0]))
-        runs.append({"seconds": time.perf_counter() - began} | _measure(fitted[-1], *split))
+        fitted.append(clone(candidate).set_params(random_state=seed).fit(split.X))
+        runs.append({"seconds": time.perf_counter() - began} | _measure(fitted[-1], split))
     frame = pd.DataFrame(runs)
-    spread = {"mse_sd": float(frame["mse"].std()) if len(runs) > 1 else float("nan")}
-    return {"model": name} | frame.mean().to_dict() | spread, fitted[0]
+    spread = float(frame["mse"].std()) if len(runs) > 1 else float("nan")
+    means: dict[str, Any] = {str(measure): value for measure, value in frame.mean().items()}
+    return {"model": name, "mse_sd": spread} | means, fitted[0]
 
 
-def _measure(
-    model: Any, X: np.ndarray, y: np.ndarray | None, X_test: np.ndarray, y_test: np.ndarray | None, shown: np.ndarray
-) -> dict[str, float]:
-    """Take every measure of a fitted model; `shown` are the corrupted test rows."""
-    codes = model.transform(X_test)
+def _measure(model: Any, split: Split) -> dict[str, float]:
+    """Take every measure of a fitted model."""
+    codes = model.transform(split.X_test)
     measured = {
-        "mse": mean_squared_error(X_test, model.reconstruct(X_test)),
-        "mse_corrupted": mean_squared_error(X_test, model.reconstruct(shown)),
+        "mse": mean_squared_error(split.X_test, model.reconstruct(split.X_test)),
+        "mse_corrupted": mean_squared_error(split.X_test, model.reconstruct(split.shown)),
         "sparsity": hoyer_sparsity(codes),
     }
-    if y is not None and y_test is not None:
-        train_codes = model.transform(X[:MOST_ROWS])
-        measured["linear_probe"] = linear_probe_accuracy(train_codes, y[:MOST_ROWS], codes, y_test)
-        measured["nearest_neighbour"] = nearest_neighbour_accuracy(train_codes, y[:MOST_ROWS], codes, y_test)
+    if split.y is not None and split.y_test is not None:
+        labelled = (model.transform(split.X[:MOST_ROWS]), split.y[:MOST_ROWS], codes, split.y_test)
+        measured["linear_probe"] = linear_probe_accuracy(*labelled)
+        measured["nearest_neighbour"] = nearest_neighbour_accuracy(*labelled)
     if isinstance(model, PCA):  # its Jacobian is the matrix of its components, whose rows are unit vectors
-        return measured | {"jacobian": model.n_components_**0.5, "parameters": model.components_.size + X[0].size}
+        parameters = model.components_.size + model.mean_.size
+        return measured | {"jacobian": model.n_components_**0.5, "parameters": parameters}
     parameters = sum(weight.numel() for weight in model.module_.parameters())
-    return measured | {"jacobian": mean_jacobian_norm(model.module_, X_test[:JACOBIAN_ROWS]), "parameters": parameters}
+    jacobian = mean_jacobian_norm(model.module_, split.X_test[:JACOBIAN_ROWS])
+    return measured | {"jacobian": jacobian, "parameters": parameters}
 
 
 def _in_order(lines: list[dict[str, Any]], models: Mapping[str, Any]) -> pd.DataFrame:
@@ -270,10 +285,7 @@ def comparison_cells(table: pd.DataFrame) -> pd.DataFrame:
     formats = {"parameters": "{:,.0f}", "seconds": "{:.1f}", "linear_probe": "{:.1%}", "nearest_neighbour": "{:.1%}"}
     cells = pd.DataFrame(
         {
-            name: [
-                "–" if np.isnan(value) else formats.get(name, "{:.3g}").format(value)
-                for value in table[name]
-            ]
+            name: ["–" if np.isnan(value) else formats.get(name, "{:.3g}").format(value) for value in table[name]]
             for name in table.columns
         },
         index=table.index,

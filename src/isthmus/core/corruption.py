@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-Corruption = Callable[[Tensor, float, torch.Generator | None], Tensor]
+Corruption = Callable[..., Tensor]
 
 
 def _chosen(x: Tensor, level: float, generator: torch.Generator | None) -> Tensor:
@@ -39,9 +39,7 @@ def salt_and_pepper(x: Tensor, level: float, generator: torch.Generator | None =
     Vincent et al. 2010, §3.1. The two values belong to the whole batch, not to a column: pixels share one range.
     """
     low, high = x.aminmax()
-    return torch.where(
-        _chosen(x, level, generator), torch.where(_chosen(x, 0.5, generator), low, high), x
-    )
+    return torch.where(_chosen(x, level, generator), torch.where(_chosen(x, 0.5, generator), low, high), x)
 
 
 def swap(x: Tensor, level: float, generator: torch.Generator | None = None) -> Tensor:

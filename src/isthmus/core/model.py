@@ -67,9 +67,7 @@ class Model(nn.Module):
         self.penalties = dict(penalties or {})
         self.weights = dict(weights or {})
 
-    def encode(
-        self, x: Tensor, context: Tensor | None = None, generator: torch.Generator | None = None
-    ) -> Code:
+    def encode(self, x: Tensor, context: Tensor | None = None, generator: torch.Generator | None = None) -> Code:
         """Encode rows of shape (rows, ...) to a code of shape (rows, n_components)."""
         h = self.encoder(x) if context is None else self.encoder(x, context)
         return self.bottleneck(h, generator)
@@ -100,5 +98,7 @@ class Model(nn.Module):
 
     def row_losses(self, terms: Mapping[str, Tensor]) -> Tensor:
         """Σ weight · term, of shape (rows,); its mean is the loss, Σ weight · mean(term)."""
-        weighted = (term if self.weights.get(name, 1) == 1 else self.weights[name] * term for name, term in terms.items())
+        weighted = (
+            term if self.weights.get(name, 1) == 1 else self.weights[name] * term for name, term in terms.items()
+        )
         return functools.reduce(torch.add, weighted)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from PIL import Image, UnidentifiedImageError
 
 from isthmus.atomic import replacing
@@ -14,6 +15,7 @@ from isthmus.data.datasets import Dataset
 
 READABLE = (".npy", ".npz", ".csv", ".parquet")
 WRITABLE = (".npy", ".csv", ".parquet")
+BROKEN = (OSError, EOFError, zipfile.BadZipFile, pa.ArrowException, pd.errors.ParserError, pd.errors.EmptyDataError)
 
 
 def read(path: str | Path, label: str | None = None) -> Dataset:
@@ -47,7 +49,14 @@ def read(path: str | Path, label: str | None = None) -> Dataset:
         raise FileNotFoundError(f"there is no file {path}")
     try:
         return _read_arrays(path, label) if path.suffix in (".npy", ".npz") else _read_table(path, label)
-    except (OSError, EOFError, zipfile.BadZipFile, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+    except (
+        OSError,
+        EOFError,
+        zipfile.BadZipFile,
+        pa.ArrowException,
+        pd.errors.ParserError,
+        pd.errors.EmptyDataError,
+    ) as error:
         raise ValueError(f"cannot read {path}: {_first_line(error)}") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"cannot read {path}: it is not UTF-8 text") from error
@@ -100,7 +109,7 @@ def read_images(folder: Path) -> Dataset:
     """Read all images under `folder`, in the order of their names; see :func:`read`."""
     paths = image_paths(folder)
     if not paths:
-        raise ValueError(f"{folder} holds no images: give a folder of files such as .png or .jpg, or of subfolders of them")
+        raise ValueError(f"{folder} holds no images: give a folder of files such as .png, or of subfolders of them")
     images = [_read_image(path) for path in paths]
     if any(image.ndim == 3 for image in images):
         images = [image if image.ndim == 3 else np.repeat(image[None], 3, axis=0) for image in images]

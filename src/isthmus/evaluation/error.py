@@ -13,7 +13,8 @@ def mean_squared_error(rows: np.ndarray, reconstruction: np.ndarray) -> float:
 
 def corrupted(rows: np.ndarray, corruption: str, level: float, seed: int = 0) -> np.ndarray:
     """Corrupt rows once, for every model to be measured on the same ones; parameters as those of the estimators."""
+    if corruption not in CORRUPTIONS:
+        raise ValueError(f"unknown corruption {corruption!r}: give one of {', '.join(CORRUPTIONS)}")
     generator = torch.Generator().manual_seed(seed)
     result: np.ndarray = CORRUPTIONS[corruption](torch.tensor(rows), level, generator).numpy()
     return result
-

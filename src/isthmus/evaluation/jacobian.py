@@ -19,7 +19,8 @@ def mean_jacobian_norm(model: Model, rows: np.ndarray) -> float:
     """
     weight = next(model.parameters())
     # 16 rows at a time: the Jacobian of a batch holds rows × units × features numbers.
-    batches = torch.tensor(rows, dtype=weight.dtype, device=weight.device).split(16)
+    tensor = torch.tensor(rows, dtype=weight.dtype, device=weight.device)
+    batches = torch.split(tensor, 16)
     with torch.no_grad():
         norms = [exact_squared_jacobian(model, batch).sqrt() for batch in batches]
     return float(torch.cat(norms).mean())

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
+import pandas as pd
 import torch
 from lightning_fabric import Fabric
 from numpy.typing import ArrayLike
@@ -199,22 +200,21 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     def _check_parameters(self) -> None:
         """Raise ValueError or TypeError for the first parameter without a meaning."""
-        whole = {"n_components": 1, "batch_size": 1, "patience": 1}
-        whole |= {name: 1 for name in ("max_epochs", "k") if getattr(self, name) is not None}
-        for name, least in whole.items():
-            check_scalar(getattr(self, name), name, numbers.Integral, min_val=least)
+        whole = ["n_components", "batch_size", "patience"]
+        whole += [name for name in ("max_epochs", "k") if getattr(self, name) is not None]
+        for name in whole:
+            check_scalar(getattr(self, name), name, numbers.Integral, min_val=1)
         for name in ("sparsity_weight", "contraction_weight", "weight_decay", "corruption_level"):
             check_scalar(getattr(self, name), name, numbers.Real, min_val=0)
-        check_scalar(self.lr, "lr", numbers.Real, min_val=0, include_boundaries="neither")
-        check_scalar(self.sparsity_target, "sparsity_target", numbers.Real, min_val=0, max_val=1, include_boundaries="neither")
+        between = {"min_val": 0, "include_boundaries": "neither"}
+        check_scalar(self.lr, "lr", numbers.Real, **between)
+        check_scalar(self.sparsity_target, "sparsity_target", numbers.Real, max_val=1, **between)
         if self.validation_fraction is not None:
-            check_scalar(
-                self.validation_fraction, "validation_fraction", numbers.Real, min_val=0, max_val=1, include_boundaries="neither"
-            )
+            check_scalar(self.validation_fraction, "validation_fraction", numbers.Real, max_val=1, **between)
         if self.corruption not in (None, "gaussian") and self.corruption_level > 1:
             raise ValueError(f"corruption_level={self.corruption_level!r}: {self.corruption} takes a share in [0, 1]")
         if self.k is not None and self.k > self.n_components:
-            raise ValueError(f"k={self.k} is more than n_components={self.n_components}: keep fewer units than there are")
+            raise ValueError(f"k={self.k} is more than n_components={self.n_components}: keep fewer units")
         _check_choice("likelihood", self.likelihood, LIKELIHOODS)
         _check_choice("corruption", self.corruption, (None, *CORRUPTIONS))
         _check_choice("sparsity", self.sparsity, (None, "kl", "l1", "topk"))
@@ -234,7 +234,12 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             )
         except ValueError as error:
             if "could not convert string" in str(error):
-                raise ValueError(f"X holds text where numbers are needed: {error}; encode or drop that column") from error
+                text = (
+                    "X"
+                    if not isinstance(table, pd.DataFrame)
+                    else f"column {table.select_dtypes(exclude='number').columns[0]!r}"
+                )
+                raise ValueError(f"{text} holds text where numbers are needed: {error}; encode or drop it") from error
             raise
         check_finite(table, getattr(self, "feature_names_in_", None))
         if reset:
@@ -258,7 +263,9 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             return Fabric(accelerator=kind, devices=[int(index)] if index else 1, precision=precision)
         except (ValueError, RuntimeError, TypeError) as error:
             reason = str(error).partition("\n")[0]
-            raise ValueError(f"device={self.device!r} with precision={self.precision!r} is not to be had: {reason}") from error
+            raise ValueError(
+                f"device={self.device!r} with precision={self.precision!r} is not to be had: {reason}"
+            ) from error
 
     def _new_model(self, values: Tensor, seed: int) -> Model:
         """Build the model and start it at the PCA of `values`; the program's own random numbers are left alone."""
@@ -318,7 +325,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             raise ValueError(f"the decoder gives rows of shape {tuple(shape[1:])}, but X has {tuple(rows.shape[1:])}")
 
     def _split(self, values: Tensor, generator: torch.Generator) -> tuple[Rows, Rows | None]:
-        """Hold out `validation_fraction` of the rows, two at the least; none where that would leave no row to train on."""
+        """Hold out `validation_fraction` of the rows, two at the least; none where no row would be left to train on."""
         held_out = 0 if self.validation_fraction is None else max(2, math.ceil(self.validation_fraction * len(values)))
         if not 0 < held_out < len(values):
             return Rows(values), None
@@ -366,12 +373,14 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
 
 def default_epochs(rows: int) -> int:
-    """Return how many epochs a data set of that many rows gets: 15 for 60,000, and more the fewer there are, up to 150."""
+    """Return how many epochs that many rows get: 15 for 60,000, more the fewer there are, from 5 to 150."""
     return max(5, min(150, round(15 * (60_000 / rows) ** 0.45)))
 
 
 def _check_choice(name: str, value: Any, choices: Iterable[str | None]) -> None:
     if value not in tuple(choices):
         close = difflib.get_close_matches(str(value), [choice for choice in choices if choice], n=1, cutoff=0.3)
-        hint = f"did you mean {close[0]!r}?" if close else f"give one of {', '.join(repr(choice) for choice in choices)}"
+        hint = (
+            f"did you mean {close[0]!r}?" if close else f"give one of {', '.join(repr(choice) for choice in choices)}"
+        )
         raise ValueError(f"unknown {name} {value!r}: {hint}")

@@ -51,7 +51,9 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
 
     def fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Fit the autoencoder, and the threshold to its scores of the same rows; `y` is ignored."""
-        check_scalar(self.contamination, "contamination", numbers.Real, min_val=0, max_val=0.5, include_boundaries="right")
+        check_scalar(
+            self.contamination, "contamination", numbers.Real, min_val=0, max_val=0.5, include_boundaries="right"
+        )
         autoencoder = Autoencoder() if self.autoencoder is None else clone(self.autoencoder)
         self.adopt(autoencoder.fit(X))
         self.offset_ = float(np.percentile(autoencoder.score_samples(X), 100 * self.contamination))

@@ -1,5 +1,7 @@
 """Start a network's linear path at the data's PCA."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from sklearn.decomposition import PCA
@@ -29,7 +31,8 @@ def start_linear_path(model: Model, X: Tensor, *, at_pca: bool, seed: int) -> No
     seed : int
         For the solver, where PCA takes a randomised one.
     """
-    encoder, decoder = model.encoder, model.decoder
+    encoder: Any = model.encoder
+    decoder: Any = model.decoder
     if getattr(encoder, "centre", None) is None:
         return
     model.eval()
@@ -42,7 +45,7 @@ def start_linear_path(model: Model, X: Tensor, *, at_pca: bool, seed: int) -> No
             _set_read_out(model, X, tied=tied)
 
 
-def _standardise(part: nn.Module, rows: Tensor) -> None:
+def _standardise(part: Any, rows: Tensor) -> None:
     """Set a part's centre to the rows' mean, and its one scale to the root of their mean variance."""
     variance, mean = torch.var_mean(rows.flatten(1), 0, correction=0)
     spread = variance.mean().sqrt()
@@ -60,7 +63,7 @@ def _linear_target(model: Model, x: Tensor) -> Tensor:
     return parameters
 
 
-def _set_weight(encoder: nn.Module, X: Tensor, *, whiten: bool, seed: int) -> None:
+def _set_weight(encoder: Any, X: Tensor, *, whiten: bool, seed: int) -> None:
     """Set W to the principal axes, for codes of unit variance or as they are; units beyond them small and random."""
     weight = encoder.path.linear.weight
     rows = X.flatten(1).cpu().numpy()
@@ -77,26 +80,26 @@ def _set_weight(encoder: nn.Module, X: Tensor, *, whiten: bool, seed: int) -> No
 
 
 def _set_read_out(model: Model, X: Tensor, *, tied: bool) -> None:
-    """Set V and its bias to the least-squares fit of what is left to explain on the codes; the bias alone where V is tied."""
-    decoder, linear = model.decoder, model.decoder.path.linear
+    """Set V and its bias by least squares on the codes, or the bias alone where V is tied."""
+    decoder: Any = model.decoder
+    linear = decoder.path.linear
     linear.bias.zero_()
     if not tied:
         linear.weight.zero_()
-    codes, rests = [], []
-    second_moment = cross_moment = 0.0
-    for x in X.split(4096):
+    moments = []
+    for x in torch.split(X, 4096):
         z = model.encode(x).mean
         rest = (_linear_target(model, x).flatten(1) - decoder.centre) / decoder.scale - decoder.path(z)
-        codes.append(z.double().sum(0))
-        rests.append(rest.double().sum(0))
-        second_moment = second_moment + z.double().T @ z.double()
-        cross_moment = cross_moment + z.double().T @ rest.double()
-    code_mean, rest_mean = sum(codes) / len(X), sum(rests) / len(X)
+        z, rest = z.double(), rest.double()
+        moments.append((z.sum(0), rest.sum(0), z.T @ z, z.T @ rest))
+    code_mean, rest_mean, second_moment, cross_moment = (
+        torch.stack(parts).sum(0) / len(X) for parts in zip(*moments, strict=True)
+    )
     if not tied:
-        covariance = second_moment / len(X) - code_mean.outer(code_mean)
+        covariance = second_moment - code_mean.outer(code_mean)
         # The small random units of an over-complete code are nearly combinations of the others: a little ridge.
         ridge = (1e-6 * covariance.diagonal().mean() + 1e-12) * torch.eye(len(covariance)).to(covariance)
-        cross_covariance = cross_moment / len(X) - code_mean.outer(rest_mean)
+        cross_covariance = cross_moment - code_mean.outer(rest_mean)
         read_out = torch.cholesky_solve(cross_covariance, torch.linalg.cholesky(covariance + ridge))
         linear.weight.copy_(read_out.T)
         rest_mean = rest_mean - code_mean @ read_out

@@ -27,6 +27,8 @@ def build_activation(activation: Activation) -> nn.Module:
     name = (activation or "identity").lower()
     if name.replace("_", "") not in _CLASSES:
         close = difflib.get_close_matches(name, _CLASSES, n=1, cutoff=0.0)[0]
-        raise ValueError(f"unknown activation {activation!r}: did you mean {close!r}? Names are PyTorch's, in lower case")
+        raise ValueError(
+            f"unknown activation {activation!r}: did you mean {close!r}? Names are PyTorch's, in lower case"
+        )
     module: nn.Module = _CLASSES[name.replace("_", "")]()
     return module

@@ -1,7 +1,7 @@
 """The fully connected pair, with a linear path beside the deep one."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -92,12 +92,12 @@ class MLP(Parameters):
             raise ValueError(f"unknown linear_path {self.linear_path!r}: give 'pca', 'random' or None")
 
     def _path(self, widths: list[int]) -> "Path":
-        """Join the linear and the deep layers between the first and the last width; one alone where the other adds nothing."""
+        """Join linear and deep layers from the first width to the last; without hidden widths the linear one is all."""
         linear = self.linear_path is not None or len(widths) == 2
         deep = self._deep(widths) if len(widths) > 2 else None
         if deep is not None and linear:
-            nn.init.zeros_(deep[-1].weight)
-            nn.init.zeros_(deep[-1].bias)
+            for parameter in deep[-1].parameters():
+                nn.init.zeros_(parameter)
         return Path(nn.Linear(widths[0], widths[-1]) if linear else None, deep)
 
     def _deep(self, widths: list[int]) -> nn.Sequential:
@@ -125,6 +125,7 @@ class Path(nn.Module):
         self.deep = deep
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (rows, first width) → (rows, last width)."""
         if self.deep is None or self.linear is None:
             only: Tensor = (self.deep or self.linear)(x)  # type: ignore[misc]
             return only
@@ -148,6 +149,7 @@ class Encoder(nn.Module):
         self.register_buffer("scale", torch.ones(()) if standardise else None)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Encode (rows, ...) → (rows, n_components)."""
         x = x.flatten(1)
         if self.centre is not None and self.scale is not None:
             x = (x - self.centre) / self.scale
@@ -161,13 +163,17 @@ class Encoder(nn.Module):
         Σ (h(1 − h))² ‖W‖², row by row of W (Rifai et al. 2011, eq. 5).
         """
         slope = SLOPES.get(type(self.activation))
-        if self.path.deep is not None or self.path.linear is None or slope is None:
+        if self.path.deep is not None or not isinstance(self.path.linear, nn.Linear) or slope is None:
             return None
         weight = self.path.linear.weight if self.scale is None else self.path.linear.weight / self.scale
         return slope(h).square() @ weight.square().sum(1)
 
 
-SLOPES = {nn.Identity: torch.ones_like, nn.Sigmoid: lambda h: h * (1 - h), nn.Tanh: lambda h: 1 - h.square()}
+SLOPES: dict[type[nn.Module], Callable[[Tensor], Tensor]] = {
+    nn.Identity: torch.ones_like,
+    nn.Sigmoid: lambda h: h * (1 - h),
+    nn.Tanh: lambda h: 1 - h.square(),
+}
 """The derivative of an activation, from its own value."""
 
 
@@ -186,6 +192,7 @@ class Decoder(nn.Module):
         self.register_buffer("scale", torch.ones(()) if standardise else None)
 
     def forward(self, z: Tensor) -> Tensor:
+        """Decode (rows, n_components) → (rows, ...)."""
         parameters = self.path(z)
         if self.centre is not None and self.scale is not None:
             parameters = parameters * self.scale + self.centre
@@ -202,12 +209,13 @@ class TiedLinear(nn.Module):
         self.bias = nn.Parameter(torch.zeros(source.in_features))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map back to the width that the other layer came from."""
         return F.linear(x, self._source[0].weight.T, self.bias)
 
 
 def _tie(there: Path, back: Path) -> None:
     """Replace each linear layer of `back` by the transpose of its mirror image in `there`."""
-    if there.linear is not None:
+    if isinstance(there.linear, nn.Linear):
         back.linear = TiedLinear(there.linear)
     if there.deep is not None and back.deep is not None:
         sources = [layer for layer in there.deep if isinstance(layer, nn.Linear)]

@@ -23,7 +23,6 @@ class Parameters:
             setattr(self, name, value)
         return self
 
-
     def __repr__(self) -> str:
         """Show the parameters that are not at their default, as scikit-learn does."""
         changed = (

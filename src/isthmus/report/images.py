@@ -15,7 +15,7 @@ INK, MUTED = "#22304a", "#8b96a8"
 
 
 def is_image(row_shape: Sequence[int]) -> bool:
-    """Tell whether rows of that shape can be shown: (height, width), or (channels, height, width) with 1 or 3 of them."""
+    """Tell whether rows can be shown as pictures: (height, width), or (1 or 3 channels, height, width)."""
     return len(row_shape) == 2 or (len(row_shape) == 3 and row_shape[0] in (1, 3))
 
 
@@ -51,7 +51,13 @@ def reconstruction_rows(named_rows: Mapping[str, np.ndarray]) -> str:
     first = next(iter(named_rows.values()))
     images = is_image(first.shape[1:])
     figure = Figure(figsize=(n, len(named_rows)), dpi=100)
-    axes = figure.subplots(len(named_rows), n, squeeze=False, sharey=False if images else "col", gridspec_kw={"wspace": 0.06, "hspace": 0.06})
+    axes = figure.subplots(
+        len(named_rows),
+        n,
+        squeeze=False,
+        sharey=False if images else "col",
+        gridspec_kw={"wspace": 0.06, "hspace": 0.06},
+    )
     for line, (name, rows) in enumerate(named_rows.items()):
         # One grey scale for all: a reconstruction may leave [0, 1], and is cut there as a screen would.
         tiles = pixels(np.clip(rows, min(0, first.min()), max(1, first.max()))) if images else rows.reshape(n, -1)

@@ -2,6 +2,7 @@
 
 import importlib.resources
 import json
+import warnings
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from sklearn.decomposition import PCA
 
 from isthmus.atomic import replacing
 from isthmus.compare import HIGHER_IS_BETTER, LOWER_IS_BETTER, Comparison, comparison_cells
+from isthmus.data.rows import to_rows
 from isthmus.evaluation.error import corrupted, mean_squared_error
 from isthmus.report.images import is_image, reconstruction_rows, sprite, weight_images
 from isthmus.report.plots import code_map, training_curves
@@ -59,8 +61,16 @@ def comparison_page(comparison: Comparison, title: str) -> str:
     return _page(title, summary, pictures, sections, comparison.X_test, _table(comparison.table))
 
 
-def model_page(model: Any, X: np.ndarray, y: np.ndarray | None, title: str) -> str:
+def model_page(model: Any, X: Any, y: np.ndarray | None, title: str) -> str:
     """Return the page about one fitted autoencoder, seen on the rows X with labels y."""
+    X = to_rows(X)
+    with warnings.catch_warnings():
+        # X was a frame perhaps, when the model was fitted; here it is pictures and numbers.
+        warnings.filterwarnings("ignore", "X does not have valid feature names")
+        return _model_page(model, X, y, title)
+
+
+def _model_page(model: Any, X: np.ndarray, y: np.ndarray | None, title: str) -> str:
     shown = X[:SHOWN_ROWS]
     rows = {"input": shown}
     if model.corruption is not None:
@@ -70,7 +80,9 @@ def model_page(model: Any, X: np.ndarray, y: np.ndarray | None, title: str) -> s
     picture = ("Reconstructions", "Rows, and what the model makes of them.", reconstruction_rows(rows))
     name = type(model).__name__
     error = mean_squared_error(X, model.reconstruct(X))
-    summary = f"{name} with {model.n_components} components; squared error an entry {error:.4g} on the {len(X):,} rows here."
+    summary = (
+        f"{name} with {model.n_components} components; squared error an entry {error:.4g} on the {len(X):,} rows here."
+    )
     return _page(title, summary, [picture], [_section(name, model, X, y)], X, None)
 
 
@@ -135,14 +147,18 @@ def _page(
     }
     template = importlib.resources.files("isthmus.report").joinpath("template.html").read_text(encoding="utf-8")
     # "</" would end the script that the JSON stands in.
-    return jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(template).render(
-        title=title,
-        summary=summary,
-        date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        pictures=pictures,
-        sections=sections,
-        table=table,
-        thumbnails=json.dumps(thumbnails),
-        plots=json.dumps(plots, cls=PlotlyJSONEncoder).replace("</", "<\\/"),
-        plotly=get_plotlyjs(),
+    return (
+        jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+        .from_string(template)
+        .render(
+            title=title,
+            summary=summary,
+            date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            pictures=pictures,
+            sections=sections,
+            table=table,
+            thumbnails=json.dumps(thumbnails),
+            plots=json.dumps(plots, cls=PlotlyJSONEncoder).replace("</", "<\\/"),
+            plotly=get_plotlyjs(),
+        )
     )

@@ -30,6 +30,7 @@ class EarlyStopping:
         self.epoch = 0
 
     def __call__(self, record: Record) -> bool:
+        """Return True where it is time to stop."""
         loss = record["validation"]["loss"]
         if loss < self.lowest:
             self.lowest, self.epoch = loss, record["epoch"]
@@ -48,11 +49,18 @@ class Progress:
     """
 
     def __init__(self, max_epochs: int, shown: bool = True) -> None:
-        columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("epochs"), TimeRemainingColumn())
+        columns = (
+            TextColumn("training"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("epochs"),
+            TimeRemainingColumn(),
+        )
         self._bar = Bar(*columns, TextColumn("{task.fields[loss]}"), disable=not shown)
         self._task = self._bar.add_task("training", total=max_epochs, loss="")
 
     def __call__(self, record: Record) -> None:
+        """Move the bar on."""
         losses = [f"loss {record['train']['loss']:.5g}"]
         if "validation" in record:
             losses.append(f"validation {record['validation']['loss']:.5g}")

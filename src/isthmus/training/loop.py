@@ -155,9 +155,7 @@ def _figures(outcome: Outcome, loss: Tensor, x: Tensor) -> dict[str, Tensor]:
 def _row_means(figures: Sequence[dict[str, Tensor]], sizes: Sequence[int]) -> dict[str, float]:
     """Average the batches' figures over rows."""
     share = torch.tensor(sizes, dtype=torch.float64) / sum(sizes)
-    return {
-        name: float(torch.stack([batch[name] for batch in figures]).double().cpu() @ share) for name in figures[0]
-    }
+    return {name: float(torch.stack([batch[name] for batch in figures]).double().cpu() @ share) for name in figures[0]}
 
 
 def _check_finite(figures: Sequence[dict[str, Tensor]], state: State) -> None:
@@ -167,11 +165,13 @@ def _check_finite(figures: Sequence[dict[str, Tensor]], state: State) -> None:
         return
     terms = {name: float(value) for name, value in first.items() if name not in ("loss", "mse")}
     weighted = {name: abs(value * state.model.weights.get(name, 1)) for name, value in terms.items()}
-    culprit = next((name for name, value in terms.items() if not math.isfinite(value)), max(weighted, key=weighted.__getitem__))
+    culprit = next(
+        (name for name, value in terms.items() if not math.isfinite(value)), max(weighted, key=weighted.__getitem__)
+    )
     lr = state.optimizer.param_groups[0]["lr"]
     raise FloatingPointError(
-        f"the loss became {float(first['loss'])} in epoch {state.epoch} by its term {culprit!r}: most likely the learning "
-        f"rate is too high (now {lr:.3g}; try a tenth of it), that term's weight too large, or X on a very large scale"
+        f"the loss became {float(first['loss'])} in epoch {state.epoch} by its term {culprit!r}: most likely "
+        f"the learning rate is too high (now {lr:.3g}; try a tenth), that term's weight too large, or X on a very large scale"
     )
 
 
@@ -216,4 +216,4 @@ class Best:
 def _any_asks_to_stop(callbacks: Sequence[Callback], record: Record, device: torch.device) -> bool:
     """Call each with the record; random numbers that a callback draws do not change the run."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        return any([callback(record) is True for callback in callbacks])
+        return any(callback(record) is True for callback in callbacks)

@@ -1,0 +1,225 @@
+"""Named data sets, files and folders of images."""
+
+import functools
+import gzip
+import hashlib
+import http.server
+import threading
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from isthmus.data import datasets, files
+
+
+class TestCatalogue:
+    def test_digits(self):
+        train, test, whole = (datasets.load("digits", split) for split in ("train", "test", "all"))
+        assert len(train.X) + len(test.X) == len(whole.X) == 1797
+        assert train.X.dtype == np.float32
+        assert 0 == train.X.min() < train.X.max() == 1
+        rows = {row.tobytes() for row in train.X}
+        assert sum(row.tobytes() in rows for row in test.X) < 5, "the parts are apart"
+
+    def test_swiss_roll(self):
+        X, y = datasets.load("swiss_roll", "all")
+        assert X.shape == (2500, 3)
+        np.testing.assert_allclose(np.hypot(X[:, 0], X[:, 2]), y, rtol=1e-4)
+
+    @pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
+    def test_images(self, data_dir, name):
+        X, y = datasets.load(name, "test", data_dir=data_dir)
+        assert X.shape == (10_000, 28, 28)
+        assert X.dtype == np.float32
+        assert X.max() == 1
+        assert np.bincount(y).min() > 800
+        assert datasets.location(name, data_dir) == str(data_dir / name)
+
+    def test_every_split_of_mnist(self, data_dir):
+        assert len(datasets.load("mnist", "train", data_dir).X) == 60_000
+        assert len(datasets.load("mnist", "all", data_dir).y) == 70_000
+
+
+def idx(array):
+    return bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">i4").tobytes() + array.tobytes()
+
+
+@pytest.fixture
+def small_mnist(tmp_path, monkeypatch):
+    """A mirror of a small MNIST on this machine, and a catalogue that knows its checksums."""
+    rng = np.random.default_rng(0)
+    mirror = tmp_path / "mirror"
+    mirror.mkdir()
+    sums = {}
+    for prefix, n in (("train", 6), ("t10k", 3)):
+        for kind, array in (
+            ("images-idx3", rng.integers(0, 256, (n, 28, 28), np.uint8)),
+            ("labels-idx1", rng.integers(0, 10, n, np.uint8)),
+        ):
+            content = idx(array)
+            (mirror / f"{prefix}-{kind}-ubyte.gz").write_bytes(gzip.compress(content))
+            sums[f"mnist/{prefix}-{kind}-ubyte"] = hashlib.sha256(content).hexdigest()
+    monkeypatch.setattr(datasets, "SHA256", sums)
+    monkeypatch.setattr(datasets.pooch, "os_cache", lambda name: tmp_path / "cache")
+    monkeypatch.delenv("ISTHMUS_DATA", raising=False)
+    return mirror
+
+
+@pytest.fixture
+def server(small_mnist):
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    served = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=small_mnist))
+    thread = threading.Thread(target=served.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{served.server_port}/"
+    served.shutdown()
+    thread.join()
+    served.server_close()
+
+
+class TestDownload:
+    def test_comes_from_the_second_mirror_where_the_first_fails(self, server, monkeypatch, tmp_path):
+        assert "not here" in datasets.location("mnist")
+        monkeypatch.setitem(datasets.MIRRORS, "mnist", [server + "nothing-here/", server])
+        X, _ = datasets.load("mnist")
+        assert X.shape == (6, 28, 28)
+        assert sorted(path.name for path in (tmp_path / "cache" / "mnist").iterdir()) == [
+            "train-images-idx3-ubyte.gz",
+            "train-labels-idx1-ubyte.gz",
+        ]
+        monkeypatch.setitem(datasets.MIRRORS, "mnist", [])
+        np.testing.assert_array_equal(datasets.load("mnist").X, X, "the second time from the cache")
+
+    def test_wrong_bytes_are_thrown_away(self, server, monkeypatch, tmp_path):
+        monkeypatch.setitem(datasets.MIRRORS, "mnist", [server])
+        monkeypatch.setitem(datasets.SHA256, "mnist/train-images-idx3-ubyte", "0" * 64)
+        with pytest.raises(
+            FileNotFoundError, match=r"put it into .*cache/mnist, or into \$ISTHMUS_DATA/mnist"
+        ) as error:
+            datasets.load("mnist")
+        assert "\n" not in str(error.value)
+        assert list((tmp_path / "cache" / "mnist").iterdir()) == []
+
+    def test_says_which_file_to_put_where(self, small_mnist, monkeypatch):
+        monkeypatch.setitem(datasets.MIRRORS, "mnist", ["http://127.0.0.1:9/"])
+        with pytest.raises(FileNotFoundError, match=r"cannot download train-images-idx3-ubyte.gz: put it into"):
+            datasets.load("mnist")
+
+    def test_the_order_of_places(self, small_mnist, tmp_path, monkeypatch):
+        monkeypatch.setitem(datasets.MIRRORS, "mnist", [])
+        for place in ("given", "environment"):
+            (tmp_path / place / "mnist").mkdir(parents=True)
+        for file in small_mnist.iterdir():
+            (tmp_path / "environment" / "mnist" / file.name).write_bytes(file.read_bytes())
+            # without .gz too
+            (tmp_path / "given" / "mnist" / file.stem).write_bytes(gzip.decompress(file.read_bytes()))
+        monkeypatch.setenv("ISTHMUS_DATA", str(tmp_path / "environment"))
+        assert datasets.location("mnist") == str(tmp_path / "environment" / "mnist")
+        assert datasets.location("mnist", tmp_path / "given") == str(tmp_path / "given" / "mnist")
+        np.testing.assert_array_equal(datasets.load("mnist").X, datasets.load("mnist", data_dir=tmp_path / "given").X)
+
+    @pytest.mark.parametrize("content", [b"not gzip", gzip.compress(b"other bytes"), b""])
+    def test_an_altered_file_on_disk(self, small_mnist, content):
+        path = small_mnist / "mnist" / "train-images-idx3-ubyte.gz"
+        path.parent.mkdir()
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"train-images-idx3-ubyte.gz.*delete it and load again"):
+            datasets.load("mnist", data_dir=small_mnist)
+
+
+class TestFiles:
+    @pytest.fixture
+    def frame(self):
+        return pd.DataFrame({"a": [1.5, 2.5, 3.5], "b": [4, 5, 6], "kind": ["x", "y", "x"]})
+
+    def test_tables(self, frame, tmp_path):
+        frame.to_csv(tmp_path / "t.csv", index=False)
+        frame.to_parquet(tmp_path / "t.parquet")
+        for name in ("t.csv", "t.parquet"):
+            X, y = files.read(tmp_path / name, label="kind")
+            assert list(X.columns) == ["a", "b"]
+            assert list(y) == ["x", "y", "x"]
+
+    def test_arrays(self, tmp_path):
+        rows = np.arange(12.0).reshape(4, 3)
+        np.save(tmp_path / "a.npy", rows)
+        np.savez(tmp_path / "a.npz", X=rows, y=[0, 1, 0, 1], other=[1])
+        np.savez(tmp_path / "b.npz", rows)
+        np.testing.assert_array_equal(files.read(tmp_path / "a.npy").X, rows)
+        assert files.read(tmp_path / "a.npy").y is None
+        assert files.read(tmp_path / "a.npz").y.tolist() == [0, 1, 0, 1]
+        assert files.read(tmp_path / "a.npz", label="other").y.tolist() == [1]
+        np.testing.assert_array_equal(files.read(tmp_path / "b.npz").X, rows)
+
+    @pytest.mark.parametrize("suffix", [".npy", ".csv", ".parquet"])
+    def test_results_come_back(self, tmp_path, suffix):
+        values = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
+        path = tmp_path / "deep" / f"result{suffix}"
+        files.write(path, values, list("abcd"))
+        np.testing.assert_allclose(np.asarray(files.read(path).X), values, rtol=1e-6)
+        assert list(path.parent.iterdir()) == [path]
+
+    def test_images_in_a_table_are_flattened(self, tmp_path):
+        files.write(tmp_path / "r.csv", np.zeros((2, 2, 2)), list("abcd"))
+        assert files.read(tmp_path / "r.csv").X.shape == (2, 4)
+
+
+class TestImages:
+    @pytest.fixture
+    def folder(self, tmp_path):
+        rng = np.random.default_rng(0)
+        for label in ("cat", "dog"):
+            (tmp_path / label).mkdir()
+            for i, suffix in enumerate(["png", "bmp", "gif", "tif"]):
+                Image.fromarray(rng.integers(0, 256, (5, 7), np.uint8)).save(tmp_path / label / f"{i}.{suffix}")
+        (tmp_path / "readme.txt").write_text("no image")
+        (tmp_path / "cat" / ".hidden.png").write_bytes(b"no image either")
+        return tmp_path
+
+    def test_grey(self, folder):
+        X, y = files.read(folder)
+        assert X.shape == (8, 5, 7) or X.shape == (8, 3, 5, 7)  # a GIF has a palette
+        assert X.dtype == np.uint8
+        assert y.tolist() == ["cat"] * 4 + ["dog"] * 4
+        first = np.asarray(Image.open(folder / "cat" / "0.png"))
+        np.testing.assert_array_equal(X[0, 0] if X.ndim == 4 else X[0], first)
+
+    def test_one_in_colour_makes_all_so(self, folder):
+        Image.fromarray(np.full((5, 7, 3), [1, 2, 3], np.uint8)).save(folder / "dog" / "9.png")
+        X, _ = files.read(folder)
+        assert X.shape == (9, 3, 5, 7)
+        assert X[-1, :, 0, 0].tolist() == [1, 2, 3]
+
+    def test_without_subfolders_there_are_no_labels(self, folder):
+        assert files.read(folder / "cat").y is None
+
+    def test_an_unreadable_image_is_named(self, folder):
+        (folder / "dog" / "5.png").write_bytes(b"\x89PNG but no more")
+        with pytest.raises(ValueError, match=r"cannot read the image .*dog/5.png") as error:
+            files.read(folder)
+        assert "\n" not in str(error.value)
+
+    def test_a_truncated_image_is_named(self, folder):
+        path = folder / "dog" / "0.png"
+        path.write_bytes(path.read_bytes()[:-30])
+        with pytest.raises(ValueError, match=r"dog/0.png"):
+            files.read(folder)
+
+    def test_sizes_that_differ(self, folder):
+        Image.new("L", (4, 4)).save(folder / "dog" / "5.png")
+        with pytest.raises(ValueError, match=r"5.png is 4×4 pixels and 0.png 7×5: bring all to one size"):
+            files.read(folder)
+
+    def test_sixteen_bits_are_not_cut_to_eight(self, folder):
+        Image.fromarray(np.full((5, 7), 40_000, np.uint16)).save(folder / "dog" / "5.png")
+        with pytest.raises(ValueError, match=r"5.png: it has more than 8 bits"):
+            files.read(folder)
+
+    def test_an_empty_folder(self, tmp_path):
+        with pytest.raises(ValueError, match="holds no images"):
+            files.read(tmp_path)
