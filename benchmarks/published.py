@@ -53,20 +53,15 @@ def under_and_over(train, test):
 def deep_nine(train, test):
     """784-128-64-36-18-9 and mirrored, ReLU, sigmoid output, batch 32, Adam 1e-3, 20 epochs."""
     network = MLP(hidden=(128, 64, 36, 18), activation="relu", output_activation="sigmoid", linear_path=None)
-    model = Autoencoder(
-        9,
-        network=network,
-        lr=1e-3,
-        lr_schedule="constant",
-        batch_size=32,
-        max_epochs=20,
-        validation_fraction=None,
-        random_state=0,
-    ).fit(train)
+    setting = {"lr": 1e-3, "lr_schedule": "constant", "batch_size": 32, "max_epochs": 20, "validation_fraction": None}
+    models = [Autoencoder(9, network=network, random_state=seed, **setting).fit(train) for seed in range(5)]
+    errors = [float(np.square(test - model.reconstruct(test)).mean()) for model in models]
     pca = PCA(9).fit(train)
-    error = np.square(test - model.reconstruct(test)).mean()
     base = np.square(test - pca.inverse_transform(pca.transform(test))).mean()
-    print(f"deep, nine components: test {error:.4f} (to be at most 0.020), PCA-9 {base:.4f}")
+    print(
+        f"deep, nine components, five seeds: test {', '.join(f'{error:.4f}' for error in errors)}, "
+        f"median {np.median(errors):.4f} (to be at most 0.020), PCA-9 {base:.4f}"
+    )
 
 
 def main():

@@ -118,6 +118,29 @@ def test_warm_start_goes_on(digits):
     assert warm.history_[0]["train"]["mse"] < cold.history_[0]["train"]["mse"]
 
 
+def test_warm_start_heeds_parameters_that_were_changed(digits):
+    model = Autoencoder(8, warm_start=True, max_epochs=1, random_state=0).fit(digits)
+    model.set_params(contraction_weight=0.5, corruption="masking").fit(digits)
+    assert "contractive" in model.history_[-1]["train"]
+    assert model.module_.corruption is not None
+    with pytest.raises(ValueError, match="set warm_start=False to begin anew"):
+        model.set_params(n_components=9).fit(digits)
+
+
+def test_partial_fit_heeds_the_learning_rate(digits):
+    model = Autoencoder(8, random_state=0).partial_fit(digits)
+    before = weights(model).clone()
+    model.set_params(lr=1e-30).partial_fit(digits)
+    assert torch.equal(before, weights(model))
+
+
+def test_a_last_step_that_goes_too_far_is_seen(digits):
+    with pytest.raises(FloatingPointError, match="in epoch 1"):
+        Autoencoder(max_epochs=1, lr=1e30, lr_schedule="constant", batch_size=5000, validation_fraction=None).fit(
+            digits
+        )
+
+
 def test_partial_fit_learns_batch_by_batch(digits):
     model = Autoencoder(8, random_state=0, lr=1e-3)
     for _ in range(6):

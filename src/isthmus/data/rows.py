@@ -94,4 +94,4 @@ class Rows:
             yield from (values[start:end] for start, end in zip(starts, ends, strict=True))
         else:
             order = torch.randperm(n, generator=generator, device=generator.device)
-            yield from (values[order[start:end]] for start, end in zip(starts, ends, strict=True))
+            yield from (values.index_select(0, order[start:end]) for start, end in zip(starts, ends, strict=True))

@@ -94,7 +94,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """
         go_on = self.warm_start and hasattr(self, "module_")
         fabric, values, seed = self._prepare(X, reset=not go_on)
-        model = self.module_ if go_on else self._new_model(values, seed)
+        model = self._continued(values) if go_on else self._new_model(values, seed)
         generator = torch.Generator(fabric.device).manual_seed(seed)
         train, validation = self._split(values, generator)
         epochs = default_epochs(len(values)) if self.max_epochs is None else self.max_epochs
@@ -106,17 +106,18 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """Train for one epoch on all rows of `X`, at the constant learning rate `lr`.
 
         The first call builds the network and starts it at the PCA of its rows; those that follow go on from there with
-        the optimiser as it was left. A model that was fitted or loaded goes on with a new optimiser. Parameters and
-        errors are those of :meth:`fit`.
+        the optimiser as it was left, and with the parameters of the first, but for `lr`. A model that was fitted or
+        loaded goes on with a new optimiser. Arguments and errors are those of :meth:`fit`.
         """
         first = not hasattr(self, "module_")
         fabric, values, seed = self._prepare(X, reset=first)
         state = getattr(self, "_state", None)
         if first or state is None or state.scheduler is not None:
-            model = self._new_model(values, seed) if first else self.module_
+            model = self._new_model(values, seed) if first else self._continued(values)
             state = new_state(model, self.lr, torch.Generator(fabric.device).manual_seed(seed), "constant", 0)
             state.history = list(getattr(self, "history_", []))
             state.epoch = len(state.history)
+        state.optimizer.param_groups[0]["lr"] = self.lr
         return self._train(fabric, state, Rows(values), None, epochs=1, seed=seed + state.epoch)
 
     def transform(self, X: ArrayLike) -> np.ndarray:
@@ -274,6 +275,18 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             model = self._build().to(values)
             self._check_build(model, values[:2])
             start_linear_path(model, values, at_pca=getattr(self._network(), "linear_path", None) == "pca", seed=seed)
+        return model
+
+    def _continued(self, values: Tensor) -> Model:
+        """Build the model anew, with the parameters as they are now, around the weights there are."""
+        with torch.random.fork_rng(devices=[]):
+            model = self._build().to(values)
+        try:
+            model.load_state_dict(self.module_.state_dict())
+        except RuntimeError as error:
+            raise ValueError(
+                "n_components or network is not what it was at the last fit: set warm_start=False to begin anew"
+            ) from error
         return model
 
     def _build(self) -> Model:

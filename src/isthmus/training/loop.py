@@ -130,7 +130,8 @@ def _train_epoch(fabric: Fabric, state: State, model: Any, optimizer: Any, train
         sizes.append(len(x))
     means = _row_means(figures, sizes)
     state.epoch += 1
-    _check_finite(figures, state)
+    after_the_last_step = evaluate(state.model, [x]).means
+    _check_finite([*figures, after_the_last_step], state)
     return {"epoch": state.epoch, "seconds": time.perf_counter() - began, "train": means}
 
 
@@ -158,20 +159,20 @@ def _row_means(figures: Sequence[dict[str, Tensor]], sizes: Sequence[int]) -> di
     return {name: float(torch.stack([batch[name] for batch in figures]).double().cpu() @ share) for name in figures[0]}
 
 
-def _check_finite(figures: Sequence[dict[str, Tensor]], state: State) -> None:
-    """Raise where the loss was NaN or infinite: looked at once an epoch, as each look makes an accelerator wait."""
-    first = next((batch for batch in figures if not math.isfinite(float(batch["loss"]))), None)
-    if first is None:
+def _check_finite(figures: Sequence[dict[str, Any]], state: State) -> None:
+    """Raise where a loss was NaN or infinite: looked at once an epoch, as each look makes an accelerator wait."""
+    losses = torch.stack([torch.as_tensor(batch["loss"]).double().cpu() for batch in figures])
+    wrong = (~losses.isfinite()).nonzero().flatten().tolist()
+    if not wrong:
         return
-    terms = {name: float(value) for name, value in first.items() if name not in ("loss", "mse")}
+    terms = {name: float(value) for name, value in figures[wrong[0]].items() if name not in ("loss", "mse")}
     weighted = {name: abs(value * state.model.weights.get(name, 1)) for name, value in terms.items()}
-    culprit = next(
-        (name for name, value in terms.items() if not math.isfinite(value)), max(weighted, key=weighted.__getitem__)
-    )
+    largest = max(weighted, key=weighted.__getitem__)
+    culprit = next((name for name, value in terms.items() if not math.isfinite(value)), largest)
     lr = state.optimizer.param_groups[0]["lr"]
     raise FloatingPointError(
-        f"the loss became {float(first['loss'])} in epoch {state.epoch} by its term {culprit!r}: most likely "
-        f"the learning rate is too high (now {lr:.3g}; try a tenth), that term's weight too large, or X on a very large scale"
+        f"the loss became {float(losses[wrong[0]])} in epoch {state.epoch} by its term {culprit!r}: most likely the "
+        f"learning rate is too high (now {lr:.3g}; try a tenth), that term's weight too large, or X on a huge scale"
     )
 
 
