@@ -3,10 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from torch import nn
 
 from isthmus import Autoencoder, OutlierDetector, SparseAutoencoder, compare, datasets
 from isthmus.data import files
-from isthmus.networks import MLP
+from isthmus.networks import MLP, Modules
 
 ROWS = np.random.default_rng(0).normal(size=(30, 5))
 
@@ -69,6 +70,22 @@ CASES = {
     "unknown precision": (lambda: fit(precision="3"), "precision='3'"),
     "unknown normalisation": (lambda: fit(network=MLP(normalization="group")), "unknown normalization 'group'"),
     "unknown linear path": (lambda: fit(network=MLP(linear_path="ica")), "unknown linear_path 'ica'"),
+    "a width alone": (lambda: fit(network=MLP(hidden=64)), r"hidden=64: give whole numbers in a sequence"),
+    "half a width": (lambda: fit(network=MLP(hidden=(6.5,))), "give whole numbers"),
+    "tied to text": (lambda: fit(network=MLP(tied="false")), "tied='false': give True or False"),
+    "a network by name": (lambda: fit(network="mlp"), r"network='mlp': give MLP\(...\)"),
+    "an activation by number": (lambda: fit(network=MLP(activation=5)), "activation 5: give a name"),
+    "no activation of one input": (lambda: fit(network=MLP(activation="glu")), "unknown activation 'glu'"),
+    "a switch by text": (lambda: fit(early_stopping="false"), "early_stopping must be an instance of"),
+    "a device that needs more": (lambda: fit(device="tpu"), "device='tpu'"),
+    "a network that cannot take the rows": (
+        lambda: fit(n_components=2, network=Modules(nn.Linear(4, 2), nn.Linear(2, 5))),
+        "the network cannot take rows of this shape",
+    ),
+    "a gap in the labels": (lambda: compare(ROWS, ["a", None] * 15), "row 1 has no label"),
+    "no seeds": (lambda: compare(ROWS, seeds=0), "seeds == 0"),
+    "a name that is PCA's": (lambda: compare(ROWS, models={"PCA-2": Autoencoder()}), "names that PCA's do not have"),
+    "a detector to compare": (lambda: compare(ROWS, models={"o": OutlierDetector()}), "give autoencoders of isthmus"),
     "no width": (lambda: fit(network=MLP(hidden=(8, 0))), "every width must be at least 1"),
     "full dropout": (lambda: fit(network=MLP(dropout=1.0)), r"dropout=1.0: give a share in \[0, 1\)"),
     "no components": (lambda: fit(n_components=0), "n_components == 0, must be >= 1"),

@@ -96,7 +96,11 @@ def test_a_table_with_labels(run, tmp_path, table):
     frame = pd.DataFrame(table, columns=list("abcdef")).assign(kind=np.where(table[:, 0] > 0, "up", "down"))
     frame.to_csv(tmp_path / "t.csv", index=False)
     assert run("train t.csv --label kind --epochs 1 --out run")[0] == 0
-    assert json.loads((tmp_path / "run" / "run.json").read_text()) == {"data": str(tmp_path / "t.csv"), "label": "kind"}
+    assert json.loads((tmp_path / "run" / "run.json").read_text()) == {
+        "data": str(tmp_path / "t.csv"),
+        "label": "kind",
+        "data_dir": None,
+    }
     assert run("reconstruct run t.csv --label kind -o r.csv")[0] == 0
     assert list(pd.read_csv(tmp_path / "r.csv").columns) == list("abcdef")
     assert run("report run")[0] == 0
@@ -171,6 +175,10 @@ MISTAKES = {
     "score full digits -o full": "give a name that ends in",
     "reconstruct full digits": "Missing option",
     "report full": "full is not a model folder",
+    "train digits --set network__tied=maybe --out run": "tied='maybe': give True or False",
+    "train digits --set network=mlp --out run": "network='mlp': give MLP(...)",
+    "train digits --set precision=32 --out run": "unknown precision 32",
+    "train gaps.csv --label a --out run": "column 'a' has no label in row 1",
     "nonsense": "No such command 'nonsense'",
     "train digits --nonsense 3 --out run": "No such option: --nonsense",
 }
@@ -186,6 +194,7 @@ def test_a_mistake_gets_one_line(run, tmp_path, monkeypatch, command):
     (tmp_path / "full" / "mnist" / "train-images-idx3-ubyte.gz").write_bytes(b"no gzip")
     (tmp_path / "empty").mkdir()
     (tmp_path / "t.csv").write_text("a,b\n1,2\n3,4\n")
+    (tmp_path / "gaps.csv").write_text("a,b\nx,2\n,4\n")
     before = sorted(tmp_path.rglob("*"))
     status, _, err = run(command)
     assert status == 2
@@ -193,6 +202,36 @@ def test_a_mistake_gets_one_line(run, tmp_path, monkeypatch, command):
     assert err.startswith("isthmus: ")
     assert err.count("\n") == 1
     assert sorted(tmp_path.rglob("*")) == before, "nothing is left behind"
+
+
+def test_a_detector_only_scores(run, tmp_path):
+    X, _ = isthmus.datasets.load("digits")
+    isthmus.OutlierDetector(isthmus.Autoencoder(max_epochs=1)).fit(X).save(tmp_path / "detector")
+    status, _, err = run("transform detector digits -o codes.npy")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "holds an OutlierDetector: it can score rows" in err
+    assert run("score detector digits -o scores.npy")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("true", True), ("False", False), ("none", None), ("0.5", 0.5), ("tanh", "tanh")]
+)
+def test_how_values_are_read(text, value):
+    assert cli._parse_settings([f"name={text}"]) == {"name": value}
+
+
+def test_control_c_during_a_comparison(run, monkeypatch, tmp_path):
+    fit = isthmus.Autoencoder.fit
+
+    def pressed(self, X, y=None):
+        fit(self.set_params(max_epochs=2), X)
+        self.interrupted_ = True
+        return self
+
+    monkeypatch.setattr(isthmus.Autoencoder, "fit", pressed)
+    status, _, err = run("compare digits --models deep --out cmp")
+    assert (status, err) == (130, "isthmus: interrupted\n")
+    assert not (tmp_path / "cmp").exists()
 
 
 def test_wrong_number_of_features(run, trained, tmp_path):

@@ -78,9 +78,22 @@ def test_denoising_is_trained_on_the_corruption_it_is_measured_with(table):
     assert (model.corruption, model.corruption_level) == ("swap", 0.4)
 
 
-def test_numbers_are_no_classes(table):
-    found = isthmus.compare(table, np.linspace(0, 1, 200), models=["deep"], seeds=1, max_epochs=1)
-    assert "linear_probe" not in found.table
+@pytest.mark.parametrize(
+    ("y", "classes"),
+    [
+        (np.arange(200) % 3, True),
+        (np.arange(200) % 2 == 0, True),
+        (np.array(["a", "b"] * 100), True),
+        (np.arange(200.0) % 4, True),
+        (np.linspace(0, 1, 200), False),
+        (np.arange(200), False),
+        (np.zeros(200), False),
+    ],
+)
+def test_classes_and_measurements(table, y, classes):
+    found = isthmus.compare(table, y, models=["deep"], seeds=1, max_epochs=1)
+    assert ("linear_probe" in found.table) == classes
+    assert found.y_test is not None, "the report's map is coloured by either"
 
 
 def test_progress_is_told(table):

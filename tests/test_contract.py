@@ -182,7 +182,7 @@ def test_grid_search_over_the_network_and_the_learning_rate(digits, network):
 
 
 def test_grid_search_inside_a_pipeline(table):
-    pipeline = make_pipeline(StandardScaler(), Autoencoder(2, max_epochs=20, random_state=0))
+    pipeline = make_pipeline(StandardScaler(), Autoencoder(2, max_epochs=20, validation_fraction=None, random_state=0))
     search = GridSearchCV(pipeline, {"autoencoder__lr": [1e-4, 1e-2]}, cv=2).fit(table)
     assert search.best_params_["autoencoder__lr"] == 1e-2
 
@@ -216,6 +216,26 @@ def test_flat_rows_are_taken_by_a_model_of_images(digits):
 def test_a_list_of_images(digits):
     model = Autoencoder(3, max_epochs=1, random_state=0).fit(list(digits))
     assert model.reconstruct(list(digits[:2])).shape == (2, 8, 8)
+
+
+def test_images_of_another_layout_are_refused(digits):
+    X = np.repeat(digits[:20, None], 3, axis=1)
+    model = Autoencoder(3, max_epochs=1).fit(X)
+    with pytest.raises(ValueError, match=r"images of shape \(8, 8, 3\), and the model was fitted on \(3, 8, 8\)"):
+        model.transform(np.moveaxis(X, 1, 3))
+    grey = Autoencoder(3, max_epochs=1).fit(digits)
+    assert grey.transform(digits[:, None]).shape == (1437, 3)
+    assert len(grey.transform([torch.tensor(image) for image in digits[:5]])) == 5
+
+
+def test_a_denoiser_of_pixels_is_shown_what_lies_outside(digits):
+    model = DenoisingAutoencoder(8, corruption="gaussian", likelihood="bernoulli", max_epochs=2, random_state=0).fit(
+        digits
+    )
+    noisy = digits + np.random.default_rng(0).normal(size=digits.shape).astype(np.float32)
+    assert np.isfinite(model.reconstruct(noisy)).all()
+    with pytest.raises(ValueError, match=r"needs X in \[0, 1\]"):
+        model.score_samples(noisy)
 
 
 def test_more_components_than_rows_or_columns(table):
@@ -253,6 +273,11 @@ class TestOutlierDetector:
         strict, lax = (OutlierDetector(Autoencoder(2, random_state=0), contamination=c).fit(rows) for c in (0.01, 0.3))
         np.testing.assert_array_equal(strict.score_samples(rows), lax.score_samples(rows))
         assert (strict.predict(rows) == -1).sum() < (lax.predict(rows) == -1).sum()
+
+    def test_its_seed_takes_the_place_of_the_autoencoders(self, rows):
+        own, other = OutlierDetector(Autoencoder(2, random_state=5)), OutlierDetector(Autoencoder(2), random_state=5)
+        np.testing.assert_array_equal(own.fit(rows).score_samples(rows), other.fit(rows).score_samples(rows))
+        assert other.autoencoder_.random_state == 5
 
     def test_is_saved_whole(self, rows, tmp_path):
         frame = pd.DataFrame(rows, columns=list("abcdefgh"))

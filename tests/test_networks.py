@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.decomposition import PCA
 from torch import nn
 
@@ -121,6 +122,16 @@ def test_training_starts_at_pca(digits, network, k):
         np.testing.assert_allclose(model.transform(X).std(axis=0), 1, rtol=1e-2)
 
 
+@pytest.mark.parametrize("offset", [0, 1e4])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_start_is_pca_far_from_zero_too(rng, offset, dtype):
+    X = (rng.normal(size=(400, 3)) @ rng.normal(size=(3, 8)) + 0.3 * rng.normal(size=(400, 8)) + offset).astype(dtype)
+    pca = PCA(2).fit(X.astype(np.float64))
+    base = np.square(X - pca.inverse_transform(pca.transform(X.astype(np.float64)))).mean()
+    model = Autoencoder(2, lr=1e-12, max_epochs=1, random_state=0).fit(X)
+    assert np.square(X - model.reconstruct(X)).mean() == pytest.approx(base, rel=1e-3)
+
+
 def test_codes_that_are_bent_start_at_their_best_linear_read_out(digits):
     def start_error(sparsity, linear_path):
         model = SparseAutoencoder(32, sparsity=sparsity, network=MLP(linear_path=linear_path), random_state=0)
@@ -181,6 +192,27 @@ class TestModules:
         assert all(torch.equal(before[name], weight) for name, weight in network.encoder.state_dict().items())
         assert model.history_[-1]["train"]["mse"] < model.start_["mse"]
         assert model.reconstruct(digits).shape == digits.shape
+
+    def test_what_is_shared_stays_shared(self, digits, tmp_path):
+        import isthmus
+
+        class Transposed(nn.Module):
+            def __init__(self, layer):
+                super().__init__()
+                self.layer = layer
+
+            def forward(self, z):
+                return z @ self.layer.weight
+
+        layer = nn.Linear(64, 4)
+        network = clone(Modules(layer, Transposed(layer)))
+        assert network.decoder.layer is network.encoder
+        X = digits.reshape(-1, 64)
+        model = Autoencoder(4, network=network, max_epochs=2).fit(X)
+        assert model.module_.decoder.layer is model.module_.encoder
+        model.save(tmp_path / "shared")
+        again = isthmus.load(tmp_path / "shared", network=network)
+        np.testing.assert_array_equal(again.reconstruct(X), model.reconstruct(X))
 
     def test_is_shown_rows_in_their_own_shape(self, digits):
         seen = []

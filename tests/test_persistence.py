@@ -163,6 +163,39 @@ def test_callbacks_and_generators_are_not_saved_and_do_not_hinder(digits, tmp_pa
     assert again.random_state is None
 
 
+def test_parameters_that_were_changed_do_not_spoil_a_model(folder, digits):
+    model = isthmus.load(folder)
+    codes = model.transform(digits)
+    with pytest.raises(ValueError, match="the parameters are not those of the last fit"):
+        model.set_params(n_components=7).save(folder)
+    np.testing.assert_array_equal(isthmus.load(folder).transform(digits), codes)
+
+
+def test_other_files_in_the_folder_stay(folder, digits):
+    (folder / "notes.txt").write_text("mine")
+    Autoencoder(5, max_epochs=1).fit(digits).save(folder)
+    assert isthmus.load(folder).n_components == 5
+    assert (folder / "notes.txt").read_text() == "mine"
+    assert [path.name for path in folder.parent.iterdir()] == ["model"]
+
+
+def test_a_save_that_fails_leaves_the_old_model(folder, digits, monkeypatch):
+    codes = isthmus.load(folder).transform(digits)
+    monkeypatch.setattr(persistence.json, "dumps", lambda *args, **kwargs: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        persistence.write(folder, {}, {"a": torch.zeros(1)})
+    monkeypatch.undo()
+    np.testing.assert_array_equal(isthmus.load(folder).transform(digits), codes)
+    assert [path.name for path in folder.parent.iterdir()] == ["model"]
+
+
+def test_widths_as_an_array(digits, tmp_path):
+    model = Autoencoder(3, network=MLP(hidden=np.array([8, 4])), max_epochs=1).fit(digits)
+    model.save(tmp_path / "model")
+    assert isthmus.load(tmp_path / "model").network.hidden == (8, 4)
+    assert "8" in repr(model)
+
+
 def test_weights_keep_their_dtype(digits, tmp_path):
     model = Autoencoder(max_epochs=1, precision="64-true").fit(digits)
     model.save(tmp_path / "model")

@@ -97,6 +97,27 @@ def test_the_start_is_left_only_for_what_is_surely_better():
     np.testing.assert_allclose(model.reconstruct(X), pca.inverse_transform(pca.transform(X)), atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("rows", "fraction", "held_out"),
+    [
+        (1000, 0.1, 100),
+        (1000, 0.5, 500),
+        (200, 0.1, 50),
+        (100, 0.1, 25),
+        (100, 0.4, 40),
+        (6, 0.1, 2),
+        (3, 0.9, 2),
+        (2, 0.5, 0),
+    ],
+)
+def test_how_many_rows_are_held_out(rows, fraction, held_out):
+    model = Autoencoder(validation_fraction=fraction)
+    train, validation = model._split(torch.arange(float(rows))[:, None], torch.Generator().manual_seed(0))
+    assert (0 if validation is None else len(validation)) == held_out
+    parts = [train.values] if validation is None else [train.values, validation.values]
+    assert sorted(torch.cat(parts).flatten().tolist()) == list(range(rows))
+
+
 def test_control_c_keeps_the_best_model_so_far(digits):
     def press(record):
         if record["epoch"] == 6:
@@ -106,6 +127,59 @@ def test_control_c_keeps_the_best_model_so_far(digits):
         model = Autoencoder(8, max_epochs=8, callbacks=[press], random_state=0).fit(digits)
     assert model.n_iter_ == 6
     assert np.square(digits - model.reconstruct(digits)).mean() < model.start_["mse"]
+
+
+def test_control_c_before_there_is_anything_to_keep(digits, monkeypatch):
+    calls = []
+
+    def press(self, x, generator=None):
+        calls.append(1)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return x
+
+    monkeypatch.setattr("isthmus.core.model.Model.corrupt", press)
+    model = Autoencoder(8, random_state=0)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(digits)
+    assert not hasattr(model, "module_")
+
+
+@pytest.mark.parametrize("rows", [127, 128, 129, 257])
+def test_one_cycle_fits_the_number_of_steps(table, rows):
+    X = np.concatenate([table, table])[:rows]
+    model = Autoencoder(max_epochs=4, validation_fraction=None, lr=1e-2).fit(X)
+    assert model._state.optimizer.param_groups[0]["lr"] < 1e-6
+
+
+def test_a_fit_that_fails_leaves_the_last_one_as_it_was(table):
+    model = Autoencoder(max_epochs=1, random_state=0).fit(table)
+    codes = model.transform(table)
+    mistakes = [
+        (FloatingPointError, {"lr": 1e30}, np.ones((9, 9)) * np.arange(9)),
+        (ValueError, {"likelihood": "bernoulli"}, 5 * np.ones((9, 9))),
+        (ValueError, {"corruption": "blur"}, np.ones((9, 9))),
+    ]
+    for error, params, X in mistakes:
+        with pytest.raises(error):
+            model.set_params(**params).fit(X)
+        model.set_params(lr=2e-3, likelihood="gaussian", corruption=None)
+        np.testing.assert_array_equal(model.transform(table), codes)
+        assert model.n_features_in_ == 6
+
+
+def test_every_callback_is_called_in_the_last_epoch_too(digits):
+    seen = []
+    callbacks = [lambda record: np.bool_(record["epoch"] == 2), lambda record: seen.append(record["epoch"])]
+    Autoencoder(max_epochs=5, callbacks=callbacks).fit(digits)
+    assert seen == [1, 2]
+
+
+def test_a_history_that_was_handed_out_does_not_grow(digits):
+    model = Autoencoder(random_state=0).partial_fit(digits)
+    held = model.history_
+    model.partial_fit(digits)
+    assert len(held) == 1
 
 
 def test_warm_start_goes_on(digits):
@@ -195,6 +269,19 @@ def test_the_validation_rows_are_corrupted_alike_in_every_epoch(digits):
     first, *others = [record["validation"]["mse"] for record in model.history_]
     assert others == pytest.approx([first] * 2, rel=1e-6)
     assert len({record["train"]["mse"] for record in model.history_}) == 3, "in training they are drawn anew"
+
+
+def test_small_tables_of_float64_are_trained_on_in_float64(digits):
+    def dtype(rows, **params):
+        return next(Autoencoder(max_epochs=1, **params).fit(rows).module_.parameters()).dtype
+
+    double = digits.astype(np.float64)
+    assert dtype(double) == torch.float64
+    assert dtype(digits) == torch.float32
+    assert dtype(double, precision="32-true") == torch.float32
+    assert dtype(np.concatenate([double] * 3)) == torch.float32
+    model = Autoencoder(max_epochs=1, random_state=0).fit(double).partial_fit(digits)
+    assert next(model.module_.parameters()).dtype == torch.float64, "a model goes on in what it has"
 
 
 def test_precision_and_device(digits):

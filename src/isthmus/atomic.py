@@ -1,6 +1,7 @@
 """Files that are either whole or not there: written under a temporary name, flushed to disk, renamed."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +33,34 @@ def replacing(path: str | Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: str | Path) -> Iterator[Path]:
+    """Give a temporary folder beside `path` to fill; on success it takes the place of `path`, else it is removed.
+
+    Files of a folder that was there before are kept where the new one has none of that name. At no moment is neither
+    folder whole on disk: the old one stands aside, under a hidden name, until the new one is in its place.
+    """
+    path = Path(path).absolute()
+    check_writable(path / "file")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        yield temporary
+        temporary.chmod(0o777 & ~_umask())
+        if not path.exists():
+            temporary.rename(path)
+            return
+        aside = Path(tempfile.mkdtemp(prefix=f".{path.name}-old-", dir=path.parent))
+        path.rename(aside)
+        temporary.rename(path)
+        for old in aside.iterdir():
+            if not (path / old.name).exists():
+                old.rename(path / old.name)
+        shutil.rmtree(aside)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def check_writable(path: str | Path) -> None:

@@ -20,6 +20,8 @@ from isthmus.compare import comparison_cells
 from isthmus.data import datasets, files
 from isthmus.data.datasets import Dataset
 
+CONSTANTS = {"true": "True", "false": "False", "none": "None"}
+
 MODELS = {
     "plain": models.Autoencoder,
     "denoising": models.DenoisingAutoencoder,
@@ -111,7 +113,7 @@ def train(
     estimator = _choice("model", model, MODELS)(random_state=seed, device=device, verbose=1).set_params(**params)
     estimator.fit(_load(data, "train", label, data_dir).X)
     estimator.save(out)
-    _write_run(out, data, label)
+    _write_run(out, data, label, data_dir)
     rows, labels = _load(data, "test", label, data_dir)
     report.write_page(
         report.model_page(estimator, rows, labels, f"{model.capitalize()} autoencoder on {data}"), out / "report.html"
@@ -172,7 +174,7 @@ def transform(
     run: Run, data: Data, output: Output, split: Split = "test", label: Label = None, data_dir: DataDir = None
 ) -> None:
     """Write the codes of DATA's rows."""
-    estimator = _ready(run, output)
+    estimator = _ready(run, output, "transform")
     codes = estimator.transform(_load(data, split, label, data_dir).X)
     _write(output, codes, [f"code_{i}" for i in range(codes.shape[1])])
 
@@ -182,7 +184,7 @@ def reconstruct(
     run: Run, data: Data, output: Output, split: Split = "test", label: Label = None, data_dir: DataDir = None
 ) -> None:
     """Write DATA's rows as the model rebuilds them."""
-    estimator = _ready(run, output)
+    estimator = _ready(run, output, "reconstruct")
     rows = estimator.reconstruct(_load(data, split, label, data_dir).X)
     names = getattr(estimator, "feature_names_in_", [f"x_{i}" for i in range(estimator.n_features_in_)])
     _write(output, rows, list(names))
@@ -193,7 +195,7 @@ def score(
     run: Run, data: Data, output: Output, split: Split = "test", label: Label = None, data_dir: DataDir = None
 ) -> None:
     """Write how usual each of DATA's rows is, in nats; higher is more usual."""
-    estimator = _ready(run, output)
+    estimator = _ready(run, output, "score_samples")
     scores = estimator.score_samples(_load(data, split, label, data_dir).X)
     _write(output, scores, ["score"])
     console.print(f"mean {scores.mean():.5g} nats, lowest {scores.min():.5g} in row {scores.argmin()}")
@@ -212,7 +214,7 @@ def write_report(
     path = output or run / "report.html"
     check_writable(path)
     if data is None:
-        data, label = _read_run(run)
+        data, label, data_dir = _read_run(run)
     rows, labels = _load(data, "test", label, data_dir)
     report.write_page(report.model_page(estimator, rows, labels, f"{type(estimator).__name__} on {data}"), path)
     console.print(f"report: {path}", soft_wrap=True)
@@ -244,11 +246,14 @@ def _load(data: str, split: datasets.Split, label: str | None, data_dir: Path | 
     return files.read(path, label)
 
 
-def _ready(run: Path, output: Path) -> Any:
+def _ready(run: Path, output: Path, method: str) -> Any:
     """Load a run's model once it is sure that the result can be written."""
     files.check_output(output)
     check_writable(output)
-    return models.load(run)
+    estimator = models.load(run)
+    if not hasattr(estimator, method):
+        raise ValueError(f"{run} holds an {type(estimator).__name__}: it can score rows, and nothing else here")
+    return estimator
 
 
 def _write(output: Path, values: np.ndarray, columns: list[str]) -> None:
@@ -256,17 +261,18 @@ def _write(output: Path, values: np.ndarray, columns: list[str]) -> None:
     console.print(f"{len(values):,} rows: {output}", soft_wrap=True)
 
 
-def _write_run(run: Path, data: str, label: str | None) -> None:
+def _write_run(run: Path, data: str, label: str | None, data_dir: Path | None) -> None:
     """Note in the run's folder what it was trained on; a path as one that holds from anywhere."""
     where = data if data in datasets.names() else str(Path(data).resolve())
     with replacing(run / "run.json") as temporary:
-        temporary.write_text(json.dumps({"data": where, "label": label}, indent=2), encoding="utf-8")
+        noted = {"data": where, "label": label, "data_dir": None if data_dir is None else str(data_dir.resolve())}
+        temporary.write_text(json.dumps(noted, indent=2), encoding="utf-8")
 
 
-def _read_run(run: Path) -> tuple[str, str | None]:
+def _read_run(run: Path) -> tuple[str, str | None, Path | None]:
     try:
         noted = json.loads((run / "run.json").read_text(encoding="utf-8"))
-        return noted["data"], noted["label"]
+        return noted["data"], noted["label"], None if noted["data_dir"] is None else Path(noted["data_dir"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{run} does not say what it was trained on: give DATA") from error
 
@@ -292,7 +298,7 @@ def _parse_settings(settings: list[str] | None) -> dict[str, Any]:
         if not equals:
             raise ValueError(f"--set {setting}: give NAME=VALUE")
         try:
-            parsed[name] = ast.literal_eval(value)
+            parsed[name] = ast.literal_eval(CONSTANTS.get(value.lower(), value))
         except (ValueError, SyntaxError):
             parsed[name] = value
     return parsed

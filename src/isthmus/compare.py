@@ -1,5 +1,6 @@
 """Several autoencoders on the same rows, always with PCA of the same size beside them."""
 
+import numbers
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.model_selection import train_test_split
-from sklearn.utils.multiclass import type_of_target
+from sklearn.utils import check_scalar
 
 from isthmus.data.rows import to_rows
 from isthmus.evaluation.error import corrupted, mean_squared_error
@@ -127,7 +128,7 @@ def compare(
     X : array-like of shape (n, features), (n, height, width) or (n, channels, height, width)
         Rows.
     y : array-like of shape (n,), optional
-        Classes, for the accuracies; numbers that are no classes are left out.
+        Classes, for the accuracies and the report's colours; of measurements only the colours are made.
     models : mapping of str to estimator, or sequence of str, optional
         Models by a name of your own, or names from the default set; default: the whole set
         (:func:`default_models`).
@@ -166,6 +167,8 @@ def compare(
     >>> list(found.table.index)
     ['PCA-8', 'plain', 'contractive']
     """
+    check_scalar(seeds, "seeds", numbers.Integral, min_val=1)
+    check_scalar(corruption_level, "corruption_level", numbers.Real, min_val=0)
     split = _split(X, y, X_test, y_test, corruption, corruption_level, random_state)
     features = int(np.prod(split.X.shape[1:]))
     if n_components is None:
@@ -191,7 +194,7 @@ def compare(
 
 
 class Split(NamedTuple):
-    """Training rows, test rows, their classes, and the test rows as corrupted for all models alike."""
+    """Training rows, test rows, what is known of them, and the test rows as corrupted for all models alike."""
 
     X: np.ndarray
     y: np.ndarray | None
@@ -209,17 +212,29 @@ def _split(X: Any, y: Any, X_test: Any, y_test: Any, corruption: str, level: flo
     """Bring all rows to floating-point arrays, and set a fifth aside where there are no test rows."""
     X = to_rows(X)
     y = None if y is None else np.asarray(y)
-    if y is not None and type_of_target(y) not in ("binary", "multiclass"):
-        y = None  # numbers that are no classes have no accuracy
+    if y is not None and pd.isna(y).any():
+        raise ValueError(f"row {int(pd.isna(y).argmax())} has no label: fill the gaps in y, or drop those rows")
     if X_test is not None:
         X_test = to_rows(X_test)
         y_test = None if y is None or y_test is None else np.asarray(y_test)
     elif y is None:
         X, X_test = train_test_split(X, test_size=0.2, random_state=random_state)
     else:
-        stratify = y if np.unique(y, return_counts=True)[1].min() > 1 else None
+        counts = np.unique(y, return_counts=True)[1]
+        each_in_both = counts.min() > 1 and len(y) // 5 >= len(counts)
+        stratify = y if are_classes(y) and each_in_both else None
         X, X_test, y, y_test = train_test_split(X, y, test_size=0.2, random_state=random_state, stratify=stratify)
     return Split(X, y, X_test, y_test if y is not None else None, corrupted(X_test, corruption, level))
+
+
+def are_classes(y: np.ndarray) -> bool:
+    """Tell labels from measurements: words, or whole numbers of which each comes again and again."""
+    if len(np.unique(y)) < 2:
+        return False  # nothing to tell apart
+    if y.dtype.kind in "OUSb":
+        return True
+    few = len(np.unique(y)) <= min(100, max(2, len(y) // 5))
+    return bool(few and np.isfinite(y).all() and np.equal(y, np.round(y)).all())
 
 
 def _chosen(
@@ -227,7 +242,11 @@ def _chosen(
 ) -> dict[str, AbstractAutoencoder]:
     """Return the models to compare, by name."""
     if isinstance(models, Mapping):
+        for name, model in models.items():
+            if not isinstance(model, AbstractAutoencoder) or name.startswith("PCA-"):
+                raise ValueError(f"model {name!r}: give autoencoders of isthmus, under names that PCA's do not have")
         return dict(models)
+    models = [models] if isinstance(models, str) else models
     for name in models or ():
         if name not in known:
             raise ValueError(f"unknown model {name!r}: compare knows {', '.join(map(repr, known))}")
@@ -244,6 +263,8 @@ def _fit_and_measure(
             progress(f"{name}, seed {seed}")
         began = time.perf_counter()
         fitted.append(clone(candidate).set_params(random_state=seed).fit(split.X))
+        if getattr(fitted[-1], "interrupted_", False):
+            raise KeyboardInterrupt  # a model cut short must not stand beside whole ones
         runs.append({"seconds": time.perf_counter() - began} | _measure(fitted[-1], split))
     frame = pd.DataFrame(runs)
     spread = float(frame["mse"].std()) if len(runs) > 1 else float("nan")
@@ -259,7 +280,7 @@ def _measure(model: Any, split: Split) -> dict[str, float]:
         "mse_corrupted": mean_squared_error(split.X_test, model.reconstruct(split.shown)),
         "sparsity": hoyer_sparsity(codes),
     }
-    if split.y is not None and split.y_test is not None:
+    if split.y is not None and split.y_test is not None and are_classes(split.y):
         labelled = (model.transform(split.X[:MOST_ROWS]), split.y[:MOST_ROWS], codes, split.y_test)
         measured["linear_probe"] = linear_probe_accuracy(*labelled)
         measured["nearest_neighbour"] = nearest_neighbour_accuracy(*labelled)

@@ -11,7 +11,7 @@ from safetensors.torch import load as tensors_from_bytes
 from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor
 
-from isthmus.atomic import check_writable, replacing
+from isthmus.atomic import check_writable, replacing, replacing_folder
 
 FORMAT = "isthmus model"
 VERSION = 1
@@ -20,7 +20,7 @@ WEIGHTS = "model.safetensors"
 
 
 def write(folder: str | Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-    """Write a model's folder; each file is written under a temporary name, flushed and renamed.
+    """Write a model's folder under a temporary name, flushed to disk, and rename it; other files in it stay.
 
     Parameters
     ----------
@@ -38,14 +38,15 @@ def write(folder: str | Path, config: Mapping[str, Any], tensors: Mapping[str, T
     """
     folder = Path(folder)
     check_free(folder)
-    weights = tensors_to_bytes({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+    # Cloned, as two names may share one tensor, which safetensors would refuse.
+    weights = tensors_to_bytes({name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()})
     whole = {"format": FORMAT, "version": VERSION, "weights_sha256": _sha256(weights), "model": dict(config)}
     whole["config_sha256"] = _sha256(_canonical(whole))
-    # Weights first: were the second file never written, the checksum would tell.
-    with replacing(folder / WEIGHTS) as temporary:
-        temporary.write_bytes(weights)
-    with replacing(folder / CONFIG) as temporary:
-        temporary.write_text(json.dumps(whole, indent=2, ensure_ascii=False), encoding="utf-8")
+    with replacing_folder(folder) as temporary:
+        with replacing(temporary / WEIGHTS) as file:
+            file.write_bytes(weights)
+        with replacing(temporary / CONFIG) as file:
+            file.write_text(json.dumps(whole, indent=2, ensure_ascii=False), encoding="utf-8")
 
 
 def check_free(folder: str | Path) -> None:

@@ -94,6 +94,8 @@ def _read_table(path: Path, label: str | None) -> Dataset:
     if label is not None and label not in frame:
         raise ValueError(f"{path} has no column {label!r}: it has {_few(frame.columns)}")
     y = None if label is None else frame.pop(label).to_numpy()
+    if y is not None and pd.isna(y).any():
+        raise ValueError(f"{path}: column {label!r} has no label in row {int(pd.isna(y).argmax())}; drop such rows")
     text = frame.columns[[not pd.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes]]
     if len(text):
         raise ValueError(f"{path}: column {_few(text)} holds no numbers; drop it, or name it as the label")

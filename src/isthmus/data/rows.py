@@ -29,6 +29,8 @@ def flatten(X: Any) -> Flat:
     Flat
         The table, which the caller has still to validate, and the shape of one row where it was an image.
     """
+    if isinstance(X, list | tuple) and len(X) and isinstance(X[0], Tensor):
+        X = torch.stack(list(X))
     if isinstance(X, Tensor):
         X = X.detach().cpu()
         X = X.float().numpy() if X.dtype in (torch.bfloat16, torch.float16) else X.numpy()
@@ -45,8 +47,9 @@ def flatten(X: Any) -> Flat:
 def to_rows(X: Any) -> np.ndarray:
     """Bring X to finite floating-point rows of shape (n, ...); see :func:`flatten`. Raises ValueError otherwise."""
     table, row_shape = flatten(X)
+    names = table.columns if isinstance(table, pd.DataFrame) else None
     table = check_array(table, dtype=(np.float64, np.float32), ensure_all_finite=False)
-    check_finite(table)
+    check_finite(table, names)
     return table if row_shape is None else table.reshape(-1, *row_shape)
 
 
@@ -67,6 +70,15 @@ def check_finite(table: np.ndarray, names: "pd.Index | np.ndarray | None" = None
         )
 
 
+def where_text_is(table: Any) -> str:
+    """Name the first column of a frame that holds text; of another table just say ``X``."""
+    if isinstance(table, pd.DataFrame):
+        for name, column in table.items():
+            if pd.to_numeric(column, errors="coerce").isna().sum() > column.isna().sum():
+                return f"column {name!r}"
+    return "X"
+
+
 class Rows:
     """Rows in a tensor, ready to be taken in batches.
 
@@ -82,13 +94,21 @@ class Rows:
     def __len__(self) -> int:
         return len(self.values)
 
+    def n_batches(self, batch_size: int) -> int:
+        """Return how many batches there are in an epoch."""
+        return len(self._starts(batch_size))
+
+    def _starts(self, batch_size: int) -> range:
+        n = len(self)
+        return range(0, n - 1 if n % batch_size == 1 and n > 1 else n, batch_size)
+
     def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Tensor]:
         """Yield batches in order, or shuffled where there is a generator; a last batch of one row joins the one before.
 
         A batch of one row has no variance for batch normalisation and no other row for swap noise.
         """
         n, values = len(self), self.values
-        starts = range(0, n - 1 if n % batch_size == 1 and n > 1 else n, batch_size)
+        starts = self._starts(batch_size)
         ends = [*starts[1:], n]
         if generator is None:
             yield from (values[start:end] for start, end in zip(starts, ends, strict=True))

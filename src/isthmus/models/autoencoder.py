@@ -49,7 +49,8 @@ class Autoencoder(AbstractAutoencoder):
     lr_schedule : {"one_cycle", "constant"}, default "one_cycle"
         Whether the learning rate rises and falls once over the training, or stays.
     validation_fraction : float in (0, 1) or None, default 0.1
-        Share of the rows held out to choose the best epoch by. None trains on every row and keeps the last weights.
+        Share of the rows held out to choose the best epoch by; no fewer than 50 rows, or a quarter where that is less,
+        as fewer could not tell better from worse. None trains on every row and keeps the last weights.
     early_stopping : bool, default False
         Whether to stop when the loss on held-out rows has not fallen for `patience` epochs. The best weights are kept
         either way; ``lr_schedule="constant"`` goes well with it, as a cycle that is cut short never comes to rest.
@@ -62,8 +63,9 @@ class Autoencoder(AbstractAutoencoder):
     device : str, default "auto"
         ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``; ``"auto"`` takes the best there is.
     precision : str, default "auto"
-        Of the training: ``"32-true"``, ``"64-true"``, ``"bf16-mixed"`` …, as Lightning Fabric names them. ``"auto"`` is
-        ``"32-true"``. What is computed after the training is in the dtype of X.
+        Of the training: ``"32-true"``, ``"64-true"``, ``"bf16-mixed"``, ``"16-mixed"``, as Lightning Fabric names
+        them. ``"auto"`` is ``"32-true"``, or ``"64-true"`` on a CPU for up to 250,000 numbers of float64. What is
+        computed after the training is in the dtype of X.
     callbacks : sequence of callables, default ()
         Each is handed every epoch's record; the training ends where one returns True.
     verbose : int, default 0
@@ -86,6 +88,8 @@ class Autoencoder(AbstractAutoencoder):
         The shape of a row.
     n_iter_ : int
         Epochs run.
+    interrupted_ : bool
+        Whether the training was ended from the keyboard.
 
     Examples
     --------

@@ -5,14 +5,14 @@ import difflib
 import math
 import numbers
 from abc import ABC
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
-import pandas as pd
 import torch
 from lightning_fabric import Fabric
 from numpy.typing import ArrayLike
@@ -26,13 +26,21 @@ from isthmus.core.corruption import CORRUPTIONS
 from isthmus.core.likelihood import LIKELIHOODS
 from isthmus.core.model import Model
 from isthmus.core.penalty import Penalty, contractive, kl_sparsity, l1, weight_decay
-from isthmus.data.rows import Rows, check_finite, flatten
+from isthmus.data.rows import Rows, check_finite, flatten, where_text_is
 from isthmus.models.folder import save_estimator
 from isthmus.models.start import start_linear_path
 from isthmus.networks import MLP
 from isthmus.networks.parameters import Network
 from isthmus.training import EarlyStopping, Progress, State, new_state, run
 from isthmus.training.callbacks import Callback
+
+ENOUGH_TO_CHOOSE_BY = 50
+"""Held-out rows under which the choice of the best epoch is a matter of luck."""
+
+EXACT_UP_TO = 250_000
+"""Numbers in a table of float64 up to which it is trained on in float64."""
+
+PRECISIONS = ("auto", "32-true", "64-true", "16-mixed", "bf16-mixed")
 
 INFERENCE_BATCH = 2048
 """Rows that are encoded or decoded at once."""
@@ -93,14 +101,16 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             If the loss becomes NaN or infinite.
         """
         go_on = self.warm_start and hasattr(self, "module_")
-        fabric, values, seed = self._prepare(X, reset=not go_on)
-        model = self._continued(values) if go_on else self._new_model(values, seed)
-        generator = torch.Generator(fabric.device).manual_seed(seed)
-        train, validation = self._split(values, generator)
-        epochs = default_epochs(len(values)) if self.max_epochs is None else self.max_epochs
-        steps = epochs * math.ceil(len(train) / self.batch_size)
-        state = new_state(model, self.lr, generator, self.lr_schedule, steps)
-        return self._train(fabric, state, train, validation, epochs=epochs, seed=seed)
+        with self._as_before_on_error():
+            fabric, values, seed = self._prepare(X, reset=not go_on)
+            model = self._continued(values) if go_on else self._new_model(values, seed)
+            generator = torch.Generator(fabric.device).manual_seed(seed)
+            train, validation = self._split(values, generator)
+            epochs = default_epochs(len(values)) if self.max_epochs is None else self.max_epochs
+            steps = epochs * train.n_batches(self.batch_size)
+            state = new_state(model, self.lr, generator, self.lr_schedule, steps)
+            self._train(fabric, state, train, validation, epochs=epochs, seed=seed)
+        return self
 
     def partial_fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Train for one epoch on all rows of `X`, at the constant learning rate `lr`.
@@ -110,15 +120,17 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         loaded goes on with a new optimiser. Arguments and errors are those of :meth:`fit`.
         """
         first = not hasattr(self, "module_")
-        fabric, values, seed = self._prepare(X, reset=first)
-        state = getattr(self, "_state", None)
-        if first or state is None or state.scheduler is not None:
-            model = self._new_model(values, seed) if first else self._continued(values)
-            state = new_state(model, self.lr, torch.Generator(fabric.device).manual_seed(seed), "constant", 0)
-            state.history = list(getattr(self, "history_", []))
-            state.epoch = len(state.history)
-        state.optimizer.param_groups[0]["lr"] = self.lr
-        return self._train(fabric, state, Rows(values), None, epochs=1, seed=seed + state.epoch)
+        with self._as_before_on_error():
+            fabric, values, seed = self._prepare(X, reset=first)
+            state = getattr(self, "_state", None)
+            if first or state is None or state.scheduler is not None:
+                model = self._new_model(values, seed) if first else self._continued(values)
+                state = new_state(model, self.lr, torch.Generator(fabric.device).manual_seed(seed), "constant", 0)
+                state.history = list(getattr(self, "history_", []))
+                state.epoch = len(state.history)
+            state.optimizer.param_groups[0]["lr"] = self.lr
+            self._train(fabric, state, Rows(values), None, epochs=1, seed=seed + state.epoch)
+        return self
 
     def transform(self, X: ArrayLike) -> np.ndarray:
         """Encode rows to their codes, the code's mean.
@@ -144,7 +156,9 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     def score_samples(self, X: ArrayLike) -> np.ndarray:
         """Return log p(x | z) of each row in nats, z its code: minus the reconstruction term; higher is more usual."""
-        return self._in_batches(lambda model, x: model.decode(model.encode(x).z).fit(x).log_prob, self._fitted_rows(X))
+        rows = self._fitted_rows(X)
+        self._check_targets(rows)
+        return self._in_batches(lambda model, x: model.decode(model.encode(x).z).fit(x).log_prob, rows)
 
     def score(self, X: ArrayLike, y: Any = None) -> float:
         """Return the mean of ``score_samples(X)`` in nats; higher is better, so a grid search may maximise it."""
@@ -190,12 +204,25 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         self.module_ = module.eval()
         return self
 
+    @contextmanager
+    def _as_before_on_error(self) -> Iterator[None]:
+        """Put all attributes back where something is raised: a fit that fails leaves the last one as it was."""
+        before = dict(self.__dict__)
+        try:
+            yield
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
     def _prepare(self, X: ArrayLike, *, reset: bool) -> tuple[Fabric, Tensor, int]:
         """Check parameters and rows, and bring the rows to the device."""
         self._check_parameters()
         rows = self._rows(X, reset=reset)
-        fabric = self._fabric()
-        dtype = torch.float64 if self.precision.startswith("64") else torch.float32
+        self._check_targets(rows)
+        precision = self._chosen_precision(rows, reset=reset) if self.precision == "auto" else self.precision
+        fabric = self._fabric(precision)
+        dtype = torch.float64 if precision.startswith("64") else torch.float32
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         return fabric, torch.tensor(rows, dtype=dtype, device=fabric.device), seed
 
@@ -216,6 +243,11 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             raise ValueError(f"corruption_level={self.corruption_level!r}: {self.corruption} takes a share in [0, 1]")
         if self.k is not None and self.k > self.n_components:
             raise ValueError(f"k={self.k} is more than n_components={self.n_components}: keep fewer units")
+        for name in ("early_stopping", "warm_start"):
+            check_scalar(getattr(self, name), name, (bool, np.bool_))
+        if not hasattr(self._network(), "build"):
+            raise TypeError(f"network={self.network!r}: give MLP(...), Modules(...) or None")
+        _check_choice("precision", self.precision, PRECISIONS)
         _check_choice("likelihood", self.likelihood, LIKELIHOODS)
         _check_choice("corruption", self.corruption, (None, *CORRUPTIONS))
         _check_choice("sparsity", self.sparsity, (None, "kl", "l1", "topk"))
@@ -235,34 +267,42 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             )
         except ValueError as error:
             if "could not convert string" in str(error):
-                text = (
-                    "X"
-                    if not isinstance(table, pd.DataFrame)
-                    else f"column {table.select_dtypes(exclude='number').columns[0]!r}"
-                )
-                raise ValueError(f"{text} holds text where numbers are needed: {error}; encode or drop it") from error
+                place = where_text_is(table)
+                raise ValueError(f"{place} holds text where numbers are needed: {error}; encode or drop it") from error
             raise
         check_finite(table, getattr(self, "feature_names_in_", None))
         if reset:
             self.row_shape_ = row_shape or table.shape[1:]
-        if self.likelihood == "bernoulli" and (table.min() < 0 or table.max() > 1):
+        elif row_shape and _squeezed(row_shape) != _squeezed(self.row_shape_) and len(self.row_shape_) > 1:
+            raise ValueError(f"X has images of shape {row_shape}, and the model was fitted on {self.row_shape_}")
+        return table.reshape(-1, *self.row_shape_)
+
+    def _check_targets(self, rows: np.ndarray) -> None:
+        """Raise ValueError where the likelihood cannot give rise to such rows."""
+        if self.likelihood == "bernoulli" and (rows.min() < 0 or rows.max() > 1):
             raise ValueError(
-                f"likelihood='bernoulli' needs X in [0, 1], and it reaches from {table.min():g} to {table.max():g}: "
+                f"likelihood='bernoulli' needs X in [0, 1], and it reaches from {rows.min():g} to {rows.max():g}: "
                 "scale it, or take 'gaussian'"
             )
-        return table.reshape(-1, *self.row_shape_)
 
     def _fitted_rows(self, X: ArrayLike) -> np.ndarray:
         check_is_fitted(self)
         return self._rows(X, reset=False)
 
-    def _fabric(self) -> Fabric:
-        """Choose device and precision. Automatic precision is float32: with less, PCA's start would lose digits."""
-        kind, _, index = self.device.partition(":")
-        precision: Any = "32-true" if self.precision == "auto" else self.precision
+    def _chosen_precision(self, rows: np.ndarray, *, reset: bool) -> str:
+        """Take float64 for a table of float64 where it costs nothing to speak of; a model goes on in what it has."""
+        if not reset:
+            return "64-true" if next(self.module_.parameters()).dtype == torch.float64 else "32-true"
+        small = rows.dtype == np.float64 and rows.size <= EXACT_UP_TO
+        on_cpu = self.device == "cpu" or (self.device == "auto" and not _has_accelerator())
+        return "64-true" if small and on_cpu else "32-true"
+
+    def _fabric(self, precision: Any) -> Fabric:
+        """Take the device, "auto" being the best there is."""
+        kind, _, index = str(self.device).partition(":")
         try:
             return Fabric(accelerator=kind, devices=[int(index)] if index else 1, precision=precision)
-        except (ValueError, RuntimeError, TypeError) as error:
+        except (ValueError, RuntimeError, TypeError, ImportError) as error:
             reason = str(error).partition("\n")[0]
             raise ValueError(
                 f"device={self.device!r} with precision={self.precision!r} is not to be had: {reason}"
@@ -325,7 +365,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def _check_build(self, model: Model, rows: Tensor) -> None:
         """Send two rows through, so that a network that does not fit the data is found before the training."""
         model.eval()
-        with torch.no_grad():
+        with torch.no_grad(), _torch_errors_in_one_line():
             code = model.encode(rows).mean
             if code.shape != (len(rows), self.n_components):
                 raise ValueError(
@@ -338,16 +378,18 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             raise ValueError(f"the decoder gives rows of shape {tuple(shape[1:])}, but X has {tuple(rows.shape[1:])}")
 
     def _split(self, values: Tensor, generator: torch.Generator) -> tuple[Rows, Rows | None]:
-        """Hold out `validation_fraction` of the rows, two at the least; none where no row would be left to train on."""
-        held_out = 0 if self.validation_fraction is None else max(2, math.ceil(self.validation_fraction * len(values)))
-        if not 0 < held_out < len(values):
+        """Hold out `validation_fraction` of the rows, and enough of few rows to tell better from worse by them."""
+        n = len(values)
+        if self.validation_fraction is None or n < 3:
             return Rows(values), None
-        order = torch.randperm(len(values), generator=generator, device=values.device)
+        held_out = max(math.ceil(self.validation_fraction * n), min(ENOUGH_TO_CHOOSE_BY, n // 4), 2)
+        held_out = min(held_out, n - 1)
+        order = torch.randperm(n, generator=generator, device=values.device)
         return Rows(values[order[held_out:]]), Rows(values[order[:held_out]])
 
     def _train(
         self, fabric: Fabric, state: State, train: Rows, validation: Rows | None, *, epochs: int, seed: int
-    ) -> Self:
+    ) -> None:
         """Run the loop and keep what it leaves."""
         callbacks: list[Callback] = list(self.callbacks)
         if validation is not None and self.early_stopping:
@@ -364,10 +406,10 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
                 callbacks=[progress, *callbacks],
             )
         self.module_ = state.model.eval()
-        self.history_ = state.history
+        self.history_ = list(state.history)
         self.start_ = None if start is None else start.means
+        self.interrupted_ = state.interrupted
         self._state = state
-        return self
 
     def _in_batches(self, function: Callable[[Model, Tensor], Tensor], rows: np.ndarray) -> np.ndarray:
         """Apply a function of the model to rows, batch by batch, in the rows' own dtype."""
@@ -385,9 +427,27 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         return np.concatenate(results).astype(rows.dtype, copy=False)
 
 
+def _has_accelerator() -> bool:
+    return torch.cuda.is_available() or torch.backends.mps.is_available()
+
+
 def default_epochs(rows: int) -> int:
     """Return how many epochs that many rows get: 15 for 60,000, more the fewer there are, from 5 to 150."""
     return max(5, min(150, round(15 * (60_000 / rows) ** 0.45)))
+
+
+def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Leave out axes of length 1: (1, 28, 28) and (28, 28) are the same image."""
+    return tuple(length for length in shape if length != 1)
+
+
+@contextmanager
+def _torch_errors_in_one_line() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"the network cannot take rows of this shape: {reason}") from error
 
 
 def _check_choice(name: str, value: Any, choices: Iterable[str | None]) -> None:

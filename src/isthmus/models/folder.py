@@ -1,5 +1,6 @@
 """Estimators ↔ (config, weights): what is in a saved model, and how it becomes an estimator again."""
 
+import json
 import numbers
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,12 +16,20 @@ if TYPE_CHECKING:
     from isthmus.models.outlier import OutlierDetector
 
 NOT_SAVED = "not saved"
-FITTED = ("n_features_in_", "row_shape_", "history_", "start_")
+FITTED = ("n_features_in_", "row_shape_", "history_", "start_", "interrupted_")
 
 
 def save_estimator(estimator: "AbstractAutoencoder | OutlierDetector", folder: str | Path) -> None:
-    """Write a fitted estimator to a folder."""
-    persistence.write(folder, _config(estimator), _autoencoder(estimator).module_.state_dict())
+    """Write a fitted estimator to a folder, once it is sure that it can be read again."""
+    autoencoder = _autoencoder(estimator)
+    config, tensors = _config(estimator), autoencoder.module_.state_dict()
+    try:
+        _estimator(json.loads(json.dumps(config)), tensors, autoencoder.network, Path(folder))
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(
+            "the parameters are not those of the last fit, and the model could not be loaded: fit it again"
+        ) from error
+    persistence.write(folder, config, tensors)
 
 
 def load(folder: str | Path, *, network: Any = None) -> Any:
@@ -74,7 +83,10 @@ def _config(estimator: Any) -> dict[str, Any]:
     if hasattr(estimator, "autoencoder_"):
         return {
             "class": type(estimator).__name__,
-            "params": {"contamination": float(estimator.contamination)},
+            "params": {
+                "contamination": float(estimator.contamination),
+                "random_state": _plain(estimator.random_state),
+            },
             "autoencoder": _config(estimator.autoencoder_),
             "fitted": {"offset_": estimator.offset_},
         }
@@ -93,7 +105,7 @@ def _plain(value: Any) -> Any:
         return int(value)
     if isinstance(value, numbers.Real):
         return float(value)
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | np.ndarray):
         return [_plain(item) for item in value]
     if type(value).__name__ in networks.__all__:
         params = {name: _plain(item) for name, item in value.get_params().items()}
@@ -108,18 +120,18 @@ def _estimator(config: Mapping[str, Any], tensors: Mapping[str, Tensor], network
     if config["class"] not in models.__all__:
         raise ValueError(f"{folder} holds a {config['class']!r}, and this isthmus has none")
     cls = getattr(models, config["class"])
+    params = {name: _value(value) for name, value in config["params"].items()}
+    if params["random_state"] == NOT_SAVED:
+        params["random_state"] = None
     if "autoencoder" in config:
         autoencoder = _estimator(config["autoencoder"], tensors, network, folder)
-        detector = cls(autoencoder, **config["params"])
+        detector = cls(autoencoder, **params)
         detector.offset_ = config["fitted"]["offset_"]
         return detector.adopt(autoencoder)
-    params = {name: _value(value) for name, value in config["params"].items()}
     if network is not None:
         params["network"] = network
     if params["network"] == NOT_SAVED:
         raise ValueError(f"{folder} holds weights for a network of your own: give it again, load(folder, network=...)")
-    if params["random_state"] == NOT_SAVED:
-        params["random_state"] = None
     estimator = cls(**params)
     for name, value in config["fitted"].items():
         setattr(estimator, name, _value(value) if name == "row_shape_" else value)

@@ -24,6 +24,8 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         Any autoencoder of isthmus; a clone of it is fitted. None is ``Autoencoder()``.
     contamination : float in (0, 0.5], default 0.1
         Share of the training rows that are taken for outliers: it sets the threshold, not the scores.
+    random_state : int, RandomState or None, default None
+        Takes the place of the autoencoder's own where it is given.
 
     Attributes
     ----------
@@ -45,9 +47,16 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
     0.05
     """
 
-    def __init__(self, autoencoder: AbstractAutoencoder | None = None, *, contamination: float = 0.1) -> None:
+    def __init__(
+        self,
+        autoencoder: AbstractAutoencoder | None = None,
+        *,
+        contamination: float = 0.1,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         self.autoencoder = autoencoder
         self.contamination = contamination
+        self.random_state = random_state
 
     def fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Fit the autoencoder, and the threshold to its scores of the same rows; `y` is ignored."""
@@ -55,6 +64,8 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
             self.contamination, "contamination", numbers.Real, min_val=0, max_val=0.5, include_boundaries="right"
         )
         autoencoder = Autoencoder() if self.autoencoder is None else clone(self.autoencoder)
+        if self.random_state is not None:
+            autoencoder.set_params(random_state=self.random_state)
         self.adopt(autoencoder.fit(X))
         self.offset_ = float(np.percentile(autoencoder.score_samples(X), 100 * self.contamination))
         return self

@@ -47,9 +47,12 @@ def start_linear_path(model: Model, X: Tensor, *, at_pca: bool, seed: int) -> No
 
 def _standardise(part: Any, rows: Tensor) -> None:
     """Set a part's centre to the rows' mean, and its one scale to the root of their mean variance."""
-    variance, mean = torch.var_mean(rows.flatten(1), 0, correction=0)
-    spread = variance.mean().sqrt()
-    part.centre.copy_(mean)
+    rows = rows.flatten(1)
+    part.centre.copy_(rows.mean(0))
+    # Once more around the first mean: where the rows lie far from zero, that one has lost digits.
+    rest = rows - part.centre
+    part.centre.add_(rest.mean(0))
+    spread = (rows - part.centre).square().mean().sqrt()
     part.scale.copy_(spread if spread > 0 else torch.ones_like(spread))
 
 
@@ -66,14 +69,14 @@ def _linear_target(model: Model, x: Tensor) -> Tensor:
 def _set_weight(encoder: Any, X: Tensor, *, whiten: bool, seed: int) -> None:
     """Set W to the principal axes, for codes of unit variance or as they are; units beyond them small and random."""
     weight = encoder.path.linear.weight
-    rows = X.flatten(1).cpu().numpy()
+    rows = ((X.flatten(1) - encoder.centre) / encoder.scale).cpu().numpy()
     with np.errstate(invalid="ignore"):  # rows that are all alike have no variance to take shares of
         pca = PCA(min(len(weight), *rows.shape), random_state=seed).fit(rows)
     axes = pca.components_
     if whiten:
         deviation = np.sqrt(np.maximum(pca.explained_variance_, 0))
         real = deviation > 1e-6 * max(deviation.max(), np.finfo(np.float32).tiny)
-        axes = axes[real] / deviation[real, None] * float(encoder.scale)
+        axes = axes[real] / deviation[real, None]
     nn.init.normal_(weight, std=SMALL)
     weight[: len(axes)] = torch.as_tensor(axes).to(weight)
     encoder.path.linear.bias.zero_()

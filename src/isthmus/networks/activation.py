@@ -5,10 +5,13 @@ import difflib
 
 from torch import nn
 
+NOT_ELEMENTWISE = ("GLU", "LogSoftmax", "MultiheadAttention", "Softmax", "Softmax2d", "Softmin", "Threshold")
+"""What torch keeps among its activations and cannot stand after a layer by name alone."""
+
 _CLASSES = {
     name.lower(): getattr(nn.modules.activation, name)
     for name in nn.modules.activation.__all__
-    if name not in ("MultiheadAttention", "Threshold")  # no activation of one input and no required setting
+    if name not in NOT_ELEMENTWISE
 } | {"identity": nn.Identity}
 
 Activation = str | nn.Module | None
@@ -24,6 +27,8 @@ def build_activation(activation: Activation) -> nn.Module:
     """
     if isinstance(activation, nn.Module):
         return copy.deepcopy(activation)
+    if not isinstance(activation, str | None):
+        raise TypeError(f"activation {activation!r}: give a name of PyTorch's, a module or None")
     name = (activation or "identity").lower()
     if name.replace("_", "") not in _CLASSES:
         close = difflib.get_close_matches(name, _CLASSES, n=1, cutoff=0.0)[0]

@@ -1,6 +1,7 @@
 """The fully connected pair, with a linear path beside the deep one."""
 
 import math
+import numbers
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -82,6 +83,10 @@ class MLP(Parameters):
         )
 
     def _check(self) -> None:
+        if isinstance(self.hidden, int | str) or any(not isinstance(width, numbers.Integral) for width in self.hidden):
+            raise TypeError(f"hidden={self.hidden!r}: give whole numbers in a sequence, such as (128, 64)")
+        if not isinstance(self.tied, bool):
+            raise TypeError(f"tied={self.tied!r}: give True or False")
         if any(width < 1 for width in self.hidden):
             raise ValueError(f"hidden={self.hidden!r}: every width must be at least 1")
         if not 0 <= self.dropout < 1:

@@ -29,5 +29,8 @@ class Modules(Parameters):
     decoder: nn.Module
 
     def build(self, row_shape: tuple[int, ...], n_components: int) -> tuple[nn.Module, nn.Module]:
-        """Copy both modules. Whether they fit the data is seen when the first rows go through."""
-        return copy.deepcopy(self.encoder), copy.deepcopy(self.decoder)
+        """Copy both modules, together, so that what they share stays shared."""
+        return copy.deepcopy((self.encoder, self.decoder))
+
+    def __sklearn_clone__(self) -> "Modules":
+        return Modules(*self.build((), 0))

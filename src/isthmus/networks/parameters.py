@@ -28,7 +28,7 @@ class Parameters:
         changed = (
             f"{field.name}={getattr(self, field.name)!r}"
             for field in fields(self)  # type: ignore[arg-type]
-            if getattr(self, field.name) != field.default
+            if repr(getattr(self, field.name)) != repr(field.default)  # an array has no one ==
         )
         return f"{type(self).__name__}({', '.join(changed)})"
 

@@ -32,6 +32,7 @@ class State:
     scheduler: LRScheduler | None = None
     epoch: int = 0
     history: list[Record] = field(default_factory=list)
+    interrupted: bool = False
 
 
 class Evaluation(NamedTuple):
@@ -97,11 +98,13 @@ def run(
     Warns
     -----
     UserWarning
-        If the training is interrupted from the keyboard: the best weights so far are kept.
+        If the training is interrupted from the keyboard: the best weights so far are kept. Before the end of the
+        first epoch there are none, and KeyboardInterrupt goes on.
     """
     model, optimizer = fabric.setup(state.model, state.optimizer)
     start = None if validation is None else evaluate(state.model, validation(None))
     best = None if start is None else Best(state.model, start)
+    epochs_before = len(state.history)
     try:
         for _ in range(epochs):
             record = _train_epoch(fabric, state, model, optimizer, train)
@@ -113,7 +116,10 @@ def run(
             if _any_asks_to_stop(callbacks, record, fabric.device):
                 break
     except KeyboardInterrupt:
-        warnings.warn(f"interrupted after {state.epoch} epochs: the best weights so far are kept", stacklevel=2)
+        if len(state.history) == epochs_before:
+            raise  # there is nothing yet to keep
+        state.interrupted = True
+        warnings.warn(f"interrupted after {len(state.history)} epochs: the best weights so far are kept", stacklevel=2)
     if best is not None:
         state.model.load_state_dict(best.weights)
     return start
@@ -195,8 +201,8 @@ def evaluate(model: Model, batches: Iterable[Tensor], seed: int = 0) -> Evaluati
 class Best:
     """The weights of the epoch with the lowest loss on the validation rows.
 
-    The start counts as an epoch. It is left only for weights whose loss is lower by more than twice the standard error
-    of the difference, so that a few lucky rows do not pass for progress: so an autoencoder that starts at PCA stays
+    The start counts as an epoch. It is left only for weights whose loss is lower by more than three standard errors of
+    the difference, so that a few lucky rows do not pass for progress: so an autoencoder that starts at PCA stays
     there where the data cannot tell that anything is better.
     """
 
@@ -208,7 +214,7 @@ class Best:
     def consider(self, model: Model, evaluation: Evaluation) -> None:
         """Keep the model's weights if they are better than the best so far."""
         gain = (self.start.losses - evaluation.losses).double()
-        beyond_chance = gain.mean() > 2 * gain.std() / math.sqrt(len(gain))
+        beyond_chance = gain.mean() > 3 * gain.std() / math.sqrt(len(gain))
         if beyond_chance and evaluation.means["loss"] < self.lowest:
             self.lowest = evaluation.means["loss"]
             self.weights = copy.deepcopy(model.state_dict())
@@ -217,4 +223,5 @@ class Best:
 def _any_asks_to_stop(callbacks: Sequence[Callback], record: Record, device: torch.device) -> bool:
     """Call each with the record; random numbers that a callback draws do not change the run."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        return any(callback(record) is True for callback in callbacks)
+        answers = [callback(record) for callback in callbacks]  # each is called, whatever the others say
+    return any(answer is not None and bool(answer) for answer in answers)

@@ -1,0 +1,64 @@
+"""What the README shows runs as it stands there."""
+
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+from torch import nn
+
+import isthmus
+from isthmus import cli
+
+README = Path(__file__).parent.parent / "README.md"
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def blocks(language):
+    return [text for name, text in BLOCKS if name == language]
+
+
+def test_python(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {"my_encoder": nn.Linear(64, 8), "my_decoder": nn.Linear(8, 64)}
+    for block in blocks("python"):
+        exec(block, names)
+    X = names["X"]
+    assert names["codes"].shape == (len(X), 8)
+    assert names["rebuilt"].shape == X.shape
+    assert (names["again"].transform(X) == names["codes"]).all()
+    assert 0.03 < names["outliers"].mean() < 0.07
+    assert names["table"].loc["deep", "share_of_pca"] < 0.6
+    for name in ("deep", "denoiser", "both", "mine"):
+        rows = X.reshape(-1, 64)
+        assert names[name].set_params(max_epochs=1).fit(rows).reconstruct(rows).shape == rows.shape
+
+
+def test_commands(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli.warnings, "showwarning", cli.warnings.showwarning)  # main sets its own; put it back
+    commands = [shlex.split(line, comments=True) for line in blocks("sh")[1].splitlines() if line.startswith("isthmus")]
+    assert {command[1] for command in commands} == {
+        "data", "train", "transform", "reconstruct", "score", "compare", "report",
+    }  # fmt: skip
+    for command in commands:
+        quick = ["--epochs", "1"] if command[1] == "compare" else []
+        monkeypatch.setattr(sys, "argv", [*command, *quick])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        assert end.value.code == 0, capsys.readouterr().err
+    assert (tmp_path / "runs/denoising/report.html").is_file()
+    assert isthmus.load(tmp_path / "runs/denoising").n_components == 30
+
+
+def test_every_family_in_the_table():
+    text = README.read_text(encoding="utf-8")
+    for name in (
+        "Autoencoder",
+        "DenoisingAutoencoder",
+        "SparseAutoencoder",
+        "ContractiveAutoencoder",
+        "OutlierDetector",
+    ):
+        assert f"`{name}(" in text
