@@ -67,7 +67,7 @@ CASES = {
     "unknown schedule": (lambda: fit(lr_schedule="cosine"), "unknown lr_schedule"),
     "unknown device": (lambda: fit(device="tpuu"), "device='tpuu'"),
     "a device that is not here": (lambda: fit(device="cuda:77"), "device='cuda:77'"),
-    "unknown precision": (lambda: fit(precision="3"), "precision='3'"),
+    "unknown precision": (lambda: fit(precision="3"), "unknown precision '3': give one of 'auto'"),
     "unknown normalisation": (lambda: fit(network=MLP(normalization="group")), "unknown normalization 'group'"),
     "unknown linear path": (lambda: fit(network=MLP(linear_path="ica")), "unknown linear_path 'ica'"),
     "a width alone": (lambda: fit(network=MLP(hidden=64)), r"hidden=64: give whole numbers in a sequence"),

@@ -64,9 +64,10 @@ def main() -> None:
     except (ValueError, TypeError, OSError, FloatingPointError) as error:
         _complain(str(error))
         sys.exit(2)
-    except KeyboardInterrupt:
-        _complain("interrupted")
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == 130:  # what typer makes of Ctrl-C
+            _complain("interrupted")
+        raise
     except Exception as error:
         if not hasattr(error, "format_message"):  # what typer raises for a command line that it cannot read
             raise
