@@ -164,9 +164,7 @@ def compare(
             out / "comparison.csv", comparison.table.reset_index().to_numpy(), ["model", *comparison.table.columns]
         )
     _print_comparison(comparison_cells(comparison.table))
-    console.print(
-        f"corrupted: shown the same rows with {comparison.corruption}. What the columns mean is in the report."
-    )
+    console.print(f"corrupted: every model is shown the same rows, with {comparison.corruption}", soft_wrap=True)
     console.print(f"report: {out / 'report.html'}", soft_wrap=True)
 
 

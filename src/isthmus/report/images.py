@@ -91,7 +91,7 @@ def weight_images(model: Model, row_shape: Sequence[int], most: int = 32) -> str
         axis.set(xlabel="feature", ylabel="unit")
         figure.colorbar(picture)
         return _figure_uri(figure)
-    columns = min(8, len(weights))
+    columns = 4 if len(weights) <= 16 else 8
     lines = -(-len(weights) // columns)
     figure = Figure(figsize=(columns, lines), dpi=100)
     for axis in figure.subplots(lines, columns, squeeze=False, gridspec_kw={"wspace": 0.06, "hspace": 0.06}).flat:
