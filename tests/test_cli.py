@@ -234,6 +234,12 @@ def test_control_c_during_a_comparison(run, monkeypatch, tmp_path):
     assert not (tmp_path / "cmp").exists()
 
 
+def test_warnings_are_one_line_and_the_users_own(capfd):
+    cli._show_warning("look\nout", UserWarning)
+    cli._show_warning("old", DeprecationWarning)
+    assert capfd.readouterr().err == "isthmus: look out\n"
+
+
 def test_wrong_number_of_features(run, trained, tmp_path):
     np.save(tmp_path / "x.npy", np.zeros((5, 9)))
     status, _, err = run("score run x.npy -o s.csv")

@@ -58,7 +58,7 @@ Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps or auto.")]
 
 def main() -> None:
     """Run the command line; a user's mistake ends in one line on standard error and exit status 2."""
-    warnings.showwarning = lambda message, *_: _complain(str(message))
+    warnings.showwarning = _show_warning
     try:
         sys.exit(app(standalone_mode=False) or 0)
     except (ValueError, TypeError, OSError, FloatingPointError) as error:
@@ -73,6 +73,12 @@ def main() -> None:
             raise
         _complain(f"{error.format_message()} (isthmus --help says more)")
         sys.exit(2)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
+    """Say in one line what concerns the user, and not what a library has to say to its developers."""
+    if issubclass(category, UserWarning):
+        _complain(str(message))
 
 
 def _complain(text: str) -> None:

@@ -200,7 +200,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """Rebuild ``module_`` from saved weights; for :func:`isthmus.load`, which has set the other attributes."""
         with torch.random.fork_rng(devices=[]):
             module = self._build()
-        module.to(next(iter(tensors.values())).dtype).load_state_dict(tensors)
+        dtype = next(tensor.dtype for tensor in tensors.values() if tensor.is_floating_point())
+        module.to(dtype).load_state_dict(tensors)
         self.module_ = module.eval()
         return self
 
