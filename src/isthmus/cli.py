@@ -58,7 +58,7 @@ Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps or auto.")]
 
 def main() -> None:
     """Run the command line; a user's mistake ends in one line on standard error and exit status 2."""
-    warnings.showwarning = _show_warning
+    warnings.showwarning = lambda message, category, *_: _show_warning(message, category)
     try:
         sys.exit(app(standalone_mode=False) or 0)
     except (ValueError, TypeError, OSError, FloatingPointError) as error:
