@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import logging
 import os
+import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -158,7 +159,7 @@ def _find(file: str, data_dir: Path | None) -> Path | None:
 def _checked(file: str, path: Path) -> bytes:
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, gzip.zlib.error) as error:  # type: ignore[attr-defined]
+    except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"cannot read {path}: {error}; delete it and load again") from error
     if hashlib.sha256(content).hexdigest() != SHA256[file]:
         raise ValueError(f"{path} is not the published file (its SHA-256 differs): delete it and load again")
