@@ -113,7 +113,7 @@ def main():
         lines.append(line)
     lines += [
         "",
-        "Where the median share is 1.000 the rows that were held out could not tell that anything is better than PCA by",
+        "Where the median share is 1.000 the held-out rows could not tell that anything is better than PCA by",
         "more than three standard errors, and so PCA is what came out. `validation_fraction=None` trains on every row",
         "without that caution.",
     ]
