@@ -77,7 +77,7 @@ def test_a_comparison(digits, digits_labels):
 
 def test_thumbnails_are_cut_from_the_right_place():
     rows = np.linspace(0, 1, 90, dtype=np.float32)[:, None, None] * np.ones((1, 3, 5), np.float32)
-    sheet = np.asarray(picture(sprite(rows)))
+    sheet = np.asarray(picture(sprite(rows, 40)))
     assert sheet.shape == (9, 200)
     for row in (0, 39, 40, 89):
         assert abs(int(sheet[row // 40 * 3 + 1, row % 40 * 5 + 2]) - 255 * row / 89) <= 1

@@ -34,7 +34,7 @@ def data_uri(image: np.ndarray) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def sprite(rows: np.ndarray, columns: int = 40) -> str:
+def sprite(rows: np.ndarray, columns: int) -> str:
     """Lay images out in a sheet of `columns`, row by row, from which the page cuts thumbnails."""
     tiles = pixels(rows)
     height, width = tiles.shape[1:3]

@@ -25,6 +25,9 @@ from isthmus.report.plots import code_map, training_curves
 MAP_ROWS = 800
 """Rows on a map of codes."""
 
+SHEET_COLUMNS = 40
+"""Thumbnails in a line of the sheet that the page cuts them from."""
+
 SHOWN_ROWS = 10
 """Rows whose reconstructions are shown."""
 
@@ -138,7 +141,11 @@ def _page(
 ) -> str:
     rows = X[:MAP_ROWS]
     images = is_image(rows.shape[1:])
-    thumbnails = {"sheet": sprite(rows), "height": rows.shape[-2], "width": rows.shape[-1]} if images else None
+    thumbnails = None
+    if images:
+        height, width = rows.shape[-2:]
+        sheet = sprite(rows, SHEET_COLUMNS)
+        thumbnails = {"sheet": sheet, "columns": SHEET_COLUMNS, "height": height, "width": width}
     plots = {
         f"{kind}-{i}": section[kind]
         for i, section in enumerate(sections)

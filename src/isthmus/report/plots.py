@@ -43,7 +43,7 @@ def _title(name: str) -> str:
     return unit or f"{name.replace('_', ' ')}, unweighted"
 
 
-def plane(codes: np.ndarray, seed: int = 0) -> tuple[np.ndarray, str]:
+def plane(codes: np.ndarray) -> tuple[np.ndarray, str]:
     """Return codes in two dimensions, and how they came there: as they are, or by t-SNE from their PCA."""
     if codes.shape[1] == 2:
         return codes, "the code's two units"
@@ -53,7 +53,7 @@ def plane(codes: np.ndarray, seed: int = 0) -> tuple[np.ndarray, str]:
         return PCA(2).fit_transform(codes), "PCA of the codes"
     codes = PCA(min(30, *codes.shape)).fit_transform(codes)
     perplexity = min(30, (len(codes) - 1) / 3)
-    return TSNE(2, init="pca", perplexity=perplexity, random_state=seed).fit_transform(codes), "t-SNE of the codes"
+    return TSNE(2, init="pca", perplexity=perplexity, random_state=0).fit_transform(codes), "t-SNE of the codes"
 
 
 def code_map(codes: np.ndarray, labels: np.ndarray | None) -> dict[str, Any]:
