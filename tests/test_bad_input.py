@@ -23,14 +23,33 @@ def fit(X=ROWS, **params):
 
 
 CASES = {
-    "NaN": (lambda: fit(with_value(np.nan)), "NaN at row 3, column 2 "),
-    "NaN in a frame": (
-        lambda: fit(pd.DataFrame(with_value(np.nan), columns=list("abcde"))),
-        "NaN at row 3, column 'c'",
+    "a column of NaN": (lambda: fit(with_value(np.nan, row=slice(None))), "nothing but NaN in column 2"),
+    "a column of NaN in a frame": (
+        lambda: fit(pd.DataFrame(with_value(np.nan, row=slice(None)), columns=list("abcde"))),
+        "nothing but NaN in column 'c'",
     ),
+    "infinity in a frame": (
+        lambda: fit(pd.DataFrame(with_value(np.inf), columns=list("abcde"))),
+        "infinity at row 3, column 'c'",
+    ),
+    "infinity beside NaN": (
+        lambda: fit(np.where(ROWS > 1, np.nan, with_value(np.inf))),
+        r"infinity at row 3, column 2 \(1 such",
+    ),
+    "NaN to compare": (lambda: compare(with_value(np.nan)), "NaN at row 3, column 2 "),
     "infinity": (lambda: fit(with_value(-np.inf)), "infinity at row 3, column 2"),
-    "NaN at use": (lambda: fit().transform(with_value(np.nan)), "NaN at row 3"),
-    "NaN in an image": (lambda: fit(with_value(np.nan).reshape(-1, 1, 5)), "NaN at row 3"),
+    "infinity at use": (lambda: fit().transform(with_value(np.inf)), "infinity at row 3"),
+    "infinity in an image": (lambda: fit(with_value(np.inf).reshape(-1, 1, 5)), "infinity at row 3"),
+    "NaN in codes": (lambda: fit().inverse_transform([[np.nan, 1]]), "NaN"),
+    "a mask of numbers": (lambda: fit().impute(ROWS, np.zeros(ROWS.shape)), "mask holds float64: give True where"),
+    "a mask of another shape": (lambda: fit().impute(ROWS, np.ones(4, bool)), r"mask has the shape \(4,\)"),
+    "no turns": (lambda: fit().impute(ROWS, n_iter=0), "n_iter == 0"),
+    "ends that are not pairs": (lambda: fit().interpolate(ROWS[:2], ROWS[:3]), "A has 2 rows and B 3"),
+    "a way of one step": (lambda: fit().interpolate(ROWS[:2], ROWS[:2], 1), "n_steps == 1"),
+    "an unknown way": (lambda: fit().interpolate(ROWS[:2], ROWS[:2], path="round"), "unknown path 'round'"),
+    "a unit that is not there": (lambda: fit().traverse(ROWS, 2), "unit == 2, must be <= 1"),
+    "no sigma": (lambda: fit(sigma=0.0), "sigma == 0.0"),
+    "sigma by another word": (lambda: fit(sigma="learnt"), "unknown sigma 'learnt': did you mean 'learned'"),
     "one row": (lambda: fit(ROWS[:1]), r"1 sample\(s\)"),
     "no rows": (lambda: fit(ROWS[:0]), r"0 sample\(s\)"),
     "no columns": (lambda: fit(ROWS[:, :0]), r"0 feature\(s\)"),

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isthmus.core.corruption import CORRUPTIONS, dropout, gaussian, salt_and_pepper, swap
+from isthmus.core.corruption import CORRUPTIONS, block, dropout, gaussian, salt_and_pepper, swap
 
 ROWS, FEATURES = 300, 40
 
@@ -87,3 +87,36 @@ def test_only_the_generator_counts(name):
 @pytest.mark.parametrize("name", CORRUPTIONS)
 def test_level_zero_changes_nothing(name):
     assert torch.equal(corrupt(name, rows(), 0.0), rows())
+
+
+@given(
+    height=st.integers(1, 20),
+    width=st.integers(1, 20),
+    channels=st.sampled_from([None, 1, 3]),
+    level=st.floats(0.05, 1),
+)
+@settings(deadline=None, max_examples=40)
+def test_block_hides_one_rectangle_in_all_channels(height, width, channels, level):
+    shape = (50, height, width) if channels is None else (50, channels, height, width)
+    hidden = block(torch.ones(shape), level, torch.Generator().manual_seed(0)) == 0
+    if channels is not None:
+        assert torch.equal(hidden, hidden[:, :1].expand_as(hidden))
+        hidden = hidden[:, 0]
+    for image in hidden:
+        rows, columns = image.any(1), image.any(0)
+        assert torch.equal(image, rows[:, None] & columns), "a rectangle"
+        for side in (rows, columns):
+            places = side.nonzero().flatten()
+            assert places[-1] - places[0] + 1 == len(places), "in one piece"
+
+
+def test_block_hides_its_share():
+    images = torch.ones(2000, 28, 28)
+    for level in (0.1, 0.25, 0.5, 1.0):
+        hidden = block(images, level, torch.Generator().manual_seed(0)) == 0
+        assert hidden.float().mean().item() == pytest.approx(level, rel=0.03)
+    hidden = block(images, 0.25, torch.Generator().manual_seed(0)) == 0
+    middle, corner = hidden[:, 14, 14].float().mean(), hidden[:, 0, 0].float().mean()
+    assert middle > corner > 0
+    run = block(torch.ones(2000, 30), 0.4, torch.Generator().manual_seed(0)) == 0
+    assert (run.sum(1) == 12).all()

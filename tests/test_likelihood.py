@@ -5,7 +5,7 @@ import torch
 from torch.distributions import Bernoulli as TorchBernoulli
 from torch.distributions import Normal
 
-from isthmus.core.likelihood import Bernoulli, Gaussian
+from isthmus.core.likelihood import Bernoulli, Gaussian, GaussianLikelihood
 
 
 def test_gaussian():
@@ -29,3 +29,50 @@ def test_bernoulli(grey):
 def test_link_gives_the_parameter_with_that_mean(likelihood):
     x = torch.rand(4, 3) * 0.9 + 0.05
     torch.testing.assert_close(likelihood(likelihood.link(x)).mean, x)
+
+
+@pytest.mark.parametrize("sigma", [0.1, 3.0, torch.tensor(0.5)])
+def test_gaussian_with_another_sigma(sigma):
+    mean, x = torch.randn(5, 3, 4), torch.randn(5, 3, 4)
+    torch.testing.assert_close(Gaussian(mean, sigma).fit(x).log_prob, Normal(mean, sigma).log_prob(x).sum((1, 2)))
+
+
+@pytest.mark.parametrize("distribution", [Gaussian, lambda mean: Gaussian(mean, 0.3), Bernoulli])
+def test_only_what_is_known_counts(distribution):
+    parameters, x, known = torch.randn(6, 4, 5), torch.rand(6, 4, 5), torch.rand(6, 4, 5) < 0.5
+    fit = distribution(parameters).fit(x, known)
+    for row in range(6):
+        one = distribution(parameters[row][known[row]][None]).fit(x[row][known[row]][None])
+        torch.testing.assert_close(fit.log_prob[row], one.log_prob[0])
+        torch.testing.assert_close(fit.squared_error[row], one.squared_error[0])
+    other = distribution(parameters).fit(torch.where(known, x, 0.123), known)
+    torch.testing.assert_close(other.log_prob, fit.log_prob)
+    torch.testing.assert_close(distribution(parameters).fit(x, torch.ones_like(known)), distribution(parameters).fit(x))
+
+
+def test_draws_have_the_mean_and_the_spread():
+    generator = torch.Generator().manual_seed(0)
+    draws = Gaussian(torch.full((20_000, 2), 3.0), 0.5).sample(generator)
+    torch.testing.assert_close(draws.mean(0), torch.full((2,), 3.0), atol=0.02, rtol=0)
+    torch.testing.assert_close(draws.std(0), torch.full((2,), 0.5), atol=0.02, rtol=0)
+    draws = Bernoulli(torch.full((20_000, 2), 1.0)).sample(generator)
+    assert set(draws.unique().tolist()) == {0.0, 1.0}
+    torch.testing.assert_close(draws.mean(0), torch.full((2,), 1.0).sigmoid(), atol=0.02, rtol=0)
+
+
+def test_the_likeliest_sigma_is_the_root_of_the_mean_squared_error():
+    likelihood = GaussianLikelihood(None).double()
+    x, mean = torch.randn(100, 4, dtype=torch.float64) * 0.7, torch.zeros(100, 4, dtype=torch.float64)
+    with torch.no_grad():
+        likelihood.set_sigma(x.square().mean().sqrt(), torch.tensor(1e-3))
+    (slope,) = torch.autograd.grad(likelihood(mean).fit(x).log_prob.sum(), likelihood.log_excess)
+    assert slope.abs() < 1e-6
+    assert GaussianLikelihood(0.25).sigma == 0.25
+    assert not list(GaussianLikelihood(0.25).parameters())
+
+
+def test_sigma_stays_above_its_floor():
+    likelihood = GaussianLikelihood(None)
+    with torch.no_grad():
+        likelihood.set_sigma(torch.tensor(0.0), torch.tensor(0.02))
+        assert 0.02 < likelihood.sigma < 0.021

@@ -7,7 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from isthmus import Autoencoder, SparseAutoencoder
+from isthmus import (
+    Autoencoder,
+    ConditionalVariationalAutoencoder,
+    SparseAutoencoder,
+    VariationalAutoencoder,
+)
 from isthmus.evaluation.jacobian import mean_jacobian_norm
 from isthmus.evaluation.sparsity import hoyer_sparsity
 from isthmus.networks import MLP
@@ -19,6 +24,7 @@ OPTIONS = {
     "n_components": ({}, 9),
     "network": ({}, MLP(hidden=(16,))),
     "likelihood": ({}, "bernoulli"),
+    "sigma": ({"contraction_weight": 0.1}, 0.3),
     "corruption": ({}, "masking"),
     "corruption_level": ({"corruption": "gaussian"}, 0.5),
     "sparsity": ({}, "l1"),
@@ -39,6 +45,17 @@ ELSEWHERE = {  # test_training.py shows these; they move no weight, or need a lo
     "early_stopping", "patience", "warm_start", "callbacks", "verbose", "device",
 }  # fmt: skip
 
+VARIATIONAL_OPTIONS = {
+    "sigma": ({}, 0.3),
+    "beta": ({}, 0.1),
+    "beta_warm_up": ({}, 2),
+    "free_bits": ({}, 1.0),
+}
+CONDITIONAL_OPTIONS = {
+    "condition": ({}, "numbers"),
+    "label_dropout": ({}, 0.9),
+}
+
 NETWORK_OPTIONS = {
     "hidden": ({}, (16,)),
     "activation": ({}, "tanh"),
@@ -51,12 +68,20 @@ NETWORK_OPTIONS = {
 }
 
 
-def reconstruction(digits, **params):
-    return Autoencoder(**BASE | params).fit(digits).reconstruct(digits)
+def reconstruction(digits, y=None, family=Autoencoder, **params):
+    return family(**BASE | params).fit(digits, y).reconstruct(digits)
+
+
+def own_options(family, parent):
+    return {field.name for field in dataclasses.fields(family) if field.init} - {
+        field.name for field in dataclasses.fields(parent) if field.init
+    }
 
 
 def test_every_option_is_here():
     assert {field.name for field in dataclasses.fields(Autoencoder) if field.init} == set(OPTIONS) | ELSEWHERE
+    assert own_options(VariationalAutoencoder, Autoencoder) == set(VARIATIONAL_OPTIONS) - {"sigma"}
+    assert own_options(ConditionalVariationalAutoencoder, VariationalAutoencoder) == set(CONDITIONAL_OPTIONS)
     assert {field.name for field in dataclasses.fields(MLP)} == set(NETWORK_OPTIONS)
 
 
@@ -64,6 +89,22 @@ def test_every_option_is_here():
 def test_an_option_changes_the_model(digits, option):
     setting, value = OPTIONS[option]
     assert not np.array_equal(reconstruction(digits, **setting), reconstruction(digits, **setting, **{option: value}))
+
+
+@pytest.mark.parametrize("option", VARIATIONAL_OPTIONS)
+def test_a_variational_option_changes_the_model(digits, option):
+    setting, value = VARIATIONAL_OPTIONS[option]
+    plain = reconstruction(digits, family=VariationalAutoencoder, **setting)
+    changed = reconstruction(digits, family=VariationalAutoencoder, **setting, **{option: value})
+    assert not np.array_equal(plain, changed)
+
+
+@pytest.mark.parametrize("option", CONDITIONAL_OPTIONS)
+def test_a_conditional_option_changes_the_model(digits, digits_labels, option):
+    setting, value = CONDITIONAL_OPTIONS[option]
+    family = ConditionalVariationalAutoencoder
+    plain = reconstruction(digits, digits_labels, family, **setting)
+    assert not np.array_equal(plain, reconstruction(digits, digits_labels, family, **setting, **{option: value}))
 
 
 @pytest.mark.parametrize("option", NETWORK_OPTIONS)

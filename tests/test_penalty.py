@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from isthmus.core.bottleneck import deterministic, top_k
-from isthmus.core.model import Model
+from isthmus.core.model import Batch, Model
 from isthmus.core.penalty import (
     contractive,
     exact_squared_jacobian,
@@ -136,7 +136,7 @@ def test_loss_is_the_weighted_sum_of_mean_terms(digits):
     penalties = {"contractive": contractive, "l1": l1, "weight_decay": weight_decay}
     weights = {"contractive": 0.3, "l1": 0.2, "weight_decay": 0.01}
     model = Model(*MLP(hidden=(16,)).build((8, 8), 4), penalties=penalties, weights=weights)
-    terms = model(torch.tensor(digits[:32])).terms
+    terms = model(Batch(torch.tensor(digits[:32]))).terms
     expected = terms["reconstruction"].mean() + sum(weights[name] * terms[name].mean() for name in penalties)
     torch.testing.assert_close(model.row_losses(terms).mean(), expected)
 
@@ -155,6 +155,6 @@ class Contextual(nn.Module):
 def test_encoder_decoder_and_penalties_are_given_the_context():
     model = Model(Contextual(7, 2), Contextual(2, 7), penalties={"contractive": contractive})
     x = torch.randn(5, 7)
-    zero, one = model(x, context=torch.zeros(5, 1)).terms, model(x, context=torch.ones(5, 1)).terms
+    zero, one = (model(Batch(x, told)).terms for told in (torch.zeros(5, 1), torch.ones(5, 1)))
     assert not torch.equal(zero["reconstruction"], one["reconstruction"])
     assert zero["contractive"].shape == (5,)

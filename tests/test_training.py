@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from isthmus import Autoencoder, ContractiveAutoencoder, DenoisingAutoencoder
+from isthmus.core.model import Batch
 from isthmus.data.rows import Rows
 from isthmus.models.base import default_epochs
 from isthmus.networks import MLP
@@ -76,9 +77,9 @@ def test_the_best_weights_are_kept(digits):
     model.fit(digits)
     kept = min(model.start_["loss"], *losses)
     # What is left must score as the best epoch did on the same held-out rows.
-    _, values, seed = model._prepare(digits, reset=False)
-    _, held_out = model._split(values, torch.Generator().manual_seed(seed))
-    assert -model.score(held_out.values.numpy()) == pytest.approx(kept, abs=2e-3)
+    _, rows, seed = model._prepare(digits, None, reset=False)
+    _, held_out = model._split(rows, torch.Generator().manual_seed(seed))
+    assert -model.score(held_out.rows.x.numpy()) == pytest.approx(kept, abs=2e-3)
     assert losses[-1] > kept
 
 
@@ -112,9 +113,9 @@ def test_the_start_is_left_only_for_what_is_surely_better():
 )
 def test_how_many_rows_are_held_out(rows, fraction, held_out):
     model = Autoencoder(validation_fraction=fraction)
-    train, validation = model._split(torch.arange(float(rows))[:, None], torch.Generator().manual_seed(0))
+    train, validation = model._split(Batch(torch.arange(float(rows))[:, None]), torch.Generator().manual_seed(0))
     assert (0 if validation is None else len(validation)) == held_out
-    parts = [train.values] if validation is None else [train.values, validation.values]
+    parts = [train.rows.x] if validation is None else [train.rows.x, validation.rows.x]
     assert sorted(torch.cat(parts).flatten().tolist()) == list(range(rows))
 
 
@@ -298,10 +299,36 @@ def test_precision_and_device(digits):
 def test_batches_hold_every_row_once_and_none_is_alone(rows):
     values = torch.arange(float(rows))[:, None]
     for generator in (None, torch.Generator().manual_seed(0)):
-        batches = list(Rows(values).batches(32, generator))
+        batches = [batch.x for batch in Rows(Batch(values)).batches(32, generator)]
         assert sorted(torch.cat(batches).flatten().tolist()) == list(range(rows))
         assert rows == 1 or min(len(batch) for batch in batches) > 1
     assert rows < 32 or not torch.equal(torch.cat(batches), values)
+
+
+def test_batches_keep_rows_context_and_gaps_together():
+    x, context = torch.arange(50.0)[:, None], torch.arange(50.0)[:, None] * 2
+    rows = Rows(Batch(x, context, x > 10))
+    for batch in rows.take(slice(5, 45)).batches(8, torch.Generator().manual_seed(0)):
+        assert torch.equal(batch.context, 2 * batch.x)
+        assert torch.equal(batch.known, batch.x > 10)
+
+
+def test_rows_with_gaps_are_learnt_from_what_is_known(table):
+    """What stands in a gap before it was made does not matter, and what is left is worth learning from."""
+    rng = np.random.default_rng(0)
+    gaps = rng.random(table.shape) < 0.3
+    X = np.where(gaps, np.nan, table)
+    model = Autoencoder(2, random_state=0, max_epochs=40).fit(X)
+    before = model.start_
+    assert model.history_[-1]["validation"]["mse"] < 1.05 * before["mse"]
+    known = np.where(gaps, 0, X - model.reconstruct(X))
+    assert -2 * model.score(X) * len(X) == pytest.approx(
+        np.square(known).sum() + (~gaps).sum() * math.log(2 * math.pi), rel=1e-4
+    )
+    alone = Autoencoder(2, batch_size=10_000, lr=1e-12, max_epochs=1, validation_fraction=None).fit(X)
+    assert alone.history_[0]["train"]["mse"] == pytest.approx(
+        np.square(np.where(gaps, 0, X - alone.reconstruct(X))).sum() / (~gaps).sum(), rel=1e-3
+    )
 
 
 def test_default_epochs():

@@ -4,10 +4,12 @@ from isthmus.compare import compare
 from isthmus.data import datasets
 from isthmus.models import (
     Autoencoder,
+    ConditionalVariationalAutoencoder,
     ContractiveAutoencoder,
     DenoisingAutoencoder,
     OutlierDetector,
     SparseAutoencoder,
+    VariationalAutoencoder,
     load,
 )
 
@@ -15,10 +17,12 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Autoencoder",
+    "ConditionalVariationalAutoencoder",
     "ContractiveAutoencoder",
     "DenoisingAutoencoder",
     "OutlierDetector",
     "SparseAutoencoder",
+    "VariationalAutoencoder",
     "compare",
     "datasets",
     "load",

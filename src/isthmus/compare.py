@@ -14,12 +14,19 @@ from sklearn.decomposition import PCA
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_scalar
 
+from isthmus.data.labels import are_classes
 from isthmus.data.rows import to_rows
 from isthmus.evaluation.error import corrupted, mean_squared_error
 from isthmus.evaluation.jacobian import mean_jacobian_norm
 from isthmus.evaluation.probe import MOST_ROWS, linear_probe_accuracy, nearest_neighbour_accuracy
 from isthmus.evaluation.sparsity import hoyer_sparsity
-from isthmus.models import Autoencoder, ContractiveAutoencoder, DenoisingAutoencoder, SparseAutoencoder
+from isthmus.models import (
+    Autoencoder,
+    ConditionalVariationalAutoencoder,
+    ContractiveAutoencoder,
+    DenoisingAutoencoder,
+    SparseAutoencoder,
+)
 from isthmus.models.base import AbstractAutoencoder
 from isthmus.networks import MLP
 
@@ -128,7 +135,8 @@ def compare(
     X : array-like of shape (n, features), (n, height, width) or (n, channels, height, width)
         Rows.
     y : array-like of shape (n,), optional
-        Classes, for the accuracies and the report's colours; of measurements only the colours are made.
+        Classes, for the accuracies and the report's colours; of measurements only the colours are made. A conditional
+        model is trained with them, and measured, as all others, without.
     models : mapping of str to estimator, or sequence of str, optional
         Models by a name of your own, or names from the default set; default: the whole set
         (:func:`default_models`).
@@ -138,7 +146,7 @@ def compare(
         Test rows and their labels; else a fifth of `X` is set aside.
     seeds : int, default 3
         How many fits a model gets; they differ in nothing but their random numbers.
-    corruption : {"gaussian", "masking", "dropout", "salt_and_pepper", "swap"}, default "masking"
+    corruption : {"gaussian", "masking", "dropout", "salt_and_pepper", "swap", "block"}, default "masking"
         What is done to the test rows, the same for all models, and to the training rows of the denoising one.
     corruption_level : float, default 0.25
         How much of it.
@@ -222,19 +230,9 @@ def _split(X: Any, y: Any, X_test: Any, y_test: Any, corruption: str, level: flo
     else:
         counts = np.unique(y, return_counts=True)[1]
         each_in_both = counts.min() > 1 and len(y) // 5 >= len(counts)
-        stratify = y if are_classes(y) and each_in_both else None
+        stratify = y if are_classes(y) and each_in_both and len(counts) > 1 else None
         X, X_test, y, y_test = train_test_split(X, y, test_size=0.2, random_state=random_state, stratify=stratify)
     return Split(X, y, X_test, y_test if y is not None else None, corrupted(X_test, corruption, level))
-
-
-def are_classes(y: np.ndarray) -> bool:
-    """Tell labels from measurements: words, or whole numbers of which each comes again and again."""
-    if len(np.unique(y)) < 2:
-        return False  # nothing to tell apart
-    if y.dtype.kind in "OUSb":
-        return True
-    few = len(np.unique(y)) <= min(100, max(2, len(y) // 5))
-    return bool(few and np.isfinite(y).all() and np.equal(y, np.round(y)).all())
 
 
 def _chosen(
@@ -262,7 +260,8 @@ def _fit_and_measure(
         if progress is not None:
             progress(f"{name}, seed {seed}")
         began = time.perf_counter()
-        fitted.append(clone(candidate).set_params(random_state=seed).fit(split.X))
+        told = {"y": split.y} if isinstance(candidate, ConditionalVariationalAutoencoder) else {}
+        fitted.append(clone(candidate).set_params(random_state=seed).fit(split.X, **told))
         if getattr(fitted[-1], "interrupted_", False):
             raise KeyboardInterrupt  # a model cut short must not stand beside whole ones
         runs.append({"seconds": time.perf_counter() - began} | _measure(fitted[-1], split))
@@ -280,7 +279,7 @@ def _measure(model: Any, split: Split) -> dict[str, float]:
         "mse_corrupted": mean_squared_error(split.X_test, model.reconstruct(split.shown)),
         "sparsity": hoyer_sparsity(codes),
     }
-    if split.y is not None and split.y_test is not None and are_classes(split.y):
+    if split.y is not None and split.y_test is not None and are_classes(split.y) and len(np.unique(split.y)) > 1:
         labelled = (model.transform(split.X[:MOST_ROWS]), split.y[:MOST_ROWS], codes, split.y_test)
         measured["linear_probe"] = linear_probe_accuracy(*labelled)
         measured["nearest_neighbour"] = nearest_neighbour_accuracy(*labelled)
@@ -288,7 +287,9 @@ def _measure(model: Any, split: Split) -> dict[str, float]:
         parameters = model.components_.size + model.mean_.size
         return measured | {"jacobian": model.n_components_**0.5, "parameters": parameters}
     parameters = sum(weight.numel() for weight in model.module_.parameters())
-    jacobian = mean_jacobian_norm(model.module_, split.X_test[:JACOBIAN_ROWS])
+    rows = split.X_test[:JACOBIAN_ROWS]
+    conditional = isinstance(model, ConditionalVariationalAutoencoder)
+    jacobian = mean_jacobian_norm(model.module_, rows, model._context(None, len(rows)) if conditional else None)
     return measured | {"jacobian": jacobian, "parameters": parameters}
 
 

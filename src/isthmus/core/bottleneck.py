@@ -18,12 +18,18 @@ class Code(NamedTuple):
         What ``transform`` returns.
     terms : dict of str to Tensor
         The bottleneck's own terms of the loss, unweighted and in nats; empty for a deterministic code.
+    log_variance : Tensor of shape (rows, n_components), optional
+        log σ² of each unit of a Gaussian code.
     """
 
     z: Tensor
     mean: Tensor
     terms: dict[str, Tensor]
+    log_variance: Tensor | None = None
 
+
+ACTIVE_ABOVE = 0.01
+"""Variance over rows of a unit's mean above which it says something of the rows (Burda et al. 2015, §5.2)."""
 
 Bottleneck = Callable[[Tensor, torch.Generator | None], Code]
 
@@ -38,3 +44,33 @@ def top_k(h: Tensor, generator: torch.Generator | None = None, *, k: int) -> Cod
     largest = h.topk(k, dim=1)
     z = torch.zeros_like(h).scatter(1, largest.indices, largest.values)
     return Code(z, z, {})
+
+
+def gaussian(h: Tensor, generator: torch.Generator | None = None) -> Code:
+    """Draw z = μ + σ ε, ε ~ N(0, 1), where h = (μ, log σ²) (Kingma & Welling 2013, eq. 9–10).
+
+    Its term ``kl`` is KL(N(μ, σ²) ‖ N(0, 1)) of each row, summed over units, in nats. Without a generator nothing is
+    drawn: z = μ.
+    """
+    mean, log_variance = h.chunk(2, dim=1)
+    z = mean
+    if generator is not None:
+        noise = torch.randn(mean.shape, generator=generator, device=h.device, dtype=h.dtype)
+        z = torch.addcmul(mean, (log_variance / 2).exp(), noise)
+    return Code(z, mean, {"kl": unit_kl(mean, log_variance).sum(1)}, log_variance)
+
+
+def unit_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """Return KL(N(μ, σ²) ‖ N(0, 1)) = ½ (μ² + σ² − 1 − log σ²) of each row and unit, in nats."""
+    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
+
+
+def deviation(code: Code) -> Tensor:
+    """Return σ of each row and unit of a Gaussian code."""
+    assert code.log_variance is not None
+    return (code.log_variance / 2).exp()
+
+
+def active_units(mean: Tensor) -> Tensor:
+    """Count the units whose mean varies over the rows; the others have collapsed to the prior. Shape ()."""
+    return (mean.var(0, correction=0) > ACTIVE_ABOVE).sum()

@@ -3,6 +3,7 @@
 A corruption is a pure function ``(x, level, generator) → x̃`` that draws from the run's own generator.
 """
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -57,10 +58,47 @@ def swap(x: Tensor, level: float, generator: torch.Generator | None = None) -> T
     return torch.where(_chosen(cells, level, generator), cells.gather(0, other), cells).view_as(x)
 
 
+def block(x: Tensor, level: float, generator: torch.Generator | None = None) -> Tensor:
+    """Set a rectangle of each image, or a run of each row, to zero: `level` is its share of the entries.
+
+    Of an image all channels are hidden alike; the rectangle's sides are drawn too, its place is anywhere inside
+    (DeVries & Taylor 2017, *cutout*; Pathak et al. 2016).
+    """
+    if level == 0:
+        return x
+    height, width = x.shape[-2:] if x.ndim > 2 else (1, x.shape[1])
+    rows = len(x)
+    # The area is height × width × level; how it is shared out between the sides is drawn.
+    log_level = math.log(level)
+    exponent = torch.rand(rows, 1, generator=generator, device=x.device) if height > 1 else x.new_zeros(rows, 1)
+    hidden = [
+        _run(length, (share * log_level).exp(), generator)
+        for length, share in ((height, exponent), (width, 1 - exponent))
+    ]
+    rectangle = hidden[0][:, :, None] & hidden[1][:, None, :]
+    return x.masked_fill(rectangle.view(rows, *[1] * (x.ndim - 3), *x.shape[-2:]) if x.ndim > 2 else rectangle[:, 0], 0)
+
+
+def _run(length: int, share: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Mark a run of that share of `length` places, anywhere, for each row of `share`; shape (rows, length)."""
+    size = (share * length).round().clamp(min=1)
+    start = (torch.rand(share.shape, generator=generator, device=share.device) * (length - size + 1)).floor()
+    place = torch.arange(length, device=share.device)
+    return (place >= start) & (place < start + size)
+
+
+def hide(context: Tensor, level: float, generator: torch.Generator | None = None) -> Tensor:
+    """Make a share `level` of the rows' conditions unknown: zeros, and a one in the last column."""
+    unknown = torch.zeros_like(context[:1])
+    unknown[:, -1] = 1
+    return torch.where(_chosen(context[:, :1], level, generator), unknown, context)
+
+
 CORRUPTIONS: dict[str, Corruption] = {
     "gaussian": gaussian,
     "masking": masking,
     "dropout": dropout,
     "salt_and_pepper": salt_and_pepper,
     "swap": swap,
+    "block": block,
 }

@@ -1,6 +1,7 @@
 """Five parts and one sum: corruption, encoder, bottleneck, decoder, likelihood, and the terms of the loss."""
 
 import functools
+import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -12,6 +13,24 @@ from isthmus.core.likelihood import Distribution, Gaussian, Likelihood
 from isthmus.core.penalty import Penalty
 
 
+class Batch(NamedTuple):
+    """Rows and what goes with them.
+
+    Attributes
+    ----------
+    x : Tensor of shape (rows, ...)
+        The rows, with no NaN: what stands for an entry that is not known is the model's ``fill``.
+    context : Tensor of shape (rows, n_context), optional
+        What encoder and decoder are told beside.
+    known : Tensor of bool, shaped like x, optional
+        Which entries count; None where all do.
+    """
+
+    x: Tensor
+    context: Tensor | None = None
+    known: Tensor | None = None
+
+
 class Outcome(NamedTuple):
     """What a model makes of a batch.
 
@@ -20,11 +39,14 @@ class Outcome(NamedTuple):
     terms : dict of str to Tensor
         ``reconstruction`` (−log p(x | z), nats, one value a row), the code's own terms, the penalties: unweighted.
     squared_error : Tensor of shape (rows,)
-        ‖x − mean‖² of each row, without a gradient.
+        ‖x − mean‖² of each row over its known entries, without a gradient.
+    code : Code
+        The code that was decoded.
     """
 
     terms: dict[str, Tensor]
     squared_error: Tensor
+    code: Code
 
 
 class Model(nn.Module):
@@ -42,10 +64,16 @@ class Model(nn.Module):
         Parameters → Distribution.
     corruption : callable, optional
         (x, generator=…) → x̃, what the encoder is shown in training.
+    context_corruption : callable, optional
+        (context, generator=…) → what encoder and decoder are told in training.
     penalties : dict of str to callable, optional
         Further terms, each ``(model, x, context, code, generator) → term``.
     weights : dict of str to float, optional
         The weight of each term in the loss; 1 where it is not named.
+    warm_up : dict of str to int, optional
+        Epochs of training over which a term's weight rises from 0, evenly.
+    row_shape : tuple of int, default ()
+        The shape of ``fill``, what stands for entries that are not known.
     """
 
     def __init__(
@@ -55,8 +83,11 @@ class Model(nn.Module):
         bottleneck: Bottleneck = deterministic,
         likelihood: Likelihood = Gaussian,
         corruption: Callable[..., Tensor] | None = None,
+        context_corruption: Callable[..., Tensor] | None = None,
         penalties: Mapping[str, Penalty] | None = None,
         weights: Mapping[str, float] | None = None,
+        warm_up: Mapping[str, int] | None = None,
+        row_shape: tuple[int, ...] = (),
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -64,8 +95,12 @@ class Model(nn.Module):
         self.bottleneck = bottleneck
         self.likelihood = likelihood
         self.corruption = corruption
+        self.context_corruption = context_corruption
         self.penalties = dict(penalties or {})
         self.weights = dict(weights or {})
+        self.warm_up = dict(warm_up or {})
+        self.fill: Tensor
+        self.register_buffer("fill", torch.zeros(row_shape))
 
     def encode(self, x: Tensor, context: Tensor | None = None, generator: torch.Generator | None = None) -> Code:
         """Encode rows of shape (rows, ...) to a code of shape (rows, n_components)."""
@@ -76,29 +111,39 @@ class Model(nn.Module):
         """Decode codes of shape (rows, n_components) to a distribution of rows."""
         return self.likelihood(self.decoder(z) if context is None else self.decoder(z, context))
 
-    def forward(
-        self,
-        x: Tensor,
-        shown: Tensor | None = None,
-        context: Tensor | None = None,
-        generator: torch.Generator | None = None,
-    ) -> Outcome:
-        """Take every term of the loss for the rows `x`, of which the encoder is shown `shown` (default: `x`)."""
-        shown = x if shown is None else shown
-        code = self.encode(shown, context, generator)
-        fit = self.decode(code.z, context).fit(x)
+    def filled(self, rows: Batch) -> Batch:
+        """Put ``fill`` where rows hold NaN, and note where they do not."""
+        known = ~rows.x.isnan()
+        if known.all():
+            return rows
+        return Batch(torch.where(known, rows.x, self.fill), rows.context, known)
+
+    def forward(self, batch: Batch, shown: Batch | None = None, generator: torch.Generator | None = None) -> Outcome:
+        """Take every term of the loss for a batch, of which the encoder is shown `shown` (default: all)."""
+        shown = batch if shown is None else shown
+        code = self.encode(shown.x, shown.context, generator)
+        fit = self.decode(code.z, shown.context).fit(batch.x, batch.known)
         terms = {"reconstruction": -fit.log_prob} | code.terms
         for name, penalty in self.penalties.items():
-            terms[name] = penalty(self, shown, context, code, generator)
-        return Outcome(terms, fit.squared_error.detach())
+            terms[name] = penalty(self, shown.x, shown.context, code, generator)
+        return Outcome(terms, fit.squared_error.detach(), code)
 
-    def corrupt(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Return what the encoder is shown in training instead of `x`."""
-        return x if self.corruption is None else self.corruption(x, generator=generator)
+    def corrupt(self, batch: Batch, generator: torch.Generator | None = None) -> Batch:
+        """Return what is shown in training instead of a batch."""
+        x, context, known = batch
+        if self.corruption is not None:
+            x = self.corruption(x, generator=generator)
+        if self.context_corruption is not None:
+            context = self.context_corruption(context, generator=generator)
+        return Batch(x, context, known)
 
-    def row_losses(self, terms: Mapping[str, Tensor]) -> Tensor:
+    def weight(self, name: str, epochs: float = math.inf) -> float:
+        """Return the weight of a term, after that many epochs of training, or when it has risen to the full."""
+        rising = epochs < self.warm_up.get(name, 0)
+        return self.weights.get(name, 1.0) * (epochs / self.warm_up[name] if rising else 1.0)
+
+    def row_losses(self, terms: Mapping[str, Tensor], epochs: float = math.inf) -> Tensor:
         """Σ weight · term, of shape (rows,); its mean is the loss, Σ weight · mean(term)."""
-        weighted = (
-            term if self.weights.get(name, 1) == 1 else self.weights[name] * term for name, term in terms.items()
-        )
+        weights = {name: self.weight(name, epochs) for name in terms}
+        weighted = (term if weights[name] == 1 else weights[name] * term for name, term in terms.items())
         return functools.reduce(torch.add, weighted)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from isthmus.core.bottleneck import Code, deterministic
+from isthmus.core.bottleneck import Code, deterministic, unit_kl
 
 if TYPE_CHECKING:
     from isthmus.core.model import Model
@@ -53,6 +53,28 @@ def kl_sparsity(
     mean = code.mean.mean(0).clamp(1e-6, 1 - 1e-6)
     rho = mean.new_tensor(target)
     return (rho * (rho / mean).log() + (1 - rho) * ((1 - rho) / (1 - mean)).log()).sum()
+
+
+def free_bits(
+    model: "Model",
+    x: Tensor,
+    context: Tensor | None,
+    code: Code,
+    generator: torch.Generator | None,
+    *,
+    nats: float,
+) -> Tensor:
+    """Return Σ max(λ − KL_j, 0) over units, KL_j a unit's mean over the batch: with the KL it makes Σ max(KL_j, λ).
+
+    So a unit whose KL is below λ nats is neither pushed nor pulled (Kingma et al. 2016, eq. 15). Shape ().
+
+    Parameters
+    ----------
+    nats : float
+        λ, what each unit may carry for free.
+    """
+    assert code.log_variance is not None
+    return (nats - unit_kl(code.mean, code.log_variance).mean(0)).clamp(min=0).sum()
 
 
 def contractive(

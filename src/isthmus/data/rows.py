@@ -1,6 +1,7 @@
 """From a person's array to tensors, and from tensors to batches."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from operator import itemgetter, methodcaller
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,6 +9,8 @@ import pandas as pd
 import torch
 from sklearn.utils import check_array
 from torch import Tensor
+
+from isthmus.core.model import Batch
 
 
 class Flat(NamedTuple):
@@ -44,22 +47,22 @@ def flatten(X: Any) -> Flat:
     return Flat(X, None)
 
 
-def to_rows(X: Any) -> np.ndarray:
+def to_rows(X: Any, *, allow_nan: bool = False) -> np.ndarray:
     """Bring X to finite floating-point rows of shape (n, ...); see :func:`flatten`. Raises ValueError otherwise."""
     table, row_shape = flatten(X)
     names = table.columns if isinstance(table, pd.DataFrame) else None
     table = check_array(table, dtype=(np.float64, np.float32), ensure_all_finite=False)
-    check_finite(table, names)
+    check_finite(table, names, allow_nan=allow_nan)
     return table if row_shape is None else table.reshape(-1, *row_shape)
 
 
-def check_finite(table: np.ndarray, names: "pd.Index | np.ndarray | None" = None) -> None:
-    """Raise ValueError where a value is NaN or infinite, naming the first such place."""
+def check_finite(table: np.ndarray, names: "pd.Index | np.ndarray | None" = None, *, allow_nan: bool = False) -> None:
+    """Raise ValueError where a value is infinite, or NaN where that is not allowed, naming the first such place."""
     # The sum is finite where all values are, unless it overflows; only then is a second look worth its memory.
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(table.sum()):
             return
-    wrong = ~np.isfinite(table)
+    wrong = np.isinf(table) if allow_nan else ~np.isfinite(table)
     if wrong.any():
         row, column = np.argwhere(wrong)[0]
         kind = "NaN" if np.isnan(table[row, column]) else "infinity"
@@ -80,19 +83,23 @@ def where_text_is(table: Any) -> str:
 
 
 class Rows:
-    """Rows in a tensor, ready to be taken in batches.
+    """Rows in tensors, ready to be taken in batches.
 
     Parameters
     ----------
-    values : Tensor of shape (n, ...)
-        The rows, on the device where they will be used.
+    rows : Batch
+        All rows, on the device where they will be used.
     """
 
-    def __init__(self, values: Tensor) -> None:
-        self.values = values
+    def __init__(self, rows: Batch) -> None:
+        self.rows = rows
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self.rows.x)
+
+    def take(self, index: Tensor | slice) -> "Rows":
+        """Return some of the rows."""
+        return Rows(_each(self.rows, lambda tensor: tensor[index]))
 
     def n_batches(self, batch_size: int) -> int:
         """Return how many batches there are in an epoch."""
@@ -102,16 +109,23 @@ class Rows:
         n = len(self)
         return range(0, n - 1 if n % batch_size == 1 and n > 1 else n, batch_size)
 
-    def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Tensor]:
+    def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
         """Yield batches in order, or shuffled where there is a generator; a last batch of one row joins the one before.
 
         A batch of one row has no variance for batch normalisation and no other row for swap noise.
         """
-        n, values = len(self), self.values
+        n, rows = len(self), self.rows
         starts = self._starts(batch_size)
         ends = [*starts[1:], n]
         if generator is None:
-            yield from (values[start:end] for start, end in zip(starts, ends, strict=True))
+            for start, end in zip(starts, ends, strict=True):
+                yield _each(rows, itemgetter(slice(start, end)))
         else:
             order = torch.randperm(n, generator=generator, device=generator.device)
-            yield from (values.index_select(0, order[start:end]) for start, end in zip(starts, ends, strict=True))
+            for start, end in zip(starts, ends, strict=True):
+                yield _each(rows, methodcaller("index_select", 0, order[start:end]))
+
+
+def _each(rows: Batch, function: Callable[[Tensor], Tensor]) -> Batch:
+    """Apply a function to every tensor that is there."""
+    return Batch._make(None if tensor is None else function(tensor) for tensor in rows)

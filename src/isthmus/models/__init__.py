@@ -1,17 +1,21 @@
 """The estimators: one short class a family."""
 
 from isthmus.models.autoencoder import Autoencoder
+from isthmus.models.conditional import ConditionalVariationalAutoencoder
 from isthmus.models.contractive import ContractiveAutoencoder
 from isthmus.models.denoising import DenoisingAutoencoder
 from isthmus.models.folder import load
 from isthmus.models.outlier import OutlierDetector
 from isthmus.models.sparse import SparseAutoencoder
+from isthmus.models.variational import VariationalAutoencoder
 
 __all__ = [
     "Autoencoder",
+    "ConditionalVariationalAutoencoder",
     "ContractiveAutoencoder",
     "DenoisingAutoencoder",
     "OutlierDetector",
     "SparseAutoencoder",
+    "VariationalAutoencoder",
     "load",
 ]

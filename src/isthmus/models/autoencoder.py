@@ -16,15 +16,18 @@ class Autoencoder(AbstractAutoencoder):
     ----------
     n_components : int, default 2
         Units of the code.
-    network : MLP, Modules or None, default None
+    network : MLP, Conv, Modules or None, default None
         The encoder and the decoder; None is ``MLP()``.
     likelihood : {"gaussian", "bernoulli"}, default "gaussian"
-        What the decoder's output means: the mean of a normal with standard deviation 1 (squared error), or the logit
-        of a pixel in [0, 1] (cross-entropy).
-    corruption : {"gaussian", "masking", "dropout", "salt_and_pepper", "swap"} or None, default None
+        What the decoder's output means: the mean of a normal (squared error), or the logit of a pixel in [0, 1]
+        (cross-entropy).
+    sigma : float or "learned", default 1
+        Standard deviation of that normal, one for all features, in the units of X: given, or learnt with the weights.
+    corruption : {"gaussian", "masking", "dropout", "salt_and_pepper", "swap", "block"} or None, default None
         What is done in training to the rows that the encoder is shown. ``gaussian`` adds noise, ``masking`` sets
         entries to 0, ``dropout`` also scales up the rest, ``salt_and_pepper`` sets entries to the batch's lowest or
-        highest value, ``swap`` takes them from another row.
+        highest value, ``swap`` takes them from another row, ``block`` sets a rectangle of an image, or a run of a row,
+        to 0.
     corruption_level : float, default 0.25
         The noise's standard deviation in the units of X for ``gaussian``, else the share of entries in [0, 1].
     sparsity : {"kl", "l1", "topk"} or None, default None
@@ -86,6 +89,8 @@ class Autoencoder(AbstractAutoencoder):
         The names of a DataFrame's columns.
     row_shape_ : tuple of int
         The shape of a row.
+    sigma_ : float
+        The standard deviation of a Gaussian likelihood.
     n_iter_ : int
         Epochs run.
     interrupted_ : bool

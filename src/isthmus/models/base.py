@@ -21,15 +21,16 @@ from sklearn.utils import check_array, check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from isthmus.core.bottleneck import Bottleneck, deterministic, top_k
+from isthmus.core.bottleneck import top_k
 from isthmus.core.corruption import CORRUPTIONS
-from isthmus.core.likelihood import LIKELIHOODS
-from isthmus.core.model import Model
-from isthmus.core.penalty import Penalty, contractive, kl_sparsity, l1, weight_decay
+from isthmus.core.imputation import iterate
+from isthmus.core.likelihood import LIKELIHOODS, build_likelihood
+from isthmus.core.model import Batch, Model
+from isthmus.core.penalty import contractive, kl_sparsity, l1, weight_decay
 from isthmus.data.rows import Rows, check_finite, flatten, where_text_is
 from isthmus.models.folder import save_estimator
-from isthmus.models.start import start_linear_path
-from isthmus.networks import MLP
+from isthmus.models.start import start_model
+from isthmus.networks import MLP, Conv
 from isthmus.networks.parameters import Network
 from isthmus.training import EarlyStopping, Progress, State, new_state, run
 from isthmus.training.callbacks import Callback
@@ -57,7 +58,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     _: KW_ONLY
     network: Network | None = None
     likelihood: Literal["gaussian", "bernoulli"] = "gaussian"
-    corruption: Literal["gaussian", "masking", "dropout", "salt_and_pepper", "swap"] | None = None
+    sigma: float | Literal["learned"] = 1.0
+    corruption: Literal["gaussian", "masking", "dropout", "salt_and_pepper", "swap", "block"] | None = None
     corruption_level: float = 0.25
     sparsity: Literal["kl", "l1", "topk"] | None = None
     sparsity_target: float = 0.05
@@ -85,7 +87,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         Parameters
         ----------
         X : array-like, Tensor or DataFrame of shape (n, features), (n, height, width) or (n, channels, height, width)
-            Numbers; uint8 arrays are taken as 0…255 and brought to [0, 1].
+            Numbers; uint8 arrays are taken as 0…255 and brought to [0, 1]. NaN is a value that is not known: it takes
+            no part in the reconstruction term, and the encoder is shown the mean of the others in its place.
         y : ignored
             There for scikit-learn's sake.
 
@@ -96,17 +99,18 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         Raises
         ------
         ValueError
-            If `X` is no table of finite numbers with two rows or more, or a parameter has no meaning.
+            If `X` is no table of numbers with two rows or more, or a parameter has no meaning.
         FloatingPointError
             If the loss becomes NaN or infinite.
         """
         go_on = self.warm_start and hasattr(self, "module_")
         with self._as_before_on_error():
-            fabric, values, seed = self._prepare(X, reset=not go_on)
-            model = self._continued(values) if go_on else self._new_model(values, seed)
+            fabric, rows, seed = self._prepare(X, y, reset=not go_on)
+            model = self._continued(rows) if go_on else self._new_model(rows, seed)
+            rows = model.filled(rows)
             generator = torch.Generator(fabric.device).manual_seed(seed)
-            train, validation = self._split(values, generator)
-            epochs = default_epochs(len(values)) if self.max_epochs is None else self.max_epochs
+            train, validation = self._split(rows, generator)
+            epochs = default_epochs(len(rows.x)) if self.max_epochs is None else self.max_epochs
             steps = epochs * train.n_batches(self.batch_size)
             state = new_state(model, self.lr, generator, self.lr_schedule, steps)
             self._train(fabric, state, train, validation, epochs=epochs, seed=seed)
@@ -121,15 +125,16 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """
         first = not hasattr(self, "module_")
         with self._as_before_on_error():
-            fabric, values, seed = self._prepare(X, reset=first)
+            fabric, rows, seed = self._prepare(X, y, reset=first)
             state = getattr(self, "_state", None)
             if first or state is None or state.scheduler is not None:
-                model = self._new_model(values, seed) if first else self._continued(values)
+                model = self._new_model(rows, seed) if first else self._continued(rows)
                 state = new_state(model, self.lr, torch.Generator(fabric.device).manual_seed(seed), "constant", 0)
                 state.history = list(getattr(self, "history_", []))
                 state.epoch = len(state.history)
             state.optimizer.param_groups[0]["lr"] = self.lr
-            self._train(fabric, state, Rows(values), None, epochs=1, seed=seed + state.epoch)
+            train = Rows(state.model.filled(rows))
+            self._train(fabric, state, train, None, epochs=1, seed=seed + state.epoch)
         return self
 
     def transform(self, X: ArrayLike) -> np.ndarray:
@@ -140,25 +145,77 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         ndarray of shape (n, n_components)
             In the dtype of `X`, in which the computation is done.
         """
-        return self._in_batches(lambda model, x: model.encode(x).mean, self._fitted_rows(X))
+        return self._in_batches(_mean_code, self._fitted_rows(X))
 
     def inverse_transform(self, Z: ArrayLike) -> np.ndarray:
         """Decode codes of shape (n, n_components) to rows, the mean of their distribution, shaped as in ``fit``."""
-        check_is_fitted(self)
-        codes = check_array(Z, dtype=(np.float64, np.float32))
-        if codes.shape[1] != self.n_components:
-            raise ValueError(f"Z has {codes.shape[1]} columns, but the codes have n_components={self.n_components}")
-        return self._in_batches(lambda model, z: model.decode(z).mean, codes)
+        return self._in_batches(_decoded, self._fitted_codes(Z))
 
     def reconstruct(self, X: ArrayLike) -> np.ndarray:
         """Encode and decode rows; the result is shaped like the rows given to ``fit``, in the units of `X`."""
-        return self._in_batches(lambda model, x: model.decode(model.encode(x).z).mean, self._fitted_rows(X))
+        return self._in_batches(_rebuilt, self._fitted_rows(X))
+
+    def impute(self, X: ArrayLike, mask: ArrayLike | None = None, *, n_iter: int = 20) -> np.ndarray:
+        """Fill in what is missing: encode and decode over and over, each time with the known values put back.
+
+        Parameters
+        ----------
+        X : array-like
+            Rows as in ``fit``; NaN is missing. Rows with nothing missing stay as they are.
+        mask : array-like of bool, optional
+            True marks what is missing beside; shaped like `X`, or like one row, for all of them.
+        n_iter : int, default 20
+            How often. Of a variational model the second half is averaged.
+
+        Returns
+        -------
+        ndarray
+            Shaped like the rows given to ``fit``; the known values are those of `X`, to the bit.
+        """
+        return self._impute(X, mask, None, n_iter)
+
+    def interpolate(
+        self, A: ArrayLike, B: ArrayLike, n_steps: int = 9, *, path: Literal["straight", "spherical"] = "straight"
+    ) -> np.ndarray:
+        """Go from the rows of `A` to those of `B` through the codes between, and decode each.
+
+        Parameters
+        ----------
+        A, B : array-like
+            As many rows of one as of the other, as in ``fit``.
+        n_steps : int, default 9
+            Codes on the way, with both ends.
+        path : {"straight", "spherical"}, default "straight"
+            A straight line, or the arc of a great circle with an evenly changing length: it stays where the codes of a
+            wide Gaussian code lie (White 2016, *Sampling generative networks*, §2.1).
+
+        Returns
+        -------
+        ndarray of shape (n, n_steps, *row_shape)
+        """
+        return self._interpolate(A, B, n_steps, path, None)
+
+    def traverse(self, X: ArrayLike, unit: int, values: ArrayLike = tuple(range(-3, 4))) -> np.ndarray:
+        """Encode rows, set one unit of their codes to each of some values, and decode.
+
+        Parameters
+        ----------
+        X : array-like
+            Rows as in ``fit``.
+        unit : int
+            Which unit of the code.
+        values : array-like of shape (steps,), default −3 … 3
+            In the units of the code.
+
+        Returns
+        -------
+        ndarray of shape (n, steps, *row_shape)
+        """
+        return self._traverse(X, unit, values, None)
 
     def score_samples(self, X: ArrayLike) -> np.ndarray:
         """Return log p(x | z) of each row in nats, z its code: minus the reconstruction term; higher is more usual."""
-        rows = self._fitted_rows(X)
-        self._check_targets(rows)
-        return self._in_batches(lambda model, x: model.decode(model.encode(x).z).fit(x).log_prob, rows)
+        return self._in_batches(self._row_scores, self._fitted_rows(X, targets=True))
 
     def score(self, X: ArrayLike, y: Any = None) -> float:
         """Return the mean of ``score_samples(X)`` in nats; higher is better, so a grid search may maximise it."""
@@ -192,6 +249,21 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         check_is_fitted(self)
         return len(self.history_)
 
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn that NaN is welcome."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+    @property
+    def sigma_(self) -> float:
+        """σ of a Gaussian likelihood, given or learnt, in the units of X."""
+        check_is_fitted(self)
+        if self.likelihood != "gaussian":
+            raise AttributeError("a Bernoulli likelihood has no sigma_")
+        sigma: Any = self.module_.likelihood.sigma  # type: ignore[attr-defined]
+        return float(sigma.item() if isinstance(sigma, Tensor) else sigma)
+
     @property
     def _n_features_out(self) -> int:
         return self.n_components
@@ -216,16 +288,23 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             self.__dict__.update(before)
             raise
 
-    def _prepare(self, X: ArrayLike, *, reset: bool) -> tuple[Fabric, Tensor, int]:
-        """Check parameters and rows, and bring the rows to the device."""
+    def _prepare(self, X: ArrayLike, y: Any, *, reset: bool) -> tuple[Fabric, Batch, int]:
+        """Check parameters and rows, and bring the rows, with NaN where they have it, to the device."""
         self._check_parameters()
         rows = self._rows(X, reset=reset)
+        if reset:
+            self._check_columns(rows)
         self._check_targets(rows)
+        context = self._learn_context(y, len(rows), reset=reset)
         precision = self._chosen_precision(rows, reset=reset) if self.precision == "auto" else self.precision
         fabric = self._fabric(precision)
         dtype = torch.float64 if precision.startswith("64") else torch.float32
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        return fabric, torch.tensor(rows, dtype=dtype, device=fabric.device), seed
+        return fabric, _batch(rows, context, dtype, fabric.device), seed
+
+    def _learn_context(self, y: Any, n: int, *, reset: bool) -> np.ndarray | None:
+        """Return what encoder and decoder are told beside the rows in training; for most families nothing."""
+        return None
 
     def _check_parameters(self) -> None:
         """Raise ValueError or TypeError for the first parameter without a meaning."""
@@ -237,6 +316,10 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             check_scalar(getattr(self, name), name, numbers.Real, min_val=0)
         between = {"min_val": 0, "include_boundaries": "neither"}
         check_scalar(self.lr, "lr", numbers.Real, **between)
+        if isinstance(self.sigma, str):
+            _check_choice("sigma", self.sigma, ("learned",))
+        else:
+            check_scalar(self.sigma, "sigma", numbers.Real, **between)
         check_scalar(self.sparsity_target, "sparsity_target", numbers.Real, max_val=1, **between)
         if self.validation_fraction is not None:
             check_scalar(self.validation_fraction, "validation_fraction", numbers.Real, max_val=1, **between)
@@ -247,7 +330,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         for name in ("early_stopping", "warm_start"):
             check_scalar(getattr(self, name), name, (bool, np.bool_))
         if not hasattr(self._network(), "build"):
-            raise TypeError(f"network={self.network!r}: give MLP(...), Modules(...) or None")
+            raise TypeError(f"network={self.network!r}: give MLP(...), Conv(...), Modules(...) or None")
         _check_choice("precision", self.precision, PRECISIONS)
         _check_choice("likelihood", self.likelihood, LIKELIHOODS)
         _check_choice("corruption", self.corruption, (None, *CORRUPTIONS))
@@ -271,24 +354,99 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
                 place = where_text_is(table)
                 raise ValueError(f"{place} holds text where numbers are needed: {error}; encode or drop it") from error
             raise
-        check_finite(table, getattr(self, "feature_names_in_", None))
+        check_finite(table, getattr(self, "feature_names_in_", None), allow_nan=True)
         if reset:
             self.row_shape_ = row_shape or table.shape[1:]
         elif row_shape and _squeezed(row_shape) != _squeezed(self.row_shape_) and len(self.row_shape_) > 1:
             raise ValueError(f"X has images of shape {row_shape}, and the model was fitted on {self.row_shape_}")
         return table.reshape(-1, *self.row_shape_)
 
+    def _check_columns(self, rows: np.ndarray) -> None:
+        """Raise ValueError where a column is missing in every row: nothing could be learnt of it."""
+        missing = np.isnan(rows).all(0).flatten()
+        if missing.any():
+            column = int(missing.argmax())
+            name = getattr(self, "feature_names_in_", range(len(missing)))[column]
+            raise ValueError(f"Input X has nothing but NaN in column {name!r}: drop it")
+
     def _check_targets(self, rows: np.ndarray) -> None:
         """Raise ValueError where the likelihood cannot give rise to such rows."""
-        if self.likelihood == "bernoulli" and (rows.min() < 0 or rows.max() > 1):
+        if self.likelihood != "bernoulli":
+            return
+        low, high = np.fmin.reduce(rows, None), np.fmax.reduce(rows, None)  # past NaN
+        if low < 0 or high > 1:
             raise ValueError(
-                f"likelihood='bernoulli' needs X in [0, 1], and it reaches from {rows.min():g} to {rows.max():g}: "
+                f"likelihood='bernoulli' needs X in [0, 1], and it reaches from {low:g} to {high:g}: "
                 "scale it, or take 'gaussian'"
             )
 
-    def _fitted_rows(self, X: ArrayLike) -> np.ndarray:
+    def _fitted_rows(self, X: ArrayLike, *, targets: bool = False) -> np.ndarray:
+        """Validate rows for use; those that the likelihood is held against are `targets`."""
         check_is_fitted(self)
-        return self._rows(X, reset=False)
+        rows = self._rows(X, reset=False)
+        if targets:
+            self._check_targets(rows)
+        return rows
+
+    def _fitted_codes(self, Z: ArrayLike) -> np.ndarray:
+        check_is_fitted(self)
+        codes = check_array(Z, dtype=(np.float64, np.float32))
+        if codes.shape[1] != self.n_components:
+            raise ValueError(f"Z has {codes.shape[1]} columns, but the codes have n_components={self.n_components}")
+        return codes
+
+    def _row_scores(self, model: Model, batch: Batch) -> Tensor:
+        """Return what ``score_samples`` gives for a batch."""
+        x, context, known = batch
+        return model.decode(model.encode(x, context).z, context).fit(x, known).log_prob
+
+    def _impute(self, X: ArrayLike, mask: ArrayLike | None, context: np.ndarray | None, n_iter: int) -> np.ndarray:
+        check_scalar(n_iter, "n_iter", numbers.Integral, min_val=1)
+        rows = self._fitted_rows(X)
+        if mask is not None:
+            rows = np.where(self._row_mask(mask, rows.shape), rows.dtype.type(np.nan), rows)
+        filled = self._in_batches(partial(self._filled, n_iter), rows, context)
+        return np.where(np.isnan(rows), filled, rows)
+
+    def _filled(self, n_iter: int, model: Model, batch: Batch) -> Tensor:
+        """Return what ``impute`` gives for a batch."""
+        return iterate(model, batch, n_iter)
+
+    def _row_mask(self, mask: ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
+        marked = np.asarray(mask)
+        if marked.dtype != bool:
+            raise ValueError(f"mask holds {marked.dtype}: give True where a value is missing, and False elsewhere")
+        n, features = shape[0], math.prod(shape[1:])
+        if marked.size not in (n * features, features):
+            raise ValueError(f"mask has the shape {marked.shape}: give that of X, {shape}, or that of a row")
+        return np.broadcast_to(marked.reshape(-1, *shape[1:]), shape)
+
+    def _interpolate(
+        self, A: ArrayLike, B: ArrayLike, n_steps: int, path: str, context: np.ndarray | None
+    ) -> np.ndarray:
+        check_scalar(n_steps, "n_steps", numbers.Integral, min_val=2)
+        _check_choice("path", path, ("straight", "spherical"))
+        a, b = (self._in_batches(_mean_code, self._fitted_rows(rows), context) for rows in (A, B))
+        if len(a) != len(b):
+            raise ValueError(f"A has {len(a)} rows and B {len(b)}: give as many of each")
+        between = spherical if path == "spherical" else straight
+        codes = np.stack([between(a, b, t) for t in np.linspace(0, 1, n_steps)], axis=1).astype(a.dtype)
+        return self._decode_each(codes, context)
+
+    def _traverse(self, X: ArrayLike, unit: int, values: ArrayLike, context: np.ndarray | None) -> np.ndarray:
+        check_scalar(unit, "unit", numbers.Integral, min_val=0, max_val=self.n_components - 1)
+        steps = np.atleast_1d(np.asarray(values, dtype=float))
+        codes = self._in_batches(_mean_code, self._fitted_rows(X), context)
+        codes = np.repeat(codes[:, None], len(steps), axis=1)
+        codes[:, :, unit] = steps
+        return self._decode_each(codes, context)
+
+    def _decode_each(self, codes: np.ndarray, context: np.ndarray | None) -> np.ndarray:
+        """Decode codes of shape (n, steps, n_components), each row's with its context."""
+        n, steps, units = codes.shape
+        contexts = None if context is None else np.repeat(context, steps, axis=0)
+        rows = self._in_batches(_decoded, codes.reshape(-1, units), contexts)
+        return rows.reshape(n, steps, *rows.shape[1:])
 
     def _chosen_precision(self, rows: np.ndarray, *, reset: bool) -> str:
         """Take float64 for a table of float64 where it costs nothing to speak of; a model goes on in what it has."""
@@ -309,19 +467,21 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
                 f"device={self.device!r} with precision={self.precision!r} is not to be had: {reason}"
             ) from error
 
-    def _new_model(self, values: Tensor, seed: int) -> Model:
-        """Build the model and start it at the PCA of `values`; the program's own random numbers are left alone."""
+    def _new_model(self, rows: Batch, seed: int) -> Model:
+        """Build the model and start it by the rows; the program's own random numbers are left alone."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            model = self._build().to(values)
-            self._check_build(model, values[:2])
-            start_linear_path(model, values, at_pca=getattr(self._network(), "linear_path", None) == "pca", seed=seed)
+            model = self._build().to(rows.x)
+            model.fill.copy_(rows.x.nanmean(0))
+            filled = model.filled(rows)
+            self._check_build(model, filled)
+            start_model(model, filled, at_pca=getattr(self._network(), "linear_path", None) == "pca", seed=seed)
         return model
 
-    def _continued(self, values: Tensor) -> Model:
+    def _continued(self, rows: Batch) -> Model:
         """Build the model anew, with the parameters as they are now, around the weights there are."""
         with torch.random.fork_rng(devices=[]):
-            model = self._build().to(values)
+            model = self._build().to(rows.x)
         try:
             model.load_state_dict(self.module_.state_dict())
         except RuntimeError as error:
@@ -331,16 +491,24 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         return model
 
     def _build(self) -> Model:
-        """Choose the parts: the only place where parameters become an autoencoder."""
-        encoder, decoder = self._network().build(self.row_shape_, self.n_components)
-        bottleneck: Bottleneck = deterministic
-        corruption = None
-        penalties: dict[str, Penalty] = {}
+        """Build the model from its parts."""
+        encoder, decoder = self._network().build(self.row_shape_, self.n_components, **self._code_layout())
+        return Model(encoder, decoder, row_shape=self.row_shape_, **self._parts())
+
+    def _code_layout(self) -> dict[str, int]:
+        """Tell the network what else goes in and out: for most families nothing."""
+        return {}
+
+    def _parts(self) -> dict[str, Any]:
+        """Choose the parts, as the arguments of ``Model``: the only place where parameters become an autoencoder."""
+        sigma = None if isinstance(self.sigma, str) else float(self.sigma)
+        parts: dict[str, Any] = {"likelihood": build_likelihood(self.likelihood, sigma)}
+        penalties: dict[str, Any] = {}
         weights: dict[str, float] = {}
         if self.corruption is not None:
-            corruption = partial(CORRUPTIONS[self.corruption], level=self.corruption_level)
+            parts["corruption"] = partial(CORRUPTIONS[self.corruption], level=self.corruption_level)
         if self.sparsity == "topk":
-            bottleneck = partial(top_k, k=self.k or max(1, self.n_components // 10))
+            parts["bottleneck"] = partial(top_k, k=self.k or max(1, self.n_components // 10))
         if self.sparsity == "kl":
             penalties["kl_sparsity"] = partial(kl_sparsity, target=self.sparsity_target)
             weights["kl_sparsity"] = self.sparsity_weight
@@ -350,12 +518,12 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             penalties["contractive"], weights["contractive"] = contractive, self.contraction_weight
         if self.weight_decay:
             penalties["weight_decay"], weights["weight_decay"] = weight_decay, self.weight_decay
-        return Model(encoder, decoder, bottleneck, LIKELIHOODS[self.likelihood], corruption, penalties, weights)
+        return parts | {"penalties": penalties, "weights": weights}
 
     def _network(self) -> Network:
         """Return the network, MLP by default; for KL sparsity with the sigmoid that puts its code in (0, 1)."""
         network = MLP() if self.network is None else self.network
-        if not isinstance(network, MLP):
+        if not isinstance(network, MLP | Conv):
             return network
         if self.likelihood == "bernoulli" and network.output_activation is not None:
             raise ValueError("likelihood='bernoulli' has the sigmoid in itself: leave output_activation=None")
@@ -363,30 +531,31 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             raise ValueError("sparsity='kl' needs a code in (0, 1): leave code_activation=None, or give 'sigmoid'")
         return replace(network, code_activation="sigmoid") if self.sparsity == "kl" else network
 
-    def _check_build(self, model: Model, rows: Tensor) -> None:
+    def _check_build(self, model: Model, rows: Batch) -> None:
         """Send two rows through, so that a network that does not fit the data is found before the training."""
         model.eval()
+        x, context, _ = Rows(rows).take(slice(2)).rows
         with torch.no_grad(), _torch_errors_in_one_line():
-            code = model.encode(rows).mean
-            if code.shape != (len(rows), self.n_components):
+            code = model.encode(x, context).mean
+            if code.shape != (len(x), self.n_components):
                 raise ValueError(
                     f"the encoder gives codes of shape {tuple(code.shape[1:])}, but n_components={self.n_components}"
                 )
             if self.sparsity == "kl" and (code.min() < 0 or code.max() > 1):
                 raise ValueError("sparsity='kl' needs a code in (0, 1): end the encoder with a sigmoid")
-            shape = model.decode(code).mean.shape
-        if shape != rows.shape:
-            raise ValueError(f"the decoder gives rows of shape {tuple(shape[1:])}, but X has {tuple(rows.shape[1:])}")
+            shape = model.decode(code, context).mean.shape
+        if shape != x.shape:
+            raise ValueError(f"the decoder gives rows of shape {tuple(shape[1:])}, but X has {tuple(x.shape[1:])}")
 
-    def _split(self, values: Tensor, generator: torch.Generator) -> tuple[Rows, Rows | None]:
+    def _split(self, rows: Batch, generator: torch.Generator) -> tuple[Rows, Rows | None]:
         """Hold out `validation_fraction` of the rows, and enough of few rows to tell better from worse by them."""
-        n = len(values)
+        n = len(rows.x)
         if self.validation_fraction is None or n < 3:
-            return Rows(values), None
+            return Rows(rows), None
         held_out = max(math.ceil(self.validation_fraction * n), min(ENOUGH_TO_CHOOSE_BY, n // 4), 2)
         held_out = min(held_out, n - 1)
-        order = torch.randperm(n, generator=generator, device=values.device)
-        return Rows(values[order[held_out:]]), Rows(values[order[:held_out]])
+        order = torch.randperm(n, generator=generator, device=rows.x.device)
+        return Rows(rows).take(order[held_out:]), Rows(rows).take(order[:held_out])
 
     def _train(
         self, fabric: Fabric, state: State, train: Rows, validation: Rows | None, *, epochs: int, seed: int
@@ -412,20 +581,63 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         self.interrupted_ = state.interrupted
         self._state = state
 
-    def _in_batches(self, function: Callable[[Model, Tensor], Tensor], rows: np.ndarray) -> np.ndarray:
+    def _in_batches(
+        self, function: Callable[[Model, Batch], Tensor], rows: np.ndarray, context: np.ndarray | None = None
+    ) -> np.ndarray:
         """Apply a function of the model to rows, batch by batch, in the rows' own dtype."""
         weight = next(self.module_.parameters())
         dtype = torch.promote_types(weight.dtype, torch.from_numpy(rows[:0].copy()).dtype)
         if weight.device.type == "mps":
             dtype = torch.float32  # all that it has
         model = self.module_ if dtype == weight.dtype else copy.deepcopy(self.module_).to(dtype)
+        results = []
         with torch.inference_mode():
-            batches = (
-                torch.tensor(rows[start : start + INFERENCE_BATCH], dtype=dtype, device=weight.device)
-                for start in range(0, len(rows), INFERENCE_BATCH)
-            )
-            results = [function(model, batch).cpu().numpy() for batch in batches]
+            for start in range(0, len(rows), INFERENCE_BATCH):
+                part = slice(start, start + INFERENCE_BATCH)
+                batch = _batch(rows[part], None if context is None else context[part], dtype, weight.device)
+                results.append(function(model, model.filled(batch)).cpu().numpy())
         return np.concatenate(results).astype(rows.dtype, copy=False)
+
+
+def _batch(rows: np.ndarray, context: np.ndarray | None, dtype: torch.dtype, device: torch.device) -> Batch:
+    """Bring rows and their context to the device."""
+    x = torch.tensor(rows, dtype=dtype, device=device)
+    return Batch(x, None if context is None else torch.tensor(context, dtype=dtype, device=device))
+
+
+def _mean_code(model: Model, batch: Batch) -> Tensor:
+    return model.encode(batch.x, batch.context).mean
+
+
+def _decoded(model: Model, batch: Batch) -> Tensor:
+    """Decode a batch of codes."""
+    return model.decode(batch.x, batch.context).mean
+
+
+def _rebuilt(model: Model, batch: Batch) -> Tensor:
+    return model.decode(_mean_code(model, batch), batch.context).mean
+
+
+def straight(a: np.ndarray, b: np.ndarray, t: float) -> np.ndarray:
+    """Return the point at the share `t` of the straight way from `a` to `b`, row by row."""
+    return (1 - t) * a + t * b
+
+
+def spherical(a: np.ndarray, b: np.ndarray, t: float) -> np.ndarray:
+    """Return the point at the share `t` of the arc from `a` to `b`, row by row; straight where they are parallel."""
+    lengths = np.linalg.norm(a, axis=1, keepdims=True), np.linalg.norm(b, axis=1, keepdims=True)
+    product = lengths[0] * lengths[1]
+    cosine = np.divide((a * b).sum(1, keepdims=True), product, out=np.ones_like(product), where=product > 0)
+    angle = np.arccos(np.clip(cosine, -1, 1))
+    sine = np.sin(angle)
+    curved = sine > 1e-6
+    safe = np.where(curved, sine, 1)
+    first, second = np.sin((1 - t) * angle) / safe, np.sin(t * angle) / safe
+    # The direction goes along the arc, and the length from one to the other.
+    direction = first * a / np.where(lengths[0] > 0, lengths[0], 1) + second * b / np.where(
+        lengths[1] > 0, lengths[1], 1
+    )
+    return np.where(curved, straight(*lengths, t) * direction, straight(a, b, t))
 
 
 def _has_accelerator() -> bool:

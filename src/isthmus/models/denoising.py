@@ -12,7 +12,7 @@ class DenoisingAutoencoder(AbstractAutoencoder):
 
     Parameters
     ----------
-    corruption : {"gaussian", "masking", "dropout", "salt_and_pepper", "swap"}, default "masking"
+    corruption : {"gaussian", "masking", "dropout", "salt_and_pepper", "swap", "block"}, default "masking"
         What is done to the rows; see :class:`isthmus.Autoencoder`, which describes all other parameters too.
     corruption_level : float, default 0.25
         How much of it: a share of the entries, or the noise's standard deviation in the units of X.
@@ -26,4 +26,4 @@ class DenoisingAutoencoder(AbstractAutoencoder):
     (1, 8, 8)
     """
 
-    corruption: Literal["gaussian", "masking", "dropout", "salt_and_pepper", "swap"] | None = "masking"
+    corruption: Literal["gaussian", "masking", "dropout", "salt_and_pepper", "swap", "block"] | None = "masking"

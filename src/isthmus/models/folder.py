@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from isthmus.models.outlier import OutlierDetector
 
 NOT_SAVED = "not saved"
-FITTED = ("n_features_in_", "row_shape_", "history_", "start_", "interrupted_")
+FITTED = ("n_features_in_", "row_shape_", "history_", "start_", "interrupted_", "active_units_")
+FITTED_ARRAYS = ("feature_names_in_", "classes_", "y_mean_", "y_scale_")
 
 
 def save_estimator(estimator: "AbstractAutoencoder | OutlierDetector", folder: str | Path) -> None:
@@ -90,9 +91,8 @@ def _config(estimator: Any) -> dict[str, Any]:
             "autoencoder": _config(estimator.autoencoder_),
             "fitted": {"offset_": estimator.offset_},
         }
-    fitted = {name: getattr(estimator, name) for name in FITTED}
-    if hasattr(estimator, "feature_names_in_"):
-        fitted["feature_names_in_"] = [str(name) for name in estimator.feature_names_in_]
+    fitted = {name: getattr(estimator, name) for name in FITTED if hasattr(estimator, name)}
+    fitted |= {name: getattr(estimator, name).tolist() for name in FITTED_ARRAYS if hasattr(estimator, name)}
     params = {name: _plain(value) for name, value in estimator.get_params(deep=False).items() if name != "callbacks"}
     return {"class": type(estimator).__name__, "params": params, "fitted": fitted}
 
@@ -134,10 +134,15 @@ def _estimator(config: Mapping[str, Any], tensors: Mapping[str, Tensor], network
         raise ValueError(f"{folder} holds weights for a network of your own: give it again, load(folder, network=...)")
     estimator = cls(**params)
     for name, value in config["fitted"].items():
-        setattr(estimator, name, _value(value) if name == "row_shape_" else value)
-    if "feature_names_in_" in config["fitted"]:
-        estimator.feature_names_in_ = np.array(config["fitted"]["feature_names_in_"], dtype=object)
+        setattr(estimator, name, _fitted(name, value))
     return estimator.restore(tensors)
+
+
+def _fitted(name: str, value: Any) -> Any:
+    """Turn what JSON held into a fitted attribute again."""
+    if name in FITTED_ARRAYS:
+        return np.array(value, dtype=object if name == "feature_names_in_" else None)
+    return tuple(value) if name == "row_shape_" else value
 
 
 def _value(value: Any) -> Any:

@@ -59,14 +59,17 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X: ArrayLike, y: Any = None) -> Self:
-        """Fit the autoencoder, and the threshold to its scores of the same rows; `y` is ignored."""
+        """Fit the autoencoder, and the threshold to its scores of the same rows.
+
+        `y` holds the conditions for a conditional autoencoder, and is ignored by all others.
+        """
         check_scalar(
             self.contamination, "contamination", numbers.Real, min_val=0, max_val=0.5, include_boundaries="right"
         )
         autoencoder = Autoencoder() if self.autoencoder is None else clone(self.autoencoder)
         if self.random_state is not None:
             autoencoder.set_params(random_state=self.random_state)
-        self.adopt(autoencoder.fit(X))
+        self.adopt(autoencoder.fit(X, y))
         self.offset_ = float(np.percentile(autoencoder.score_samples(X), 100 * self.contamination))
         return self
 
@@ -77,6 +80,12 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         if hasattr(autoencoder, "feature_names_in_"):
             self.feature_names_in_ = autoencoder.feature_names_in_
         return self
+
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn that NaN is welcome."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
 
     def score_samples(self, X: ArrayLike) -> np.ndarray:
         """Return the autoencoder's score of each row in nats; higher is more usual."""

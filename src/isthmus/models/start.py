@@ -1,4 +1,4 @@
-"""Start a network's linear path at the data's PCA."""
+"""Start a model at the linear one that it contains: PCA, or probabilistic PCA where the code is Gaussian."""
 
 from typing import Any
 
@@ -7,24 +7,32 @@ import torch
 from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
-from isthmus.core.model import Model
+from isthmus.core.bottleneck import gaussian
+from isthmus.core.likelihood import GaussianLikelihood
+from isthmus.core.model import Batch, Model
 
 SMALL = 1e-2
 """Standard deviation of the weights of those units of a code that PCA has no component for."""
 
+LEAST_SIGMA = 1e-3
+"""What a σ that is learnt does not fall below, as a share of the rows' standard deviation."""
 
-def start_linear_path(model: Model, X: Tensor, *, at_pca: bool, seed: int) -> None:
-    """Standardise by the rows `X`; put W at their PCA, with codes of unit variance, and V at the best read-out of them.
 
-    The read-out is by least squares. Of a linear code it gives PCA's own reconstruction; of a code that is bent or
-    thinned out (a sigmoid, top-k) the best that a linear map can. Tied weights leave V no freedom: there W is
-    orthonormal, and V its transpose. A network without a linear path is left as it is.
+def start_model(model: Model, rows: Batch, *, at_pca: bool, seed: int) -> None:
+    """Standardise by the rows, put the linear path at their PCA, and the σ that is learnt at what is left over.
+
+    The encoder's W is put at the principal axes, with codes of unit variance, and the decoder's V at the best read-out
+    of them by least squares. Of a linear code that gives PCA's own reconstruction; of a code that is bent or thinned
+    out (a sigmoid, top-k) the best that a linear map can. Tied weights leave V no freedom: there W is orthonormal, and
+    V its transpose. A Gaussian code starts at probabilistic PCA (Tipping & Bishop 1999), the optimum of a linear
+    variational autoencoder (Lucas et al. 2019); given a context, at that of the rows less their regression on it.
 
     Parameters
     ----------
     model : Model
-        Its encoder and decoder have ``centre`` and ``scale`` where they have a linear path.
-    X : Tensor of shape (n, ...)
+        Its encoder and decoder have ``centre`` and ``scale`` where they have a linear path; others are left as they
+        are.
+    rows : Batch
         Training rows.
     at_pca : bool
         Whether W and V are set too; else they stay at random.
@@ -33,16 +41,16 @@ def start_linear_path(model: Model, X: Tensor, *, at_pca: bool, seed: int) -> No
     """
     encoder: Any = model.encoder
     decoder: Any = model.decoder
-    if getattr(encoder, "centre", None) is None:
-        return
     model.eval()
     with torch.no_grad():
-        _standardise(encoder, X)
-        _standardise(decoder, _linear_target(model, X))
-        if at_pca:
-            tied = not hasattr(decoder.path.linear, "weight")
-            _set_weight(encoder, X, whiten=not tied, seed=seed)
-            _set_read_out(model, X, tied=tied)
+        if getattr(encoder, "centre", None) is not None:
+            _standardise(encoder, rows.x)
+            _standardise(decoder, _linear_target(model, rows.x))
+            if at_pca:
+                tied = not hasattr(decoder.path.linear, "weight")
+                _set_weight(model, rows, whiten=not tied, seed=seed)
+                _set_read_out(model, rows, tied=tied)
+        _set_sigma(model, rows, seed)
 
 
 def _standardise(part: Any, rows: Tensor) -> None:
@@ -66,23 +74,45 @@ def _linear_target(model: Model, x: Tensor) -> Tensor:
     return parameters
 
 
-def _set_weight(encoder: Any, X: Tensor, *, whiten: bool, seed: int) -> None:
+def _set_weight(model: Model, rows: Batch, *, whiten: bool, seed: int) -> None:
     """Set W to the principal axes, for codes of unit variance or as they are; units beyond them small and random."""
-    weight = encoder.path.linear.weight
-    rows = ((X.flatten(1) - encoder.centre) / encoder.scale).cpu().numpy()
+    encoder: Any = model.encoder
+    weight, bias = encoder.path.linear.weight, encoder.path.linear.bias
+    variational = model.bottleneck is gaussian
+    units = len(weight) // 2 if variational else len(weight)
+    x = ((rows.x.flatten(1) - encoder.centre) / encoder.scale).cpu().numpy()
+    context = None if rows.context is None else rows.context.cpu().numpy()
+    regression = None if context is None else np.linalg.lstsq(context, x, rcond=None)[0]
+    if regression is not None:
+        x = x - context @ regression
     with np.errstate(invalid="ignore"):  # rows that are all alike have no variance to take shares of
-        pca = PCA(min(len(weight), *rows.shape), random_state=seed).fit(rows)
-    axes = pca.components_
+        pca = PCA(min(units, *x.shape), random_state=seed).fit(x)
+    axes, variance = pca.components_, np.maximum(pca.explained_variance_, 0)
+    nn.init.normal_(weight[:units], std=SMALL)
+    bias.zero_()
     if whiten:
-        deviation = np.sqrt(np.maximum(pca.explained_variance_, 0))
-        real = deviation > 1e-6 * max(deviation.max(), np.finfo(np.float32).tiny)
-        axes = axes[real] / deviation[real, None]
-    nn.init.normal_(weight, std=SMALL)
-    weight[: len(axes)] = torch.as_tensor(axes).to(weight)
-    encoder.path.linear.bias.zero_()
+        real = variance > 1e-12 * max(variance.max(), np.finfo(np.float32).tiny)
+        axes, variance = axes[real], variance[real]
+        axes = axes / np.sqrt(variance)[:, None]
+    if variational:
+        share = np.minimum(_noise_variance(model, pca) / variance, 1)
+        axes = (np.sqrt(1 - share)[:, None] * axes)[share < 1]
+        weight[units:].zero_()
+        bias[units : units + len(axes)] = torch.as_tensor(np.log(share[share < 1])).to(bias)
+    weight[: len(axes), : axes.shape[1]] = torch.as_tensor(axes).to(weight)
+    if regression is not None:
+        weight[: len(axes), axes.shape[1] :] = torch.as_tensor(-axes @ regression.T).to(weight)
 
 
-def _set_read_out(model: Model, X: Tensor, *, tied: bool) -> None:
+def _noise_variance(model: Model, pca: PCA) -> float:
+    """Return βσ² in the encoder's units: what the components leave over, or what the likelihood says."""
+    sigma = getattr(model.likelihood, "fixed", None)
+    left_over = max(float(pca.noise_variance_), LEAST_SIGMA**2)
+    given = None if sigma is None else (sigma / float(model.encoder.scale)) ** 2  # type: ignore[arg-type]
+    return model.weight("kl") * (left_over if given is None else given)
+
+
+def _set_read_out(model: Model, rows: Batch, *, tied: bool) -> None:
     """Set V and its bias by least squares on the codes, or the bias alone where V is tied."""
     decoder: Any = model.decoder
     linear = decoder.path.linear
@@ -90,13 +120,17 @@ def _set_read_out(model: Model, X: Tensor, *, tied: bool) -> None:
     if not tied:
         linear.weight.zero_()
     moments = []
-    for x in torch.split(X, 4096):
-        z = model.encode(x).mean
+    for x, context in _pieces(rows):
+        code = model.encode(x, context)
+        z = code.mean if context is None else torch.cat([code.mean, context], dim=1)
         rest = (_linear_target(model, x).flatten(1) - decoder.centre) / decoder.scale - decoder.path(z)
         z, rest = z.double(), rest.double()
-        moments.append((z.sum(0), rest.sum(0), z.T @ z, z.T @ rest))
+        noise = torch.zeros_like(z)  # what the draw adds to the variance of a Gaussian code
+        if code.log_variance is not None:
+            noise[:, : code.mean.shape[1]] = code.log_variance.double().exp()
+        moments.append((z.sum(0), rest.sum(0), z.T @ z + noise.sum(0).diag(), z.T @ rest))
     code_mean, rest_mean, second_moment, cross_moment = (
-        torch.stack(parts).sum(0) / len(X) for parts in zip(*moments, strict=True)
+        torch.stack(parts).sum(0) / len(rows.x) for parts in zip(*moments, strict=True)
     )
     if not tied:
         covariance = second_moment - code_mean.outer(code_mean)
@@ -107,3 +141,24 @@ def _set_read_out(model: Model, X: Tensor, *, tied: bool) -> None:
         linear.weight.copy_(read_out.T)
         rest_mean = rest_mean - code_mean @ read_out
     linear.bias.copy_(rest_mean)
+
+
+def _set_sigma(model: Model, rows: Batch, seed: int) -> None:
+    """Set a σ that is learnt to the root of the mean squared error, where it is most likely."""
+    if not isinstance(model.likelihood, GaussianLikelihood) or model.likelihood.fixed is not None:
+        return
+    generator = torch.Generator(rows.x.device).manual_seed(seed)
+    squared_error = torch.zeros((), dtype=torch.float64, device=rows.x.device)
+    for x, context in _pieces(rows):
+        mean = model.decode(model.encode(x, context, generator).z, context).mean
+        squared_error += (x - mean).double().square().sum()
+    variance = (rows.x - rows.x.mean(0)).square().mean()
+    floor = LEAST_SIGMA * (variance.sqrt() if variance > 0 else torch.ones_like(variance))
+    model.likelihood.set_sigma((squared_error / rows.x.numel()).sqrt().to(floor), floor)
+
+
+def _pieces(rows: Batch) -> list[tuple[Tensor, Tensor | None]]:
+    """Cut rows into pieces that are encoded at once."""
+    x = torch.split(rows.x, 4096)
+    context = [None] * len(x) if rows.context is None else torch.split(rows.context, 4096)
+    return list(zip(x, context, strict=True))

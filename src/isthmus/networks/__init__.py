@@ -1,6 +1,7 @@
 """Pairs of an encoder and a decoder, as parameter objects that build torch modules."""
 
+from isthmus.networks.conv import Conv
 from isthmus.networks.mlp import MLP
 from isthmus.networks.modules import Modules
 
-__all__ = ["MLP", "Modules"]
+__all__ = ["MLP", "Conv", "Modules"]

@@ -2,7 +2,7 @@
 
 import math
 import numbers
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from isthmus.networks.activation import Activation, build_activation
+from isthmus.networks.pair import Decoder, Encoder, Path, check_pair, start_at_zero
 from isthmus.networks.parameters import Parameters
 
 NORMALIZATIONS = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
@@ -42,7 +43,8 @@ class MLP(Parameters):
     normalization : {"batch", "layer"} or None, default None
         Between each hidden layer and its activation.
     tied : bool, default False
-        Whether the decoder's weights are the encoder's, transposed; biases stay its own.
+        Whether the decoder's weights are the encoder's, transposed; biases stay its own. Not with a Gaussian code or a
+        context, for which the two sides differ in shape.
     linear_path : {"pca", "random"} or None, default "pca"
         Whether there is a linear path, and whether ``fit`` starts it at the data's PCA or at random. With None the
         network is the plain textbook one.
@@ -63,22 +65,28 @@ class MLP(Parameters):
     tied: bool = False
     linear_path: Literal["pca", "random"] | None = "pca"
 
-    def build(self, row_shape: tuple[int, ...], n_components: int) -> tuple[nn.Module, nn.Module]:
-        """Build an encoder, (rows, *row_shape) → (rows, n_components), and its mirror image.
+    def build(
+        self, row_shape: tuple[int, ...], n_components: int, *, moments: int = 1, n_context: int = 0
+    ) -> tuple[nn.Module, nn.Module]:
+        """Build an encoder, (rows, *row_shape) → (rows, moments · n_components), and its mirror image.
 
         Raises
         ------
         ValueError
-            If a parameter has no meaning: an unknown activation, normalisation or linear path, a width below 1.
+            If a parameter has no meaning: an unknown activation, normalisation or linear path, a width below 1, tied
+            weights where the two sides differ in shape.
         """
         self._check()
-        widths = [math.prod(row_shape), *self.hidden, n_components]
-        there = self._path(widths)
-        back = self._path(widths[::-1])
+        check_pair(self.linear_path, self.code_activation, moments)
+        if self.tied and (moments != 1 or n_context > 0):
+            raise ValueError("tied=True mirrors a plain code: set tied=False for a Gaussian code or a context")
+        features, hidden = math.prod(row_shape), list(self.hidden)
+        there = self._path([features + n_context, *hidden, moments * n_components])
+        back = self._path([n_components + n_context, *hidden[::-1], features])
         if self.tied:
             _tie(there, back)
         return (
-            Encoder(there, build_activation(self.code_activation), widths[0], self.linear_path is not None),
+            Encoder(there, build_activation(self.code_activation), features, self.linear_path is not None),
             Decoder(back, build_activation(self.output_activation), row_shape, self.linear_path is not None),
         )
 
@@ -93,16 +101,13 @@ class MLP(Parameters):
             raise ValueError(f"dropout={self.dropout!r}: give a share in [0, 1)")
         if self.normalization not in (None, *NORMALIZATIONS):
             raise ValueError(f"unknown normalization {self.normalization!r}: give 'batch', 'layer' or None")
-        if self.linear_path not in (None, "pca", "random"):
-            raise ValueError(f"unknown linear_path {self.linear_path!r}: give 'pca', 'random' or None")
 
-    def _path(self, widths: list[int]) -> "Path":
+    def _path(self, widths: list[int]) -> Path:
         """Join linear and deep layers from the first width to the last; without hidden widths the linear one is all."""
         linear = self.linear_path is not None or len(widths) == 2
         deep = self._deep(widths) if len(widths) > 2 else None
         if deep is not None and linear:
-            for parameter in deep[-1].parameters():
-                nn.init.zeros_(parameter)
+            start_at_zero(deep[-1])
         return Path(nn.Linear(widths[0], widths[-1]) if linear else None, deep)
 
     def _deep(self, widths: list[int]) -> nn.Sequential:
@@ -115,94 +120,6 @@ class MLP(Parameters):
             if self.dropout:
                 layers.append(nn.Dropout(self.dropout))
         return nn.Sequential(*layers, nn.Linear(widths[-2], widths[-1]))
-
-
-LARGE = 8.0
-"""Where the deep layers' view of a standardised value bends; no value looks larger to them."""
-
-
-class Path(nn.Module):
-    """The sum of a linear and a deep map, either of which may be absent."""
-
-    def __init__(self, linear: nn.Module | None, deep: nn.Sequential | None) -> None:
-        super().__init__()
-        self.linear = linear
-        self.deep = deep
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (rows, first width) → (rows, last width)."""
-        if self.deep is None or self.linear is None:
-            only: Tensor = (self.deep or self.linear)(x)  # type: ignore[misc]
-            return only
-        # The deep layers see large values dampened: a row far from all that were trained on is left to the linear
-        # path, where it is in good hands, and not to a network's whims.
-        sum_: Tensor = self.linear(x) + self.deep(x / (1 + x.abs() / LARGE))
-        return sum_
-
-
-class Encoder(nn.Module):
-    """Flatten, standardise by ``centre`` and ``scale`` where there is a linear path, map, activate."""
-
-    centre: Tensor | None
-    scale: Tensor | None
-
-    def __init__(self, path: Path, activation: nn.Module, features: int, standardise: bool) -> None:
-        super().__init__()
-        self.path = path
-        self.activation = activation
-        self.register_buffer("centre", torch.zeros(features) if standardise else None)
-        self.register_buffer("scale", torch.ones(()) if standardise else None)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Encode (rows, ...) → (rows, n_components)."""
-        x = x.flatten(1)
-        if self.centre is not None and self.scale is not None:
-            x = (x - self.centre) / self.scale
-        h: Tensor = self.activation(self.path(x))
-        return h
-
-    def squared_jacobian(self, h: Tensor) -> Tensor | None:
-        """Return ‖∂h/∂x‖²_F of each row in closed form, or None where there is none.
-
-        There is one for a single layer with a sigmoid, a tanh or no activation: for the sigmoid
-        Σ (h(1 − h))² ‖W‖², row by row of W (Rifai et al. 2011, eq. 5).
-        """
-        slope = SLOPES.get(type(self.activation))
-        if self.path.deep is not None or not isinstance(self.path.linear, nn.Linear) or slope is None:
-            return None
-        weight = self.path.linear.weight if self.scale is None else self.path.linear.weight / self.scale
-        return slope(h).square() @ weight.square().sum(1)
-
-
-SLOPES: dict[type[nn.Module], Callable[[Tensor], Tensor]] = {
-    nn.Identity: torch.ones_like,
-    nn.Sigmoid: lambda h: h * (1 - h),
-    nn.Tanh: lambda h: 1 - h.square(),
-}
-"""The derivative of an activation, from its own value."""
-
-
-class Decoder(nn.Module):
-    """Map, undo the standardisation where there is a linear path, activate, give a row its shape."""
-
-    centre: Tensor | None
-    scale: Tensor | None
-
-    def __init__(self, path: Path, activation: nn.Module, row_shape: tuple[int, ...], standardise: bool) -> None:
-        super().__init__()
-        self.path = path
-        self.activation = activation
-        self.row_shape = row_shape
-        self.register_buffer("centre", torch.zeros(math.prod(row_shape)) if standardise else None)
-        self.register_buffer("scale", torch.ones(()) if standardise else None)
-
-    def forward(self, z: Tensor) -> Tensor:
-        """Decode (rows, n_components) → (rows, ...)."""
-        parameters = self.path(z)
-        if self.centre is not None and self.scale is not None:
-            parameters = parameters * self.scale + self.centre
-        x: Tensor = self.activation(parameters)
-        return x.unflatten(1, self.row_shape)
 
 
 class TiedLinear(nn.Module):

@@ -15,9 +15,11 @@ class Modules(Parameters):
     Parameters
     ----------
     encoder : Module
-        (rows, *row shape) → (rows, n_components); rows come shaped as they were given to ``fit``.
+        (rows, *row shape) → (rows, n_components); rows come shaped as they were given to ``fit``. A Gaussian code needs
+        (rows, 2 · n_components), the means and then the log-variances.
     decoder : Module
-        (rows, n_components) → (rows, *row shape).
+        (rows, n_components) → (rows, *row shape). A conditional model calls both with the context, (rows, n_context),
+        as a second argument.
 
     Examples
     --------
@@ -28,8 +30,13 @@ class Modules(Parameters):
     encoder: nn.Module
     decoder: nn.Module
 
-    def build(self, row_shape: tuple[int, ...], n_components: int) -> tuple[nn.Module, nn.Module]:
-        """Copy both modules, together, so that what they share stays shared."""
+    def build(
+        self, row_shape: tuple[int, ...], n_components: int, *, moments: int = 1, n_context: int = 0
+    ) -> tuple[nn.Module, nn.Module]:
+        """Copy both modules, together, so that what they share stays shared.
+
+        The modules are what they are: sizes, `moments` and `n_context` are accepted, and change nothing.
+        """
         return copy.deepcopy((self.encoder, self.decoder))
 
     def __sklearn_clone__(self) -> "Modules":

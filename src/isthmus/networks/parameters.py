@@ -36,8 +36,15 @@ class Parameters:
 class Network(Protocol):
     """Anything that can build an encoder and a decoder."""
 
-    def build(self, row_shape: tuple[int, ...], n_components: int) -> tuple[nn.Module, nn.Module]:
-        """Return a new encoder, (rows, *row_shape) → (rows, n_components), and a new decoder, the other way."""
+    def build(
+        self, row_shape: tuple[int, ...], n_components: int, *, moments: int = 1, n_context: int = 0
+    ) -> tuple[nn.Module, nn.Module]:
+        """Return a new encoder, (rows, *row_shape) → (rows, moments · n_components), and a new decoder.
+
+        The decoder maps (rows, n_components) → (rows, *row_shape). `moments` is how many numbers the encoder gives for
+        each unit of the code: 2 for a Gaussian one, all means first and then all log-variances. With `n_context` above
+        0 both are called with a context, (rows, n_context), as a second argument.
+        """
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters by name."""

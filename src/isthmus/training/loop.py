@@ -14,11 +14,15 @@ from torch import Tensor
 from torch.optim import Adam
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 
-from isthmus.core.model import Model, Outcome
+from isthmus.core.bottleneck import active_units
+from isthmus.core.model import Batch, Model, Outcome
 from isthmus.training.callbacks import Callback, Record
 
+MEASURES = ("loss", "mse", "active_units")
+"""What stands in a record beside the terms."""
+
 Schedule = Literal["one_cycle", "constant"]
-Batches = Callable[[torch.Generator | None], Iterable[Tensor]]
+Batches = Callable[[torch.Generator | None], Iterable[Batch]]
 """Gives an epoch's batches: shuffled by the generator, or in order without one."""
 
 
@@ -131,32 +135,36 @@ def _train_epoch(fabric: Fabric, state: State, model: Any, optimizer: Any, train
     state.model.train()
     figures: list[dict[str, Tensor]] = []
     sizes: list[int] = []
-    for x in train(state.generator):
-        figures.append(_step(fabric, state, model, optimizer, x))
-        sizes.append(len(x))
+    for batch in train(state.generator):
+        figures.append(_step(fabric, state, model, optimizer, batch))
+        sizes.append(len(batch.x))
     means = _row_means(figures, sizes)
     state.epoch += 1
-    after_the_last_step = evaluate(state.model, [x]).means
+    after_the_last_step = evaluate(state.model, [batch]).means
     _check_finite([*figures, after_the_last_step], state)
     return {"epoch": state.epoch, "seconds": time.perf_counter() - began, "train": means}
 
 
-def _step(fabric: Fabric, state: State, model: Any, optimizer: Any, x: Tensor) -> dict[str, Tensor]:
+def _step(fabric: Fabric, state: State, model: Any, optimizer: Any, batch: Batch) -> dict[str, Tensor]:
     """Terms → loss → backward → step; return the batch's figures."""
-    outcome = model(x, state.model.corrupt(x, state.generator), generator=state.generator)
-    loss = state.model.row_losses(outcome.terms).mean()
+    outcome = model(batch, state.model.corrupt(batch, state.generator), state.generator)
+    loss = state.model.row_losses(outcome.terms, state.epoch).mean()
     optimizer.zero_grad()
     fabric.backward(loss)
     optimizer.step()
     if state.scheduler is not None:
         state.scheduler.step()
-    return _figures(outcome, loss, x)
+    return _figures(outcome, loss, batch)
 
 
-def _figures(outcome: Outcome, loss: Tensor, x: Tensor) -> dict[str, Tensor]:
+def _figures(outcome: Outcome, loss: Tensor, batch: Batch) -> dict[str, Tensor]:
     """Return what goes into the record of a batch: the mean of each term, the loss, the squared error an entry."""
     means = {name: term.detach().mean() for name, term in outcome.terms.items()}
-    return means | {"loss": loss.detach(), "mse": outcome.squared_error.mean() / x[0].numel()}
+    known = batch.x.numel() if batch.known is None else batch.known.sum()
+    means |= {"loss": loss.detach(), "mse": outcome.squared_error.sum() / known}
+    if outcome.code.log_variance is not None:
+        means["active_units"] = active_units(outcome.code.mean.detach())
+    return means
 
 
 def _row_means(figures: Sequence[dict[str, Tensor]], sizes: Sequence[int]) -> dict[str, float]:
@@ -171,8 +179,8 @@ def _check_finite(figures: Sequence[dict[str, Any]], state: State) -> None:
     wrong = (~losses.isfinite()).nonzero().flatten().tolist()
     if not wrong:
         return
-    terms = {name: float(value) for name, value in figures[wrong[0]].items() if name not in ("loss", "mse")}
-    weighted = {name: abs(value * state.model.weights.get(name, 1)) for name, value in terms.items()}
+    terms = {name: float(value) for name, value in figures[wrong[0]].items() if name not in MEASURES}
+    weighted = {name: abs(value * state.model.weight(name)) for name, value in terms.items()}
     largest = max(weighted, key=weighted.__getitem__)
     culprit = next((name for name, value in terms.items() if not math.isfinite(value)), largest)
     lr = state.optimizer.param_groups[0]["lr"]
@@ -182,18 +190,18 @@ def _check_finite(figures: Sequence[dict[str, Any]], state: State) -> None:
     )
 
 
-def evaluate(model: Model, batches: Iterable[Tensor], seed: int = 0) -> Evaluation:
+def evaluate(model: Model, batches: Iterable[Batch], seed: int = 0) -> Evaluation:
     """Take the terms of batches without training on them; corruption is drawn from `seed`, the same each time."""
     model.eval()
     figures, sizes, losses = [], [], []
     generator: torch.Generator | None = None
     with torch.no_grad():
-        for x in batches:
-            generator = generator or torch.Generator(x.device).manual_seed(seed)
-            outcome = model(x, model.corrupt(x, generator), generator=generator)
+        for batch in batches:
+            generator = generator or torch.Generator(batch.x.device).manual_seed(seed)
+            outcome = model(batch, model.corrupt(batch, generator), generator)
             row_losses = model.row_losses(outcome.terms)
-            figures.append(_figures(outcome, row_losses.mean(), x))
-            sizes.append(len(x))
+            figures.append(_figures(outcome, row_losses.mean(), batch))
+            sizes.append(len(batch.x))
             losses.append(row_losses)
     return Evaluation(_row_means(figures, sizes), torch.cat(losses))
 

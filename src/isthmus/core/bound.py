@@ -1,0 +1,54 @@
+"""Bounds on log p(x) of a model with a Gaussian code; what is drawn for them never depends on the training's draws."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from isthmus.core.bottleneck import deviation
+from isthmus.core.model import Batch, Model
+
+SEED = 0
+
+ELBO_DRAWS = 8
+"""Draws of the code over which the bound of a row is averaged."""
+
+
+def elbo(model: Model, batch: Batch) -> Tensor:
+    """Return E_q[log p(x | z)] − KL(q(z | x) ‖ p(z)) of each row, in nats (Kingma & Welling 2013, eq. 3).
+
+    All rows share the same draws of ε, so that a row's figure does not depend on the rows that it came with.
+    """
+    code = model.encode(batch.x, batch.context)
+    sigma = deviation(code)
+    log_prob = [
+        model.decode(code.mean + sigma * noise, batch.context).fit(batch.x, batch.known).log_prob
+        for noise in _balanced_draws(sigma.shape[1]).to(sigma)
+    ]
+    return torch.stack(log_prob).mean(0) - code.terms["kl"]
+
+
+def _balanced_draws(units: int) -> Tensor:
+    """Draw ε with their mirror images, scaled so that each unit has variance 1: a few are then as good as many."""
+    half = torch.randn(ELBO_DRAWS // 2, units, generator=torch.Generator().manual_seed(SEED))
+    half = half / half.square().mean(0).sqrt()
+    return torch.cat([half, -half])
+
+
+def importance_log_likelihood(model: Model, batch: Batch, samples: int, generator: torch.Generator) -> Tensor:
+    """Estimate log p(x) = log E_q[p(x | z) p(z) / q(z | x)] of each row, in nats (Burda et al. 2015, eq. 8).
+
+    The logarithm of the mean weight is kept as a running sum of logarithms, one draw a row at a time, so that neither
+    its size nor the number of draws costs anything.
+    """
+    code = model.encode(batch.x, batch.context)
+    sigma = deviation(code)
+    total = torch.full_like(code.mean[:, 0], -math.inf)
+    for _ in range(samples):
+        noise = torch.randn(sigma.shape, generator=generator, device=sigma.device, dtype=sigma.dtype)
+        z = code.mean + sigma * noise
+        log_likelihood = model.decode(z, batch.context).fit(batch.x, batch.known).log_prob
+        # log p(z) − log q(z | x), for two normals with the same constant
+        log_ratio = (0.5 * (noise.square() - z.square()) + sigma.log()).sum(1)
+        total = torch.logaddexp(total, log_likelihood + log_ratio)
+    return total - math.log(samples)

@@ -1,0 +1,254 @@
+"""The conditional variational autoencoder."""
+
+import numbers
+from dataclasses import KW_ONLY, dataclass
+from functools import partial
+from typing import Any, Literal, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.utils import check_scalar
+from sklearn.utils.validation import check_is_fitted
+
+from isthmus.core.corruption import hide
+from isthmus.data.labels import are_classes
+from isthmus.models.base import _check_choice, _decoded, _mean_code, _rebuilt
+from isthmus.models.variational import AbstractVariationalAutoencoder
+
+
+@dataclass(eq=False, repr=False)
+class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
+    """A variational autoencoder whose encoder and decoder are told a condition: p(x | z, y) (Sohn et al. 2015).
+
+    The code is then left with what the condition does not say. A share of the conditions is hidden in training, so that
+    `y` may be left out at use, or be missing (None, NaN) in some rows: the model answers for an unknown condition.
+
+    Parameters
+    ----------
+    condition : {"auto", "classes", "numbers"}, default "auto"
+        What `y` is. Words, truth values and whole numbers that come again and again are classes for ``"auto"``; other
+        numbers are measurements, which are standardised.
+    label_dropout : float in [0, 1], default 0.1
+        Share of the conditions that is hidden in training. All other parameters are those of
+        :class:`isthmus.VariationalAutoencoder`.
+
+    Attributes
+    ----------
+    classes_ : ndarray
+        The classes, where `y` holds classes.
+    y_mean_, y_scale_ : ndarray of shape (n_conditions,)
+        Mean and standard deviation of `y`, where it holds numbers.
+
+    Examples
+    --------
+    >>> from isthmus import ConditionalVariationalAutoencoder, datasets
+    >>> X, y = datasets.load("digits")
+    >>> model = ConditionalVariationalAutoencoder(8, max_epochs=5, random_state=0).fit(X, y)
+    >>> model.sample(10, y=3, random_state=0).shape
+    (10, 8, 8)
+    >>> as_sevens = model.reconstruct(X[:5], y[:5], decode_as=7)
+    """
+
+    _: KW_ONLY
+    condition: Literal["auto", "classes", "numbers"] = "auto"
+    label_dropout: float = 0.1
+
+    def fit(self, X: ArrayLike, y: Any = None) -> Self:
+        """Train on the rows of `X` and their conditions.
+
+        Parameters
+        ----------
+        X : array-like
+            Rows, as :meth:`isthmus.Autoencoder.fit` takes them.
+        y : array-like of shape (n,) or (n, n_conditions)
+            Classes, of shape (n,), or numbers; None and NaN are unknown.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If `y` is left out or has another length than `X`, or `X` or a parameter has no meaning.
+        """
+        return super().fit(X, y)
+
+    def transform(self, X: ArrayLike, y: Any = None) -> np.ndarray:
+        """Encode rows, given their conditions, to the code's mean; shape (n, n_components).
+
+        Here as in all methods `y` is one condition for all rows, or one for each of them, or None where unknown.
+        """
+        rows = self._fitted_rows(X)
+        return self._in_batches(_mean_code, rows, self._context(y, len(rows)))
+
+    def inverse_transform(self, Z: ArrayLike, y: Any = None) -> np.ndarray:
+        """Decode codes of shape (n, n_components), given conditions, to rows, the mean of their distribution."""
+        codes = self._fitted_codes(Z)
+        return self._in_batches(_decoded, codes, self._context(y, len(codes)))
+
+    def reconstruct(self, X: ArrayLike, y: Any = None, *, decode_as: Any = None) -> np.ndarray:
+        """Encode and decode rows, given their conditions; shaped like the rows given to ``fit``.
+
+        Parameters
+        ----------
+        X : array-like
+            Rows as in ``fit``.
+        y : scalar or array-like of shape (n,) or (n, n_conditions), optional
+            Their conditions.
+        decode_as : scalar or array-like, optional
+            Other conditions to decode with: what is left of a row is its style.
+        """
+        rows = self._fitted_rows(X)
+        context = self._context(y, len(rows))
+        if decode_as is None:
+            return self._in_batches(_rebuilt, rows, context)
+        codes = self._in_batches(_mean_code, rows, context)
+        return self._in_batches(_decoded, codes, self._context(decode_as, len(rows)))
+
+    def impute(self, X: ArrayLike, mask: ArrayLike | None = None, *, y: Any = None, n_iter: int = 20) -> np.ndarray:
+        """Fill in what is missing, given conditions; see :meth:`isthmus.Autoencoder.impute`."""
+        check_is_fitted(self)
+        return self._impute(X, mask, self._context(y, len(X)), n_iter)  # type: ignore[arg-type]
+
+    def interpolate(
+        self,
+        A: ArrayLike,
+        B: ArrayLike,
+        n_steps: int = 9,
+        *,
+        path: Literal["straight", "spherical"] = "straight",
+        y: Any = None,
+    ) -> np.ndarray:
+        """Go from the rows of `A` to those of `B`, all of condition `y`; see :meth:`isthmus.Autoencoder.interpolate`."""
+        check_is_fitted(self)
+        return self._interpolate(A, B, n_steps, path, self._context(y, len(A)))  # type: ignore[arg-type]
+
+    def traverse(
+        self, X: ArrayLike, unit: int, values: ArrayLike = tuple(range(-3, 4)), *, y: Any = None
+    ) -> np.ndarray:
+        """Set one unit of the rows' codes to some values, given `y`; see :meth:`isthmus.Autoencoder.traverse`."""
+        check_is_fitted(self)
+        return self._traverse(X, unit, values, self._context(y, len(X)))  # type: ignore[arg-type]
+
+    def score_samples(self, X: ArrayLike, y: Any = None) -> np.ndarray:
+        """Return the ELBO of each row given its condition, a lower bound of log p(x | y), in nats."""
+        rows = self._fitted_rows(X, targets=True)
+        return self._in_batches(self._row_scores, rows, self._context(y, len(rows)))
+
+    def score(self, X: ArrayLike, y: Any = None) -> float:
+        """Return the mean of ``score_samples(X, y)`` in nats; higher is better, so a grid search may maximise it."""
+        return float(self.score_samples(X, y).mean())
+
+    def sample(self, n_samples: int = 1, *, y: Any = None, noise: bool = False, random_state: Any = None) -> np.ndarray:
+        """Generate rows of condition `y`; see :meth:`isthmus.VariationalAutoencoder.sample`."""
+        check_is_fitted(self)
+        return self._sample(n_samples, self._context(y, n_samples), noise, random_state)
+
+    def log_likelihood(self, X: ArrayLike, n_importance_samples: int = 100, *, y: Any = None) -> np.ndarray:
+        """Estimate log p(x | y); see :meth:`isthmus.VariationalAutoencoder.log_likelihood`."""
+        check_is_fitted(self)
+        return self._log_likelihood(X, n_importance_samples, self._context(y, len(X)))  # type: ignore[arg-type]
+
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn that ``fit`` needs `y`."""
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        return tags
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        check_scalar(self.label_dropout, "label_dropout", numbers.Real, min_val=0, max_val=1)
+        _check_choice("condition", self.condition, ("auto", "classes", "numbers"))
+
+    def _code_layout(self) -> dict[str, int]:
+        n_values = len(self.classes_) if hasattr(self, "classes_") else len(self.y_mean_)
+        return super()._code_layout() | {"n_context": n_values + 1}
+
+    def _parts(self) -> dict[str, Any]:
+        return super()._parts() | {"context_corruption": partial(hide, level=self.label_dropout)}
+
+    def _learn_context(self, y: Any, n: int, *, reset: bool) -> np.ndarray:
+        if y is None:
+            raise ValueError(
+                "ConditionalVariationalAutoencoder requires y to be passed, but the target y is None: "
+                "give the conditions, or take VariationalAutoencoder"
+            )
+        if reset:
+            self._learn_conditions(_as_array(y))
+        return self._context(y, n)
+
+    def _learn_conditions(self, y: np.ndarray) -> None:
+        """Note the classes, or the mean and spread of numbers."""
+        for name in ("classes_", "y_mean_", "y_scale_"):
+            self.__dict__.pop(name, None)
+        known = y[~_unknown(y)]
+        if not len(known):
+            raise ValueError("y holds no known condition: give some, or take VariationalAutoencoder")
+        if self.condition == "classes" or (self.condition == "auto" and y.ndim == 1 and are_classes(known)):
+            if y.ndim > 1:
+                raise ValueError(f"y has the shape {y.shape}: classes come one a row, in the shape ({len(y)},)")
+            self.classes_ = np.unique(known.astype(type(known[0])) if known.dtype == object else known)
+        else:
+            numbers_ = _as_numbers(known)
+            self.y_mean_ = numbers_.mean(0)
+            spread = numbers_.std(0)
+            self.y_scale_ = np.where(spread > 0, spread, 1)
+
+    def _context(self, y: Any, n: int) -> np.ndarray:
+        """Return what encoder and decoder are told: the condition, and a last column that is 1 where it is unknown."""
+        check_is_fitted(self, ["n_features_in_"])
+        width = self._code_layout()["n_context"]
+        context = np.zeros((n, width))
+        if y is None:
+            context[:, -1] = 1
+            return context
+        y = _as_array(y)
+        if y.ndim == 0 or (y.shape == (width - 1,) and y.shape != (n,) and not hasattr(self, "classes_")):
+            y = np.broadcast_to(y, (n, *y.shape))  # one condition for all rows
+        if len(y) != n:
+            raise ValueError(f"y has {len(y)} conditions, and there are {n} rows: give one a row, or one for all")
+        unknown = _unknown(y)
+        context[unknown, -1] = 1
+        known = np.flatnonzero(~unknown)
+        if hasattr(self, "classes_"):
+            context[known, self._class_index(y[known])] = 1
+        else:
+            values = _as_numbers(y[known])
+            if values.shape[1] != width - 1:
+                raise ValueError(f"y has {values.shape[1]} numbers a row, and fit was given {width - 1}")
+            context[known, :-1] = (values - self.y_mean_) / self.y_scale_
+        return context
+
+    def _class_index(self, y: np.ndarray) -> np.ndarray:
+        if y.ndim > 1:
+            raise ValueError(f"y has the shape {y.shape}: classes come one a row")
+        index = pd.Index(self.classes_).get_indexer(pd.Index(y))
+        if (index < 0).any():
+            unseen = y[index < 0][0]
+            few = ", ".join(map(str, self.classes_[:12])) + (" …" if len(self.classes_) > 12 else "")
+            raise ValueError(f"y holds the class {unseen!s}, which was not there at fit: give one of {few}")
+        return index
+
+
+def _as_array(y: Any) -> np.ndarray:
+    """Return conditions as an array; a column of one is as good as none."""
+    array = y.to_numpy() if isinstance(y, pd.Series | pd.DataFrame) else np.asarray(y)
+    return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
+
+
+def _unknown(y: np.ndarray) -> np.ndarray:
+    """Mark the rows whose condition is missing, in whole or in part."""
+    missing = np.asarray(pd.isna(y))
+    return np.asarray(missing.any(1)) if missing.ndim > 1 else missing
+
+
+def _as_numbers(y: np.ndarray) -> np.ndarray:
+    try:
+        values = np.asarray(y, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"y holds {y[0]!r} where numbers are needed: give condition='classes'") from error
+    if np.isinf(values).any():
+        raise ValueError(f"y holds infinity in row {int(np.isinf(values).argmax())}: give finite numbers or NaN")
+    return values if values.ndim > 1 else values[:, None]

@@ -1,0 +1,180 @@
+"""The variational autoencoder, and what it shares with the conditional one."""
+
+import numbers
+import warnings
+from dataclasses import KW_ONLY, dataclass
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from sklearn.utils import check_random_state, check_scalar
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from isthmus.core.bottleneck import active_units, gaussian
+from isthmus.core.bound import SEED, elbo, importance_log_likelihood
+from isthmus.core.imputation import pseudo_gibbs
+from isthmus.core.model import Batch, Model
+from isthmus.core.penalty import free_bits
+from isthmus.data.rows import Rows
+from isthmus.models.base import AbstractAutoencoder
+
+
+@dataclass(eq=False, repr=False)
+class AbstractVariationalAutoencoder(AbstractAutoencoder):
+    """A Gaussian code in place of a point."""
+
+    _: KW_ONLY
+    sigma: float | Literal["learned"] = "learned"
+    beta: float = 1.0
+    beta_warm_up: int = 0
+    free_bits: float = 0.0
+
+    def _log_likelihood(self, X: ArrayLike, samples: int, context: np.ndarray | None) -> np.ndarray:
+        check_scalar(samples, "n_importance_samples", numbers.Integral, min_val=1)
+        rows = self._fitted_rows(X, targets=True)
+        generator = self._generator()
+
+        def estimate(model: Model, batch: Batch) -> Tensor:
+            return importance_log_likelihood(model, batch, samples, generator)
+
+        return self._in_batches(estimate, rows, context)
+
+    def _sample(self, n: int, context: np.ndarray | None, noise: bool, random_state: Any) -> np.ndarray:
+        check_is_fitted(self)
+        check_scalar(n, "n_samples", numbers.Integral, min_val=1)
+        random = check_random_state(random_state)
+        codes = random.standard_normal((n, self.n_components)).astype(np.float32)
+        generator = self._generator(int(random.randint(2**31 - 1)))
+
+        def draw(model: Model, batch: Batch) -> Tensor:
+            distribution = model.decode(batch.x, batch.context)
+            return distribution.sample(generator) if noise else distribution.mean
+
+        return self._in_batches(draw, codes, context)
+
+    def _row_scores(self, model: Model, batch: Batch) -> Tensor:
+        return elbo(model, batch)
+
+    def _filled(self, n_iter: int, model: Model, batch: Batch) -> Tensor:
+        return pseudo_gibbs(model, batch, n_iter)
+
+    def _generator(self, seed: int = SEED) -> torch.Generator:
+        """Return a generator for what is drawn at use, apart from the training's."""
+        return torch.Generator(next(self.module_.parameters()).device).manual_seed(seed)
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        check_scalar(self.beta, "beta", numbers.Real, min_val=0)
+        check_scalar(self.beta_warm_up, "beta_warm_up", numbers.Integral, min_val=0)
+        check_scalar(self.free_bits, "free_bits", numbers.Real, min_val=0)
+        if self.sparsity in ("kl", "topk"):
+            raise ValueError(f"sparsity={self.sparsity!r} has no meaning for a Gaussian code: give 'l1' or None")
+
+    def _code_layout(self) -> dict[str, int]:
+        return super()._code_layout() | {"moments": 2}
+
+    def _parts(self) -> dict[str, Any]:
+        parts = super()._parts()
+        parts["bottleneck"] = gaussian
+        parts["weights"]["kl"] = self.beta
+        if self.free_bits:
+            parts["penalties"]["free_bits"] = partial(free_bits, nats=self.free_bits)
+            parts["weights"]["free_bits"] = self.beta
+        return parts | {"warm_up": dict.fromkeys(("kl", "free_bits"), self.beta_warm_up)}
+
+    def _train(self, fabric: Any, state: Any, train: Rows, validation: Rows | None, **setting: Any) -> None:
+        """Train, count the active units, and say so where there are none."""
+        super()._train(fabric, state, train, validation, **setting)
+        x, context, _ = (validation or train).take(slice(10_000)).rows
+        with torch.inference_mode():
+            self.active_units_ = int(active_units(self.module_.encode(x, context).mean))
+        if self.active_units_ == 0:
+            warnings.warn(
+                "the code has collapsed: no unit tells anything of X; try sigma='learned', a lower beta, "
+                "beta_warm_up=10 or free_bits=0.1",
+                stacklevel=3,
+            )
+
+
+@dataclass(eq=False, repr=False)
+class VariationalAutoencoder(AbstractVariationalAutoencoder):
+    """An autoencoder with a Gaussian code, which generates new rows too (Kingma & Welling 2013).
+
+    It minimises −E_q[log p(x | z)] + β KL(q(z | x) ‖ N(0, 1)), both in nats a row and each in the history. With the
+    default network it starts at probabilistic PCA, the optimum of its linear part.
+
+    Parameters
+    ----------
+    n_components : int, default 2
+        Units of the code.
+    sigma : float or "learned", default "learned"
+        Standard deviation of the Gaussian likelihood, in the units of X. It sets what the two terms weigh against one
+        another: one that is learnt spares the guess; ½ of the squared error is σ = 1, the squared error itself σ = √½.
+    beta : float, default 1
+        β, the weight of the KL term (Higgins et al. 2017); 1 makes minus the loss a lower bound of log p(x).
+    beta_warm_up : int, default 0
+        Epochs over which β rises from 0 in training, evenly (Sønderby et al. 2016). The loss on held-out rows always
+        has the whole of it.
+    free_bits : float, default 0
+        λ, nats that each unit may carry without paying: Σ max(KL_j, λ) (Kingma et al. 2016). All other parameters are
+        those of :class:`isthmus.Autoencoder`.
+
+    Attributes
+    ----------
+    active_units_ : int
+        Units whose mean varies by more than 0.01 over held-out rows (Burda et al. 2015); in the history for each batch.
+    sigma_ : float
+        The standard deviation of the likelihood. All other attributes are those of :class:`isthmus.Autoencoder`.
+
+    Warns
+    -----
+    UserWarning
+        If no unit is active after ``fit``: the code has collapsed.
+
+    Examples
+    --------
+    >>> from isthmus import VariationalAutoencoder, datasets
+    >>> X, y = datasets.load("digits")
+    >>> model = VariationalAutoencoder(8, max_epochs=5, random_state=0).fit(X)
+    >>> model.sample(3, random_state=0).shape
+    (3, 8, 8)
+    >>> bool((model.log_likelihood(X[:5]) > model.score_samples(X[:5]) - 1).all())
+    True
+    """
+
+    def sample(self, n_samples: int = 1, *, noise: bool = False, random_state: Any = None) -> np.ndarray:
+        """Generate rows: draw codes from N(0, 1) and decode them.
+
+        Parameters
+        ----------
+        n_samples : int, default 1
+            How many.
+        noise : bool, default False
+            Whether rows are drawn from p(x | z), with its σ or its on/off pixels, or are its mean.
+        random_state : int, RandomState or None, default None
+            An int gives the same rows each time.
+
+        Returns
+        -------
+        ndarray of float32, of shape (n_samples, *row_shape)
+        """
+        return self._sample(n_samples, None, noise, random_state)
+
+    def log_likelihood(self, X: ArrayLike, n_importance_samples: int = 100) -> np.ndarray:
+        """Estimate log p(x) of each row in nats by importance sampling from q(z | x) (Burda et al. 2015).
+
+        Parameters
+        ----------
+        X : array-like
+            Rows as in ``fit``; of NaN, what is known counts.
+        n_importance_samples : int, default 100
+            Draws a row. The estimate is low by less the more there are; with one it is a draw of the ELBO.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+        """
+        return self._log_likelihood(X, n_importance_samples, None)

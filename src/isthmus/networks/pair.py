@@ -1,0 +1,129 @@
+"""What all pairs share: a linear path beside a deep one, and the encoder and decoder around it.
+
+Inside a path everything is flat, (rows, width) → (rows, width); shapes, standardisation, the context and the last
+activation are the encoder's and the decoder's.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from isthmus.networks.activation import Activation
+
+LARGE = 8.0
+"""Where the deep layers' view of a standardised value bends; no value looks larger to them."""
+
+
+class Path(nn.Module):
+    """The sum of a linear and a deep map, either of which may be absent."""
+
+    def __init__(self, linear: nn.Module | None, deep: nn.Sequential | None) -> None:
+        super().__init__()
+        self.linear = linear
+        self.deep = deep
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (rows, first width) → (rows, last width)."""
+        if self.deep is None or self.linear is None:
+            only: Tensor = (self.deep or self.linear)(x)  # type: ignore[misc]
+            return only
+        # The deep layers see large values dampened: a row far from all that were trained on is left to the linear
+        # path, where it is in good hands, and not to a network's whims.
+        sum_: Tensor = self.linear(x) + self.deep(x / (1 + x.abs() / LARGE))
+        return sum_
+
+
+class Encoder(nn.Module):
+    """Flatten, standardise by ``centre`` and ``scale`` where there is a linear path, join the context, map, activate.
+
+    The path's input is the row's features, then the context.
+    """
+
+    centre: Tensor | None
+    scale: Tensor | None
+
+    def __init__(self, path: Path, activation: nn.Module, features: int, standardise: bool) -> None:
+        super().__init__()
+        self.path = path
+        self.activation = activation
+        self.features = features
+        self.register_buffer("centre", torch.zeros(features) if standardise else None)
+        self.register_buffer("scale", torch.ones(()) if standardise else None)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """Encode (rows, ...), and a context (rows, n_context) where there is one, → (rows, moments · n_components)."""
+        x = x.flatten(1)
+        if self.centre is not None and self.scale is not None:
+            x = (x - self.centre) / self.scale
+        h: Tensor = self.activation(self.path(_joined(x, context)))
+        return h
+
+    def squared_jacobian(self, h: Tensor) -> Tensor | None:
+        """Return ‖∂h/∂x‖²_F of each row in closed form, or None where there is none.
+
+        There is one for a single layer with a sigmoid, a tanh or no activation: for the sigmoid
+        Σ (h(1 − h))² ‖W‖², row by row of W (Rifai et al. 2011, eq. 5), W without the columns of a context.
+        """
+        slope = SLOPES.get(type(self.activation))
+        if self.path.deep is not None or not isinstance(self.path.linear, nn.Linear) or slope is None:
+            return None
+        weight = self.path.linear.weight[:, : self.features]
+        if len(weight) != h.shape[1]:  # a Gaussian code: h is its means, and W gives log-variances too
+            return None
+        if self.scale is not None:
+            weight = weight / self.scale
+        return slope(h).square() @ weight.square().sum(1)
+
+
+SLOPES: dict[type[nn.Module], Callable[[Tensor], Tensor]] = {
+    nn.Identity: torch.ones_like,
+    nn.Sigmoid: lambda h: h * (1 - h),
+    nn.Tanh: lambda h: 1 - h.square(),
+}
+"""The derivative of an activation, from its own value."""
+
+
+class Decoder(nn.Module):
+    """Join the context, map, undo the standardisation where there is a linear path, activate, give a row its shape.
+
+    The path's input is the code, then the context.
+    """
+
+    centre: Tensor | None
+    scale: Tensor | None
+
+    def __init__(self, path: Path, activation: nn.Module, row_shape: tuple[int, ...], standardise: bool) -> None:
+        super().__init__()
+        self.path = path
+        self.activation = activation
+        self.row_shape = row_shape
+        self.register_buffer("centre", torch.zeros(math.prod(row_shape)) if standardise else None)
+        self.register_buffer("scale", torch.ones(()) if standardise else None)
+
+    def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        """Decode (rows, n_components), and a context (rows, n_context) where there is one, → (rows, ...)."""
+        parameters = self.path(_joined(z, context))
+        if self.centre is not None and self.scale is not None:
+            parameters = parameters * self.scale + self.centre
+        x: Tensor = self.activation(parameters)
+        return x.unflatten(1, self.row_shape)
+
+
+def _joined(x: Tensor, context: Tensor | None) -> Tensor:
+    return x if context is None else torch.cat([x, context], dim=1)
+
+
+def start_at_zero(layer: nn.Module) -> None:
+    """Set weight and bias to zero, so that beside a linear path a deep one has, at first, nothing to say."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+
+
+def check_pair(linear_path: str | None, code_activation: Activation, moments: int) -> None:
+    """Raise ValueError for a linear path without a meaning, or an activation where the code is a distribution."""
+    if linear_path not in (None, "pca", "random"):
+        raise ValueError(f"unknown linear_path {linear_path!r}: give 'pca', 'random' or None")
+    if moments != 1 and code_activation is not None:
+        raise ValueError("a Gaussian code has no activation: leave code_activation=None")

@@ -1,0 +1,193 @@
+"""Conditions: classes and numbers, known, hidden and never seen."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.decomposition import PCA
+from sklearn.neighbors import KNeighborsClassifier
+
+import isthmus
+from isthmus import ConditionalVariationalAutoencoder, VariationalAutoencoder
+from isthmus.core.corruption import hide
+from isthmus.networks import MLP
+
+CVAE = ConditionalVariationalAutoencoder
+
+
+@pytest.fixture(scope="module")
+def model():
+    X, y = isthmus.datasets.load("digits")
+    return CVAE(6, likelihood="bernoulli", max_epochs=30, random_state=0).fit(X, y)
+
+
+@pytest.fixture(scope="module")
+def judge():
+    X, y = isthmus.datasets.load("digits")
+    return KNeighborsClassifier(3).fit(X.reshape(-1, 64), y)
+
+
+def share(judge, images, label):
+    return (judge.predict(images.reshape(-1, 64)) == label).mean()
+
+
+def test_samples_of_a_class_are_of_that_class(model, judge):
+    for label in range(10):
+        assert share(judge, model.sample(100, y=label, random_state=0), label) > 0.85
+    labels = np.repeat(np.arange(10), 30)
+    assert share(judge, model.sample(300, y=labels, random_state=0), labels) > 0.85
+
+
+def test_an_unknown_condition_gives_all_classes(model, judge):
+    found = judge.predict(model.sample(500, random_state=0).reshape(-1, 64))
+    assert len(np.unique(found)) >= 8
+
+
+def test_style_transfer(model, judge, digits, digits_labels):
+    threes = digits[digits_labels == 3][:100]
+    assert share(judge, model.reconstruct(threes, 3), 3) > 0.9
+    as_eights = model.reconstruct(threes, 3, decode_as=8)
+    assert share(judge, as_eights, 8) > 0.8
+    np.testing.assert_allclose(as_eights, model.inverse_transform(model.transform(threes, 3), 8), atol=1e-6)
+
+
+def test_labels_may_be_left_out(model, digits, digits_labels):
+    with_labels, without = model.transform(digits, digits_labels), model.transform(digits)
+    assert not np.allclose(with_labels, without)
+    some = digits_labels.astype(float)
+    some[::2] = np.nan
+    mixed = model.transform(digits, some)
+    np.testing.assert_allclose(mixed[::2], without[::2], atol=1e-5)
+    np.testing.assert_allclose(mixed[1::2], with_labels[1::2], atol=1e-5)
+    assert model.score(digits, digits_labels) > model.score(digits)
+
+
+def test_every_method_knows_the_condition(model, digits):
+    A, B = digits[:4], digits[4:8]
+    for method, arguments in [
+        ("interpolate", (A, B, 5)),
+        ("traverse", (A, 0, [-1, 1])),
+        ("impute", (np.where(A > 0.5, np.nan, A),)),
+        ("log_likelihood", (A,)),
+    ]:
+        answers = [getattr(model, method)(*arguments, y=y) for y in (1, 8, None)]
+        assert not np.allclose(answers[0], answers[1])
+        assert not np.allclose(answers[0], answers[2])
+
+
+def test_training_on_rows_of_which_some_have_no_label(digits, digits_labels):
+    some = pd.Series(digits_labels, dtype="Int64")
+    some[::3] = pd.NA
+    model = CVAE(4, max_epochs=2, random_state=0).fit(digits, some)
+    np.testing.assert_array_equal(model.classes_, range(10))
+    assert model.reconstruct(digits, some).shape == digits.shape
+
+
+@pytest.mark.parametrize("kind", ["words", "objects", "truth values", "floats"])
+def test_classes_of_all_kinds(digits, digits_labels, kind, tmp_path):
+    y = {
+        "words": np.array([f"digit {label}" for label in digits_labels]),
+        "objects": np.array([None if label == 9 else f"digit {label}" for label in digits_labels], dtype=object),
+        "truth values": digits_labels > 4,
+        "floats": np.where(digits_labels == 0, np.nan, digits_labels),
+    }[kind]
+    model = CVAE(4, max_epochs=1, random_state=0).fit(digits, y)
+    assert len(model.classes_) == {"words": 10, "objects": 9, "truth values": 2, "floats": 9}[kind]
+    model.save(tmp_path / "model")
+    again = isthmus.load(tmp_path / "model")
+    np.testing.assert_array_equal(again.classes_, model.classes_)
+    np.testing.assert_array_equal(again.transform(digits, y), model.transform(digits, y))
+    np.testing.assert_array_equal(again.sample(3, y=y[1], random_state=0), model.sample(3, y=y[1], random_state=0))
+
+
+def test_numbers_as_conditions(rng, tmp_path):
+    """y says where a row lies on one axis; the code is left with the other."""
+    y = rng.normal(size=(600, 1)) * 3 + 10
+    z = rng.normal(size=(600, 1))
+    X = np.hstack([y, 2 * y, z, -z]) + 0.05 * rng.normal(size=(600, 4))
+    model = CVAE(1, network=MLP(hidden=()), random_state=0, max_epochs=20).fit(X, y)
+    np.testing.assert_allclose(model.y_mean_, y.mean(0))
+    for value in (5, 12.5):
+        mean = model.sample(400, y=value, random_state=0).mean(0)
+        np.testing.assert_allclose(mean[:2], [value, 2 * value], atol=0.3)
+    assert abs(np.corrcoef(model.transform(X, y)[:, 0], z[:, 0])[0, 1]) > 0.98
+    assert abs(np.corrcoef(model.transform(X, y)[:, 0], y[:, 0])[0, 1]) < 0.1
+    two = CVAE(1, max_epochs=1, random_state=0).fit(X, np.hstack([y, z]))
+    assert two.sample(3, y=[10.0, 0.0], random_state=0).shape == (3, 4)
+    two.save(tmp_path / "m")
+    np.testing.assert_array_equal(isthmus.load(tmp_path / "m").reconstruct(X, np.hstack([y, z])),
+                                  two.reconstruct(X, np.hstack([y, z])))  # fmt: skip
+
+
+def test_what_whole_numbers_are(digits, digits_labels):
+    assert hasattr(CVAE(2, max_epochs=1).fit(digits, digits_labels), "classes_")
+    measured = CVAE(2, max_epochs=1, condition="numbers").fit(digits, digits_labels)
+    assert measured.y_mean_.shape == (1,)
+    assert not hasattr(measured, "classes_")
+    classes = CVAE(2, max_epochs=1, condition="classes").fit(digits, digits_labels + 0.5)
+    assert len(classes.classes_) == 10
+    again = classes.set_params(condition="numbers").fit(digits, digits_labels)
+    assert not hasattr(again, "classes_"), "a second fit forgets the first"
+
+
+def test_the_start_is_pca_of_what_the_condition_leaves(rng):
+    """Classes far apart, one plane in all of them: the likelihood is that of PCA around each class's mean."""
+    y = rng.integers(0, 3, 900)
+    X = 10 * rng.normal(size=(3, 6))[y] + rng.normal(size=(900, 2)) @ rng.normal(size=(2, 6))
+    X += 0.2 * rng.normal(size=X.shape)
+    means = np.stack([X[y == label].mean(0) for label in range(3)])
+    setting = {"network": MLP(hidden=()), "lr": 1e-12, "max_epochs": 1, "validation_fraction": None}
+    model = CVAE(2, label_dropout=0.0, random_state=0, **setting).fit(X, y)
+    expected = PCA(2).fit(X - means[y]).score_samples(X - means[y])
+    np.testing.assert_allclose(model.log_likelihood(X, 20, y=y), expected, atol=0.1)
+    unaware = VariationalAutoencoder(2, random_state=0, **setting).fit(X)
+    assert model.score(X, y) > unaware.score(X) + 3
+
+
+def test_a_share_of_the_conditions_is_hidden():
+    context = torch.cat([torch.eye(4), torch.zeros(4, 1)], dim=1).repeat(5000, 1)
+    hidden = hide(context, 0.3, torch.Generator().manual_seed(0))
+    unknown = hidden[:, -1] == 1
+    assert abs(unknown.float().mean() - 0.3) < 0.02
+    assert torch.equal(hidden[~unknown], context[~unknown])
+    assert (hidden[unknown, :-1] == 0).all()
+
+
+def test_label_dropout_is_what_makes_labels_dispensable(digits, digits_labels):
+    def loss_without_labels(label_dropout):
+        model = CVAE(6, label_dropout=label_dropout, max_epochs=15, random_state=0).fit(digits, digits_labels)
+        return np.square(digits - model.reconstruct(digits)).mean()
+
+    assert loss_without_labels(0.3) < loss_without_labels(0.0)
+
+
+def test_partial_fit_and_warm_start_keep_the_classes(digits, digits_labels):
+    model = CVAE(3, random_state=0).partial_fit(digits, digits_labels)
+    model.partial_fit(digits[digits_labels < 2], digits_labels[digits_labels < 2])
+    assert len(model.classes_) == 10
+    with pytest.raises(ValueError, match="class 11, which was not there"):
+        model.partial_fit(digits[:5], [11] * 5)
+
+
+MISTAKES = {
+    "no labels": (lambda m, X: CVAE().fit(X), "requires y to be passed"),
+    "no label at all": (lambda m, X: CVAE().fit(X, [None] * len(X)), "holds no known condition"),
+    "a class never seen": (lambda m, X: m.sample(3, y=10), "class 10, which was not there at fit: give one of 0, 1"),
+    "one of them never seen": (lambda m, X: m.transform(X[:2], [1, 77]), "class 77"),
+    "a class of another kind": (lambda m, X: m.sample(3, y="three"), "class three"),
+    "too few labels": (lambda m, X: m.transform(X, [1, 2]), "y has 2 conditions, and there are 1437 rows"),
+    "too few labels at fit": (lambda m, X: CVAE().fit(X, [1, 2]), "y has 2 conditions"),
+    "classes in two columns": (lambda m, X: CVAE(condition="classes").fit(X, np.ones((len(X), 2))), "one a row"),
+    "words as numbers": (lambda m, X: CVAE(condition="numbers").fit(X, ["a"] * len(X)), "where numbers are needed"),
+    "infinity": (lambda m, X: CVAE(condition="numbers").fit(X, np.full(len(X), np.inf)), "infinity in row 0"),
+    "a kind that is none": (lambda m, X: CVAE(condition="class").fit(X, [1] * len(X)), "did you mean 'classes'"),
+    "more than all hidden": (lambda m, X: CVAE(label_dropout=1.5).fit(X, [1] * len(X)), "label_dropout == 1.5"),
+}
+
+
+@pytest.mark.parametrize("case", MISTAKES)
+def test_a_mistake_has_its_line(model, digits, case):
+    act, pattern = MISTAKES[case]
+    with pytest.raises(ValueError, match=pattern) as error:
+        act(model, digits)
+    assert "\n" not in str(error.value)
