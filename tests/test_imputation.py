@@ -23,8 +23,8 @@ def with_gaps(X, share=0.3, seed=1):
 def test_pca_is_fitted_to_what_is_known(plane):
     model, pca = Autoencoder(2, **SETTING).fit(plane), PCA(2).fit(plane)
     X = with_gaps(plane[:60])
-    X = X[np.isfinite(X).sum(1) >= 3]
-    filled = model.impute(X, n_iter=5000)
+    X = X[np.isfinite(X).sum(1) >= 4]
+    filled = model.impute(X, n_iter=1500)
     for row, known, rebuilt in zip(X, np.isfinite(X), filled, strict=True):
         axes = pca.components_[:, known].T
         code = np.linalg.lstsq(axes, row[known] - pca.mean_[known], rcond=None)[0]
@@ -36,15 +36,11 @@ def test_probabilistic_pca_gives_the_conditional_mean(plane):
     covariance = pca.get_covariance()
     X = with_gaps(plane[:60])
     X = X[np.isfinite(X).any(1)]
-    filled = model.impute(X, n_iter=4000)
-    differences = []
+    filled = model.impute(X, n_iter=400)
     for row, known, rebuilt in zip(X, np.isfinite(X), filled, strict=True):
         gain = covariance[np.ix_(~known, known)] @ np.linalg.inv(covariance[np.ix_(known, known)])
         expected = pca.mean_[~known] + gain @ (row[known] - pca.mean_[known])
-        differences.extend(rebuilt[~known] - expected)
-    # A chain that is drawn, and in small steps: near on the whole, and nowhere far.
-    assert np.abs(differences).mean() < 0.03
-    assert np.abs(differences).max() < 0.3
+        np.testing.assert_allclose(rebuilt[~known], expected, atol=0.01)
 
 
 def test_the_best_turn_is_kept(digits):
@@ -59,21 +55,23 @@ def test_the_best_turn_is_kept(digits):
 
 @pytest.mark.parametrize("family", [Autoencoder, VariationalAutoencoder])
 def test_images_are_filled_better_than_by_the_mean(digits, family):
-    model = family(10, random_state=0, max_epochs=40).fit(digits)
+    model = family(10, random_state=0, max_epochs=30).fit(digits)
     test = datasets.load("digits", "test").X
     half = np.zeros((8, 8), bool)
     half[:4] = True
+    share = 0.9 if family is Autoencoder else 0.75
     for gaps in (np.isnan(with_gaps(test, 0.5)), np.broadcast_to(half, test.shape)):
         filled = model.impute(test, gaps)
-        assert np.square(filled - test)[gaps].mean() < 0.9 * np.square(digits.mean(0) - test)[gaps].mean()
+        assert np.square(filled - test)[gaps].mean() < share * np.square(digits.mean(0) - test)[gaps].mean()
 
 
 def test_a_mask_of_one_row_is_for_all(digits):
     model = Autoencoder(4, max_epochs=1, random_state=0).fit(digits)
     half = np.zeros((8, 8), bool)
     half[:4] = True
-    np.testing.assert_array_equal(model.impute(digits, half), model.impute(digits, np.broadcast_to(half, digits.shape)))
-    np.testing.assert_array_equal(model.impute(digits, half.ravel()), model.impute(digits, half))
+    X, all_halves = digits[:50], np.broadcast_to(half, (50, 8, 8))
+    np.testing.assert_array_equal(model.impute(X, half), model.impute(X, all_halves))
+    np.testing.assert_array_equal(model.impute(X, half.ravel()), model.impute(X, half))
 
 
 def test_bytes_are_filled_in_as_shares(digits):

@@ -1,15 +1,13 @@
-"""Filling in what is not known: encode and decode over and over, each time with the known entries put back."""
+"""Filling in what is not known, from what is."""
 
 import torch
 from torch import Tensor
 
-from isthmus.core.bottleneck import deviation
-from isthmus.core.bound import SEED
 from isthmus.core.model import Batch, Model
 
 
 def iterate(model: Model, batch: Batch, iterations: int) -> Tensor:
-    """Move what is not known towards a fixed point, by a model with a deterministic code; return whole rows.
+    """Encode and decode over and over, each time with the known entries put back; return whole rows.
 
     Nothing makes the iteration converge. Of each row the turn is kept in which its known entries were rebuilt best.
     """
@@ -27,23 +25,26 @@ def iterate(model: Model, batch: Batch, iterations: int) -> Tensor:
     return best
 
 
-def pseudo_gibbs(model: Model, batch: Batch, iterations: int) -> Tensor:
-    """Draw the code and what is not known in turn, by a model with a Gaussian code (Rezende et al. 2014, appendix F).
+STEP = 0.1
+"""The first of Adam's steps, in the units of a Gaussian code; they shrink evenly to nothing."""
 
-    Returned are whole rows, with the mean over the second half of the turns where nothing was known. In each turn all
-    rows share the draw of ε, so that what becomes of a row does not depend on the rows that it came with.
+
+def explain(model: Model, batch: Batch, iterations: int) -> Tensor:
+    """Take the code that explains what is known best, argmax log p(x_known | z) + log p(z); return whole rows.
+
+    For a model with a Gaussian code; of a linear one that is the mean of what is missing, given what is known. The
+    encoder has the first word, by its mean for a row with the gaps at ``fill``, and Adam goes on from there: an encoder
+    that never saw gaps would not be led out of them by decoding and encoding alone.
     """
     x, context, known = batch
     if known is None:
         return x
-    total = torch.zeros_like(x)
-    warm_up = iterations // 2
-    generator = torch.Generator().manual_seed(SEED)
-    for i in range(iterations):
-        code = model.encode(x, context)
-        noise = torch.randn(code.mean.shape[1], generator=generator).to(x)
-        expected = model.decode(code.mean + deviation(code) * noise, context).mean
-        x = torch.where(known, x, expected)
-        if i >= warm_up:
-            total += expected
-    return torch.where(known, x, total / (iterations - warm_up))
+    with torch.enable_grad():
+        z = model.encode(x, context).mean.detach().requires_grad_()
+        optimizer = torch.optim.Adam([z], lr=STEP)
+        for i in range(iterations):
+            log_joint = model.decode(z, context).fit(x, known).log_prob - 0.5 * z.square().sum(1)
+            (z.grad,) = torch.autograd.grad(-log_joint.sum(), z)
+            optimizer.param_groups[0]["lr"] = STEP * (1 - i / iterations)
+            optimizer.step()
+    return torch.where(known, x, model.decode(z, context).mean).detach()

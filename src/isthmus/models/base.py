@@ -1,11 +1,9 @@
 """The face: one abstract scikit-learn estimator that every family is a choice of parts of."""
 
-import copy
-import difflib
 import math
 import numbers
 from abc import ABC
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
@@ -28,7 +26,20 @@ from isthmus.core.likelihood import LIKELIHOODS, build_likelihood
 from isthmus.core.model import Batch, Model
 from isthmus.core.penalty import contractive, kl_sparsity, l1, weight_decay
 from isthmus.data.rows import Rows, check_finite, flatten, where_text_is
+from isthmus.models.checks import check_choice
+from isthmus.models.engine import (
+    INFERENCE_BATCH,
+    PRECISIONS,
+    chosen_precision,
+    decode,
+    encode,
+    in_batches,
+    new_fabric,
+    rebuild,
+    to_batch,
+)
 from isthmus.models.folder import save_estimator
+from isthmus.models.interpolation import spherical, straight
 from isthmus.models.start import start_model
 from isthmus.networks import MLP, Conv
 from isthmus.networks.parameters import Network
@@ -37,14 +48,6 @@ from isthmus.training.callbacks import Callback
 
 ENOUGH_TO_CHOOSE_BY = 50
 """Held-out rows under which the choice of the best epoch is a matter of luck."""
-
-EXACT_UP_TO = 250_000
-"""Numbers in a table of float64 up to which it is trained on in float64."""
-
-PRECISIONS = ("auto", "32-true", "64-true", "16-mixed", "bf16-mixed")
-
-INFERENCE_BATCH = 2048
-"""Rows that are encoded or decoded at once."""
 
 
 @dataclass(eq=False, repr=False)
@@ -145,18 +148,22 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         ndarray of shape (n, n_components)
             In the dtype of `X`, in which the computation is done.
         """
-        return self._in_batches(_mean_code, self._fitted_rows(X))
+        return self._in_batches(encode, self._fitted_rows(X))
 
     def inverse_transform(self, Z: ArrayLike) -> np.ndarray:
         """Decode codes of shape (n, n_components) to rows, the mean of their distribution, shaped as in ``fit``."""
-        return self._in_batches(_decoded, self._fitted_codes(Z))
+        return self._in_batches(decode, self._fitted_codes(Z))
 
     def reconstruct(self, X: ArrayLike) -> np.ndarray:
         """Encode and decode rows; the result is shaped like the rows given to ``fit``, in the units of `X`."""
-        return self._in_batches(_rebuilt, self._fitted_rows(X))
+        return self._in_batches(rebuild, self._fitted_rows(X))
 
-    def impute(self, X: ArrayLike, mask: ArrayLike | None = None, *, n_iter: int = 20) -> np.ndarray:
-        """Fill in what is missing: encode and decode over and over, each time with the known values put back.
+    def impute(self, X: ArrayLike, mask: ArrayLike | None = None, *, n_iter: int = 50) -> np.ndarray:
+        """Fill in what is missing from what is known.
+
+        A deterministic model encodes and decodes over and over, each time with the known values put back, and keeps of
+        each row the turn in which these were rebuilt best. A variational one looks for the code that explains them
+        best, argmax log p(x_known | z) + log p(z), from where its encoder sees it.
 
         Parameters
         ----------
@@ -164,8 +171,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             Rows as in ``fit``; NaN is missing. Rows with nothing missing stay as they are.
         mask : array-like of bool, optional
             True marks what is missing beside; shaped like `X`, or like one row, for all of them.
-        n_iter : int, default 20
-            How often. Of a variational model the second half is averaged.
+        n_iter : int, default 50
+            Turns, or steps.
 
         Returns
         -------
@@ -296,11 +303,12 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             self._check_columns(rows)
         self._check_targets(rows)
         context = self._learn_context(y, len(rows), reset=reset)
-        precision = self._chosen_precision(rows, reset=reset) if self.precision == "auto" else self.precision
-        fabric = self._fabric(precision)
+        before = None if reset else next(self.module_.parameters()).dtype
+        precision = chosen_precision(self.precision, self.device, rows, before)
+        fabric = new_fabric(self.device, precision)
         dtype = torch.float64 if precision.startswith("64") else torch.float32
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        return fabric, _batch(rows, context, dtype, fabric.device), seed
+        return fabric, to_batch(rows, context, dtype, fabric.device), seed
 
     def _learn_context(self, y: Any, n: int, *, reset: bool) -> np.ndarray | None:
         """Return what encoder and decoder are told beside the rows in training; for most families nothing."""
@@ -317,7 +325,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         between = {"min_val": 0, "include_boundaries": "neither"}
         check_scalar(self.lr, "lr", numbers.Real, **between)
         if isinstance(self.sigma, str):
-            _check_choice("sigma", self.sigma, ("learned",))
+            check_choice("sigma", self.sigma, ("learned",))
         else:
             check_scalar(self.sigma, "sigma", numbers.Real, **between)
         check_scalar(self.sparsity_target, "sparsity_target", numbers.Real, max_val=1, **between)
@@ -331,11 +339,11 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             check_scalar(getattr(self, name), name, (bool, np.bool_))
         if not hasattr(self._network(), "build"):
             raise TypeError(f"network={self.network!r}: give MLP(...), Conv(...), Modules(...) or None")
-        _check_choice("precision", self.precision, PRECISIONS)
-        _check_choice("likelihood", self.likelihood, LIKELIHOODS)
-        _check_choice("corruption", self.corruption, (None, *CORRUPTIONS))
-        _check_choice("sparsity", self.sparsity, (None, "kl", "l1", "topk"))
-        _check_choice("lr_schedule", self.lr_schedule, ("one_cycle", "constant"))
+        check_choice("precision", self.precision, PRECISIONS)
+        check_choice("likelihood", self.likelihood, LIKELIHOODS)
+        check_choice("corruption", self.corruption, (None, *CORRUPTIONS))
+        check_choice("sparsity", self.sparsity, (None, "kl", "l1", "topk"))
+        check_choice("lr_schedule", self.lr_schedule, ("one_cycle", "constant"))
 
     def _rows(self, X: ArrayLike, *, reset: bool) -> np.ndarray:
         """Validate once, at the door; return float rows shaped as in ``fit``."""
@@ -425,8 +433,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         self, A: ArrayLike, B: ArrayLike, n_steps: int, path: str, context: np.ndarray | None
     ) -> np.ndarray:
         check_scalar(n_steps, "n_steps", numbers.Integral, min_val=2)
-        _check_choice("path", path, ("straight", "spherical"))
-        a, b = (self._in_batches(_mean_code, self._fitted_rows(rows), context) for rows in (A, B))
+        check_choice("path", path, ("straight", "spherical"))
+        a, b = (self._in_batches(encode, self._fitted_rows(rows), context) for rows in (A, B))
         if len(a) != len(b):
             raise ValueError(f"A has {len(a)} rows and B {len(b)}: give as many of each")
         between = spherical if path == "spherical" else straight
@@ -436,7 +444,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def _traverse(self, X: ArrayLike, unit: int, values: ArrayLike, context: np.ndarray | None) -> np.ndarray:
         check_scalar(unit, "unit", numbers.Integral, min_val=0, max_val=self.n_components - 1)
         steps = np.atleast_1d(np.asarray(values, dtype=float))
-        codes = self._in_batches(_mean_code, self._fitted_rows(X), context)
+        codes = self._in_batches(encode, self._fitted_rows(X), context)
         codes = np.repeat(codes[:, None], len(steps), axis=1)
         codes[:, :, unit] = steps
         return self._decode_each(codes, context)
@@ -445,27 +453,13 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """Decode codes of shape (n, steps, n_components), each row's with its context."""
         n, steps, units = codes.shape
         contexts = None if context is None else np.repeat(context, steps, axis=0)
-        rows = self._in_batches(_decoded, codes.reshape(-1, units), contexts)
+        rows = self._in_batches(decode, codes.reshape(-1, units), contexts)
         return rows.reshape(n, steps, *rows.shape[1:])
 
-    def _chosen_precision(self, rows: np.ndarray, *, reset: bool) -> str:
-        """Take float64 for a table of float64 where it costs nothing to speak of; a model goes on in what it has."""
-        if not reset:
-            return "64-true" if next(self.module_.parameters()).dtype == torch.float64 else "32-true"
-        small = rows.dtype == np.float64 and rows.size <= EXACT_UP_TO
-        on_cpu = self.device == "cpu" or (self.device == "auto" and not _has_accelerator())
-        return "64-true" if small and on_cpu else "32-true"
-
-    def _fabric(self, precision: Any) -> Fabric:
-        """Take the device, "auto" being the best there is."""
-        kind, _, index = str(self.device).partition(":")
-        try:
-            return Fabric(accelerator=kind, devices=[int(index)] if index else 1, precision=precision)
-        except (ValueError, RuntimeError, TypeError, ImportError) as error:
-            reason = str(error).partition("\n")[0]
-            raise ValueError(
-                f"device={self.device!r} with precision={self.precision!r} is not to be had: {reason}"
-            ) from error
+    def _in_batches(
+        self, function: Callable[[Model, Batch], Tensor], rows: np.ndarray, context: np.ndarray | None = None
+    ) -> np.ndarray:
+        return in_batches(self.module_, function, rows, context)
 
     def _new_model(self, rows: Batch, seed: int) -> Model:
         """Build the model and start it by the rows; the program's own random numbers are left alone."""
@@ -581,68 +575,6 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         self.interrupted_ = state.interrupted
         self._state = state
 
-    def _in_batches(
-        self, function: Callable[[Model, Batch], Tensor], rows: np.ndarray, context: np.ndarray | None = None
-    ) -> np.ndarray:
-        """Apply a function of the model to rows, batch by batch, in the rows' own dtype."""
-        weight = next(self.module_.parameters())
-        dtype = torch.promote_types(weight.dtype, torch.from_numpy(rows[:0].copy()).dtype)
-        if weight.device.type == "mps":
-            dtype = torch.float32  # all that it has
-        model = self.module_ if dtype == weight.dtype else copy.deepcopy(self.module_).to(dtype)
-        results = []
-        with torch.inference_mode():
-            for start in range(0, len(rows), INFERENCE_BATCH):
-                part = slice(start, start + INFERENCE_BATCH)
-                batch = _batch(rows[part], None if context is None else context[part], dtype, weight.device)
-                results.append(function(model, model.filled(batch)).cpu().numpy())
-        return np.concatenate(results).astype(rows.dtype, copy=False)
-
-
-def _batch(rows: np.ndarray, context: np.ndarray | None, dtype: torch.dtype, device: torch.device) -> Batch:
-    """Bring rows and their context to the device."""
-    x = torch.tensor(rows, dtype=dtype, device=device)
-    return Batch(x, None if context is None else torch.tensor(context, dtype=dtype, device=device))
-
-
-def _mean_code(model: Model, batch: Batch) -> Tensor:
-    return model.encode(batch.x, batch.context).mean
-
-
-def _decoded(model: Model, batch: Batch) -> Tensor:
-    """Decode a batch of codes."""
-    return model.decode(batch.x, batch.context).mean
-
-
-def _rebuilt(model: Model, batch: Batch) -> Tensor:
-    return model.decode(_mean_code(model, batch), batch.context).mean
-
-
-def straight(a: np.ndarray, b: np.ndarray, t: float) -> np.ndarray:
-    """Return the point at the share `t` of the straight way from `a` to `b`, row by row."""
-    return (1 - t) * a + t * b
-
-
-def spherical(a: np.ndarray, b: np.ndarray, t: float) -> np.ndarray:
-    """Return the point at the share `t` of the arc from `a` to `b`, row by row; straight where they are parallel."""
-    lengths = np.linalg.norm(a, axis=1, keepdims=True), np.linalg.norm(b, axis=1, keepdims=True)
-    product = lengths[0] * lengths[1]
-    cosine = np.divide((a * b).sum(1, keepdims=True), product, out=np.ones_like(product), where=product > 0)
-    angle = np.arccos(np.clip(cosine, -1, 1))
-    sine = np.sin(angle)
-    curved = sine > 1e-6
-    safe = np.where(curved, sine, 1)
-    first, second = np.sin((1 - t) * angle) / safe, np.sin(t * angle) / safe
-    # The direction goes along the arc, and the length from one to the other.
-    direction = first * a / np.where(lengths[0] > 0, lengths[0], 1) + second * b / np.where(
-        lengths[1] > 0, lengths[1], 1
-    )
-    return np.where(curved, straight(*lengths, t) * direction, straight(a, b, t))
-
-
-def _has_accelerator() -> bool:
-    return torch.cuda.is_available() or torch.backends.mps.is_available()
-
 
 def default_epochs(rows: int) -> int:
     """Return how many epochs that many rows get: 15 for 60,000, more the fewer there are, from 5 to 150."""
@@ -661,12 +593,3 @@ def _torch_errors_in_one_line() -> Iterator[None]:
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"the network cannot take rows of this shape: {reason}") from error
-
-
-def _check_choice(name: str, value: Any, choices: Iterable[str | None]) -> None:
-    if value not in tuple(choices):
-        close = difflib.get_close_matches(str(value), [choice for choice in choices if choice], n=1, cutoff=0.3)
-        hint = (
-            f"did you mean {close[0]!r}?" if close else f"give one of {', '.join(repr(choice) for choice in choices)}"
-        )
-        raise ValueError(f"unknown {name} {value!r}: {hint}")

@@ -13,7 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from isthmus.core.corruption import hide
 from isthmus.data.labels import are_classes
-from isthmus.models.base import _check_choice, _decoded, _mean_code, _rebuilt
+from isthmus.models.checks import check_choice
+from isthmus.models.engine import decode, encode, rebuild
 from isthmus.models.variational import AbstractVariationalAutoencoder
 
 
@@ -81,12 +82,12 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         Here as in all methods `y` is one condition for all rows, or one for each of them, or None where unknown.
         """
         rows = self._fitted_rows(X)
-        return self._in_batches(_mean_code, rows, self._context(y, len(rows)))
+        return self._in_batches(encode, rows, self._context(y, len(rows)))
 
     def inverse_transform(self, Z: ArrayLike, y: Any = None) -> np.ndarray:
         """Decode codes of shape (n, n_components), given conditions, to rows, the mean of their distribution."""
         codes = self._fitted_codes(Z)
-        return self._in_batches(_decoded, codes, self._context(y, len(codes)))
+        return self._in_batches(decode, codes, self._context(y, len(codes)))
 
     def reconstruct(self, X: ArrayLike, y: Any = None, *, decode_as: Any = None) -> np.ndarray:
         """Encode and decode rows, given their conditions; shaped like the rows given to ``fit``.
@@ -103,11 +104,11 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         rows = self._fitted_rows(X)
         context = self._context(y, len(rows))
         if decode_as is None:
-            return self._in_batches(_rebuilt, rows, context)
-        codes = self._in_batches(_mean_code, rows, context)
-        return self._in_batches(_decoded, codes, self._context(decode_as, len(rows)))
+            return self._in_batches(rebuild, rows, context)
+        codes = self._in_batches(encode, rows, context)
+        return self._in_batches(decode, codes, self._context(decode_as, len(rows)))
 
-    def impute(self, X: ArrayLike, mask: ArrayLike | None = None, *, y: Any = None, n_iter: int = 20) -> np.ndarray:
+    def impute(self, X: ArrayLike, mask: ArrayLike | None = None, *, y: Any = None, n_iter: int = 50) -> np.ndarray:
         """Fill in what is missing, given conditions; see :meth:`isthmus.Autoencoder.impute`."""
         check_is_fitted(self)
         return self._impute(X, mask, self._context(y, len(X)), n_iter)  # type: ignore[arg-type]
@@ -121,7 +122,7 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         path: Literal["straight", "spherical"] = "straight",
         y: Any = None,
     ) -> np.ndarray:
-        """Go from the rows of `A` to those of `B`, all of condition `y`; see :meth:`isthmus.Autoencoder.interpolate`."""
+        """Go from `A` to `B`, all rows of condition `y`; see :meth:`isthmus.Autoencoder.interpolate`."""
         check_is_fitted(self)
         return self._interpolate(A, B, n_steps, path, self._context(y, len(A)))  # type: ignore[arg-type]
 
@@ -160,7 +161,7 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_scalar(self.label_dropout, "label_dropout", numbers.Real, min_val=0, max_val=1)
-        _check_choice("condition", self.condition, ("auto", "classes", "numbers"))
+        check_choice("condition", self.condition, ("auto", "classes", "numbers"))
 
     def _code_layout(self) -> dict[str, int]:
         n_values = len(self.classes_) if hasattr(self, "classes_") else len(self.y_mean_)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from isthmus.core.bottleneck import active_units, gaussian
 from isthmus.core.bound import SEED, elbo, importance_log_likelihood
-from isthmus.core.imputation import pseudo_gibbs
+from isthmus.core.imputation import explain
 from isthmus.core.model import Batch, Model
 from isthmus.core.penalty import free_bits
 from isthmus.data.rows import Rows
@@ -59,7 +59,7 @@ class AbstractVariationalAutoencoder(AbstractAutoencoder):
         return elbo(model, batch)
 
     def _filled(self, n_iter: int, model: Model, batch: Batch) -> Tensor:
-        return pseudo_gibbs(model, batch, n_iter)
+        return explain(model, batch, n_iter)
 
     def _generator(self, seed: int = SEED) -> torch.Generator:
         """Return a generator for what is drawn at use, apart from the training's."""
@@ -89,7 +89,7 @@ class AbstractVariationalAutoencoder(AbstractAutoencoder):
         """Train, count the active units, and say so where there are none."""
         super()._train(fabric, state, train, validation, **setting)
         x, context, _ = (validation or train).take(slice(10_000)).rows
-        with torch.inference_mode():
+        with torch.no_grad():
             self.active_units_ = int(active_units(self.module_.encode(x, context).mean))
         if self.active_units_ == 0:
             warnings.warn(

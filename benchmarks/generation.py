@@ -1,0 +1,102 @@
+"""Models that make new images, on MNIST: bounds, starts, class-conditional samples, missing pixels. `make generation`."""
+
+import numpy as np
+from sklearn.impute import KNNImputer
+
+from isthmus import Autoencoder, ConditionalVariationalAutoencoder, VariationalAutoencoder, datasets
+from isthmus.networks import MLP, Conv
+
+TEXTBOOK = {"lr": 1e-3, "lr_schedule": "constant", "validation_fraction": None, "random_state": 0}
+
+
+def published_vae(train, test):
+    """784-400-20, ReLU, Bernoulli on grey pixels, Adam 1e-3, batch 128, 10 epochs."""
+    network = MLP(hidden=(400,), activation="relu", linear_path=None)
+    model = VariationalAutoencoder(20, network=network, likelihood="bernoulli", max_epochs=10, **TEXTBOOK).fit(train)
+    print(f"VAE 784-400-20: test loss {-model.score(test):.2f} nats an image (published 105.59, within 0.8)")
+    estimates = [f"{n}: {model.log_likelihood(test[:1000], n).mean():.2f}" for n in (1, 10, 100, 1000)]
+    print(f"  log-likelihood of 1,000 test images by importance samples: {', '.join(estimates)} nats")
+
+
+def starts(train, test):
+    """The bound on test images after a few epochs, from probabilistic PCA and from a random start."""
+    epochs = (1, 2, 3, 5, 10)
+    for likelihood in ("bernoulli", "gaussian"):
+        for path in ("pca", "random", None):
+            bounds = []
+            for n in epochs:
+                model = VariationalAutoencoder(
+                    20, network=MLP(linear_path=path), likelihood=likelihood, max_epochs=n, random_state=0
+                )
+                bounds.append(f"{n}: {model.fit(train).score(test):.1f}")
+            print(f"{likelihood}, linear path {path}: test bound after epochs {', '.join(bounds)} nats")
+
+
+def conditional_samples(train, labels, test, test_labels):
+    """How often a classifier trained on real images sees in a sample the class that was asked for."""
+    judge = classifier(train, labels)
+    print(f"classifier: {np.mean(judge(test) == test_labels):.1%} of the real test images")
+    for name, network in {"MLP": None, "Conv": Conv(channels=(32, 64))}.items():
+        model = ConditionalVariationalAutoencoder(16, network=network, likelihood="bernoulli", random_state=0)
+        model.fit(train, labels)
+        wanted = np.repeat(np.arange(10), 500)
+        right = judge(model.sample(len(wanted), y=wanted, random_state=0)) == wanted
+        a_class = ", ".join(f"{right[wanted == label].mean():.0%}" for label in range(10))
+        print(f"  {name}: {right.mean():.1%} of {len(wanted):,} samples are of their class ({a_class})")
+
+
+def classifier(train, labels):
+    """Train scikit-learn's multi-layer perceptron on real images."""
+    from sklearn.neural_network import MLPClassifier
+
+    model = MLPClassifier((256,), early_stopping=True, max_iter=15, random_state=0).fit(flat(train), labels)
+    return lambda images: model.predict(flat(images))
+
+
+def missing_pixels(train, test):
+    """Half of the pixels missing: the squared error on them as a share of the mean image's."""
+    test = test[:1000]
+    lower_half = np.zeros((28, 28), bool)
+    lower_half[14:] = True
+    masks = {
+        "at random": np.random.default_rng(0).random(test.shape) < 0.5,
+        "the lower half": np.broadcast_to(lower_half, test.shape),
+    }
+    models = {
+        "VariationalAutoencoder(20)": VariationalAutoencoder(20, likelihood="bernoulli", random_state=0),
+        "VariationalAutoencoder(20, Conv)": VariationalAutoencoder(
+            20, network=Conv(channels=(32, 64)), likelihood="bernoulli", random_state=0
+        ),
+        "Autoencoder(16)": Autoencoder(16, random_state=0),
+    }
+    neighbours = KNNImputer().fit(flat(train[:5000]))
+
+    def share(filled, mask):
+        error, mean_error = np.square(filled - test)[mask].mean(), np.square(train.mean(0) - test)[mask].mean()
+        return f"{error / mean_error:.3f}"
+
+    def by_neighbours(mask):
+        return neighbours.transform(flat(np.where(mask, np.nan, test))).reshape(test.shape)
+
+    print("missing", *masks, sep=" | ")
+    print("KNNImputer", *(share(by_neighbours(mask), mask) for mask in masks.values()), sep=" | ")
+    for name, model in models.items():
+        model.fit(train)
+        print(name, *(share(model.impute(test, mask), mask) for mask in masks.values()), sep=" | ", flush=True)
+
+
+def flat(X):
+    return X.reshape(len(X), -1)
+
+
+def main():
+    train, labels = datasets.load("mnist")
+    test, test_labels = datasets.load("mnist", "test")
+    published_vae(train, test)
+    missing_pixels(train, test)
+    conditional_samples(train, labels, test, test_labels)
+    starts(train, test)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,15 @@
+"""One line for a value that is not among the choices."""
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+
+def check_choice(name: str, value: Any, choices: Iterable[str | None]) -> None:
+    """Raise ValueError for a value that is none of the choices, with the nearest of them."""
+    if value not in tuple(choices):
+        close = difflib.get_close_matches(str(value), [choice for choice in choices if choice], n=1, cutoff=0.3)
+        hint = (
+            f"did you mean {close[0]!r}?" if close else f"give one of {', '.join(repr(choice) for choice in choices)}"
+        )
+        raise ValueError(f"unknown {name} {value!r}: {hint}")

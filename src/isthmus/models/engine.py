@@ -1,0 +1,87 @@
+"""Lightning Fabric: the device, the precision, and rows on their way to the device and back, batch by batch."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from isthmus.core.model import Batch, Model
+
+PRECISIONS = ("auto", "32-true", "64-true", "16-mixed", "bf16-mixed")
+
+EXACT_UP_TO = 250_000
+"""Numbers in a table of float64 up to which it is trained on in float64."""
+
+INFERENCE_BATCH = 2048
+"""Rows that are encoded or decoded at once."""
+
+
+def new_fabric(device: str, precision: Any) -> Fabric:
+    """Take the device, "auto" being the best there is."""
+    kind, _, index = str(device).partition(":")
+    try:
+        return Fabric(accelerator=kind, devices=[int(index)] if index else 1, precision=precision)
+    except (ValueError, RuntimeError, TypeError, ImportError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"device={device!r} with precision={precision!r} is not to be had: {reason}") from error
+
+
+def chosen_precision(precision: str, device: str, rows: np.ndarray, before: torch.dtype | None) -> str:
+    """Take float64 for a table of float64 where it costs nothing to speak of; a model goes on in what it has."""
+    if precision != "auto":
+        return precision
+    if before is not None:
+        return "64-true" if before == torch.float64 else "32-true"
+    small = rows.dtype == np.float64 and rows.size <= EXACT_UP_TO
+    on_cpu = device == "cpu" or (device == "auto" and not _has_accelerator())
+    return "64-true" if small and on_cpu else "32-true"
+
+
+def _has_accelerator() -> bool:
+    return torch.cuda.is_available() or torch.backends.mps.is_available()
+
+
+def to_batch(rows: np.ndarray, context: np.ndarray | None, dtype: torch.dtype, device: torch.device) -> Batch:
+    """Bring rows, with NaN where they have it, and their context to the device."""
+    x = torch.tensor(rows, dtype=dtype, device=device)
+    return Batch(x, None if context is None else torch.tensor(context, dtype=dtype, device=device))
+
+
+def in_batches(
+    model: Model,
+    function: Callable[[Model, Batch], Tensor],
+    rows: np.ndarray,
+    context: np.ndarray | None = None,
+) -> np.ndarray:
+    """Apply a function of the model to rows, batch by batch, in the rows' own dtype."""
+    weight = next(model.parameters())
+    dtype = torch.promote_types(weight.dtype, torch.from_numpy(rows[:0].copy()).dtype)
+    if weight.device.type == "mps":
+        dtype = torch.float32  # all that it has
+    model = model if dtype == weight.dtype else copy.deepcopy(model).to(dtype)
+    results = []
+    with torch.no_grad():
+        for start in range(0, len(rows), INFERENCE_BATCH):
+            part = slice(start, start + INFERENCE_BATCH)
+            batch = to_batch(rows[part], None if context is None else context[part], dtype, weight.device)
+            results.append(function(model, model.filled(batch)).cpu().numpy())
+    return np.concatenate(results).astype(rows.dtype, copy=False)
+
+
+def encode(model: Model, batch: Batch) -> Tensor:
+    """Return the codes' means."""
+    return model.encode(batch.x, batch.context).mean
+
+
+def decode(model: Model, batch: Batch) -> Tensor:
+    """Return the mean of the rows that a batch of codes stands for."""
+    return model.decode(batch.x, batch.context).mean
+
+
+def rebuild(model: Model, batch: Batch) -> Tensor:
+    """Encode and decode."""
+    return model.decode(encode(model, batch), batch.context).mean
