@@ -10,7 +10,7 @@ ifneq ($(wildcard ../shared/data/.),)
 export ISTHMUS_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: demo test lint bench defaults published clean
+.PHONY: demo test lint bench defaults clean
 
 demo: $(VENV)/.installed
 	$(BIN)/isthmus compare digits --out runs/demo
@@ -28,9 +28,6 @@ bench: $(VENV)/.installed
 
 defaults: $(VENV)/.installed
 	$(BIN)/python benchmarks/defaults.py
-
-published: $(VENV)/.installed
-	$(BIN)/python benchmarks/published.py
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -17,8 +17,20 @@ ROOMS = {  # room: the rooms that it may import from
     "models": {"training", "persistence", "data", "networks", "core"},
     "evaluation": {"models", "core"},
     "compare": {"evaluation", "models", "data", "networks", "core"},
-    "report": {"compare", "evaluation", "models", "data", "core", "atomic"},
-    "cli": {"report", "compare", "evaluation", "models", "persistence", "data", "networks", "atomic", "isthmus"},
+    "reproduce": {"compare", "evaluation", "models", "data", "networks", "core"},
+    "report": {"reproduce", "compare", "evaluation", "models", "data", "core", "atomic"},
+    "cli": {
+        "report",
+        "reproduce",
+        "compare",
+        "evaluation",
+        "models",
+        "persistence",
+        "data",
+        "networks",
+        "atomic",
+        "isthmus",
+    },
 }
 
 

@@ -11,6 +11,8 @@ from PIL import Image
 
 import isthmus
 from isthmus import cli
+from isthmus.evaluation.imputation import hidden_entries
+from isthmus.evaluation.retrieval import nearest_by_code
 
 
 @pytest.fixture
@@ -83,6 +85,213 @@ def test_what_is_computed_is_what_python_computes(run, trained, tmp_path):
     np.testing.assert_array_equal(pd.read_parquet(tmp_path / "scores.parquet")["score"], model.score_samples(X))
 
 
+@pytest.fixture(scope="session")
+def saved(tmp_path_factory):
+    """A folder with a saved model of each family that the commands below need."""
+    folder = tmp_path_factory.mktemp("models")
+    X, y = isthmus.datasets.load("digits")
+    setting = {"max_epochs": 2, "random_state": 0}
+    isthmus.VariationalAutoencoder(6, **setting).fit(X).save(folder / "variational")
+    isthmus.ConditionalVariationalAutoencoder(6, likelihood="bernoulli", **setting).fit(X, y).save(folder / "classes")
+    isthmus.DenoisingAutoencoder(6, **setting).fit(X).save(folder / "denoising")
+    roll, place = isthmus.datasets.load("swiss_roll")
+    isthmus.ConditionalVariationalAutoencoder(1, **setting).fit(roll, place).save(folder / "numbers")
+    return folder
+
+
+@pytest.fixture
+def type_and_read(run, saved, tmp_path):
+    """Type a command about a saved model, which must go well; returns what it writes, and what it says."""
+
+    def go(command):
+        verb, name, *rest = command.split()
+        status, out, err = run(f"{verb} {saved / name} {' '.join(rest)}")
+        assert (status, err) == (0, "")
+        path = tmp_path / rest[rest.index("-o") + 1]
+        assert [path] == [found for found in tmp_path.iterdir() if found.name.startswith("out")]
+        read = {".npy": np.load, ".csv": pd.read_csv, ".parquet": pd.read_parquet, ".png": Image.open}[path.suffix]
+        written = read(path)
+        if path.suffix == ".png":
+            written = np.asarray(written)
+        path.unlink()
+        return written, out
+
+    return go
+
+
+def size(lines, columns, tile=56, gap=4):
+    return (lines * (tile + gap) - gap, columns * (tile + gap) - gap)
+
+
+def test_train_every_family_and_network(run, tmp_path):
+    for command, kind in (
+        ("--model variational --set beta=0.5", "VariationalAutoencoder"),
+        ("--model conditional --hidden 16", "ConditionalVariationalAutoencoder"),
+    ):
+        status, out, err = run(f"train digits {command} --components 2 --epochs 1 --out {kind}")
+        assert (status, err) == (0, "")
+        assert "2 active units" in out
+        model = isthmus.load(tmp_path / kind)
+        assert type(model).__name__ == kind
+        assert (tmp_path / kind / "report.html").is_file()
+    np.testing.assert_array_equal(model.classes_, range(10))
+    assert model.network.hidden == (16,)
+
+
+def test_train_a_convolutional_network(run, tmp_path):
+    command = "train digits --network conv --channels 4,6 --components 2 --set network__activation=relu --epochs 1"
+    status, _, err = run(f"{command} --out run")
+    assert (status, err) == (0, "")
+    network = isthmus.load(tmp_path / "run").network
+    assert (type(network).__name__, network.channels, network.activation) == ("Conv", (4, 6), "relu")
+
+
+def test_sample(type_and_read, saved):
+    model = isthmus.load(saved / "variational")
+    rows, out = type_and_read("sample variational -o out.npy -n 7 --seed 3")
+    np.testing.assert_array_equal(rows, model.sample(7, random_state=3))
+    assert "7 rows" in out
+    rows, _ = type_and_read("sample variational -o out.npy --noise")
+    np.testing.assert_array_equal(rows, model.sample(64, noise=True, random_state=0))
+    table, _ = type_and_read("sample variational -o out.csv -n 2")
+    assert list(table.columns) == [f"x_{i}" for i in range(64)]
+    picture, _ = type_and_read("sample variational -o out.png")
+    assert picture.shape == size(8, 8)
+
+
+def test_sample_of_a_condition(type_and_read, saved):
+    model = isthmus.load(saved / "classes")
+    rows, _ = type_and_read("sample classes -o out.npy -n 3 --condition 7")
+    np.testing.assert_array_equal(rows, model.sample(3, y=7, random_state=0))
+    in_turn = np.resize(np.arange(10), 13)
+    rows, _ = type_and_read("sample classes -o out.npy -n 13")
+    np.testing.assert_array_equal(rows, model.sample(13, y=in_turn, random_state=0))
+    table, _ = type_and_read("sample classes -o out.parquet -n 13")
+    np.testing.assert_array_equal(table["condition"], in_turn)
+    np.testing.assert_array_equal(table.drop(columns="condition"), rows.reshape(13, 64))
+    picture, _ = type_and_read("sample classes -o out.png -n 20")
+    assert picture.shape == size(2, 10), "a column a class"
+    model = isthmus.load(saved / "numbers")
+    rows, _ = type_and_read("sample numbers -o out.npy -n 5 --condition 7.5")
+    np.testing.assert_array_equal(rows, model.sample(5, y=7.5, random_state=0))
+    rows, _ = type_and_read("sample numbers -o out.npy -n 5")
+    np.testing.assert_array_equal(rows, model.sample(5, random_state=0))
+
+
+def test_interpolate(type_and_read, saved):
+    X, y = isthmus.datasets.load("digits", "test")
+    model = isthmus.load(saved / "variational")
+    rows, _ = type_and_read("interpolate variational digits -o out.npy")
+    np.testing.assert_array_equal(rows, model.interpolate(X[:5], X[5:10]))
+    rows, _ = type_and_read("interpolate variational digits -o out.npy --from 3,4 --to 1,9 --steps 4 --path spherical")
+    np.testing.assert_array_equal(rows, model.interpolate(X[[3, 4]], X[[1, 9]], 4, path="spherical"))
+    table, _ = type_and_read("interpolate variational digits -o out.csv --from 3,4 --to 1,9 --steps 4")
+    assert list(table.columns[:3]) == ["pair", "step", "x_0"]
+    assert table["pair"].tolist() == [0] * 4 + [1] * 4
+    assert table["step"].tolist() == [0, 1, 2, 3] * 2
+    expected = model.interpolate(X[[3, 4]], X[[1, 9]], 4)[1, 2]
+    np.testing.assert_allclose(table.iloc[6, 2:].to_numpy(float), expected.ravel(), rtol=1e-5)
+    picture, _ = type_and_read("interpolate variational digits -o out.png --steps 6")
+    assert picture.shape == size(5, 6)
+    zeros, ones = np.flatnonzero(y == 0)[:2], np.flatnonzero(y == 1)[:2]
+    a, b = [zeros[0], zeros[1]], [zeros[1], ones[0]]
+    rows, _ = type_and_read(f"interpolate classes digits -o out.npy --from {a[0]},{a[1]} --to {b[0]},{b[1]}")
+    model = isthmus.load(saved / "classes")
+    np.testing.assert_allclose(rows[:1], model.interpolate(X[a[:1]], X[b[:1]], y=0), atol=1e-5)
+    np.testing.assert_allclose(rows[1:], model.interpolate(X[a[1:]], X[b[1:]]), atol=1e-5)  # of two classes: unknown
+
+
+@pytest.mark.parametrize("block", ["", " --block"])
+def test_impute_what_is_hidden(type_and_read, saved, block):
+    X, y = isthmus.datasets.load("digits", "test")
+    hidden = hidden_entries(X.shape, 0.3, block=bool(block), seed=2)
+    for name, told in (("denoising", {}), ("classes", {"y": y})):
+        model = isthmus.load(saved / name)
+        filled, out = type_and_read(f"impute {name} digits -o out.npy --missing 0.3 --seed 2{block}")
+        np.testing.assert_array_equal(filled, model.impute(X, hidden, **told))
+        mean = isthmus.datasets.load("digits").X.mean(0)
+        errors = [np.square(X - rows)[hidden].mean(dtype=float) for rows in (filled, mean)]
+        assert f"{errors[0]:.5g}, by the mean row {errors[1]:.5g}" in out
+    picture, _ = type_and_read(f"impute denoising digits -o out.png --missing 0.3{block}")
+    assert picture.shape == (*size(9, 10), 3), "known, filled in and truth of 30 rows"
+
+
+def test_impute_images_with_gaps(type_and_read, saved, tmp_path):
+    X = isthmus.datasets.load("digits", "test").X[:20].copy()
+    X[:, 3] = np.nan
+    np.save(tmp_path / "gaps.npy", X)
+    filled, _ = type_and_read("impute variational gaps.npy -o out.npy")
+    np.testing.assert_array_equal(filled, isthmus.load(saved / "variational").impute(X))
+    picture, _ = type_and_read("impute variational gaps.npy -o out.png")
+    assert picture.shape == (*size(4, 10), 3), "nobody knows the truth"
+
+
+def test_impute_a_table_with_gaps(run, tmp_path, table):
+    frame = pd.DataFrame(table, columns=list("abcdef")).assign(kind=np.where(table[:, 0] > 0, "up", "down"))
+    frame.iloc[::7, 2] = np.nan
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    assert run("train t.csv --label kind --model conditional --epochs 1 --out run")[0] == 0, "a table with gaps"
+    assert run("impute run t.csv --label kind -o filled.csv")[0] == 0
+    filled = pd.read_csv(tmp_path / "filled.csv")
+    assert list(filled.columns) == list("abcdef")
+    assert not filled.isna().any(axis=None)
+    known = frame.drop(columns="kind").notna()
+    np.testing.assert_allclose(filled.to_numpy()[known], frame.drop(columns="kind").to_numpy()[known], rtol=1e-6)
+    X = pd.read_csv(tmp_path / "t.csv").drop(columns="kind")
+    expected = isthmus.load(tmp_path / "run").impute(X, y=frame["kind"])
+    np.testing.assert_allclose(filled, expected, rtol=1e-6)
+
+
+def test_a_condition_of_two_numbers(run, tmp_path):
+    X, place = isthmus.datasets.load("swiss_roll")
+    np.savez(tmp_path / "t.npz", X=X, y=np.column_stack([place, X[:, 1]]))
+    assert run("train t.npz --model conditional --components 1 --epochs 1 --out run")[0] == 0
+    assert run("sample run -o x.npy -n 3 --condition 9,-1.5")[0] == 0
+    expected = isthmus.load(tmp_path / "run").sample(3, y=[9, -1.5], random_state=0)
+    np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), expected)
+    assert run("neighbors run t.npz -o n.csv")[0] == 0
+    assert run("interpolate run t.npz -o i.csv")[0] == 0
+
+
+def test_neighbors(type_and_read, saved, tmp_path):
+    X, y = isthmus.datasets.load("digits", "test")
+    codes = isthmus.load(saved / "variational").transform(X)
+    table, out = type_and_read("neighbors variational digits -o out.csv --query 3,200 -k 4")
+    found = nearest_by_code(codes, codes[[3, 200]], 4, np.array([3, 200]))
+    assert list(table.columns) == ["row", *(f"{name}_{i}" for name in ("neighbour", "distance") for i in range(1, 5))]
+    assert table["row"].tolist() == [3, 200]
+    np.testing.assert_array_equal(table[[f"neighbour_{i}" for i in range(1, 5)]], found.rows)
+    np.testing.assert_allclose(table[[f"distance_{i}" for i in range(1, 5)]], found.distances)
+    share = (y[found.rows] == y[[3, 200], None]).mean()
+    assert f"{share:.1%} of the neighbours have the label" in out
+    picture, _ = type_and_read("neighbors variational digits -o out.png")
+    assert picture.shape == size(10, 6)
+    np.testing.assert_array_equal(picture[:56, :56:7], (255 * X[0]).round().repeat(7, 0)), "the query stands first"
+    np.save(tmp_path / "mine.npy", X[[3]])
+    rows, _ = type_and_read("neighbors variational digits -o out.npy --query mine.npy -k 1")
+    assert rows[0, :2].tolist() == [0, 3], "among other data a row finds its twin"
+    assert rows[0, 2] == pytest.approx(0, abs=1e-3)
+
+
+def test_a_conditional_model_is_told_the_labels(type_and_read, saved, tmp_path):
+    X, y = isthmus.datasets.load("digits", "test")
+    model = isthmus.load(saved / "classes")
+    np.save(tmp_path / "x.npy", X)
+    for command, method in (("transform", model.transform), ("reconstruct", model.reconstruct)):
+        rows, _ = type_and_read(f"{command} classes digits -o out.npy")
+        np.testing.assert_array_equal(rows, method(X, y))
+        rows, _ = type_and_read(f"{command} classes x.npy -o out.npy")
+        np.testing.assert_array_equal(rows, method(X))
+    scores, _ = type_and_read("score classes digits -o out.npy")
+    np.testing.assert_array_equal(scores, model.score_samples(X, y))
+
+
+def test_reconstructions_as_a_picture(type_and_read):
+    picture, out = type_and_read("reconstruct denoising digits -o out.png")
+    assert picture.shape == size(6, 10)
+    assert "picture: out.png" in out
+
+
 def test_report_again_and_on_other_rows(run, trained, tmp_path):
     (trained / "report.html").unlink()
     assert run("report run")[0] == 0
@@ -150,7 +359,36 @@ def test_data(run, monkeypatch, tmp_path):
 MISTAKES = {
     "train digist --out run": "unknown dataset 'digist': did you mean 'digits'?",
     "train rows.csv --out run": "there is no file rows.csv",
-    "train digits --model deep --out run": "unknown model 'deep': give one of plain, denoising, sparse, contractive",
+    "train digits --model deep --out run": "unknown model 'deep': give one of plain, denoising, sparse, contractive, ",
+    "train digits --network lstm --out run": "unknown network 'lstm': give one of mlp, conv",
+    "train digits --network conv --hidden 8 --out run": "the network conv has no hidden; give --channels",
+    "train digits --channels 8 --out run": "the network mlp has no channels; give --hidden",
+    "train digits --network conv --channels 8,x --out run": "--channels 8,x: give whole numbers",
+    "train t.csv --network conv --epochs 1 --out run": "Conv needs images (height, width)",
+    "train t.csv --model conditional --out run": "no labels to be a condition: name their column with --label",
+    "sample MODELS/denoising -o x.npy": "a DenoisingAutoencoder cannot generate: train --model variational",
+    "sample MODELS/variational -o x.txt": "give a name that ends in .npy, .csv, .parquet, .png",
+    "sample MODELS/variational -o x.npy -n 0": "Invalid value for '-n'",
+    "sample MODELS/variational -o x.npy --condition 3": "the model knows no conditions; train --model conditional",
+    "sample MODELS/classes -o x.npy --condition 11": "unknown condition '11': give one of 0, 1, 2",
+    "sample MODELS/numbers -o x.npy --condition red": "--condition red: give numbers",
+    "sample MODELS/numbers -o x.npy --condition 1,2": "the model was trained with 1 a row",
+    "sample MODELS/numbers -o x.png": "cannot draw x.png: the rows of MODELS/numbers are no images",
+    "sample full -o x.npy": "full is not a model folder",
+    "interpolate MODELS/variational digits -o x.npy --from 1,2": "--from has 2 rows and --to 5: name as many of each",
+    "interpolate MODELS/variational digits -o x.npy --to 400": "--to 400: there is no row 400, the last of 360 is 359",
+    "interpolate MODELS/variational digits -o x.npy --to a": "--to a: give whole numbers",
+    "interpolate MODELS/variational digits -o x.npy --steps 1": "Invalid value for '--steps'",
+    "interpolate MODELS/variational digits -o x.npy --path round": "Invalid value for '--path'",
+    "impute MODELS/variational digits -o x.npy": "nothing is missing in digits: --missing 0.5 hides half of it",
+    "impute MODELS/variational digits -o x.npy --block": "--block says how to hide: say how much too",
+    "impute MODELS/variational digits -o x.npy --missing 1": "a share of 1 cannot be hidden",
+    "neighbors MODELS/variational digits -o x.csv -k 360": "360 neighbours among 360 rows: there are from 1 to 359",
+    "neighbors MODELS/variational digits -o x.csv -k 0": "0 neighbours among 360 rows",
+    "neighbors MODELS/variational digits -o x.csv --query 360": "--query 360: there is no row 360",
+    "neighbors MODELS/variational digits -o x.csv --query rows.csv": "there is no file rows.csv",
+    "transform MODELS/variational digits -o x.png": "cannot write x.png: give a name that ends in .npy, .csv, .parquet",
+    "reconstruct MODELS/classes wrong.npz -o x.npy": "y holds the class 77, which was not there at fit",
     "train digits": "Missing option '--out'",
     "train digits --hidden 8,x --out run": "--hidden 8,x: give whole numbers",
     "train digits --set dropout --out run": "--set dropout: give NAME=VALUE",
@@ -179,13 +417,17 @@ MISTAKES = {
     "train digits --set network=mlp --out run": "network='mlp': give MLP(...)",
     "train digits --set precision=32 --out run": "unknown precision 32",
     "train gaps.csv --label a --out run": "column 'a' has no label in row 1",
+    "reproduce deep-nien": "unknown reproduction 'deep-nien': did you mean 'deep-nine'?",
+    "reproduce": "reproduce needs a NAME: isthmus reproduce --list says which there are",
+    "reproduce deep-nine --quick --out full/notes.txt": "cannot write full/notes.txt",
+    "reproduce deep-nine --quick --data-dir full": "mnist/train-images-idx3-ubyte.gz",
     "nonsense": "No such command 'nonsense'",
     "train digits --nonsense 3 --out run": "No such option: --nonsense",
 }
 
 
 @pytest.mark.parametrize("command", MISTAKES)
-def test_a_mistake_gets_one_line(run, tmp_path, monkeypatch, command):
+def test_a_mistake_gets_one_line(run, saved, tmp_path, monkeypatch, command):
     monkeypatch.delenv("ISTHMUS_DATA", raising=False)
     monkeypatch.setattr(isthmus.datasets.pooch, "os_cache", lambda name: tmp_path / "full")
     monkeypatch.setitem(isthmus.datasets.MIRRORS, "mnist", [])
@@ -195,10 +437,11 @@ def test_a_mistake_gets_one_line(run, tmp_path, monkeypatch, command):
     (tmp_path / "empty").mkdir()
     (tmp_path / "t.csv").write_text("a,b\n1,2\n3,4\n")
     (tmp_path / "gaps.csv").write_text("a,b\nx,2\n,4\n")
+    np.savez(tmp_path / "wrong.npz", X=np.zeros((2, 8, 8)), y=[1, 77])
     before = sorted(tmp_path.rglob("*"))
-    status, _, err = run(command)
+    status, _, err = run(command.replace("MODELS", str(saved)))
     assert status == 2
-    assert MISTAKES[command] in err
+    assert MISTAKES[command].replace("MODELS", str(saved)) in err
     assert err.startswith("isthmus: ")
     assert err.count("\n") == 1
     assert sorted(tmp_path.rglob("*")) == before, "nothing is left behind"
@@ -207,9 +450,15 @@ def test_a_mistake_gets_one_line(run, tmp_path, monkeypatch, command):
 def test_a_detector_only_scores(run, tmp_path):
     X, _ = isthmus.datasets.load("digits")
     isthmus.OutlierDetector(isthmus.Autoencoder(max_epochs=1)).fit(X).save(tmp_path / "detector")
-    status, _, err = run("transform detector digits -o codes.npy")
-    assert (status, err.count("\n")) == (2, 1)
-    assert "holds an OutlierDetector: it can score rows" in err
+    for command in (
+        "transform detector digits -o codes.npy",
+        "sample detector -o rows.npy",
+        "impute detector digits -o rows.npy",
+        "report detector digits",
+    ):
+        status, _, err = run(command)
+        assert (status, err.count("\n")) == (2, 1)
+        assert "holds an OutlierDetector: it can score rows" in err
     assert run("score detector digits -o scores.npy")[0] == 0
 
 
@@ -257,5 +506,8 @@ def test_the_installed_command():
         text=True,
         check=True,
     )
-    for command in ("data", "train", "compare", "transform", "reconstruct", "score", "report"):
+    for command in (
+        "data", "train", "compare", "transform", "reconstruct", "score", "impute", "sample", "interpolate", "neighbors",
+        "report",
+    ):  # fmt: skip
         assert command in done.stdout

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.decomposition import PCA
+from sklearn.model_selection import train_test_split
 
 import isthmus
-from isthmus import Autoencoder, SparseAutoencoder
+from isthmus import Autoencoder, ConditionalVariationalAutoencoder, SparseAutoencoder, VariationalAutoencoder
 from isthmus.compare import comparison_cells
 from isthmus.evaluation.error import corrupted
 
@@ -108,3 +110,20 @@ def test_cells_for_people(comparison):
     assert "±" not in cells.loc["PCA-4", "mse"]
     assert cells.loc["wide", "share_of_pca"] == "–"
     assert cells.loc["PCA-4", "linear_probe"].endswith("%")
+
+
+def test_models_with_a_gaussian_code(digits, digits_labels):
+    models = {"variational": VariationalAutoencoder(4), "conditional": ConditionalVariationalAutoencoder(4)}
+    found = isthmus.compare(digits, digits_labels, models, seeds=1, max_epochs=1)
+    conditional = found.models["conditional"]
+    again = clone(conditional).fit(*train_rows(digits, digits_labels))
+    rows = found.X_test
+    assert found.table.loc["conditional", "mse"] == pytest.approx(np.square(again.reconstruct(rows) - rows).mean())
+    assert np.isfinite(found.table["jacobian"]).all()
+    with pytest.raises(ValueError, match="requires y to be passed"):
+        isthmus.compare(digits, models=models, seeds=1, max_epochs=1)
+
+
+def train_rows(X, y):
+    X, _, y, _ = train_test_split(X, y, test_size=0.2, random_state=0, stratify=y)
+    return X, y

@@ -26,7 +26,7 @@ from isthmus import (
     VariationalAutoencoder,
 )
 from isthmus.core.model import Batch
-from isthmus.networks import MLP, Conv
+from isthmus.networks import MLP
 
 # A handful of steps from a random start may well leave a Gaussian code at the prior.
 pytestmark = pytest.mark.filterwarnings("ignore:the code has collapsed")

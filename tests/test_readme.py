@@ -5,6 +5,7 @@ import shlex
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from torch import nn
 
@@ -30,6 +31,12 @@ def test_python(tmp_path, monkeypatch):
     assert (names["again"].transform(X) == names["codes"]).all()
     assert 0.03 < names["outliers"].mean() < 0.07
     assert names["table"].loc["deep", "share_of_pca"] < 0.6
+    assert names["new"].shape == names["sevens"].shape == (10, 8, 8)
+    assert names["between"].shape == (5, 9, 8, 8)
+    assert names["restyled"].shape == (5, 8, 8)
+    assert names["bound"].shape == (len(X),)
+    assert not np.isnan(names["whole"]).any()
+    assert names["pictures"].set_params(max_epochs=1).fit(X).reconstruct(X).shape == X.shape
     for name in ("deep", "denoiser", "both", "mine"):
         rows = X.reshape(-1, 64)
         assert names[name].set_params(max_epochs=1).fit(rows).reconstruct(rows).shape == rows.shape
@@ -40,7 +47,8 @@ def test_commands(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(cli.warnings, "showwarning", cli.warnings.showwarning)  # main sets its own; put it back
     commands = [shlex.split(line, comments=True) for line in blocks("sh")[1].splitlines() if line.startswith("isthmus")]
     assert {command[1] for command in commands} == {
-        "data", "train", "transform", "reconstruct", "score", "compare", "report",
+        "data", "train", "transform", "reconstruct", "score", "impute", "neighbors", "sample", "interpolate", "compare",
+        "report",
     }  # fmt: skip
     for command in commands:
         quick = ["--epochs", "1"] if command[1] == "compare" else []
@@ -59,6 +67,8 @@ def test_every_family_in_the_table():
         "DenoisingAutoencoder",
         "SparseAutoencoder",
         "ContractiveAutoencoder",
+        "VariationalAutoencoder",
+        "ConditionalVariationalAutoencoder",
         "OutlierDetector",
     ):
         assert f"`{name}(" in text

@@ -8,11 +8,19 @@ import re
 import numpy as np
 import pytest
 from PIL import Image
+from torch import nn
 
 import isthmus
-from isthmus import Autoencoder, DenoisingAutoencoder, report
+from isthmus import (
+    Autoencoder,
+    ConditionalVariationalAutoencoder,
+    DenoisingAutoencoder,
+    VariationalAutoencoder,
+    report,
+)
+from isthmus.core.model import Model
 from isthmus.networks import MLP
-from isthmus.report.images import pixels, sprite, weight_images
+from isthmus.report.images import MISSING, beside_png, grid_png, pixels, scale_of, sprite, weight_images
 from isthmus.report.plots import plane
 
 
@@ -30,6 +38,10 @@ def numbers(column):
 
 def picture(uri):
     return Image.open(io.BytesIO(base64.b64decode(uri.removeprefix("data:image/png;base64,"))))
+
+
+def headings(page):
+    return re.findall(r'<div class="card"><h2>(.*?)</h2>', page)
 
 
 def outside(page):
@@ -52,7 +64,8 @@ def test_a_model_of_images(digits, digits_labels):
     points = sorted(row for trace in found["map-0"]["data"] for row in numbers(trace["customdata"]))
     assert points == list(range(200))
     assert len(found["map-0"]["data"]) == 10, "a colour a digit"
-    assert page[page.index("<body>") :].count("data:image/png;base64,") == 3, "rows, weights, thumbnails"
+    assert headings(page) == ["Reconstructions", "Interpolations", "Missing pixels"]
+    assert page[page.index("<body>") :].count("data:image/png;base64,") == 5, "these, weights, thumbnails"
 
 
 def test_a_model_of_a_table(table):
@@ -65,12 +78,67 @@ def test_a_model_of_a_table(table):
     assert "thumbnails = null" in page
 
 
+@pytest.fixture(scope="module")
+def rows():
+    return isthmus.datasets.load("digits", "test")
+
+
+def test_a_variational_model(digits, rows):
+    model = VariationalAutoencoder(2, max_epochs=2, free_bits=0.1, random_state=0).fit(digits)
+    page = report.model_page(model, rows.X, rows.y, "variational")
+    assert outside(page) == []
+    assert headings(page) == ["Reconstructions", "Generated rows", "Traversals", "Interpolations", "Missing pixels"]
+    titles = [note["text"] for note in plots(page)["curves-0"]["layout"]["annotations"]]
+    for title in ("KL divergence, nats a row", "what the free bits add, nats a row", "active units in a batch"):
+        assert title in titles
+    assert f"2 of 2 units are active; σ = {model.sigma_:.3g} in the units of the rows, learnt." in page
+
+
+def test_a_conditional_model(digits, digits_labels, rows):
+    model = ConditionalVariationalAutoencoder(2, max_epochs=1, random_state=0).fit(digits, digits_labels)
+    page = report.model_page(model, rows.X, rows.y, "conditional")
+    assert "Style transfer" in headings(page)
+    error = np.square(model.reconstruct(rows.X, rows.y) - rows.X).mean(dtype=float)
+    assert f"squared error an entry {error:.4g}" in page, "it is told the labels"
+    page = report.model_page(model, rows.X, None, "conditional")
+    error = np.square(model.reconstruct(rows.X) - rows.X).mean(dtype=float)
+    assert f"squared error an entry {error:.4g}" in page, "or not"
+
+
+@pytest.mark.parametrize("family", [VariationalAutoencoder, ConditionalVariationalAutoencoder])
+def test_a_model_that_generates_tables(family):
+    X, y = isthmus.datasets.load("swiss_roll")
+    model = family(2, max_epochs=1, random_state=0).fit(X, y)
+    assert headings(report.model_page(model, X[:200], y[:200], "roll")) == ["Reconstructions", "Generated rows"]
+
+
+def test_a_condition_of_numbers(digits):
+    y = digits.mean((1, 2))
+    model = ConditionalVariationalAutoencoder(2, max_epochs=1, random_state=0).fit(digits, y)
+    assert "Style transfer" in headings(report.model_page(model, digits[:50], y[:50], "brightness"))
+
+
+def test_rows_with_gaps(digits, rng):
+    broken = np.where(rng.random(digits.shape) < 0.2, np.nan, digits)
+    model = Autoencoder(2, max_epochs=1, random_state=0).fit(broken)
+    page = report.model_page(model, broken[:50], None, "gaps")
+    error = np.nanmean(np.square(model.reconstruct(broken[:50]) - broken[:50]))
+    assert f"squared error an entry {error:.4g}" in page
+    table = report.model_page(model, broken[:50].reshape(50, 64), None, "gaps")
+    assert headings(table) == headings(page), "images in a table are images again"
+
+
 def test_a_comparison(digits, digits_labels):
-    models = {"plain": Autoencoder(4), "<denoising>": DenoisingAutoencoder(4)}
+    models = {
+        "plain": Autoencoder(4),
+        "<denoising>": DenoisingAutoencoder(4),
+        "conditional": ConditionalVariationalAutoencoder(4),
+    }
     found = isthmus.compare(digits, digits_labels, models, seeds=1, max_epochs=1)
     page = report.comparison_page(found, "digits")
     assert outside(page) == []
-    assert set(plots(page)) == {"map-0", "curves-1", "map-1", "curves-2", "map-2"}
+    assert set(plots(page)) == {"map-0", *(f"{kind}-{i}" for kind in ("curves", "map") for i in (1, 2, 3))}
+    assert "4 of 4 units are active" in page
     assert "&lt;denoising&gt;" in page
     assert page.count('class="best"') >= 5
 
@@ -90,12 +158,49 @@ def test_colours_keep_their_channels():
     assert pixels(rows)[0, 0, 0].tolist() == [0, 0, 255]
 
 
-def test_weights_of_a_network_without_a_matrix_over_pixels(digits):
-    from torch import nn
+def test_missing_pixels_have_a_colour_of_their_own():
+    rows = np.zeros((2, 3, 4))
+    rows[1, 2, 3] = np.nan
+    tiles = pixels(rows)
+    assert tiles.shape == (2, 3, 4, 3)
+    assert tiles[1, 2, 3].tolist() == MISSING.tolist()
+    assert tiles[:, :2].max() == 0
+    rows = np.zeros((1, 3, 2, 2))
+    rows[0, 1, 0, 0] = np.nan
+    assert pixels(rows)[0, 0, 0].tolist() == MISSING.tolist(), "one of its colours is enough"
 
-    from isthmus.core.model import Model
 
-    assert weight_images(Model(nn.Conv2d(1, 2, 3), nn.Identity()), (1, 8, 8)) is None
+@pytest.mark.parametrize(
+    ("low", "high", "scale"),
+    [(0, 1, (0, 1)), (-0.1, 1.1, (0, 1)), (-1, 1, (-1, 1)), (0, 255, (0, 255)), (0, 0, (0, 1))],
+)
+def test_what_is_black_and_what_is_white(low, high, scale):
+    rows = np.linspace(low, high, 64).reshape(1, 8, 8)
+    assert scale_of(rows) == scale
+    assert scale_of(np.full((1, 2, 2), np.nan)) == (0, 1)
+
+
+def test_a_grid_of_images():
+    rows = np.arange(5)[:, None, None] * np.ones((5, 8, 8)) / 4
+    sheet = np.asarray(Image.open(io.BytesIO(grid_png(rows, 3))))
+    assert sheet.shape == (2 * 56 + 4, 3 * 56 + 8)
+    assert sheet[28::60, 28::60].tolist() == [[0, 64, 128], [191, 255, 255]], "the last place is empty"
+
+
+def test_images_one_below_the_other():
+    lines = np.zeros((25, 8, 8)), np.ones((25, 8, 8))
+    sheet = np.asarray(Image.open(io.BytesIO(beside_png(*lines))))
+    assert sheet[28::60, 28::60].tolist() == [[0] * 10, [255] * 10] * 2, "whole lines of ten"
+    assert np.asarray(Image.open(io.BytesIO(beside_png(lines[0][:3], lines[1][:3])))).shape == (116, 176)
+
+
+def test_weights(digits, digits_labels):
+    filters = picture(weight_images(Model(nn.Conv2d(1, 2, 3), nn.Identity()), (1, 8, 8)))
+    assert filters.size == (2 * 111 + 6 + 2 * 117, 111), "two filters in a line for four"
+    assert weight_images(Model(nn.Linear(5, 2), nn.Identity()), (8, 8)) is None
+    assert weight_images(Model(nn.Identity(), nn.Identity()), (8, 8)) is None
+    conditional = ConditionalVariationalAutoencoder(2, max_epochs=1).fit(digits, digits_labels)
+    assert picture(weight_images(conditional.module_, (8, 8), 2)).size == (4 * 118 - 6, 112)
 
 
 @pytest.mark.parametrize(("width", "words"), [(1, "one unit"), (2, "two units"), (9, "t-SNE")])

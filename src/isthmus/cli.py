@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -14,11 +15,18 @@ from rich.console import Console
 from rich.table import Table
 
 import isthmus
-from isthmus import models, persistence, report
+from isthmus import models, persistence, report, reproduce
 from isthmus.atomic import check_writable, replacing
 from isthmus.compare import comparison_cells
 from isthmus.data import datasets, files
 from isthmus.data.datasets import Dataset
+from isthmus.data.labels import are_classes
+from isthmus.data.rows import to_rows
+from isthmus.evaluation.imputation import hidden_entries, imputation_errors
+from isthmus.evaluation.retrieval import nearest_by_code
+from isthmus.networks import MLP, Conv
+from isthmus.report import images
+from isthmus.report.uses import told
 
 CONSTANTS = {"true": "True", "false": "False", "none": "None"}
 
@@ -27,7 +35,13 @@ MODELS = {
     "denoising": models.DenoisingAutoencoder,
     "sparse": models.SparseAutoencoder,
     "contractive": models.ContractiveAutoencoder,
+    "variational": models.VariationalAutoencoder,
+    "conditional": models.ConditionalVariationalAutoencoder,
 }
+
+NETWORKS = {"mlp": MLP, "conv": Conv}
+WIDTHS = {"mlp": "hidden", "conv": "channels"}
+"""What the widths of a network's layers are called."""
 
 app = typer.Typer(
     help="Autoencoders of every kind: train, compare, use.",
@@ -43,6 +57,9 @@ Data = Annotated[
 ]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A folder that `isthmus train` wrote.")]
 Output = Annotated[Path, typer.Option("-o", "--output", help="Result: .npy, .csv or .parquet, by the name's ending.")]
+OutputOrPicture = Annotated[
+    Path, typer.Option("-o", "--output", help="Result: .npy, .csv, .parquet or, of images, .png, by the name's ending.")
+]
 DataDir = Annotated[Path | None, typer.Option(help="Where the named data sets are looked for first.")]
 Label = Annotated[str | None, typer.Option(help="The column, or array of an .npz, that holds the labels.")]
 Split = Annotated[Literal["train", "test", "all"], typer.Option(help="Which part of a named data set.")]
@@ -53,6 +70,7 @@ Settings = Annotated[
 ]
 Components = Annotated[int | None, typer.Option(help="Units of the code.")]
 Epochs = Annotated[int | None, typer.Option(help="Passes over the training rows.")]
+Seed = Annotated[int, typer.Option(help="Of all random numbers.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps or auto.")]
 
 
@@ -101,24 +119,31 @@ def train(
     out: Out,
     model: Annotated[str, typer.Option(help=f"{', '.join(MODELS)}.")] = "plain",
     components: Components = None,
-    hidden: Annotated[str | None, typer.Option(help="Widths of the hidden layers, such as 128,64.")] = None,
+    network: Annotated[str, typer.Option(help=f"{', '.join(NETWORKS)} (for images).")] = "mlp",
+    hidden: Annotated[str | None, typer.Option(help="mlp: widths of the hidden layers, such as 128,64.")] = None,
+    channels: Annotated[str | None, typer.Option(help="conv: channels of its layers, such as 32,64.")] = None,
     epochs: Epochs = None,
     batch_size: Annotated[int | None, typer.Option(help="Rows a step.")] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate, or its peak.")] = None,
-    seed: Annotated[int, typer.Option(help="Of all random numbers.")] = 0,
+    seed: Seed = 0,
     device: Device = "auto",
     settings: Settings = None,
     label: Label = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Train an autoencoder on DATA, and save it and its report into a folder."""
+    """Train an autoencoder on DATA, and save it and its report into a folder.
+
+    The conditional model is told the labels of DATA.
+    """
     persistence.check_free(out)
     named = {"n_components": components, "max_epochs": epochs, "batch_size": batch_size, "lr": lr}
-    params = {name: value for name, value in named.items() if value is not None} | _parse_settings(settings)
-    if hidden is not None:
-        params["network__hidden"] = _parse_widths(hidden)
+    params = {name: value for name, value in named.items() if value is not None}
+    params |= _parse_network(network, hidden=hidden, channels=channels) | _parse_settings(settings)
     estimator = _choice("model", model, MODELS)(random_state=seed, device=device, verbose=1).set_params(**params)
-    estimator.fit(_load(data, "train", label, data_dir).X)
+    X, y = _load(data, "train", label, data_dir)
+    if model == "conditional" and y is None:
+        raise ValueError(f"{data} has no labels to be a condition: name their column with --label")
+    estimator.fit(X, **told(estimator, y))
     estimator.save(out)
     _write_run(out, data, label, data_dir)
     rows, labels = _load(data, "test", label, data_dir)
@@ -127,7 +152,8 @@ def train(
     )
     last = estimator.history_[-1]
     held_out = f", held out {last['validation']['mse']:.5g}" if "validation" in last else ""
-    console.print(f"{estimator.n_iter_} epochs; squared error an entry {last['train']['mse']:.5g}{held_out}")
+    active = f"; {estimator.active_units_} active units" if hasattr(estimator, "active_units_") else ""
+    console.print(f"{estimator.n_iter_} epochs; squared error an entry {last['train']['mse']:.5g}{held_out}{active}")
     console.print(f"model and report: {out}/ (open {out / 'report.html'})", soft_wrap=True)
 
 
@@ -166,9 +192,7 @@ def compare(
         )
         status.update("writing the report")
         report.write_page(report.comparison_page(comparison, f"Autoencoders on {data}"), out / "report.html")
-        files.write(
-            out / "comparison.csv", comparison.table.reset_index().to_numpy(), ["model", *comparison.table.columns]
-        )
+        files.write_table(out / "comparison.csv", comparison.table.reset_index())
     _print_comparison(comparison_cells(comparison.table))
     console.print(f"corrupted: every model is shown the same rows, with {comparison.corruption}", soft_wrap=True)
     console.print(f"report: {out / 'report.html'}", soft_wrap=True)
@@ -180,19 +204,23 @@ def transform(
 ) -> None:
     """Write the codes of DATA's rows."""
     estimator = _ready(run, output, "transform")
-    codes = estimator.transform(_load(data, split, label, data_dir).X)
+    X, y = _load(data, split, label, data_dir)
+    codes = estimator.transform(X, **told(estimator, y))
     _write(output, codes, [f"code_{i}" for i in range(codes.shape[1])])
 
 
 @app.command()
 def reconstruct(
-    run: Run, data: Data, output: Output, split: Split = "test", label: Label = None, data_dir: DataDir = None
+    run: Run, data: Data, output: OutputOrPicture, split: Split = "test", label: Label = None, data_dir: DataDir = None
 ) -> None:
-    """Write DATA's rows as the model rebuilds them."""
-    estimator = _ready(run, output, "reconstruct")
-    rows = estimator.reconstruct(_load(data, split, label, data_dir).X)
-    names = getattr(estimator, "feature_names_in_", [f"x_{i}" for i in range(estimator.n_features_in_)])
-    _write(output, rows, list(names))
+    """Write DATA's rows as the model rebuilds them; .png: the first 30, below what they are."""
+    estimator = _ready(run, output, "reconstruct", pictures=True)
+    X, y = _load(data, split, label, data_dir)
+    rows = estimator.reconstruct(X, **told(estimator, y))
+    if output.suffix == ".png":
+        _draw(output, images.beside_png(_shaped(estimator, X), rows))
+    else:
+        _write(output, rows, _features(estimator))
 
 
 @app.command()
@@ -201,9 +229,142 @@ def score(
 ) -> None:
     """Write how usual each of DATA's rows is, in nats; higher is more usual."""
     estimator = _ready(run, output, "score_samples")
-    scores = estimator.score_samples(_load(data, split, label, data_dir).X)
+    X, y = _load(data, split, label, data_dir)
+    scores = estimator.score_samples(X, **told(estimator, y))
     _write(output, scores, ["score"])
     console.print(f"mean {scores.mean():.5g} nats, lowest {scores.min():.5g} in row {scores.argmin()}")
+
+
+@app.command()
+def impute(
+    run: Run,
+    data: Data,
+    output: OutputOrPicture,
+    missing: Annotated[float | None, typer.Option(help="Hide this share of DATA, to see how well it goes.")] = None,
+    block: Annotated[bool, typer.Option("--block", help="Hide it as one block of each row.")] = False,
+    seed: Seed = 0,
+    split: Split = "test",
+    label: Label = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Write DATA's rows with what is missing (NaN, blanks) filled in; .png: the first 30, below what was known."""
+    estimator = _ready(run, output, "impute", pictures=True)
+    if block and missing is None:
+        raise ValueError("--block says how to hide: say how much too, such as --missing 0.5")
+    X, y = _load(data, split, label, data_dir)
+    rows = _shaped(estimator, X)
+    hidden = np.zeros(rows.shape, bool)
+    if missing is not None:
+        hidden = hidden_entries(rows.shape, missing, block=block, seed=seed)
+    elif not np.isnan(rows).any():
+        raise ValueError(f"nothing is missing in {data}: --missing 0.5 hides half of it, to see how well it goes")
+    filled = estimator.impute(X, hidden, **told(estimator, y))
+    if output.suffix == ".png":
+        known = np.where(hidden, np.nan, rows)
+        _draw(output, images.beside_png(known, filled, *([] if missing is None else [rows])))
+    else:
+        _write(output, filled, _features(estimator))
+    if missing is not None:
+        error, of_mean = imputation_errors(rows, filled, estimator.module_.fill.cpu().numpy(), hidden)
+        console.print(f"squared error an entry that was hidden {error:.5g}, by the mean row {of_mean:.5g}")
+
+
+@app.command()
+def sample(
+    run: Run,
+    output: OutputOrPicture,
+    n: Annotated[int, typer.Option("-n", min=1, help="Rows.")] = 64,
+    condition: Annotated[str | None, typer.Option(help="Of all rows: a class, or numbers with commas.")] = None,
+    noise: Annotated[bool, typer.Option("--noise", help="Draw from the likelihood too, not only the code.")] = False,
+    seed: Seed = 0,
+) -> None:
+    """Write rows that the model generates.
+
+    Of a conditional model without --condition the classes take turns: in a .png each has its column, in a .csv or
+    .parquet the column `condition` tells.
+    """
+    estimator = _ready(run, output, "sample", pictures=True)
+    y = _parse_condition(estimator, condition, n)
+    rows = estimator.sample(n, **({} if y is None else {"y": y}), noise=noise, random_state=seed)
+    in_turn = condition is None and y is not None
+    if output.suffix == ".png":
+        _draw(output, images.grid_png(rows, min(n, len(estimator.classes_) if in_turn else round(n**0.5))))
+        return
+    columns: dict[str, Any] = {"condition": y} if in_turn else {}
+    _write(output, rows, _features(estimator), columns)
+
+
+@app.command()
+def interpolate(
+    run: Run,
+    data: Data,
+    output: OutputOrPicture,
+    start: Annotated[str | None, typer.Option("--from", help="Rows to start from, such as 0,1; default: five.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="As many to end at; default: the next five.")] = None,
+    steps: Annotated[int, typer.Option(min=2, help="Rows on the way, with both ends.")] = 9,
+    path: Annotated[Literal["straight", "spherical"], typer.Option(help="The way from code to code.")] = "straight",
+    split: Split = "test",
+    label: Label = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Write what lies between rows of DATA, decoded from the codes between theirs; .png: a line a pair.
+
+    A conditional model is told the label of a pair that shares one.
+    """
+    estimator = _ready(run, output, "interpolate", pictures=True)
+    X, y = _load(data, split, label, data_dir)
+    half = min(5, len(X) // 2)
+    a = np.arange(half) if start is None else _parse_rows("--from", start, len(X))
+    b = np.arange(half, 2 * half) if end is None else _parse_rows("--to", end, len(X))
+    if len(a) != len(b) or not len(a):
+        raise ValueError(f"--from has {len(a)} rows and --to {len(b)}: name as many of each")
+    shared: Any = None if y is None else np.where(y[a] == y[b], y[a].astype(object), None)  # type: ignore[arg-type]
+    rows = estimator.interpolate(_take(X, a), _take(X, b), steps, path=path, **told(estimator, shared))
+    if output.suffix == ".png":
+        _draw(output, images.grid_png(rows.reshape(-1, *estimator.row_shape_), steps))
+    elif output.suffix == ".npy":
+        _write(output, rows, [])
+    else:
+        places = {"pair": np.repeat(np.arange(len(a)), steps), "step": np.tile(np.arange(steps), len(a))}
+        _write(output, rows.reshape(-1, *estimator.row_shape_), _features(estimator), places)
+
+
+@app.command()
+def neighbors(
+    run: Run,
+    data: Data,
+    output: OutputOrPicture,
+    query: Annotated[
+        str | None, typer.Option(help="Row numbers of DATA, such as 0,5,9, or other data; default: the first ten rows.")
+    ] = None,
+    k: Annotated[int, typer.Option("-k", help="Neighbours of each.")] = 5,
+    split: Split = "test",
+    label: Label = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Write which rows of DATA have the codes nearest to those of the queries; .png: a line a query, itself first."""
+    estimator = _ready(run, output, "transform", pictures=True)
+    found = _load(data, split, label, data_dir)
+    codes = estimator.transform(found.X, **told(estimator, found.y))
+    if query is None or re.fullmatch(r"[\d, ]+", query):
+        own = np.arange(min(10, len(codes))) if query is None else _parse_rows("--query", query, len(codes))
+        asked, queries = Dataset(_take(found.X, own), None if found.y is None else found.y[own]), codes[own]
+    else:
+        own, asked = None, _load(query, split, label, data_dir)
+        queries = estimator.transform(asked.X, **told(estimator, asked.y))
+    index, distance = nearest_by_code(codes, queries, k, own)
+    if output.suffix == ".png":
+        lines = np.concatenate([_shaped(estimator, asked.X)[:, None], _shaped(estimator, found.X)[index]], axis=1)
+        _draw(output, images.grid_png(lines.reshape(-1, *estimator.row_shape_), k + 1))
+    else:
+        table = {"row": np.arange(len(queries)) if own is None else own}
+        table |= {f"neighbour_{i + 1}": index[:, i] for i in range(k)}
+        table |= {f"distance_{i + 1}": distance[:, i] for i in range(k)}
+        files.write_table(output, pd.DataFrame(table))
+        console.print(f"{len(queries):,} rows: {output}", soft_wrap=True)
+    if found.y is not None and asked.y is not None and found.y.ndim == 1 and are_classes(found.y):
+        share = np.mean(found.y[index] == asked.y[:, None])
+        console.print(f"{share:.1%} of the neighbours have the label of their query")
 
 
 @app.command("report")
@@ -215,7 +376,7 @@ def write_report(
     data_dir: DataDir = None,
 ) -> None:
     """Write the report about a run again, or about how it does on other DATA."""
-    estimator = models.load(run)
+    estimator = _loaded(run, "reconstruct")
     path = output or run / "report.html"
     check_writable(path)
     if data is None:
@@ -225,20 +386,60 @@ def write_report(
     console.print(f"report: {path}", soft_wrap=True)
 
 
+@app.command("reproduce")
+def write_reproduction(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One of --list.")] = None,
+    names: Annotated[bool, typer.Option("--list", help="Say which there are.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="A shortened run, which proves nothing.")] = False,
+    out: Annotated[Path | None, typer.Option(help="The results' folder; default: runs/reproduce/NAME.")] = None,
+    seed: Annotated[int, typer.Option(help="The first of the seeds.")] = 0,
+    data_dir: DataDir = None,
+) -> None:
+    """Measure a published result again, and write the figures and a report into a folder."""
+    if names:
+        for key, each in reproduce.REPRODUCTIONS.items():
+            _say(f"{key:20}{each.TITLE}")
+        return
+    if name is None:
+        raise ValueError("reproduce needs a NAME: isthmus reproduce --list says which there are")
+    reproduce.check_name(name)
+    folder = out or Path("runs", "reproduce", f"{name}-quick" if quick else name)
+    check_writable(folder / "report.html")
+    found = reproduce.run(name, quick=quick, seed=seed, data_dir=data_dir, progress=_say)
+    report.write_page(report.reproduction_page(found), folder / "report.html")
+    with replacing(folder / "reproduction.json") as temporary:
+        temporary.write_text(json.dumps(found.as_json(), indent=2, ensure_ascii=False), encoding="utf-8")
+    for title, cells in report.result_cells(found).items():
+        _say(f"\n{title}")
+        _print_table("", cells)
+    for note in (*found.findings.notes, *filter(None, [report.quick_words(found)])):
+        _say(f"\n{note}")
+    _say(f"\nreport: {folder / 'report.html'}")
+
+
 def _print_comparison(cells: pd.DataFrame) -> None:
-    """Print the table on lines long enough for it, whatever the terminal's width: a cut figure is no figure."""
+    """Print a comparison under short names."""
     short = {
         "share_of_pca": "/ PCA",
         "mse_corrupted": "corrupted",
         "linear_probe": "probe",
         "nearest_neighbour": "1-NN",
     }
-    table = Table("model", box=None)
+    _print_table("model", cells.rename(columns=short))
+
+
+def _print_table(first: str, cells: pd.DataFrame) -> None:
+    """Print text on lines long enough for it, whatever the terminal's width: a cut figure is no figure."""
+    table = Table(first, box=None)
     for name in cells.columns:
-        table.add_column(short.get(str(name), str(name)), justify="right")
-    for model, line in cells.iterrows():
-        table.add_row(str(model), *line)
+        table.add_column(str(name), justify="right")
+    for line in cells.itertuples():
+        table.add_row(*map(str, line))
     Console(width=max(console.width, 120)).print(table)
+
+
+def _say(text: str) -> None:
+    console.print(text, soft_wrap=True, highlight=False)
 
 
 def _load(data: str, split: datasets.Split, label: str | None, data_dir: Path | None) -> Dataset:
@@ -251,19 +452,56 @@ def _load(data: str, split: datasets.Split, label: str | None, data_dir: Path | 
     return files.read(path, label)
 
 
-def _ready(run: Path, output: Path, method: str) -> Any:
+def _ready(run: Path, output: Path, method: str, *, pictures: bool = False) -> Any:
     """Load a run's model once it is sure that the result can be written."""
-    files.check_output(output)
+    files.check_output(output, (*files.WRITABLE, ".png") if pictures else files.WRITABLE)
     check_writable(output)
-    estimator = models.load(run)
-    if not hasattr(estimator, method):
-        raise ValueError(f"{run} holds an {type(estimator).__name__}: it can score rows, and nothing else here")
+    estimator = _loaded(run, method)
+    if output.suffix == ".png" and not images.is_image(estimator.row_shape_):
+        endings = ", ".join(files.WRITABLE)
+        raise ValueError(f"cannot draw {output}: the rows of {run} are no images; give a name that ends in {endings}")
     return estimator
 
 
-def _write(output: Path, values: np.ndarray, columns: list[str]) -> None:
-    files.write(output, values, columns)
+def _loaded(run: Path, method: str) -> Any:
+    """Load a run's model, which must have the method."""
+    estimator = models.load(run)
+    if hasattr(estimator, method):
+        return estimator
+    if isinstance(estimator, models.OutlierDetector):
+        raise ValueError(f"{run} holds an OutlierDetector: it can score rows, and nothing else here")
+    kind = type(estimator).__name__
+    raise ValueError(f"{'an' if kind[0] == 'A' else 'a'} {kind} cannot generate: train --model variational")
+
+
+def _features(estimator: Any) -> list[str]:
+    return list(getattr(estimator, "feature_names_in_", [f"x_{i}" for i in range(estimator.n_features_in_)]))
+
+
+def _shaped(estimator: Any, X: Any) -> np.ndarray:
+    """Return rows as numbers in the shape that the model knows, gaps as NaN."""
+    rows = to_rows(X, allow_nan=True)
+    return rows.reshape(-1, *estimator.row_shape_) if rows[0].size == estimator.n_features_in_ else rows
+
+
+def _take(X: Any, rows: np.ndarray) -> Any:
+    return X.iloc[rows] if isinstance(X, pd.DataFrame) else X[rows]
+
+
+def _write(output: Path, values: np.ndarray, columns: list[str], first: dict[str, Any] | None = None) -> None:
+    """Write rows; in a table of named columns some others stand first."""
+    if output.suffix == ".npy" or not first:
+        files.write(output, values, columns)
+    else:
+        rows = pd.DataFrame(values.reshape(len(values), -1), columns=columns)
+        files.write_table(output, pd.concat([pd.DataFrame(first), rows], axis=1))
     console.print(f"{len(values):,} rows: {output}", soft_wrap=True)
+
+
+def _draw(output: Path, png: bytes) -> None:
+    with replacing(output) as temporary:
+        temporary.write_bytes(png)
+    console.print(f"picture: {output}", soft_wrap=True)
 
 
 def _write_run(run: Path, data: str, label: str | None, data_dir: Path | None) -> None:
@@ -288,11 +526,50 @@ def _choice(kind: str, name: str, choices: dict[str, Any]) -> Any:
     return choices[name]
 
 
-def _parse_widths(text: str) -> tuple[int, ...]:
+def _parse_network(name: str, **widths: str | None) -> dict[str, Any]:
+    """Return the parameters that choose a network and the widths of its layers."""
+    network = _choice("network", name, NETWORKS)
+    params: dict[str, Any] = {} if name == "mlp" else {"network": network()}
+    for option, text in widths.items():
+        if text is not None and option != WIDTHS[name]:
+            raise ValueError(f"--{option} {text}: the network {name} has no {option}; give --{WIDTHS[name]}")
+        if text is not None:
+            params[f"network__{option}"] = _parse_whole(f"--{option}", text)
+    return params
+
+
+def _parse_rows(option: str, text: str, n: int) -> np.ndarray:
+    """Read row numbers, such as 0,5,9, of data with `n` rows."""
+    rows = np.array(_parse_whole(option, text), dtype=int)
+    for row in rows:
+        if not 0 <= row < n:
+            raise ValueError(f"{option} {text}: there is no row {row}, the last of {n} is {n - 1}")
+    return rows
+
+
+def _parse_whole(option: str, text: str) -> tuple[int, ...]:
     try:
-        return tuple(int(width) for width in text.split(",") if width.strip())
+        return tuple(int(number) for number in text.split(",") if number.strip())
     except ValueError as error:
-        raise ValueError(f"--hidden {text}: give whole numbers with commas, such as 128,64") from error
+        raise ValueError(f"{option} {text}: give whole numbers with commas, such as 128,64") from error
+
+
+def _parse_condition(estimator: Any, text: str | None, n: int) -> Any:
+    """Read a condition as one of the model's classes, or as its numbers; without one the classes take turns."""
+    classes = getattr(estimator, "classes_", None)
+    if text is None:
+        return None if classes is None else np.resize(classes, n)
+    if not isinstance(estimator, models.ConditionalVariationalAutoencoder):
+        raise ValueError(f"--condition {text}: the model knows no conditions; train --model conditional")
+    if classes is not None:
+        return _choice("condition", text, {str(name): name for name in classes})
+    try:
+        numbers = [float(number) for number in text.split(",")]
+    except ValueError as error:
+        raise ValueError(f"--condition {text}: give numbers with commas, such as 1.5") from error
+    if len(numbers) != len(estimator.y_mean_):
+        raise ValueError(f"--condition {text}: the model was trained with {len(estimator.y_mean_)} a row; give as many")
+    return np.array(numbers)
 
 
 def _parse_settings(settings: list[str] | None) -> dict[str, Any]:

@@ -143,10 +143,10 @@ def _read_image(path: Path) -> np.ndarray:
         raise ValueError(f"cannot read the image {path}: {_first_line(error)}") from error
 
 
-def check_output(path: str | Path) -> None:
+def check_output(path: str | Path, endings: Sequence[str] = WRITABLE) -> None:
     """Raise ValueError where a result cannot be written by that name's ending."""
-    if Path(path).suffix not in WRITABLE:
-        raise ValueError(f"cannot write {path}: give a name that ends in {', '.join(WRITABLE)}")
+    if Path(path).suffix not in endings:
+        raise ValueError(f"cannot write {path}: give a name that ends in {', '.join(endings)}")
 
 
 def write(path: str | Path, values: np.ndarray, columns: Sequence[str]) -> None:
@@ -161,14 +161,21 @@ def write(path: str | Path, values: np.ndarray, columns: Sequence[str]) -> None:
     columns : sequence of str
         A name for each entry of a flattened row.
     """
-    path = Path(path)
+    check_output(path)
+    if Path(path).suffix != ".npy":
+        write_table(path, pd.DataFrame(values.reshape(len(values), -1), columns=list(columns)))
+        return
+    with replacing(path) as temporary:
+        np.save(temporary, values)
+
+
+def write_table(path: str | Path, table: pd.DataFrame) -> None:
+    """Write a table whose columns may be of several kinds; a ``.npy`` has its numbers alone. See :func:`write`."""
     check_output(path)
     with replacing(path) as temporary:
-        if path.suffix == ".npy":
-            np.save(temporary, values)
-            return
-        frame = pd.DataFrame(values.reshape(len(values), -1), columns=list(columns))
-        if path.suffix == ".csv":
-            frame.to_csv(temporary, index=False)
+        if Path(path).suffix == ".npy":
+            np.save(temporary, table.to_numpy(), allow_pickle=False)
+        elif Path(path).suffix == ".csv":
+            table.to_csv(temporary, index=False)
         else:
-            frame.to_parquet(temporary, index=False)
+            table.to_parquet(temporary, index=False)

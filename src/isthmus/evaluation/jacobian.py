@@ -7,7 +7,7 @@ from isthmus.core.model import Model
 from isthmus.core.penalty import exact_squared_jacobian
 
 
-def mean_jacobian_norm(model: Model, rows: np.ndarray) -> float:
+def mean_jacobian_norm(model: Model, rows: np.ndarray, context: np.ndarray | None = None) -> float:
     """Return the mean of ‖∂h/∂x‖_F over rows, by the exact Jacobian, in units of the code for one of the rows.
 
     Parameters
@@ -16,11 +16,14 @@ def mean_jacobian_norm(model: Model, rows: np.ndarray) -> float:
         A fitted estimator's ``module_``.
     rows : ndarray of shape (n, ...)
         A few hundred rows are enough.
+    context : ndarray of shape (n, n_context), optional
+        What a conditional model is told beside.
     """
     weight = next(model.parameters())
     # 16 rows at a time: the Jacobian of a batch holds rows × units × features numbers.
-    tensor = torch.tensor(rows, dtype=weight.dtype, device=weight.device)
-    batches = torch.split(tensor, 16)
+    told = [rows] if context is None else [rows, context]
+    tensors = [torch.tensor(part, dtype=weight.dtype, device=weight.device) for part in told]
     with torch.no_grad():
-        norms = [exact_squared_jacobian(model, batch).sqrt() for batch in batches]
+        batches = zip(*(tensor.split(16) for tensor in tensors), strict=True)
+        norms = [exact_squared_jacobian(model, *batch).sqrt() for batch in batches]
     return float(torch.cat(norms).mean())

@@ -35,7 +35,7 @@ NUMBERS: dict[str, tuple[int, str]] = {  # a parameter's least value, and what i
 
 @dataclass(repr=False)
 class Conv(Parameters):
-    """Convolutional encoder and mirrored decoder, for rows that are images: (height, width) or (channels, height, width).
+    """Convolutional encoder and mirrored decoder, for images: rows (height, width) or (channels, height, width).
 
     A layer of the encoder is a convolution, its normalisation and activation, and pooling. The decoder undoes the
     layers from last to first, each to exactly the size that it was given, whatever that is; or it has layers of its
@@ -58,7 +58,8 @@ class Conv(Parameters):
     pool_size : int, "global" or a sequence of these, default 2
         Side of what is pooled, where there is a pool; ``"global"`` is the whole of the image.
     activation : str or Module, default "silu"
-        After each layer: a name of PyTorch's in lower case, or a module.
+        After each hidden layer: a name of PyTorch's in lower case, or a module. Where the feature map is the code, it
+        has been through it too.
     code_activation : str, Module or None, default None
         After the encoder's last layer.
     output_activation : str, Module or None, default None
@@ -95,19 +96,19 @@ class Conv(Parameters):
     ...
     ValueError: the feature map has 32×7×7 = 1568 units: set n_components=1568
 
-    A decoder of its own, from 9×9 to 20×20 to 28×28:
+    A decoder of its own, from 12×12 to 14×14 to 28×28:
 
     >>> network = Conv(
-    ...     channels=(8, 8),
-    ...     kernel_size=5,
+    ...     channels=(4, 16),
+    ...     stride=1,
     ...     padding=0,
-    ...     stride=(1, 2),
-    ...     pool=(None, None),
-    ...     decoder_channels=(8,),
-    ...     decoder_kernel_size=(4, 9),
-    ...     decoder_stride=(2, 1),
+    ...     pool=(None, "max"),
+    ...     decoder_channels=(4,),
+    ...     decoder_kernel_size=(3, 2),
+    ...     decoder_stride=(1, 2),
+    ...     dense=False,
     ... )
-    >>> encoder, decoder = network.build((28, 28), n_components=16)
+    >>> encoder, decoder = network.build((28, 28), n_components=16 * 12 * 12)
     """
 
     channels: Sequence[int] = (16, 32)
@@ -259,7 +260,7 @@ class Conv(Parameters):
             side = 1 if pool is None or pool_size == "global" else pool_size
             if min(convolved) < side:
                 raise ValueError(
-                    f"layer {i} of Conv is left nothing of a map of {_times(size)}: "
+                    f"layer {i} of Conv leaves nothing of its {_times(size)} map: "
                     "take fewer layers, or a smaller kernel_size, stride or pool_size"
                 )
             pooled = convolved if pool is not None and pool_size == "global" else (side, side)
@@ -284,8 +285,9 @@ class Conv(Parameters):
         for name in ("channels", "decoder_channels"):
             if not _is_sequence(getattr(self, name)) and getattr(self, name) is not None:
                 raise TypeError(f"{name}={getattr(self, name)!r}: give whole numbers in a sequence, such as (16, 32)")
-        for name in NUMBERS if self.decoder_channels is not None else list(NUMBERS)[:5]:
-            _check_numbers(name, getattr(self, name), *NUMBERS[name])
+        for name, (least, word) in NUMBERS.items():
+            if not name.startswith("decoder_") or self.decoder_channels is not None:
+                _check_numbers(name, getattr(self, name), least, word)
         if len(self.channels) == 0:
             raise ValueError("channels=(): give at least one layer, or take an MLP")
         if not isinstance(self.dense, bool):

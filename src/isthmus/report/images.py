@@ -1,4 +1,4 @@
-"""Pictures of rows and of weights, as PNG in a data URI."""
+"""Pictures of rows and of weights, as PNG: in a data URI for a page, or as bytes for a file."""
 
 import base64
 import io
@@ -7,11 +7,22 @@ from collections.abc import Mapping, Sequence
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from isthmus.core.model import Model
 
-INK, MUTED = "#22304a", "#8b96a8"
+INK, MUTED, PAPER = "#22304a", "#8b96a8", 255
+MISSING = np.array([255, 196, 92], np.uint8)
+"""The colour of a pixel that is not known: no grey, so that nobody takes it for a value."""
+
+TILE = 56
+"""Pixels of the screen that a small image is brought to, about."""
+
+LINE_GAP, GROUP_GAP = 3, 9
+"""Pixels of the screen between lines of images, and, beside these, between groups of lines."""
+
+Scale = tuple[float, float]
 
 
 def is_image(row_shape: Sequence[int]) -> bool:
@@ -19,92 +30,198 @@ def is_image(row_shape: Sequence[int]) -> bool:
     return len(row_shape) == 2 or (len(row_shape) == 3 and row_shape[0] in (1, 3))
 
 
-def pixels(rows: np.ndarray) -> np.ndarray:
-    """Turn image rows in [0, 1], or on any other scale, to uint8: (n, height, width) or (n, height, width, 3)."""
+def scale_of(rows: np.ndarray) -> Scale:
+    """Return what is black and what is white: 0 and 1, or the lowest and the highest of rows on another scale.
+
+    A model's answer to rows in [0, 1] may leave that range a little, and is cut there as a screen would.
+    """
+    if not np.isfinite(rows).any():
+        return 0.0, 1.0
+    low, high = np.nanquantile(rows, (0.01, 0.99))
+    return (0.0, 1.0) if low > -0.25 and high < 1.25 else (float(np.nanmin(rows)), float(np.nanmax(rows)))
+
+
+def pixels(rows: np.ndarray, scale: Scale | None = None) -> np.ndarray:
+    """Turn image rows to uint8: (n, height, width), or (n, height, width, 3) where they have colours or gaps (NaN)."""
     if rows.ndim == 4:
         rows = rows[:, 0] if rows.shape[1] == 1 else np.moveaxis(rows, 1, 3)
-    low, high = min(0.0, float(rows.min())), max(1.0, float(rows.max()))
-    return (255 * (rows - low) / (high - low)).round().astype(np.uint8)
+    low, high = scale_of(rows) if scale is None else scale
+    missing = np.isnan(rows)
+    shares = (np.where(missing, low, rows) - low) / ((high - low) or 1.0)
+    tiles = (255 * shares.clip(0, 1)).round().astype(np.uint8)
+    if not missing.any():
+        return tiles
+    if tiles.ndim == 3:
+        tiles, missing = np.repeat(tiles[..., None], 3, axis=3), missing[..., None]
+    return np.where(missing.any(3, keepdims=True), MISSING, tiles)
 
 
-def data_uri(image: np.ndarray) -> str:
-    """Return a PNG of uint8 pixels as a data URI."""
+def png(image: np.ndarray) -> bytes:
+    """Return uint8 pixels as a PNG."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return buffer.getvalue()
+
+
+def data_uri(content: bytes) -> str:
+    """Return a PNG as a data URI."""
+    return "data:image/png;base64," + base64.b64encode(content).decode()
+
+
+def sheet(tiles: np.ndarray, columns: int, gap: int = 0) -> np.ndarray:
+    """Lay uint8 tiles out in lines of `columns`, with white gaps between them where there are any."""
+    height, width = tiles.shape[1] + gap, tiles.shape[2] + gap
+    lines = -(-len(tiles) // columns)
+    laid = np.full((lines * height, columns * width, *tiles.shape[3:]), PAPER if gap else 0, np.uint8)
+    for i, tile in enumerate(tiles):
+        top, left = i // columns * height, i % columns * width
+        laid[top : top + height - gap, left : left + width - gap] = tile
+    return laid[: lines * height - gap, : columns * width - gap]
+
+
+def grid_png(rows: np.ndarray, columns: int, scale: Scale | None = None) -> bytes:
+    """Return a PNG of images, enlarged where they are small, in lines of `columns`."""
+    return png(sheet(_enlarged(pixels(rows, scale)), columns, gap=4))
+
+
+def beside_png(*lines: np.ndarray, scale: Scale | None = None, columns: int = 10, most: int = 30) -> bytes:
+    """Return a PNG of up to `most` images of each line, `columns` at a time, those of the first line at the top."""
+    n = min(most, len(lines[0]))
+    columns = min(columns, n)
+    n -= n % columns
+    rows = np.stack([line[:n].reshape(-1, columns, *line.shape[1:]) for line in lines], axis=1)
+    return grid_png(rows.reshape(-1, *lines[0].shape[1:]), columns, scale)
+
+
+def _enlarged(tiles: np.ndarray, size: int = TILE) -> np.ndarray:
+    """Bring small images to about that many pixels, each pixel to a square of them."""
+    zoom = max(1, round(size / max(tiles.shape[1:3])))
+    return tiles.repeat(zoom, axis=1).repeat(zoom, axis=2)
 
 
 def sprite(rows: np.ndarray, columns: int) -> str:
     """Lay images out in a sheet of `columns`, row by row, from which the page cuts thumbnails."""
-    tiles = pixels(rows)
-    height, width = tiles.shape[1:3]
-    sheet = np.zeros((-(-len(tiles) // columns) * height, columns * width, *tiles.shape[3:]), np.uint8)
-    for i, tile in enumerate(tiles):
-        top, left = i // columns * height, i % columns * width
-        sheet[top : top + height, left : left + width] = tile
-    return data_uri(sheet)
+    return data_uri(png(sheet(pixels(rows), columns)))
+
+
+def image_lines(
+    groups: Sequence[Mapping[str, np.ndarray]], titles: Sequence[object] = (), scale: Scale | None = None
+) -> str:
+    """Draw lines of images, each under its name at the left, with room between one group of lines and the next.
+
+    Parameters
+    ----------
+    groups : sequence of mappings from str to ndarray of shape (n, ...)
+        All lines have `n` images.
+    titles : sequence, optional
+        What stands over each column.
+    scale : tuple of float, optional
+        What is black and what is white; default: by the first line, and the same for all.
+    """
+    scale = scale_of(next(iter(groups[0].values()))) if scale is None else scale
+    lines = [rows for group in groups for rows in group.values()]
+    n = len(lines[0])
+    # Images with gaps have colours: then all lines get them.
+    strips = [sheet(_enlarged(_coloured(pixels(rows, scale))), n, gap=LINE_GAP) for rows in lines]
+    height, width = strips[0].shape[:2]
+    group_of_line = [i for i, group in enumerate(groups) for _ in group]
+    tops = [line * (height + LINE_GAP) + i * GROUP_GAP for line, i in enumerate(group_of_line)]
+    canvas = np.full((tops[-1] + height, width, 3), PAPER, np.uint8)
+    for top, strip in zip(tops, strips, strict=True):
+        canvas[top : top + height] = strip
+    figure = Figure(figsize=(canvas.shape[1] / 100, canvas.shape[0] / 100), dpi=100)
+    axis = figure.add_axes((0, 0, 1, 1))
+    axis.imshow(canvas, interpolation="nearest", aspect="auto")
+    axis.set_yticks([top + height / 2 for top in tops], [name for group in groups for name in group], fontsize=9)
+    axis.set_xticks([width / n * (i + 0.5) for i in range(len(titles))], list(map(str, titles)), fontsize=9)
+    axis.tick_params(length=0, labeltop=True, labelbottom=False, labelcolor=INK)
+    axis.spines[:].set_visible(False)
+    return figure_uri(figure)
+
+
+def _coloured(tiles: np.ndarray) -> np.ndarray:
+    return np.repeat(tiles[..., None], 3, axis=3) if tiles.ndim == 3 else tiles
 
 
 def reconstruction_rows(named_rows: Mapping[str, np.ndarray]) -> str:
     """Draw a line of the same rows under each name: images as pictures, others as curves over their features."""
-    n = len(next(iter(named_rows.values())))
     first = next(iter(named_rows.values()))
-    images = is_image(first.shape[1:])
+    if is_image(first.shape[1:]):
+        return image_lines([named_rows])
+    n = len(first)
     figure = Figure(figsize=(n, len(named_rows)), dpi=100)
     axes = figure.subplots(
-        len(named_rows),
-        n,
-        squeeze=False,
-        sharey=False if images else "col",
-        gridspec_kw={"wspace": 0.06, "hspace": 0.06},
+        len(named_rows), n, squeeze=False, sharey="col", gridspec_kw={"wspace": 0.06, "hspace": 0.06}
     )
     for line, (name, rows) in enumerate(named_rows.items()):
-        # One grey scale for all: a reconstruction may leave [0, 1], and is cut there as a screen would.
-        tiles = pixels(np.clip(rows, min(0, first.min()), max(1, first.max()))) if images else rows.reshape(n, -1)
-        for axis, tile in zip(axes[line], tiles, strict=True):
-            if images:
-                axis.imshow(tile, cmap="gray", vmin=0, vmax=255)
-            else:
-                axis.plot(tile, color=INK, linewidth=0.8)
+        for axis, row in zip(axes[line], rows.reshape(n, -1), strict=True):
+            axis.plot(row, color=INK, linewidth=0.8)
             axis.set(xticks=[], yticks=[])
-            axis.spines[:].set_visible(not images)
         axes[line, 0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9, color=INK)
-    return _figure_uri(figure)
+    return figure_uri(figure)
 
 
 def weight_images(model: Model, row_shape: Sequence[int], most: int = 32) -> str | None:
-    """Draw the weights with which the encoder's units see a row; None where its first layer is no matrix over features.
+    """Draw the weights with which the encoder's units see a row; None where its first layer has none that can be shown.
 
-    With a linear path they are the rows of W, the linear part of each unit of the code; else those of the first layer.
+    With a linear path they are the rows of W, the linear part of each unit of the code; else those of the first layer,
+    or its filters.
     """
     features = int(np.prod(row_shape))
-    matrices = (weight for weight in model.encoder.parameters() if weight.ndim == 2 and weight.shape[1] == features)
-    matrix = next(matrices, None)
-    if matrix is None:
+    first = next((weight for weight in model.encoder.parameters() if weight.ndim > 1), None)
+    if first is None:
         return None
-    weights = matrix.detach().float().cpu().numpy()[:most]
-    if not is_image(row_shape):
-        figure = Figure(figsize=(6, 0.6 + 0.16 * len(weights)), dpi=130)
-        axis = figure.subplots()
-        limit = np.abs(weights).max()
-        picture = axis.imshow(weights, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", interpolation="nearest")
-        axis.set(xlabel="feature", ylabel="unit")
-        figure.colorbar(picture)
-        return _figure_uri(figure)
-    columns = 4 if len(weights) <= 16 else 8
-    lines = -(-len(weights) // columns)
-    figure = Figure(figsize=(columns, lines), dpi=100)
-    for axis in figure.subplots(lines, columns, squeeze=False, gridspec_kw={"wspace": 0.06, "hspace": 0.06}).flat:
+    weights = first.detach().float().cpu().numpy()[:most]
+    if weights.ndim == 4:
+        return _weight_tiles(weights.mean(1))
+    if weights.ndim != 2 or weights.shape[1] < features:
+        return None
+    weights = weights[:, :features]  # what comes after them is a condition's
+    if is_image(row_shape):
+        return _weight_tiles(weights.reshape(len(weights), -1, *row_shape[-2:]).mean(1))
+    figure = Figure(figsize=(6, 0.6 + 0.16 * len(weights)), dpi=130)
+    axis = figure.subplots()
+    limit = np.abs(weights).max() or 1.0
+    picture = axis.imshow(weights, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", interpolation="nearest")
+    axis.set(xlabel="feature", ylabel="unit")
+    for ticks in (axis.xaxis, axis.yaxis):
+        ticks.set_major_locator(MaxNLocator(integer=True))
+    figure.colorbar(picture)
+    return figure_uri(figure)
+
+
+def _weight_tiles(weights: np.ndarray) -> str:
+    """Draw weights as tiles, red above zero and blue below, each on its own scale."""
+    limits = np.quantile(np.abs(weights), 0.98, axis=(1, 2), keepdims=True)  # a few at the rim are far above the rest
+    shares = (0.5 + 0.5 * weights / np.where(limits > 0, limits, 1)).clip(0, 1)
+    tiles = (255 * mpl.colormaps["RdBu_r"](shares)[..., :3]).round().astype(np.uint8)
+    return data_uri(png(sheet(_enlarged(tiles, 2 * TILE), 4 if len(tiles) <= 16 else 8, gap=6)))
+
+
+def histograms(names: Sequence[str], real: np.ndarray, generated: np.ndarray) -> str:
+    """Draw how each feature of generated rows is spread, beside that of real ones; arrays of shape (n, features)."""
+    columns = min(4, len(names))
+    lines = -(-len(names) // columns)
+    figure = Figure(figsize=(2.9 * columns, 1.7 * lines), dpi=100)
+    axes = figure.subplots(lines, columns, squeeze=False, gridspec_kw={"wspace": 0.15, "hspace": 0.55}).flat
+    for axis in list(axes)[len(names) :]:
         axis.axis("off")
-    for axis, weight in zip(figure.axes, weights, strict=False):
-        weight = weight.reshape(-1, *row_shape[-2:]).mean(0)
-        limit = np.abs(weight).max() or 1.0
-        axis.imshow(weight, cmap="RdBu_r", vmin=-limit, vmax=limit)
-    return _figure_uri(figure)
+    for axis, name, one, other in zip(figure.axes, names, real.T, generated.T, strict=False):
+        low, high = np.nanquantile(np.concatenate([one, other]), (0.002, 0.998))
+        bins = np.linspace(low, max(high, low + 1e-6), 31).tolist()
+        axis.hist(one, bins, density=True, color="#c9d3e3", label="real")
+        axis.hist(other, bins, density=True, histtype="step", color="#d9742b", linewidth=1.4, label="generated")
+        axis.set_title(name, fontsize=9, color=INK)
+        axis.set_yticks([])
+        axis.tick_params(labelsize=7, colors=MUTED)
+        axis.spines[["left", "top", "right"]].set_visible(False)
+    figure.axes[0].legend(fontsize=8, frameon=False)
+    return figure_uri(figure)
 
 
-def _figure_uri(figure: Figure) -> str:
+def figure_uri(figure: Figure) -> str:
+    """Return a figure as a PNG in a data URI."""
     buffer = io.BytesIO()
     with mpl.rc_context({"font.family": "sans-serif"}):
         figure.savefig(buffer, format="png", bbox_inches="tight", facecolor="white", pad_inches=0.04)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return data_uri(buffer.getvalue())

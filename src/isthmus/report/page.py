@@ -3,7 +3,7 @@
 import importlib.resources
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from isthmus.data.rows import to_rows
 from isthmus.evaluation.error import corrupted, mean_squared_error
 from isthmus.report.images import is_image, reconstruction_rows, sprite, weight_images
 from isthmus.report.plots import code_map, training_curves
+from isthmus.report.uses import Picture, told, uses
 
 MAP_ROWS = 800
 """Rows on a map of codes."""
@@ -30,6 +31,9 @@ SHEET_COLUMNS = 40
 
 SHOWN_ROWS = 10
 """Rows whose reconstructions are shown."""
+
+MOST_WEIGHTS = 32
+"""Units whose weights are shown."""
 
 MEANINGS = {
     "mse": "squared error an entry on test rows, mean ± standard deviation over seeds",
@@ -52,8 +56,8 @@ def comparison_page(comparison: Comparison, title: str) -> str:
     from_corrupted = {"input": shown, "corrupted": broken}
     from_corrupted |= {name: _rebuilt(model, broken) for name, model in models.items()}
     pictures = [
-        ("Reconstructions", "Test rows, and what each model makes of them.", reconstruction_rows(clean)),
-        (
+        Picture("Reconstructions", "Test rows, and what each model makes of them.", reconstruction_rows(clean)),
+        Picture(
             "Reconstructions from the same corrupted rows",
             f"Every model is shown the same corrupted rows ({comparison.corruption}) and held against the clean ones.",
             reconstruction_rows(from_corrupted),
@@ -65,8 +69,13 @@ def comparison_page(comparison: Comparison, title: str) -> str:
 
 
 def model_page(model: Any, X: Any, y: np.ndarray | None, title: str) -> str:
-    """Return the page about one fitted autoencoder, seen on the rows X with labels y."""
-    X = to_rows(X)
+    """Return the page about one fitted autoencoder, seen on the rows X, which may have gaps, with labels y.
+
+    A conditional model is told the labels.
+    """
+    X = to_rows(X, allow_nan=True)
+    if X[0].size == model.n_features_in_:
+        X = X.reshape(-1, *model.row_shape_)  # images in a table are images again
     with warnings.catch_warnings():
         # X was a frame perhaps, when the model was fitted; here it is pictures and numbers.
         warnings.filterwarnings("ignore", "X does not have valid feature names")
@@ -74,19 +83,20 @@ def model_page(model: Any, X: Any, y: np.ndarray | None, title: str) -> str:
 
 
 def _model_page(model: Any, X: np.ndarray, y: np.ndarray | None, title: str) -> str:
-    shown = X[:SHOWN_ROWS]
-    rows = {"input": shown}
+    rebuilt, known = model.reconstruct(X, **told(model, y)), ~np.isnan(X)
+    rows = {"input": X[:SHOWN_ROWS]}
     if model.corruption is not None:
-        rows["corrupted"] = corrupted(shown, model.corruption, model.corruption_level)
-        rows["from corrupted"] = model.reconstruct(rows["corrupted"])
-    rows["reconstruction"] = model.reconstruct(shown)
-    picture = ("Reconstructions", "Rows, and what the model makes of them.", reconstruction_rows(rows))
+        rows["corrupted"] = corrupted(rows["input"], model.corruption, model.corruption_level)
+        rows["from corrupted"] = model.reconstruct(rows["corrupted"], **told(model, y, slice(SHOWN_ROWS)))
+    rows["reconstruction"] = rebuilt[:SHOWN_ROWS]
+    picture = Picture("Reconstructions", "Rows, and what the model makes of them.", reconstruction_rows(rows))
     name = type(model).__name__
-    error = mean_squared_error(X, model.reconstruct(X))
     summary = (
-        f"{name} with {model.n_components} components; squared error an entry {error:.4g} on the {len(X):,} rows here."
+        f"{name} with {model.n_components} components; squared error an entry "
+        f"{mean_squared_error(X[known], rebuilt[known]):.4g} on the {len(X):,} rows here."
     )
-    return _page(title, summary, [picture], [_section(name, model, X, y)], X, None)
+    section = _section(name, model, X, y, told(model, y, slice(MAP_ROWS)))
+    return _page(title, summary, [picture, *uses(model, X, y)], [section], X, None)
 
 
 def write_page(page: str, path: str | Path) -> None:
@@ -101,18 +111,36 @@ def _rebuilt(model: Any, rows: np.ndarray) -> np.ndarray:
     return np.asarray(model.reconstruct(flat)).reshape(rows.shape)
 
 
-def _section(name: str, model: Any, X: np.ndarray, y: np.ndarray | None) -> dict[str, Any]:
-    """Collect what the page says about one model."""
-    rows, labels = X[:MAP_ROWS], None if y is None else y[:MAP_ROWS]
+def _section(
+    name: str, model: Any, X: np.ndarray, y: np.ndarray | None, known: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Collect what the page says about one model; `known` is what it is told of the rows on the map."""
+    rows = X[:MAP_ROWS]
     baseline = isinstance(model, PCA)
-    codes = model.transform(rows.reshape(len(rows), -1) if baseline else rows)
+    codes = model.transform(rows.reshape(len(rows), -1) if baseline else rows, **(known or {}))
     return {
         "name": name,
         "description": "scikit-learn's PCA" if baseline else " ".join(repr(model).split()),
+        "facts": _facts(model),
         "curves": None if baseline else training_curves(model.history_, model.start_),
-        "weights": None if baseline else weight_images(model.module_, X.shape[1:]),
-        "map": code_map(codes, labels),
+        "weights": None if baseline else weight_images(model.module_, X.shape[1:], _most_units(model)),
+        "map": code_map(codes, None if y is None or y.ndim > 1 else y[:MAP_ROWS]),
     }
+
+
+def _facts(model: Any) -> str:
+    """Say what was found of a code that is a distribution, and of the likelihood's σ; of others there is nothing."""
+    facts = []
+    if hasattr(model, "active_units_"):
+        facts.append(f"{model.active_units_} of {model.n_components} units are active")
+    if getattr(model, "sigma", 1.0) != 1.0 and hasattr(model, "sigma_"):
+        facts.append(f"σ = {model.sigma_:.3g} in the units of the rows{', learnt' if model.sigma == 'learned' else ''}")
+    return "; ".join(facts)
+
+
+def _most_units(model: Any) -> int:
+    """Return how many units' weights are shown: of a Gaussian code those of the means, which come first."""
+    return min(MOST_WEIGHTS, model.n_components) if hasattr(model, "active_units_") else MOST_WEIGHTS
 
 
 def _table(table: pd.DataFrame) -> dict[str, Any]:
@@ -134,7 +162,7 @@ def _times(shape: tuple[int, ...]) -> str:
 def _page(
     title: str,
     summary: str,
-    pictures: list[tuple[str, str, str]],
+    pictures: Sequence[Picture],
     sections: list[dict[str, Any]],
     X: np.ndarray,
     table: Mapping[str, Any] | None,

@@ -13,6 +13,15 @@ COLOURS = ("#2f6db5", "#d9742b", "#3a9a5b", "#c2405b", "#7d5ba6", "#8c6d46", "#d
 
 PLOTS_A_LINE = 3
 
+TITLES = {
+    "reconstruction": "reconstruction, nats a row",
+    "kl": "KL divergence, nats a row",
+    "free_bits": "what the free bits add, nats a row",
+    "loss": "loss, the weighted sum",
+    "mse": "squared error an entry",
+    "active_units": "active units in a batch",
+}
+
 
 def training_curves(history: Sequence[dict[str, Any]], start: dict[str, float] | None) -> dict[str, Any]:
     """Plot every term over epochs, on training and validation rows; epoch 0 is the start, before any training."""
@@ -34,13 +43,14 @@ def training_curves(history: Sequence[dict[str, Any]], start: dict[str, float] |
             figure.add_scatter(
                 x=xs, y=ys, name="validation", line_color=COLOURS[1], showlegend=i == 0, legendgroup="v", **place
             )
+        if name == "active_units":
+            figure.update_yaxes(rangemode="tozero", **place)
     figure.update_xaxes(title_text="epoch", row=lines)
     return _json(figure, height=70 + 220 * lines)
 
 
 def _title(name: str) -> str:
-    unit = {"mse": "squared error an entry", "loss": "loss, the weighted sum"}.get(name)
-    return unit or f"{name.replace('_', ' ')}, unweighted"
+    return TITLES.get(name, f"{name.replace('_', ' ')}, unweighted")
 
 
 def plane(codes: np.ndarray) -> tuple[np.ndarray, str]:

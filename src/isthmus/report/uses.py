@@ -1,0 +1,144 @@
+"""What a fitted model can be used for, in pictures: to generate, to change, to go between rows, to fill in."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from isthmus.evaluation.imputation import hidden_entries, imputation_errors
+from isthmus.models import ConditionalVariationalAutoencoder
+from isthmus.report.images import data_uri, grid_png, histograms, image_lines, is_image, scale_of
+
+MOST_CONDITIONS = 12
+"""Classes, or values of a condition, that have a column."""
+
+MOST_UNITS = 10
+"""Units of a code, or features of a table, that have a line."""
+
+MEASURED_ROWS = 200
+"""Rows over which the error of what is filled in is taken."""
+
+
+class Picture(NamedTuple):
+    """A picture as it stands on the page: under its heading and a sentence that says what is seen."""
+
+    heading: str
+    text: str
+    uri: str
+
+
+def told(model: Any, y: np.ndarray | None, rows: slice | np.ndarray = slice(None)) -> dict[str, Any]:
+    """Return what a model's methods are told beside some of the rows: their labels, where it is conditional."""
+    conditional = isinstance(model, ConditionalVariationalAutoencoder)
+    return {"y": y[rows]} if conditional and y is not None else {}
+
+
+def uses(model: Any, X: np.ndarray, y: np.ndarray | None) -> list[Picture]:
+    """Show what makes sense of all that a model can do, seen on rows X with labels y."""
+    conditions = _conditions(model, y)
+    if not is_image(X.shape[1:]):
+        return [_generated_table(model, X, y)] if hasattr(model, "sample") and X.ndim == 2 else []
+    pictures = []
+    if hasattr(model, "sample"):
+        pictures += [_generated(model, X, conditions), _traversals(model, X, y)]
+    if len(conditions):
+        pictures.append(_restyled(model, X, y, conditions))
+    if len(X) > 1:
+        pictures.append(_interpolations(model, X, y))
+    return [*pictures, _filled_in(model, X, y)]
+
+
+def _conditions(model: Any, y: np.ndarray | None) -> np.ndarray:
+    """Return the classes of a conditional model, or evenly spread values of its one number; of others nothing."""
+    if hasattr(model, "classes_"):
+        return model.classes_[:MOST_CONDITIONS]
+    if not hasattr(model, "y_mean_") or len(model.y_mean_) > 1 or y is None:
+        return np.array([])
+    return np.quantile(y, np.linspace(0.05, 0.95, 8))
+
+
+def _generated(model: Any, X: np.ndarray, conditions: np.ndarray) -> Picture:
+    heading = "Generated rows"
+    if not len(conditions):
+        rows = model.sample(72, random_state=0)
+        return Picture(heading, "Codes drawn from N(0, 1) and decoded.", data_uri(grid_png(rows, 12, scale_of(X))))
+    # Drawn from one seed, the codes of a line are the same in every column.
+    columns = [model.sample(8, y=value, random_state=0) for value in conditions]
+    lines = {f"code {i + 1}": np.stack(line) for i, line in enumerate(zip(*columns, strict=True))}
+    text = "Codes drawn from N(0, 1), a line each, decoded under the condition above the column."
+    return Picture(heading, text, image_lines([lines], _titles(conditions), scale_of(X)))
+
+
+def _generated_table(model: Any, X: np.ndarray, y: np.ndarray | None) -> Picture:
+    names = list(getattr(model, "feature_names_in_", [f"feature {i}" for i in range(X.shape[1])]))
+    rows = model.sample(len(X), **told(model, y), noise=True, random_state=0)
+    shown = slice(MOST_UNITS + 2)
+    text = "How each feature of generated rows, drawn with the likelihood's noise, is spread beside that of real ones."
+    return Picture("Generated rows", text, histograms(names[shown], X[:, shown], rows[:, shown]))
+
+
+def _traversals(model: Any, X: np.ndarray, y: np.ndarray | None) -> Picture:
+    """Draw a line a unit, those that vary most."""
+    variance = model.transform(X, **told(model, y)).var(0)
+    values = np.linspace(-3, 3, 13)
+    first = told(model, y, slice(1))
+    lines = {
+        f"unit {unit}": model.traverse(X[:1], int(unit), values, **first)[0]
+        for unit in variance.argsort()[::-1][:MOST_UNITS]
+    }
+    text = "One unit of the first row's code at a time, set from −3 to 3; those that vary most over rows come first."
+    return Picture("Traversals", text, image_lines([lines], _titles(values), scale_of(X)))
+
+
+def _restyled(model: Any, X: np.ndarray, y: np.ndarray | None, conditions: np.ndarray) -> Picture:
+    shown = X[:6]
+    mine = told(model, y, slice(6))
+    columns = [shown, *(model.reconstruct(shown, **mine, decode_as=value) for value in conditions)]
+    lines = {f"row {i}": np.stack(line) for i, line in enumerate(zip(*columns, strict=True))}
+    text = "Rows encoded as what they are and decoded under every condition: what is left of a row is its style."
+    return Picture("Style transfer", text, image_lines([lines], ["input", *_titles(conditions)], scale_of(X)))
+
+
+def _interpolations(model: Any, X: np.ndarray, y: np.ndarray | None) -> Picture:
+    """Draw the way between five pairs, through codes and, below it, through pixels."""
+    a, b = _pairs(len(X), y if told(model, y) and hasattr(model, "classes_") else None)
+    steps = 11
+    through_codes = model.interpolate(X[a], X[b], steps, **told(model, y, a))
+    through_pixels = np.stack([(1 - t) * X[a] + t * X[b] for t in np.linspace(0, 1, steps)], axis=1)
+    groups = [{"codes": one, "pixels": other} for one, other in zip(through_codes, through_pixels, strict=True)]
+    text = "From one row to another: through the codes between, and below, for comparison, fading pixel into pixel."
+    return Picture("Interpolations", text, image_lines(groups, scale=scale_of(X)))
+
+
+def _pairs(n: int, y: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return up to five pairs of rows, each of one class where the labels are given."""
+    if y is not None:
+        of_class = [np.flatnonzero(y == label)[:2] for label in np.unique(y)]
+        pairs = np.array([pair for pair in of_class if len(pair) == 2][:5])
+        if len(pairs):
+            return pairs[:, 0], pairs[:, 1]
+    half = min(5, n // 2)
+    return np.arange(half), np.arange(half, 2 * half)
+
+
+def _filled_in(model: Any, X: np.ndarray, y: np.ndarray | None) -> Picture:
+    """Hide half of the pixels, at random and as the lower half, and show what the model puts there."""
+    rows = X[:MEASURED_ROWS]
+    mine = told(model, y, slice(MEASURED_ROWS))
+    lower = np.zeros(rows.shape, bool)
+    lower[..., rows.shape[-2] // 2 :, :] = True
+    groups, shares = [], []
+    for hidden in (hidden_entries(rows.shape, 0.5), lower):
+        filled = model.impute(rows, hidden, **mine)
+        error, of_mean = imputation_errors(rows, filled, model.module_.fill.cpu().numpy(), hidden)
+        shares.append(error / of_mean if of_mean else np.nan)
+        shown = np.where(hidden, np.nan, rows)
+        groups.append({name: part[:10] for name, part in (("known", shown), ("filled in", filled), ("truth", rows))})
+    text = (
+        "Half of the pixels hidden, at random and below the middle, and filled in: the squared error there is "
+        f"{shares[0]:.2g} and {shares[1]:.2g} of the mean image's."
+    )
+    return Picture("Missing pixels", text, image_lines(groups, scale=scale_of(X)))
+
+
+def _titles(values: np.ndarray) -> list[str]:
+    return [f"{value:.3g}" if isinstance(value, float) else str(value) for value in values]
