@@ -10,7 +10,7 @@ ifneq ($(wildcard ../shared/data/.),)
 export ISTHMUS_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: demo test lint bench defaults clean
+.PHONY: demo test lint bench defaults generation clean
 
 demo: $(VENV)/.installed
 	$(BIN)/isthmus compare digits --out runs/demo
@@ -28,6 +28,9 @@ bench: $(VENV)/.installed
 
 defaults: $(VENV)/.installed
 	$(BIN)/python benchmarks/defaults.py
+
+generation: $(VENV)/.installed
+	$(BIN)/python benchmarks/generation.py
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

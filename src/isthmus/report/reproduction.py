@@ -19,15 +19,9 @@ CLASSES = {result.WITHIN: "within", result.OUTSIDE: "outside"}
 
 def figure_cells(reproduction: Reproduction) -> pd.DataFrame:
     """Format the figures for people: published, measured and the verdict, a line each."""
-    lines = {
-        figure.name: {
-            "published": figure.expected,
-            "measured": f"{figure.measured:.4g}",
-            "verdict": reproduction.verdict(figure),
-        }
-        for figure in reproduction.findings.figures
-    }
-    return pd.DataFrame.from_dict(lines, orient="index", columns=["published", "measured", "verdict"])
+    figures = reproduction.findings.figures
+    lines = [(figure.expected, f"{figure.measured:.4g}", reproduction.verdict(figure)) for figure in figures]
+    return pd.DataFrame(lines, [figure.name for figure in figures], ["published", "measured", "verdict"])
 
 
 def result_cells(reproduction: Reproduction) -> dict[str, pd.DataFrame]:
@@ -85,6 +79,7 @@ def _points(picture: Points) -> str:
         axis.scatter(*points.T, c=picture.colour, cmap="viridis", s=5)
         if solid:
             axis.view_init(elev=8, azim=-72)
+            axis.set_box_aspect((1, 1, 1), zoom=1.2)
             axis.set(xticklabels=[], yticklabels=[], zticklabels=[])
         else:
             axis.set(xticks=[], yticks=[])
