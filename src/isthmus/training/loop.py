@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.strategies import SingleDeviceStrategy
 from torch import Tensor
 from torch.optim import Adam
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
@@ -106,6 +107,8 @@ def run(
         first epoch there are none, and KeyboardInterrupt goes on.
     """
     model, optimizer = fabric.setup(state.model, state.optimizer)
+    if _computes_in_its_own_dtype(fabric):
+        model = state.model
     start = None if validation is None else evaluate(state.model, validation(None))
     best = None if start is None else Best(state.model, start)
     epochs_before = len(state.history)
@@ -127,6 +130,15 @@ def run(
     if best is not None:
         state.model.load_state_dict(best.weights)
     return start
+
+
+def _computes_in_its_own_dtype(fabric: Fabric) -> bool:
+    """Tell whether Fabric's wrapper has nothing to do: on one device, at the precision of the weights.
+
+    It looks at every tensor on the way in and out of each step all the same, which small networks feel.
+    """
+    strategy = fabric.strategy
+    return isinstance(strategy, SingleDeviceStrategy) and str(strategy.precision.precision).endswith("-true")
 
 
 def _train_epoch(fabric: Fabric, state: State, model: Any, optimizer: Any, train: Batches) -> Record:

@@ -1,0 +1,68 @@
+"""Nine components and a deep network on MNIST."""
+
+import numpy as np
+import pandas as pd
+from sklearn.decomposition import PCA
+
+from isthmus.evaluation.error import mean_squared_error
+from isthmus.models import Autoencoder
+from isthmus.networks import MLP
+from isthmus.reproduce.result import Figure, Findings, Images, Table
+from isthmus.reproduce.study import Study
+
+TITLE = "Deep, nine components"
+
+SETTING = (
+    "MNIST, pixels in [0, 1]; 784-128-64-36-18-9 and mirrored, ReLU, sigmoid output. Squared error, Adam 1e-3, "
+    "batch 32, 20 epochs, five seeds."
+)
+
+AT_MOST = 0.020
+SHOWN = 10
+
+
+def run(study: Study) -> Findings:
+    """Fit five seeds, and PCA of the same size."""
+    X, _, X_test, _ = study.load("mnist")
+    errors, models = {}, {}
+    for seed in study.seeds(5):
+        models[seed] = study.fit(f"seed {seed}", autoencoder(study, seed), X)
+        errors[seed] = mean_squared_error(X_test, models[seed].reconstruct(X_test))
+    pca = PCA(9, random_state=study.seed).fit(X.reshape(len(X), -1))
+    projected = pca.inverse_transform(pca.transform(X_test.reshape(len(X_test), -1))).reshape(X_test.shape)
+    middle = sorted(errors, key=errors.__getitem__)[len(errors) // 2]
+    lines = pd.Series(
+        {f"seed {seed}": error for seed, error in errors.items()} | {"PCA-9": mean_squared_error(X_test, projected)}
+    )
+    return Findings(
+        [Figure("test error, median over seeds", float(np.median(list(errors.values()))), at_most=AT_MOST)],
+        [Table("Test error", lines.to_frame("squared error a pixel"))],
+        [],
+        [
+            Images(
+                "Test images from nine numbers",
+                f"The deep network is that of seed {middle}, the one in the middle.",
+                [
+                    {
+                        "input": X_test[:SHOWN],
+                        "deep": models[middle].reconstruct(X_test[:SHOWN]),
+                        "PCA-9": projected[:SHOWN],
+                    }
+                ],
+            )
+        ],
+    )
+
+
+def autoencoder(study: Study, seed: int) -> Autoencoder:
+    """Return a model of the published setting."""
+    return Autoencoder(
+        9,
+        network=MLP(hidden=(128, 64, 36, 18), activation="relu", output_activation="sigmoid", linear_path=None),
+        max_epochs=study.epochs(20),
+        batch_size=32,
+        lr=1e-3,
+        lr_schedule="constant",
+        validation_fraction=None,
+        random_state=seed,
+    )
