@@ -2,6 +2,7 @@
 
 import time
 
+import numpy as np
 import pandas as pd
 from sklearn.decomposition import PCA
 
@@ -29,10 +30,11 @@ EPOCHS, SEEDS = 20, 5
 SHOWN = 10
 
 NOTES = (
-    "One run was published, whose loss stands on a plateau near 0.055 for two epochs and then falls. When a run leaves "
-    "a plateau, and whether it does at all, depends on its seed: a unit of the code that is zero for every image has "
-    "no gradient to come back by. So every seed is reported, and the best of them is held against the published run, "
-    "to see whether its figure is one that this setting gives; the table shows how often it does.",
+    "One run was published, whose loss stands on a plateau near 0.055 for two epochs and then falls to another near "
+    "0.038. The plateaus are numbers of living units: a ReLU unit of the code that is zero for every image has no "
+    "gradient to come back by. How many of the four are alive depends on the seed, and the error on how many there are: "
+    "the table has both. So every seed is reported, and their median is held against the published run.",
+    "A run in which all four units are alive is better than PCA with four components; one that has lost two is worse.",
 )
 
 
@@ -41,29 +43,47 @@ def run(study: Study) -> Findings:
     split = study.load("fashion_mnist")
     models = {seed: autoencoder(seed) for seed in study.seeds(SEEDS)}
     errors: dict[int, list[float]] = {seed: [] for seed in models}
-    for seed in models:
-        train(study, models[seed], split, errors[seed], study.epochs(len(PUBLISHED)))
+    alive = {}
+    for seed, model in models.items():
+        train(study, model, split, errors[seed], study.epochs(len(PUBLISHED)))
+        alive[f"seed {seed}"] = int((model.transform(split.X_test) > 0).any(0).sum())
+    after_published = {f"seed {seed}": values[-1] for seed, values in errors.items()}
     best = min(errors, key=lambda seed: errors[seed][-1])
-    after_published = errors[best][-1]
     train(study, models[best], split, errors[best], study.epochs(EPOCHS))
     pca = PCA(4, random_state=study.seed).fit(split.X.reshape(len(split.X), -1))
     projected = pca.inverse_transform(pca.transform(split.X_test.reshape(len(split.X_test), -1)))
     projected = projected.reshape(split.X_test.shape)
-    lines = {f"seed {seed}": values for seed, values in errors.items()}
-    by_epoch = {name: pd.Series(values) for name, values in {"published": PUBLISHED, **lines}.items()}
+    lines = {"published": list(PUBLISHED)} | {f"seed {seed}": values for seed, values in errors.items()}
+    epochs = study.epochs(len(PUBLISHED))
     return Findings(
         [
-            Figure(f"test error, best seed, epoch {len(PUBLISHED)}", after_published, PUBLISHED[-1], TOLERANCE),
-            Figure(f"test error, best seed, epoch {EPOCHS}", errors[best][-1]),
+            Figure(
+                f"test error after {epochs} epochs, median over seeds",
+                float(np.median(list(after_published.values()))),
+                PUBLISHED[-1],
+                TOLERANCE,
+            ),
+            Figure(f"test error after {study.epochs(EPOCHS)} epochs, best seed", errors[best][-1]),
             Figure("test error, PCA-4", mean_squared_error(split.X_test, projected), PCA_PUBLISHED, PCA_TOLERANCE),
         ],
-        [Table("Test error after each epoch", pd.DataFrame(by_epoch).rename(lambda i: f"epoch {i + 1}"))],
+        [
+            Table(
+                f"Units of the code that are alive, and the test error, after {epochs} epochs",
+                pd.DataFrame({"units alive": alive, "test error": after_published}).sort_values("units alive"),
+            ),
+            Table(
+                "Test error after each epoch",
+                pd.DataFrame({name: pd.Series(line) for name, line in lines.items()}).rename(
+                    lambda i: f"epoch {i + 1}"
+                ),
+            ),
+        ],
         NOTES,
         [
             Curves(
                 "Test error, epoch by epoch",
                 "Every seed, and the published run.",
-                lines,
+                {name: values for name, values in lines.items() if name != "published"},
                 {"published": PUBLISHED},
             ),
             Images(
