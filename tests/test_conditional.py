@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.neighbors import KNeighborsClassifier
 
@@ -119,6 +120,23 @@ def test_numbers_as_conditions(rng, tmp_path):
                                   two.reconstruct(X, np.hstack([y, z])))  # fmt: skip
 
 
+def test_objects_are_what_they_hold(digits, digits_labels):
+    measured = (digits_labels + np.linspace(0, 0.9, len(digits))).astype(object)
+    measured[3] = None
+    assert CVAE(2, max_epochs=1).fit(digits, measured).y_mean_.shape == (1,)
+    halves = np.where(digits_labels > 4, 1, 2.5).astype(object)
+    halves[3] = None
+    assert CVAE(2, max_epochs=1, condition="classes").fit(digits, halves).classes_.tolist() == [1, 2.5]
+
+
+def test_one_condition_of_two_numbers_for_two_rows(digits, digits_labels):
+    model = CVAE(2, max_epochs=1).fit(digits, np.column_stack([digits_labels + 0.5, digits_labels * 1.5]))
+    for n in (1, 2, 3):
+        assert model.sample(n, y=[1.0, 2.0], random_state=0).shape == (n, 8, 8)
+    with pytest.raises(ValueError, match="y has 3 numbers a row, and fit was given 2"):
+        model.sample(2, y=[1.0, 2.0, 3.0])
+
+
 def test_what_whole_numbers_are(digits, digits_labels):
     assert hasattr(CVAE(2, max_epochs=1).fit(digits, digits_labels), "classes_")
     measured = CVAE(2, max_epochs=1, condition="numbers").fit(digits, digits_labels)
@@ -179,6 +197,20 @@ MISTAKES = {
     "too few labels at fit": (lambda m, X: CVAE().fit(X, [1, 2]), "y has 2 conditions"),
     "classes in two columns": (lambda m, X: CVAE(condition="classes").fit(X, np.ones((len(X), 2))), "one a row"),
     "words as numbers": (lambda m, X: CVAE(condition="numbers").fit(X, ["a"] * len(X)), "where numbers are needed"),
+    "words and numbers": (lambda m, X: CVAE().fit(X, [1, "a", None] * (len(X) // 3)), "objects that are mixed"),
+    "dates": (lambda m, X: CVAE().fit(X, np.zeros(len(X), "M8[D]")), "holds datetime64"),
+    "three axes": (lambda m, X: CVAE().fit(X, np.zeros((len(X), 2, 2))), "a row"),
+    "ends that are not pairs": (lambda m, X: m.interpolate(X[:5], X[:3]), "A has 5 rows and B 3"),
+    "another kind at a warm start": (
+        lambda m, X: (
+            clone(m)
+            .set_params(max_epochs=1)
+            .fit(X, [1, 2, 3] * (len(X) // 3))
+            .set_params(warm_start=True, condition="numbers")
+            .fit(X, [1, 2, 3] * (len(X) // 3))
+        ),
+        "is not what it was at the last fit",
+    ),
     "infinity": (lambda m, X: CVAE(condition="numbers").fit(X, np.full(len(X), np.inf)), "infinity in row 0"),
     "a kind that is none": (lambda m, X: CVAE(condition="class").fit(X, [1] * len(X)), "did you mean 'classes'"),
     "more than all hidden": (lambda m, X: CVAE(label_dropout=1.5).fit(X, [1] * len(X)), "label_dropout == 1.5"),

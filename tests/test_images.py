@@ -83,6 +83,18 @@ def test_rows_that_are_no_images(table):
         Autoencoder(2, network=Conv()).fit(table)
 
 
+def test_a_pixel_is_hidden_in_all_its_colours():
+    X = images((3, 9, 8))
+    model = Autoencoder(2, max_epochs=1, random_state=0).fit(X)
+    hidden = np.zeros((9, 8), bool)
+    hidden[:4] = True
+    filled = model.impute(X, hidden)
+    np.testing.assert_array_equal(filled, model.impute(X, np.broadcast_to(hidden, X.shape)))
+    assert (filled[:, :, :4] != X[:, :, :4]).mean() > 0.9
+    with pytest.raises(ValueError, match="mask has the shape"):
+        model.impute(X, hidden.T)
+
+
 def test_unusual_images_are_found(digits):
     detector = OutlierDetector(Autoencoder(8, network=Conv(), max_epochs=5, random_state=0), contamination=0.05)
     detector.fit(digits)

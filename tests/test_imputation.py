@@ -36,7 +36,7 @@ def test_probabilistic_pca_gives_the_conditional_mean(plane):
     covariance = pca.get_covariance()
     X = with_gaps(plane[:60])
     X = X[np.isfinite(X).any(1)]
-    filled = model.impute(X, n_iter=400)
+    filled = model.impute(X)
     for row, known, rebuilt in zip(X, np.isfinite(X), filled, strict=True):
         gain = covariance[np.ix_(~known, known)] @ np.linalg.inv(covariance[np.ix_(known, known)])
         expected = pca.mean_[~known] + gain @ (row[known] - pca.mean_[known])

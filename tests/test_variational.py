@@ -8,10 +8,11 @@ import torch
 from sklearn.decomposition import PCA
 from torch.distributions import Normal, kl_divergence
 
-from isthmus import VariationalAutoencoder
+from isthmus import OutlierDetector, VariationalAutoencoder
 from isthmus.core.bottleneck import Code, active_units, gaussian, unit_kl
+from isthmus.core.model import Batch
 from isthmus.core.penalty import free_bits
-from isthmus.networks import MLP
+from isthmus.networks import MLP, Conv
 
 LINEAR = MLP(hidden=())
 
@@ -86,6 +87,20 @@ class TestAgainstProbabilisticPCA:
         # The optimum for a given noise: ‖w_j‖² = λ_j − σ² (Tipping & Bishop 1999, eq. 7).
         np.testing.assert_allclose((W.detach().square().sum(0)).numpy(), values[:2] - noise, rtol=2e-2)
 
+    def test_the_start_with_more_features_than_rows(self):
+        rng = np.random.default_rng(0)
+        X = rng.normal(size=(40, 2)) @ rng.normal(size=(2, 400)) + 0.5 * rng.normal(size=(40, 400))
+        values = np.linalg.eigvalsh(np.cov(X.T))[::-1]
+        model = started(X, sigma="learned")
+        noise = values[2:].sum() / 398  # the maximum-likelihood estimate (Tipping & Bishop 1999, eq. 8)
+        with torch.no_grad():
+            log_variance = model.module_.encode(torch.tensor(X)).log_variance
+        np.testing.assert_allclose(log_variance[0].exp(), noise / values[:2], rtol=2e-2)
+
+    def test_without_the_kl_term(self, plane):
+        model = VariationalAutoencoder(2, beta=0, max_epochs=3, random_state=0).fit(plane)
+        assert np.isfinite(model.history_[-1]["train"]["loss"])
+
     @pytest.mark.parametrize("beta", [0.25, 4.0])
     def test_beta_is_noise_that_the_code_sees(self, plane, beta):
         model = started(plane, sigma=0.3, beta=beta)
@@ -127,15 +142,30 @@ class TestAgainstProbabilisticPCA:
         assert estimate == pytest.approx(known.log_prob(torch.tensor(X[:200, :6])).mean().item(), abs=0.1)
 
 
-def test_numbers_stay_finite_far_away(plane):
-    model = started(plane.astype(np.float32))
-    assert np.isfinite(model.log_likelihood(1e3 * plane.astype(np.float32)[:5], 200)).all()
+@pytest.mark.parametrize("network", [None, MLP(hidden=(32,), linear_path=None), Conv()])
+def test_far_away_rows_have_scores_and_low_ones(digits, network):
+    model = VariationalAutoencoder(8, network=network, max_epochs=15, random_state=0)
+    detector = OutlierDetector(model).fit(digits)
+    for factor in (10, 1e3, 1e4):
+        far = digits[:20] * np.float32(factor)
+        assert np.isfinite(detector.score_samples(far)).all()
+        assert np.isfinite(detector.autoencoder_.log_likelihood(far, 3)).all()
+        assert (detector.predict(far) == -1).all()
 
 
 def test_score_is_the_same_alone_and_in_company(digits):
     model = VariationalAutoencoder(4, max_epochs=2, random_state=0).fit(digits)
     np.testing.assert_allclose(model.score_samples(digits[:3]), model.score_samples(digits)[:3], rtol=1e-5)
     assert (model.score_samples(digits) <= model.log_likelihood(digits, 500) + 0.5).all()
+
+
+def test_the_score_is_the_bound_that_many_draws_give(digits):
+    model = VariationalAutoencoder(16, max_epochs=10, random_state=0).fit(digits)
+    x, generator = Batch(torch.tensor(digits)), torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        terms = [model.module_(x, generator=generator).terms for _ in range(100)]
+    bound = -np.mean([term["reconstruction"].numpy() + term["kl"].numpy() for term in terms])
+    assert model.score(digits) == pytest.approx(bound, abs=0.25)
 
 
 def test_the_warm_up_of_beta(digits):
@@ -153,6 +183,14 @@ def test_the_history_has_the_terms_apart(digits):
     assert set(part) == {"reconstruction", "kl", "free_bits", "loss", "mse", "active_units"}
     assert part["loss"] == pytest.approx(part["reconstruction"] + 3 * (part["kl"] + part["free_bits"]), rel=1e-4)
     assert 0 < part["active_units"] <= 6
+
+
+def test_a_warm_start_has_the_whole_of_beta(digits):
+    model = VariationalAutoencoder(4, beta_warm_up=5, warm_start=True, max_epochs=1, random_state=0).fit(digits)
+    first = model.history_[-1]["train"]
+    assert first["loss"] == pytest.approx(first["reconstruction"], rel=1e-6)
+    again = model.fit(digits).history_[-1]["train"]
+    assert again["loss"] == pytest.approx(again["reconstruction"] + again["kl"], rel=1e-5)
 
 
 def test_free_bits_and_beta_move_the_kl(digits):
@@ -213,6 +251,10 @@ def test_samples_look_like_rows(digits):
         ({"beta_warm_up": 1.5}, "beta_warm_up"),
         ({"free_bits": -0.1}, "free_bits"),
         ({"sigma": 0}, "sigma == 0"),
+        ({"sigma": np.nan}, "sigma == nan, must be finite"),
+        ({"beta": np.inf}, "beta == inf, must be finite"),
+        ({"free_bits": np.nan}, "free_bits == nan"),
+        ({"sigma": 0.5, "likelihood": "bernoulli"}, "no meaning for likelihood='bernoulli'"),
         ({"sigma": "learn"}, "did you mean 'learned'"),
     ],
 )

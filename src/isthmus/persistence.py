@@ -14,7 +14,7 @@ from torch import Tensor
 from isthmus.atomic import check_writable, replacing, replacing_folder
 
 FORMAT = "isthmus model"
-VERSION = 1
+VERSION = 2
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 

@@ -31,6 +31,9 @@ class Code(NamedTuple):
 ACTIVE_ABOVE = 0.01
 """Variance over rows of a unit's mean above which it says something of the rows (Burda et al. 2015, §5.2)."""
 
+MOST_LOG_VARIANCE = 30.0
+"""Where log σ² is cut: far from all rows that it was trained on a network may give any number, and its exp must not."""
+
 Bottleneck = Callable[[Tensor, torch.Generator | None], Code]
 
 
@@ -53,6 +56,7 @@ def gaussian(h: Tensor, generator: torch.Generator | None = None) -> Code:
     drawn: z = μ.
     """
     mean, log_variance = h.chunk(2, dim=1)
+    log_variance = log_variance.clamp(-MOST_LOG_VARIANCE, MOST_LOG_VARIANCE)
     z = mean
     if generator is not None:
         noise = torch.randn(mean.shape, generator=generator, device=h.device, dtype=h.dtype)

@@ -10,7 +10,7 @@ from isthmus.core.model import Batch, Model
 
 SEED = 0
 
-ELBO_DRAWS = 8
+ELBO_DRAWS = 16
 """Draws of the code over which the bound of a row is averaged."""
 
 
@@ -29,7 +29,11 @@ def elbo(model: Model, batch: Batch) -> Tensor:
 
 
 def _balanced_draws(units: int) -> Tensor:
-    """Draw ε with their mirror images, scaled so that each unit has variance 1: a few are then as good as many."""
+    """Draw ε with their mirror images, scaled so that each unit has variance 1.
+
+    So they are exact where one unit at a time is decoded linearly. What is left is the same for all rows, and does not
+    average out over them.
+    """
     half = torch.randn(ELBO_DRAWS // 2, units, generator=torch.Generator().manual_seed(SEED))
     half = half / half.square().mean(0).sqrt()
     return torch.cat([half, -half])
@@ -42,13 +46,14 @@ def importance_log_likelihood(model: Model, batch: Batch, samples: int, generato
     its size nor the number of draws costs anything.
     """
     code = model.encode(batch.x, batch.context)
-    sigma = deviation(code)
+    sigma, log_variance = deviation(code), code.log_variance
+    assert log_variance is not None
     total = torch.full_like(code.mean[:, 0], -math.inf)
     for _ in range(samples):
         noise = torch.randn(sigma.shape, generator=generator, device=sigma.device, dtype=sigma.dtype)
         z = code.mean + sigma * noise
         log_likelihood = model.decode(z, batch.context).fit(batch.x, batch.known).log_prob
         # log p(z) − log q(z | x), for two normals with the same constant
-        log_ratio = (0.5 * (noise.square() - z.square()) + sigma.log()).sum(1)
+        log_ratio = 0.5 * (noise.square() - z.square() + log_variance).sum(1)
         total = torch.logaddexp(total, log_likelihood + log_ratio)
     return total - math.log(samples)

@@ -26,25 +26,26 @@ def iterate(model: Model, batch: Batch, iterations: int) -> Tensor:
 
 
 STEP = 0.1
-"""The first of Adam's steps, in the units of a Gaussian code; they shrink evenly to nothing."""
+"""The first step of the search, in the units of a Gaussian code."""
 
 
 def explain(model: Model, batch: Batch, iterations: int) -> Tensor:
     """Take the code that explains what is known best, argmax log p(x_known | z) + log p(z); return whole rows.
 
     For a model with a Gaussian code; of a linear one that is the mean of what is missing, given what is known. The
-    encoder has the first word, by its mean for a row with the gaps at ``fill``, and Adam goes on from there: an encoder
-    that never saw gaps would not be led out of them by decoding and encoding alone.
+    encoder has the first word, by its mean for a row with the gaps at ``fill``. Rprop goes on from there (Riedmiller &
+    Braun 1993), whose steps are each unit's own, so that rows do not depend on one another. An encoder that never saw
+    gaps would not be led out of them by decoding and encoding alone.
     """
     x, context, known = batch
     if known is None:
         return x
+    z = model.encode(x, context).mean.detach().clone()
     with torch.enable_grad():
-        z = model.encode(x, context).mean.detach().requires_grad_()
-        optimizer = torch.optim.Adam([z], lr=STEP)
-        for i in range(iterations):
+        z.requires_grad_()
+        optimizer = torch.optim.Rprop([z], lr=STEP)
+        for _ in range(iterations):
             log_joint = model.decode(z, context).fit(x, known).log_prob - 0.5 * z.square().sum(1)
             (z.grad,) = torch.autograd.grad(-log_joint.sum(), z)
-            optimizer.param_groups[0]["lr"] = STEP * (1 - i / iterations)
             optimizer.step()
     return torch.where(known, x, model.decode(z, context).mean).detach()

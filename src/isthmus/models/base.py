@@ -15,7 +15,7 @@ import torch
 from lightning_fabric import Fabric
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_array, check_random_state, check_scalar
+from sklearn.utils import check_array, check_random_state, check_scalar, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
@@ -26,7 +26,7 @@ from isthmus.core.likelihood import LIKELIHOODS, build_likelihood
 from isthmus.core.model import Batch, Model
 from isthmus.core.penalty import contractive, kl_sparsity, l1, weight_decay
 from isthmus.data.rows import Rows, check_finite, flatten, where_text_is
-from isthmus.models.checks import check_choice
+from isthmus.models.checks import check_choice, check_number
 from isthmus.models.engine import (
     INFERENCE_BATCH,
     PRECISIONS,
@@ -116,6 +116,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             epochs = default_epochs(len(rows.x)) if self.max_epochs is None else self.max_epochs
             steps = epochs * train.n_batches(self.batch_size)
             state = new_state(model, self.lr, generator, self.lr_schedule, steps)
+            if go_on:
+                model.warm_up.clear()  # each fit would begin it anew
             self._train(fabric, state, train, validation, epochs=epochs, seed=seed)
         return self
 
@@ -158,7 +160,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """Encode and decode rows; the result is shaped like the rows given to ``fit``, in the units of `X`."""
         return self._in_batches(rebuild, self._fitted_rows(X))
 
-    def impute(self, X: ArrayLike, mask: ArrayLike | None = None, *, n_iter: int = 50) -> np.ndarray:
+    def impute(self, X: ArrayLike, mask: ArrayLike | None = None, *, n_iter: int = 100) -> np.ndarray:
         """Fill in what is missing from what is known.
 
         A deterministic model encodes and decodes over and over, each time with the known values put back, and keeps of
@@ -170,8 +172,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         X : array-like
             Rows as in ``fit``; NaN is missing. Rows with nothing missing stay as they are.
         mask : array-like of bool, optional
-            True marks what is missing beside; shaped like `X`, or like one row, for all of them.
-        n_iter : int, default 50
+            True marks what is missing beside; shaped like `X`, or like one row, or (height, width), for all of them.
+        n_iter : int, default 100
             Turns, or steps.
 
         Returns
@@ -179,7 +181,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         ndarray
             Shaped like the rows given to ``fit``; the known values are those of `X`, to the bit.
         """
-        return self._impute(X, mask, None, n_iter)
+        return self._impute(X, mask, n_iter, None)
 
     def interpolate(
         self, A: ArrayLike, B: ArrayLike, n_steps: int = 9, *, path: Literal["straight", "spherical"] = "straight"
@@ -311,8 +313,17 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         return fabric, to_batch(rows, context, dtype, fabric.device), seed
 
     def _learn_context(self, y: Any, n: int, *, reset: bool) -> np.ndarray | None:
-        """Return what encoder and decoder are told beside the rows in training; for most families nothing."""
+        """Return what encoder and decoder are told beside the rows in training."""
         return None
+
+    def context(self, y: Any, n: int) -> np.ndarray | None:
+        """Return what encoder and decoder are told beside `n` rows of condition `y`; for most families nothing."""
+        return None
+
+    @property
+    def takes_conditions(self) -> bool:
+        """Whether ``fit`` needs conditions `y`, and the other methods take them."""
+        return False
 
     def _check_parameters(self) -> None:
         """Raise ValueError or TypeError for the first parameter without a meaning."""
@@ -321,16 +332,18 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         for name in whole:
             check_scalar(getattr(self, name), name, numbers.Integral, min_val=1)
         for name in ("sparsity_weight", "contraction_weight", "weight_decay", "corruption_level"):
-            check_scalar(getattr(self, name), name, numbers.Real, min_val=0)
+            check_number(name, getattr(self, name), min_val=0)
         between = {"min_val": 0, "include_boundaries": "neither"}
-        check_scalar(self.lr, "lr", numbers.Real, **between)
+        check_number("lr", self.lr, **between)
         if isinstance(self.sigma, str):
             check_choice("sigma", self.sigma, ("learned",))
         else:
-            check_scalar(self.sigma, "sigma", numbers.Real, **between)
-        check_scalar(self.sparsity_target, "sparsity_target", numbers.Real, max_val=1, **between)
+            check_number("sigma", self.sigma, **between)
+        if self.likelihood == "bernoulli" and self.sigma != type(self).sigma:
+            raise ValueError(f"sigma={self.sigma!r} has no meaning for likelihood='bernoulli': leave it out")
+        check_number("sparsity_target", self.sparsity_target, max_val=1, **between)
         if self.validation_fraction is not None:
-            check_scalar(self.validation_fraction, "validation_fraction", numbers.Real, max_val=1, **between)
+            check_number("validation_fraction", self.validation_fraction, max_val=1, **between)
         if self.corruption not in (None, "gaussian") and self.corruption_level > 1:
             raise ValueError(f"corruption_level={self.corruption_level!r}: {self.corruption} takes a share in [0, 1]")
         if self.k is not None and self.k > self.n_components:
@@ -408,12 +421,12 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         x, context, known = batch
         return model.decode(model.encode(x, context).z, context).fit(x, known).log_prob
 
-    def _impute(self, X: ArrayLike, mask: ArrayLike | None, context: np.ndarray | None, n_iter: int) -> np.ndarray:
+    def _impute(self, X: ArrayLike, mask: ArrayLike | None, n_iter: int, y: Any) -> np.ndarray:
         check_scalar(n_iter, "n_iter", numbers.Integral, min_val=1)
-        rows = self._fitted_rows(X)
+        rows = self._fitted_rows(X, targets=True)
         if mask is not None:
             rows = np.where(self._row_mask(mask, rows.shape), rows.dtype.type(np.nan), rows)
-        filled = self._in_batches(partial(self._filled, n_iter), rows, context)
+        filled = self._in_batches(partial(self._filled, n_iter), rows, self.context(y, len(rows)))
         return np.where(np.isnan(rows), filled, rows)
 
     def _filled(self, n_iter: int, model: Model, batch: Batch) -> Tensor:
@@ -421,30 +434,35 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         return iterate(model, batch, n_iter)
 
     def _row_mask(self, mask: ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
+        """Return a mask for all rows, from one for them, for a row, or for a pixel in all its colours."""
         marked = np.asarray(mask)
         if marked.dtype != bool:
             raise ValueError(f"mask holds {marked.dtype}: give True where a value is missing, and False elsewhere")
-        n, features = shape[0], math.prod(shape[1:])
-        if marked.size not in (n * features, features):
+        flat = (math.prod(shape[1:]),)
+        if marked.shape in ((shape[0], *flat), flat) or _squeezed(marked.shape[1:]) == _squeezed(shape[1:]):
+            marked = marked.reshape(-1, *shape[1:])
+        elif marked.shape not in (shape[1:], shape[-2:]):
             raise ValueError(f"mask has the shape {marked.shape}: give that of X, {shape}, or that of a row")
-        return np.broadcast_to(marked.reshape(-1, *shape[1:]), shape)
+        return np.broadcast_to(marked, shape)
 
-    def _interpolate(
-        self, A: ArrayLike, B: ArrayLike, n_steps: int, path: str, context: np.ndarray | None
-    ) -> np.ndarray:
+    def _interpolate(self, A: ArrayLike, B: ArrayLike, n_steps: int, path: str, y: Any) -> np.ndarray:
         check_scalar(n_steps, "n_steps", numbers.Integral, min_val=2)
         check_choice("path", path, ("straight", "spherical"))
-        a, b = (self._in_batches(encode, self._fitted_rows(rows), context) for rows in (A, B))
-        if len(a) != len(b):
-            raise ValueError(f"A has {len(a)} rows and B {len(b)}: give as many of each")
+        ends = [self._fitted_rows(rows) for rows in (A, B)]
+        if len(ends[0]) != len(ends[1]):
+            raise ValueError(f"A has {len(ends[0])} rows and B {len(ends[1])}: give as many of each")
+        context = self.context(y, len(ends[0]))
+        a, b = (self._in_batches(encode, rows, context) for rows in ends)
         between = spherical if path == "spherical" else straight
         codes = np.stack([between(a, b, t) for t in np.linspace(0, 1, n_steps)], axis=1).astype(a.dtype)
         return self._decode_each(codes, context)
 
-    def _traverse(self, X: ArrayLike, unit: int, values: ArrayLike, context: np.ndarray | None) -> np.ndarray:
+    def _traverse(self, X: ArrayLike, unit: int, values: ArrayLike, y: Any) -> np.ndarray:
         check_scalar(unit, "unit", numbers.Integral, min_val=0, max_val=self.n_components - 1)
-        steps = np.atleast_1d(np.asarray(values, dtype=float))
-        codes = self._in_batches(encode, self._fitted_rows(X), context)
+        steps = column_or_1d(check_array(np.atleast_1d(values), ensure_2d=False, input_name="values"))
+        rows = self._fitted_rows(X)
+        context = self.context(y, len(rows))
+        codes = self._in_batches(encode, rows, context)
         codes = np.repeat(codes[:, None], len(steps), axis=1)
         codes[:, :, unit] = steps
         return self._decode_each(codes, context)
@@ -480,7 +498,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             model.load_state_dict(self.module_.state_dict())
         except RuntimeError as error:
             raise ValueError(
-                "n_components or network is not what it was at the last fit: set warm_start=False to begin anew"
+                "n_components, network, likelihood or sigma is not what it was at the last fit: set warm_start=False "
+                "to begin anew"
             ) from error
         return model
 
@@ -590,6 +609,6 @@ def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
 def _torch_errors_in_one_line() -> Iterator[None]:
     try:
         yield
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"the network cannot take rows of this shape: {reason}") from error

@@ -1,8 +1,12 @@
-"""One line for a value that is not among the choices."""
+"""One line for a parameter without a meaning."""
 
 import difflib
+import math
+import numbers
 from collections.abc import Iterable
 from typing import Any
+
+from sklearn.utils import check_scalar
 
 
 def check_choice(name: str, value: Any, choices: Iterable[str | None]) -> None:
@@ -13,3 +17,10 @@ def check_choice(name: str, value: Any, choices: Iterable[str | None]) -> None:
             f"did you mean {close[0]!r}?" if close else f"give one of {', '.join(repr(choice) for choice in choices)}"
         )
         raise ValueError(f"unknown {name} {value!r}: {hint}")
+
+
+def check_number(name: str, value: Any, **bounds: Any) -> None:
+    """Raise TypeError for what is no number, ValueError for NaN, infinity and what is out of bounds."""
+    check_scalar(value, name, numbers.Real, **bounds)
+    if not math.isfinite(value):
+        raise ValueError(f"{name} == {value}, must be finite.")

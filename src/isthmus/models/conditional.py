@@ -1,6 +1,5 @@
 """The conditional variational autoencoder."""
 
-import numbers
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import Any, Literal, Self
@@ -8,12 +7,11 @@ from typing import Any, Literal, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
 from isthmus.core.corruption import hide
 from isthmus.data.labels import are_classes
-from isthmus.models.checks import check_choice
+from isthmus.models.checks import check_choice, check_number
 from isthmus.models.engine import decode, encode, rebuild
 from isthmus.models.variational import AbstractVariationalAutoencoder
 
@@ -23,7 +21,8 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
     """A variational autoencoder whose encoder and decoder are told a condition: p(x | z, y) (Sohn et al. 2015).
 
     The code is then left with what the condition does not say. A share of the conditions is hidden in training, so that
-    `y` may be left out at use, or be missing (None, NaN) in some rows: the model answers for an unknown condition.
+    `y` may be left out at use, or be missing (None, NaN) in some rows: the model answers for an unknown condition. So
+    do ``fit_transform`` and a pipeline, where scikit-learn hands `y` to ``fit`` alone.
 
     Parameters
     ----------
@@ -82,12 +81,12 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         Here as in all methods `y` is one condition for all rows, or one for each of them, or None where unknown.
         """
         rows = self._fitted_rows(X)
-        return self._in_batches(encode, rows, self._context(y, len(rows)))
+        return self._in_batches(encode, rows, self.context(y, len(rows)))
 
     def inverse_transform(self, Z: ArrayLike, y: Any = None) -> np.ndarray:
         """Decode codes of shape (n, n_components), given conditions, to rows, the mean of their distribution."""
         codes = self._fitted_codes(Z)
-        return self._in_batches(decode, codes, self._context(y, len(codes)))
+        return self._in_batches(decode, codes, self.context(y, len(codes)))
 
     def reconstruct(self, X: ArrayLike, y: Any = None, *, decode_as: Any = None) -> np.ndarray:
         """Encode and decode rows, given their conditions; shaped like the rows given to ``fit``.
@@ -99,19 +98,18 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         y : scalar or array-like of shape (n,) or (n, n_conditions), optional
             Their conditions.
         decode_as : scalar or array-like, optional
-            Other conditions to decode with: what is left of a row is its style.
+            Other conditions to decode with, NaN where unknown: what is left of a row is its style.
         """
         rows = self._fitted_rows(X)
-        context = self._context(y, len(rows))
+        context = self.context(y, len(rows))
         if decode_as is None:
             return self._in_batches(rebuild, rows, context)
         codes = self._in_batches(encode, rows, context)
-        return self._in_batches(decode, codes, self._context(decode_as, len(rows)))
+        return self._in_batches(decode, codes, self.context(decode_as, len(rows)))
 
-    def impute(self, X: ArrayLike, mask: ArrayLike | None = None, *, y: Any = None, n_iter: int = 50) -> np.ndarray:
+    def impute(self, X: ArrayLike, mask: ArrayLike | None = None, *, y: Any = None, n_iter: int = 100) -> np.ndarray:
         """Fill in what is missing, given conditions; see :meth:`isthmus.Autoencoder.impute`."""
-        check_is_fitted(self)
-        return self._impute(X, mask, self._context(y, len(X)), n_iter)  # type: ignore[arg-type]
+        return self._impute(X, mask, n_iter, y)
 
     def interpolate(
         self,
@@ -123,20 +121,18 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         y: Any = None,
     ) -> np.ndarray:
         """Go from `A` to `B`, all rows of condition `y`; see :meth:`isthmus.Autoencoder.interpolate`."""
-        check_is_fitted(self)
-        return self._interpolate(A, B, n_steps, path, self._context(y, len(A)))  # type: ignore[arg-type]
+        return self._interpolate(A, B, n_steps, path, y)
 
     def traverse(
         self, X: ArrayLike, unit: int, values: ArrayLike = tuple(range(-3, 4)), *, y: Any = None
     ) -> np.ndarray:
         """Set one unit of the rows' codes to some values, given `y`; see :meth:`isthmus.Autoencoder.traverse`."""
-        check_is_fitted(self)
-        return self._traverse(X, unit, values, self._context(y, len(X)))  # type: ignore[arg-type]
+        return self._traverse(X, unit, values, y)
 
     def score_samples(self, X: ArrayLike, y: Any = None) -> np.ndarray:
         """Return the ELBO of each row given its condition, a lower bound of log p(x | y), in nats."""
         rows = self._fitted_rows(X, targets=True)
-        return self._in_batches(self._row_scores, rows, self._context(y, len(rows)))
+        return self._in_batches(self._row_scores, rows, self.context(y, len(rows)))
 
     def score(self, X: ArrayLike, y: Any = None) -> float:
         """Return the mean of ``score_samples(X, y)`` in nats; higher is better, so a grid search may maximise it."""
@@ -144,13 +140,11 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
 
     def sample(self, n_samples: int = 1, *, y: Any = None, noise: bool = False, random_state: Any = None) -> np.ndarray:
         """Generate rows of condition `y`; see :meth:`isthmus.VariationalAutoencoder.sample`."""
-        check_is_fitted(self)
-        return self._sample(n_samples, self._context(y, n_samples), noise, random_state)
+        return self._sample(n_samples, y, noise, random_state)
 
     def log_likelihood(self, X: ArrayLike, n_importance_samples: int = 100, *, y: Any = None) -> np.ndarray:
         """Estimate log p(x | y); see :meth:`isthmus.VariationalAutoencoder.log_likelihood`."""
-        check_is_fitted(self)
-        return self._log_likelihood(X, n_importance_samples, self._context(y, len(X)))  # type: ignore[arg-type]
+        return self._log_likelihood(X, n_importance_samples, y)
 
     def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn that ``fit`` needs `y`."""
@@ -160,7 +154,7 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        check_scalar(self.label_dropout, "label_dropout", numbers.Real, min_val=0, max_val=1)
+        check_number("label_dropout", self.label_dropout, min_val=0, max_val=1)
         check_choice("condition", self.condition, ("auto", "classes", "numbers"))
 
     def _code_layout(self) -> dict[str, int]:
@@ -178,7 +172,9 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
             )
         if reset:
             self._learn_conditions(_as_array(y))
-        return self._context(y, n)
+        elif self.condition not in ("auto", "classes" if hasattr(self, "classes_") else "numbers"):
+            raise ValueError(f"condition={self.condition!r} is not what it was at the last fit: set warm_start=False")
+        return self.context(y, n)
 
     def _learn_conditions(self, y: np.ndarray) -> None:
         """Note the classes, or the mean and spread of numbers."""
@@ -187,18 +183,36 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         known = y[~_unknown(y)]
         if not len(known):
             raise ValueError("y holds no known condition: give some, or take VariationalAutoencoder")
+        known = _of_one_kind(known)
         if self.condition == "classes" or (self.condition == "auto" and y.ndim == 1 and are_classes(known)):
             if y.ndim > 1:
                 raise ValueError(f"y has the shape {y.shape}: classes come one a row, in the shape ({len(y)},)")
-            self.classes_ = np.unique(known.astype(type(known[0])) if known.dtype == object else known)
+            self.classes_ = np.unique(known)
         else:
             numbers_ = _as_numbers(known)
             self.y_mean_ = numbers_.mean(0)
             spread = numbers_.std(0)
             self.y_scale_ = np.where(spread > 0, spread, 1)
 
-    def _context(self, y: Any, n: int) -> np.ndarray:
-        """Return what encoder and decoder are told: the condition, and a last column that is 1 where it is unknown."""
+    @property
+    def takes_conditions(self) -> bool:
+        """Whether ``fit`` needs conditions `y`, and the other methods take them: it does."""
+        return True
+
+    def context(self, y: Any, n: int) -> np.ndarray:
+        """Return what encoder and decoder are told beside `n` rows: `y`, and a column that is 1 where it is unknown.
+
+        Parameters
+        ----------
+        y : scalar, array-like of shape (n,), (n, n_conditions) or (n_conditions,), or None
+            One condition for all rows, or one for each; None, and NaN among them, is unknown.
+        n : int
+            How many rows there are.
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes + 1) or (n, n_conditions + 1)
+        """
         check_is_fitted(self, ["n_features_in_"])
         width = self._code_layout()["n_context"]
         context = np.zeros((n, width))
@@ -206,7 +220,8 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
             context[:, -1] = 1
             return context
         y = _as_array(y)
-        if y.ndim == 0 or (y.shape == (width - 1,) and y.shape != (n,) and not hasattr(self, "classes_")):
+        several = not hasattr(self, "classes_") and width > 2
+        if y.ndim == int(several):
             y = np.broadcast_to(y, (n, *y.shape))  # one condition for all rows
         if len(y) != n:
             raise ValueError(f"y has {len(y)} conditions, and there are {n} rows: give one a row, or one for all")
@@ -236,7 +251,22 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
 def _as_array(y: Any) -> np.ndarray:
     """Return conditions as an array; a column of one is as good as none."""
     array = y.to_numpy() if isinstance(y, pd.Series | pd.DataFrame) else np.asarray(y)
+    if array.ndim > 2 or array.dtype.kind not in "biufOUT":
+        raise ValueError(
+            f"y has the shape {array.shape} and holds {array.dtype}: give words or numbers, one line a row"
+        )
     return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
+
+
+def _of_one_kind(y: np.ndarray) -> np.ndarray:
+    """Return objects as what they are: words, numbers or truth values."""
+    if y.dtype != object:
+        return y
+    inferred = pd.api.types.infer_dtype(y.ravel(), skipna=False)
+    if inferred in ("string", "boolean", "integer", "floating", "mixed-integer-float"):
+        kind = {"string": str, "boolean": bool, "integer": int}.get(inferred, float)
+        return y.astype(kind)
+    raise ValueError(f"y holds objects that are {inferred}: make them all words, or all numbers")
 
 
 def _unknown(y: np.ndarray) -> np.ndarray:

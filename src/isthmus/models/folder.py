@@ -71,7 +71,7 @@ def load(folder: str | Path, *, network: Any = None) -> Any:
     try:
         return _estimator(config, tensors, network, Path(folder))
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
-        reason = str(error).partition("\n")[0]
+        reason = " ".join(str(error).split())
         raise ValueError(f"{folder} does not describe a model that this isthmus can build: {reason}") from error
 
 

@@ -98,7 +98,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
 
     def predict(self, X: ArrayLike) -> np.ndarray:
         """Return 1 for usual rows and −1 for outliers."""
-        return np.where(self.decision_function(X) < 0, -1, 1)
+        return np.where(self.decision_function(X) >= 0, 1, -1)  # what has no score is not usual
 
     def save(self, folder: str | Path) -> None:
         """Save to a folder, as :meth:`isthmus.Autoencoder.save` does."""

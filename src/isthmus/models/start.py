@@ -18,6 +18,10 @@ LEAST_SIGMA = 1e-3
 """What a σ that is learnt does not fall below, as a share of the rows' standard deviation."""
 
 
+LEAST_SHARE = 1e-6
+"""What noise takes, at the least, of the variance along an axis: with β = 0 nothing else would bound log σ²."""
+
+
 def start_model(model: Model, rows: Batch, *, at_pca: bool, seed: int) -> None:
     """Standardise by the rows, put the linear path at their PCA, and the σ that is learnt at what is left over.
 
@@ -95,7 +99,8 @@ def _set_weight(model: Model, rows: Batch, *, whiten: bool, seed: int) -> None:
         axes, variance = axes[real], variance[real]
         axes = axes / np.sqrt(variance)[:, None]
     if variational:
-        share = np.minimum(_noise_variance(model, pca) / variance, 1)
+        left_over = (x.var(0, ddof=1).sum() - pca.explained_variance_.sum()) / max(x.shape[1] - len(variance), 1)
+        share = np.clip(_noise_variance(model, float(left_over)) / variance, LEAST_SHARE, 1)
         axes = (np.sqrt(1 - share)[:, None] * axes)[share < 1]
         weight[units:].zero_()
         bias[units : units + len(axes)] = torch.as_tensor(np.log(share[share < 1])).to(bias)
@@ -104,10 +109,10 @@ def _set_weight(model: Model, rows: Batch, *, whiten: bool, seed: int) -> None:
         weight[: len(axes), axes.shape[1] :] = torch.as_tensor(-axes @ regression.T).to(weight)
 
 
-def _noise_variance(model: Model, pca: PCA) -> float:
-    """Return βσ² in the encoder's units: what the components leave over, or what the likelihood says."""
+def _noise_variance(model: Model, left_over: float) -> float:
+    """Return βσ² in the encoder's units: what the components leave over of a feature, or what the likelihood says."""
     sigma = getattr(model.likelihood, "fixed", None)
-    left_over = max(float(pca.noise_variance_), LEAST_SIGMA**2)
+    left_over = max(left_over, LEAST_SIGMA**2)
     given = None if sigma is None else (sigma / float(model.encoder.scale)) ** 2  # type: ignore[arg-type]
     return model.weight("kl") * (left_over if given is None else given)
 

@@ -20,6 +20,7 @@ from isthmus.core.model import Batch, Model
 from isthmus.core.penalty import free_bits
 from isthmus.data.rows import Rows
 from isthmus.models.base import AbstractAutoencoder
+from isthmus.models.checks import check_number
 
 
 @dataclass(eq=False, repr=False)
@@ -32,7 +33,7 @@ class AbstractVariationalAutoencoder(AbstractAutoencoder):
     beta_warm_up: int = 0
     free_bits: float = 0.0
 
-    def _log_likelihood(self, X: ArrayLike, samples: int, context: np.ndarray | None) -> np.ndarray:
+    def _log_likelihood(self, X: ArrayLike, samples: int, y: Any) -> np.ndarray:
         check_scalar(samples, "n_importance_samples", numbers.Integral, min_val=1)
         rows = self._fitted_rows(X, targets=True)
         generator = self._generator()
@@ -40,9 +41,9 @@ class AbstractVariationalAutoencoder(AbstractAutoencoder):
         def estimate(model: Model, batch: Batch) -> Tensor:
             return importance_log_likelihood(model, batch, samples, generator)
 
-        return self._in_batches(estimate, rows, context)
+        return self._in_batches(estimate, rows, self.context(y, len(rows)))
 
-    def _sample(self, n: int, context: np.ndarray | None, noise: bool, random_state: Any) -> np.ndarray:
+    def _sample(self, n: int, y: Any, noise: bool, random_state: Any) -> np.ndarray:
         check_is_fitted(self)
         check_scalar(n, "n_samples", numbers.Integral, min_val=1)
         random = check_random_state(random_state)
@@ -53,7 +54,7 @@ class AbstractVariationalAutoencoder(AbstractAutoencoder):
             distribution = model.decode(batch.x, batch.context)
             return distribution.sample(generator) if noise else distribution.mean
 
-        return self._in_batches(draw, codes, context)
+        return self._in_batches(draw, codes, self.context(y, n))
 
     def _row_scores(self, model: Model, batch: Batch) -> Tensor:
         return elbo(model, batch)
@@ -67,9 +68,9 @@ class AbstractVariationalAutoencoder(AbstractAutoencoder):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        check_scalar(self.beta, "beta", numbers.Real, min_val=0)
+        check_number("beta", self.beta, min_val=0)
         check_scalar(self.beta_warm_up, "beta_warm_up", numbers.Integral, min_val=0)
-        check_scalar(self.free_bits, "free_bits", numbers.Real, min_val=0)
+        check_number("free_bits", self.free_bits, min_val=0)
         if self.sparsity in ("kl", "topk"):
             raise ValueError(f"sparsity={self.sparsity!r} has no meaning for a Gaussian code: give 'l1' or None")
 
@@ -117,7 +118,7 @@ class VariationalAutoencoder(AbstractVariationalAutoencoder):
         β, the weight of the KL term (Higgins et al. 2017); 1 makes minus the loss a lower bound of log p(x).
     beta_warm_up : int, default 0
         Epochs over which β rises from 0 in training, evenly (Sønderby et al. 2016). The loss on held-out rows always
-        has the whole of it.
+        has the whole of it, and so has a warm start.
     free_bits : float, default 0
         λ, nats that each unit may carry without paying: Σ max(KL_j, λ) (Kingma et al. 2016). All other parameters are
         those of :class:`isthmus.Autoencoder`.
@@ -171,7 +172,8 @@ class VariationalAutoencoder(AbstractVariationalAutoencoder):
         X : array-like
             Rows as in ``fit``; of NaN, what is known counts.
         n_importance_samples : int, default 100
-            Draws a row. The estimate is low by less the more there are; with one it is a draw of the ELBO.
+            Draws a row, each row's its own, so that a figure moves a little with the place of its row in `X`. The
+            estimate is low by less the more there are; with one it is a draw of the ELBO.
 
         Returns
         -------

@@ -52,7 +52,7 @@ def run(study: Study) -> Findings:
         X_test=split.X_test,
         y_test=split.y_test,
         seeds=1,
-        max_epochs=study.epochs(15),
+        max_epochs=study.epochs(5),
         random_state=study.seed,
         progress=study.progress,
     )
