@@ -22,7 +22,7 @@ TITLE = "The families on the same images"
 
 SETTING = (
     "MNIST, pixels in [0, 1]; a code of 30 each, but for the sparse family, which has 300 units of which 30 are on. "
-    "One dense network for all, 784-512-256-30 and mirrored, but for the linear and the convolutional family; 15 "
+    "One dense network for all, 784-512-256-30 and mirrored, but for the linear and the convolutional family; five "
     "epochs, nothing else set. Corrupted: a quarter of the test image's pixels masked, for all alike, as in the "
     "training of the denoising family."
 )
