@@ -178,6 +178,17 @@ def test_sample_of_a_condition(type_and_read, saved):
     np.testing.assert_array_equal(rows, model.sample(5, random_state=0))
 
 
+@pytest.mark.parametrize("written", ["1", "1.0"])
+def test_a_class_by_its_number(run, tmp_path, table, written):
+    y = (table[:, 0] > 0).astype(float)
+    isthmus.ConditionalVariationalAutoencoder(2, max_epochs=1, random_state=0).fit(table, y).save(tmp_path / "run")
+    assert run(f"sample run -o x.npy -n 3 --condition {written}")[0] == 0
+    expected = isthmus.load(tmp_path / "run").sample(3, y=1.0, random_state=0)
+    np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), expected)
+    status, _, err = run("sample run -o y.npy --condition 2")
+    assert (status, err) == (2, "isthmus: unknown condition '2': give one of 0.0, 1.0\n")
+
+
 def test_interpolate(type_and_read, saved):
     X, y = isthmus.datasets.load("digits", "test")
     model = isthmus.load(saved / "variational")
@@ -322,6 +333,44 @@ def test_a_table_with_labels(run, tmp_path, table):
     assert "'kind' holds no numbers" in err
 
 
+@pytest.mark.parametrize(("kind", "words"), [(["up", "down"], True), ([3, 4], True), ([1.5, 2.25], False)])
+def test_missing_labels_are_for_conditional_models(run, tmp_path, table, kind, words):
+    frame = pd.DataFrame(table, columns=list("abcdef")).assign(kind=np.where(table[:, 0] > 0, *kind))
+    frame["kind"] = frame["kind"].astype(object).where(np.arange(len(frame)) % 4 > 0)
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    train = "train t.csv --label kind --hidden 4 --epochs 1 --out"
+    status, _, err = run(f"{train} plain")
+    assert status == 2
+    assert "column 'kind' has no label in row 0; drop such rows" in err
+    assert run(f"{train} run --model conditional --components 3")[0] == 0
+    model = isthmus.load(tmp_path / "run")
+    assert hasattr(model, "classes_") == words
+    assert run("transform run t.csv --label kind -o c.npy")[0] == 0
+    expected = model.transform(frame.drop(columns="kind"), frame["kind"])
+    np.testing.assert_allclose(np.load(tmp_path / "c.npy"), expected, atol=1e-6)
+    assert run("interpolate run t.csv --label kind -o i.npy --from 0,1 --to 4,2")[0] == 0
+    status, out, _ = run("neighbors run t.csv --label kind -o n.csv --query 0,1,2,3")
+    assert status == 0
+    assert ("have the label of their query" in out) == words
+    assert run("report run")[0] == 0
+
+
+def test_one_row(run, saved, tmp_path):
+    np.save(tmp_path / "one.npy", isthmus.datasets.load("digits").X[:1])
+    assert run(f"report {saved / 'variational'} one.npy -o r.html")[0] == 0
+    assert run(f"interpolate {saved / 'variational'} one.npy -o x.npy --from 0 --to 0")[0] == 0
+    assert np.load(tmp_path / "x.npy").shape == (1, 9, 8, 8)
+
+
+def test_without_a_report_there_is_no_run(run, monkeypatch, tmp_path):
+    def fail(*_):
+        raise ValueError("no page")
+
+    monkeypatch.setattr(cli.report, "model_page", fail)
+    assert run("train digits --hidden 4 --epochs 1 --out run")[::2] == (2, "isthmus: no page\n")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_folder_of_images(run, tmp_path):
     for i in range(30):
         (tmp_path / "pictures" / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
@@ -377,12 +426,17 @@ MISTAKES = {
     "sample full -o x.npy": "full is not a model folder",
     "interpolate MODELS/variational digits -o x.npy --from 1,2": "--from has 2 rows and --to 5: name as many of each",
     "interpolate MODELS/variational digits -o x.npy --to 400": "--to 400: there is no row 400, the last of 360 is 359",
+    "interpolate MODELS/variational digits -o x.npy --from= --to=": "--from '' names no row: give numbers with commas",
+    "interpolate MODELS/variational one.npy -o x.npy": "one.npy has fewer than two rows, no pair to go between",
     "interpolate MODELS/variational digits -o x.npy --to a": "--to a: give whole numbers",
     "interpolate MODELS/variational digits -o x.npy --steps 1": "Invalid value for '--steps'",
     "interpolate MODELS/variational digits -o x.npy --path round": "Invalid value for '--path'",
     "impute MODELS/variational digits -o x.npy": "nothing is missing in digits: --missing 0.5 hides half of it",
     "impute MODELS/variational digits -o x.npy --block": "--block says how to hide: say how much too",
     "impute MODELS/variational digits -o x.npy --missing 1": "a share of 1 cannot be hidden",
+    "impute MODELS/variational one.npy -o x.npy --missing 0.0001": "--missing 0.0001 hides nothing that is known",
+    "neighbors MODELS/variational digits -o x.csv --query ,": "--query ',' names no row: give numbers with commas",
+    "neighbors MODELS/variational digits -o x.csv --query=": "--query '' names no row: give numbers with commas",
     "neighbors MODELS/variational digits -o x.csv -k 360": "360 neighbours among 360 rows: there are from 1 to 359",
     "neighbors MODELS/variational digits -o x.csv -k 0": "0 neighbours among 360 rows",
     "neighbors MODELS/variational digits -o x.csv --query 360": "--query 360: there is no row 360",
@@ -419,6 +473,7 @@ MISTAKES = {
     "train gaps.csv --label a --out run": "column 'a' has no label in row 1",
     "reproduce deep-nien": "unknown reproduction 'deep-nien': did you mean 'deep-nine'?",
     "reproduce": "reproduce needs a NAME: isthmus reproduce --list says which there are",
+    "reproduce deep-nine --quick --seed -1": "Invalid value for '--seed'",
     "reproduce deep-nine --quick --out full/notes.txt": "cannot write full/notes.txt",
     "reproduce deep-nine --quick --data-dir full": "mnist/train-images-idx3-ubyte.gz",
     "nonsense": "No such command 'nonsense'",
@@ -437,6 +492,7 @@ def test_a_mistake_gets_one_line(run, saved, tmp_path, monkeypatch, command):
     (tmp_path / "empty").mkdir()
     (tmp_path / "t.csv").write_text("a,b\n1,2\n3,4\n")
     (tmp_path / "gaps.csv").write_text("a,b\nx,2\n,4\n")
+    np.save(tmp_path / "one.npy", np.zeros((1, 8, 8)))
     np.savez(tmp_path / "wrong.npz", X=np.zeros((2, 8, 8)), y=[1, 77])
     before = sorted(tmp_path.rglob("*"))
     status, _, err = run(command.replace("MODELS", str(saved)))

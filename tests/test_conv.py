@@ -367,11 +367,30 @@ def test_a_mistake_gets_one_line(params, row_shape, message):
         ({"padding": "valid"}, "padding='valid': give whole numbers or 'same'"),
         ({"pool_size": None}, "pool_size=None: give whole numbers or 'global'"),
         ({"dense": 1}, "dense=1: give True or False"),
+        ({"channels": (True, 2)}, r"channels=\(True, 2\): give whole numbers"),
+        ({"kernel_size": np.full((2, 2), 3)}, "kernel_size=.*give whole numbers"),
+        ({"stride": np.array(2)}, r"stride=array\(2\): give whole numbers"),
     ],
 )
 def test_a_value_of_another_kind_gets_one_line(params, message):
-    with pytest.raises(TypeError, match=message):
+    with pytest.raises(TypeError, match=message) as raised:
         Conv(**params).build((8, 8), 3)
+    assert "\n" not in str(raised.value)
+
+
+def test_numbers_may_come_in_arrays():
+    arrays = {"channels": (4, 6), "kernel_size": (3, 5), "stride": (1, 2), "pool": ("max", None)}
+    networks = Conv(**arrays), Conv(**{name: np.array(values, object) for name, values in arrays.items()})
+    shapes = [[weight.shape for part in build(network) for weight in part.parameters()] for network in networks]
+    assert shapes[0] == shapes[1]
+    encoder, _ = build(MLP(hidden=np.array([5, 4])))
+    assert [layer.out_features for layer in encoder.path.deep if isinstance(layer, nn.Linear)][:2] == [5, 4]
+
+
+@pytest.mark.parametrize("hidden", [(True, 2), 5.0, None])
+def test_widths_of_another_kind(hidden):
+    with pytest.raises(TypeError, match=r"hidden=.*: give whole numbers in a sequence"):
+        MLP(hidden=hidden).build((8,), 3)
 
 
 @pytest.mark.parametrize("network", [MLP(), Conv()])

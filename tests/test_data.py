@@ -123,7 +123,7 @@ class TestDownload:
         assert datasets.location("mnist", tmp_path / "given") == str(tmp_path / "given" / "mnist")
         np.testing.assert_array_equal(datasets.load("mnist").X, datasets.load("mnist", data_dir=tmp_path / "given").X)
 
-    @pytest.mark.parametrize("content", [b"not gzip", gzip.compress(b"other bytes"), b""])
+    @pytest.mark.parametrize("content", [b"not gzip", gzip.compress(b"other bytes", mtime=0), b""])
     def test_an_altered_file_on_disk(self, small_mnist, content):
         path = small_mnist / "mnist" / "train-images-idx3-ubyte.gz"
         path.parent.mkdir()
@@ -144,6 +144,18 @@ class TestFiles:
             X, y = files.read(tmp_path / name, label="kind")
             assert list(X.columns) == ["a", "b"]
             assert list(y) == ["x", "y", "x"]
+
+    @pytest.mark.parametrize("kind", ["x", 3, 1.5, True])
+    def test_missing_labels(self, frame, tmp_path, kind):
+        frame["kind"] = pd.Series([kind, None, kind], dtype=object).convert_dtypes()
+        frame.to_csv(tmp_path / "t.csv", index=False)
+        frame.to_parquet(tmp_path / "t.parquet")
+        for name in ("t.csv", "t.parquet"):
+            with pytest.raises(ValueError, match="'kind' has no label in row 1"):
+                files.read(tmp_path / name, label="kind")
+            y = files.read(tmp_path / name, label="kind", gaps=True).y
+            assert y[[0, 2]].tolist() == [kind, kind]
+            assert np.isnan(y[1])
 
     def test_arrays(self, tmp_path):
         rows = np.arange(12.0).reshape(4, 3)

@@ -21,7 +21,7 @@ from isthmus import (
 from isthmus.core.model import Model
 from isthmus.networks import MLP
 from isthmus.report.images import MISSING, beside_png, grid_png, pixels, scale_of, sprite, weight_images
-from isthmus.report.plots import plane
+from isthmus.report.plots import code_map, plane
 
 
 def plots(page):
@@ -190,7 +190,11 @@ def test_a_grid_of_images():
 def test_images_one_below_the_other():
     lines = np.zeros((25, 8, 8)), np.ones((25, 8, 8))
     sheet = np.asarray(Image.open(io.BytesIO(beside_png(*lines))))
-    assert sheet[28::60, 28::60].tolist() == [[0] * 10, [255] * 10] * 2, "whole lines of ten"
+    assert sheet[28::60, 28::60].tolist() == [
+        *[[0] * 10, [255] * 10] * 2,
+        [0] * 5 + [255] * 5,
+        [255] * 10,
+    ], "lines of ten; the last places are empty"
     assert np.asarray(Image.open(io.BytesIO(beside_png(lines[0][:3], lines[1][:3])))).shape == (116, 176)
 
 
@@ -213,6 +217,25 @@ def test_the_plane(rng, width, words):
 def test_few_rows(digits):
     model = Autoencoder(5, max_epochs=1).fit(digits)
     assert "map-0" in plots(report.model_page(model, digits[:3], None, "three"))
+    for n in (1, 2):
+        page = report.model_page(model, digits[:n], None, "too few for a map")
+        assert set(plots(page)) == {"curves-0"}
+        assert 'id="map-0"' not in page
+
+
+@pytest.mark.parametrize("labels", [["b", None, "a", np.nan] * 5, [True, None, False, None] * 5])
+def test_missing_labels_have_a_colour_of_their_own(rng, labels):
+    traces = code_map(rng.normal(size=(20, 2)), np.array(labels, object))["data"]
+    assert [trace["name"] for trace in traces] == [*sorted({str(name) for name in labels[::2]}), "no label"]
+    assert numbers(traces[-1]["customdata"]) == list(range(1, 20, 2))
+
+
+@pytest.mark.parametrize("labels", [np.repeat(["b", None, "a"], 20), np.linspace(0, 1, 60), np.full(60, np.nan)])
+def test_pictures_where_labels_are_missing(digits, labels):
+    labels[::7] = np.nan
+    known = np.arange(60) % 2 if np.isreal(labels[1]) and np.isnan(labels[1]) else labels
+    model = ConditionalVariationalAutoencoder(2, max_epochs=1, random_state=0).fit(digits[:60], known)
+    assert "Interpolations" in headings(report.model_page(model, digits[:60], labels, "gaps"))
 
 
 def test_it_is_written_whole(tmp_path):

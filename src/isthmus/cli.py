@@ -70,7 +70,8 @@ Settings = Annotated[
 ]
 Components = Annotated[int | None, typer.Option(help="Units of the code.")]
 Epochs = Annotated[int | None, typer.Option(help="Passes over the training rows.")]
-Seed = Annotated[int, typer.Option(help="Of all random numbers.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of all random numbers.")]
+FirstSeed = Annotated[int, typer.Option("--seed", min=0, help="The first of the seeds.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps or auto.")]
 
 
@@ -140,16 +141,15 @@ def train(
     params = {name: value for name, value in named.items() if value is not None}
     params |= _parse_network(network, hidden=hidden, channels=channels) | _parse_settings(settings)
     estimator = _choice("model", model, MODELS)(random_state=seed, device=device, verbose=1).set_params(**params)
-    X, y = _load(data, "train", label, data_dir)
-    if model == "conditional" and y is None:
+    X, y = _load(data, "train", label, data_dir, estimator)
+    if estimator.takes_conditions and y is None:
         raise ValueError(f"{data} has no labels to be a condition: name their column with --label")
+    rows, labels = _load(data, "test", label, data_dir, estimator)
     estimator.fit(X, **told(estimator, y))
+    page = report.model_page(estimator, rows, labels, f"{model.capitalize()} autoencoder on {data}")
     estimator.save(out)
     _write_run(out, data, label, data_dir)
-    rows, labels = _load(data, "test", label, data_dir)
-    report.write_page(
-        report.model_page(estimator, rows, labels, f"{model.capitalize()} autoencoder on {data}"), out / "report.html"
-    )
+    report.write_page(page, out / "report.html")
     last = estimator.history_[-1]
     held_out = f", held out {last['validation']['mse']:.5g}" if "validation" in last else ""
     active = f"; {estimator.active_units_} active units" if hasattr(estimator, "active_units_") else ""
@@ -167,7 +167,7 @@ def compare(
     epochs: Epochs = None,
     corruption: Annotated[str, typer.Option(help="What is done to the test rows.")] = "masking",
     corruption_level: Annotated[float, typer.Option(help="How much of it.")] = 0.25,
-    seed: Annotated[int, typer.Option(help="The first of the seeds.")] = 0,
+    seed: FirstSeed = 0,
     label: Label = None,
     data_dir: DataDir = None,
 ) -> None:
@@ -204,7 +204,7 @@ def transform(
 ) -> None:
     """Write the codes of DATA's rows."""
     estimator = _ready(run, output, "transform")
-    X, y = _load(data, split, label, data_dir)
+    X, y = _load(data, split, label, data_dir, estimator)
     codes = estimator.transform(X, **told(estimator, y))
     _write(output, codes, [f"code_{i}" for i in range(codes.shape[1])])
 
@@ -215,7 +215,7 @@ def reconstruct(
 ) -> None:
     """Write DATA's rows as the model rebuilds them; .png: the first 30, below what they are."""
     estimator = _ready(run, output, "reconstruct", pictures=True)
-    X, y = _load(data, split, label, data_dir)
+    X, y = _load(data, split, label, data_dir, estimator)
     rows = estimator.reconstruct(X, **told(estimator, y))
     if output.suffix == ".png":
         _draw(output, images.beside_png(_shaped(estimator, X), rows))
@@ -229,7 +229,7 @@ def score(
 ) -> None:
     """Write how usual each of DATA's rows is, in nats; higher is more usual."""
     estimator = _ready(run, output, "score_samples")
-    X, y = _load(data, split, label, data_dir)
+    X, y = _load(data, split, label, data_dir, estimator)
     scores = estimator.score_samples(X, **told(estimator, y))
     _write(output, scores, ["score"])
     console.print(f"mean {scores.mean():.5g} nats, lowest {scores.min():.5g} in row {scores.argmin()}")
@@ -251,11 +251,13 @@ def impute(
     estimator = _ready(run, output, "impute", pictures=True)
     if block and missing is None:
         raise ValueError("--block says how to hide: say how much too, such as --missing 0.5")
-    X, y = _load(data, split, label, data_dir)
+    X, y = _load(data, split, label, data_dir, estimator)
     rows = _shaped(estimator, X)
     hidden = np.zeros(rows.shape, bool)
     if missing is not None:
         hidden = hidden_entries(rows.shape, missing, block=block, seed=seed)
+        if not (hidden & ~np.isnan(rows)).any():
+            raise ValueError(f"--missing {missing:g} hides nothing that is known in {data}: give more")
     elif not np.isnan(rows).any():
         raise ValueError(f"nothing is missing in {data}: --missing 0.5 hides half of it, to see how well it goes")
     filled = estimator.impute(X, hidden, **told(estimator, y))
@@ -312,11 +314,13 @@ def interpolate(
     A conditional model is told the label of a pair that shares one.
     """
     estimator = _ready(run, output, "interpolate", pictures=True)
-    X, y = _load(data, split, label, data_dir)
+    X, y = _load(data, split, label, data_dir, estimator)
     half = min(5, len(X) // 2)
+    if not half and (start is None or end is None):
+        raise ValueError(f"{data} has fewer than two rows, no pair to go between: name both ends with --from and --to")
     a = np.arange(half) if start is None else _parse_rows("--from", start, len(X))
     b = np.arange(half, 2 * half) if end is None else _parse_rows("--to", end, len(X))
-    if len(a) != len(b) or not len(a):
+    if len(a) != len(b):
         raise ValueError(f"--from has {len(a)} rows and --to {len(b)}: name as many of each")
     shared: Any = None if y is None else np.where(y[a] == y[b], y[a].astype(object), None)  # type: ignore[arg-type]
     rows = estimator.interpolate(_take(X, a), _take(X, b), steps, path=path, **told(estimator, shared))
@@ -344,13 +348,13 @@ def neighbors(
 ) -> None:
     """Write which rows of DATA have the codes nearest to those of the queries; .png: a line a query, itself first."""
     estimator = _ready(run, output, "transform", pictures=True)
-    found = _load(data, split, label, data_dir)
+    found = _load(data, split, label, data_dir, estimator)
     codes = estimator.transform(found.X, **told(estimator, found.y))
-    if query is None or re.fullmatch(r"[\d, ]+", query):
+    if query is None or re.fullmatch(r"[\d, ]*", query):
         own = np.arange(min(10, len(codes))) if query is None else _parse_rows("--query", query, len(codes))
         asked, queries = Dataset(_take(found.X, own), None if found.y is None else found.y[own]), codes[own]
     else:
-        own, asked = None, _load(query, split, label, data_dir)
+        own, asked = None, _load(query, split, label, data_dir, estimator)
         queries = estimator.transform(asked.X, **told(estimator, asked.y))
     index, distance = nearest_by_code(codes, queries, k, own)
     if output.suffix == ".png":
@@ -362,8 +366,8 @@ def neighbors(
         table |= {f"distance_{i + 1}": distance[:, i] for i in range(k)}
         files.write_table(output, pd.DataFrame(table))
         console.print(f"{len(queries):,} rows: {output}", soft_wrap=True)
-    if found.y is not None and asked.y is not None and found.y.ndim == 1 and are_classes(found.y):
-        share = np.mean(found.y[index] == asked.y[:, None])
+    share = None if found.y is None or asked.y is None else _share_alike(found.y, index, asked.y)
+    if share is not None:
         console.print(f"{share:.1%} of the neighbours have the label of their query")
 
 
@@ -381,7 +385,7 @@ def write_report(
     check_writable(path)
     if data is None:
         data, label, data_dir = _read_run(run)
-    rows, labels = _load(data, "test", label, data_dir)
+    rows, labels = _load(data, "test", label, data_dir, estimator)
     report.write_page(report.model_page(estimator, rows, labels, f"{type(estimator).__name__} on {data}"), path)
     console.print(f"report: {path}", soft_wrap=True)
 
@@ -392,7 +396,7 @@ def write_reproduction(
     names: Annotated[bool, typer.Option("--list", help="Say which there are.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="A shortened run, which proves nothing.")] = False,
     out: Annotated[Path | None, typer.Option(help="The results' folder; default: runs/reproduce/NAME.")] = None,
-    seed: Annotated[int, typer.Option(help="The first of the seeds.")] = 0,
+    seed: FirstSeed = 0,
     data_dir: DataDir = None,
 ) -> None:
     """Measure a published result again, and write the figures and a report into a folder."""
@@ -442,14 +446,14 @@ def _say(text: str) -> None:
     console.print(text, soft_wrap=True, highlight=False)
 
 
-def _load(data: str, split: datasets.Split, label: str | None, data_dir: Path | None) -> Dataset:
-    """Read DATA: a name of the catalogue, a file or a folder."""
+def _load(data: str, split: datasets.Split, label: str | None, data_dir: Path | None, estimator: Any = None) -> Dataset:
+    """Read DATA: a name of the catalogue, a file or a folder; labels may be missing where the model takes them."""
     if data in datasets.names():
         return datasets.load(data, split, data_dir)
     path = Path(data)
     if not path.exists() and not path.suffix and len(path.parts) == 1:
         datasets.load(data)  # no file and no name of one: says which names there are
-    return files.read(path, label)
+    return files.read(path, label, gaps=getattr(estimator, "takes_conditions", False))
 
 
 def _ready(run: Path, output: Path, method: str, *, pictures: bool = False) -> Any:
@@ -482,6 +486,14 @@ def _shaped(estimator: Any, X: Any) -> np.ndarray:
     """Return rows as numbers in the shape that the model knows, gaps as NaN."""
     rows = to_rows(X, allow_nan=True)
     return rows.reshape(-1, *estimator.row_shape_) if rows[0].size == estimator.n_features_in_ else rows
+
+
+def _share_alike(y: np.ndarray, index: np.ndarray, asked: np.ndarray) -> float | None:
+    """Return how many of the neighbours have the label of their query, where both are known; None without classes."""
+    if y.ndim > 1 or asked.ndim > 1 or not are_classes(y[~pd.isna(y)]):
+        return None
+    both = ~pd.isna(y)[index] & ~pd.isna(asked)[:, None]
+    return float((y[index] == asked[:, None])[both].mean()) if both.any() else None
 
 
 def _take(X: Any, rows: np.ndarray) -> Any:
@@ -541,6 +553,8 @@ def _parse_network(name: str, **widths: str | None) -> dict[str, Any]:
 def _parse_rows(option: str, text: str, n: int) -> np.ndarray:
     """Read row numbers, such as 0,5,9, of data with `n` rows."""
     rows = np.array(_parse_whole(option, text), dtype=int)
+    if not len(rows):
+        raise ValueError(f"{option} {text!r} names no row: give numbers with commas, such as 0,5,9")
     for row in rows:
         if not 0 <= row < n:
             raise ValueError(f"{option} {text}: there is no row {row}, the last of {n} is {n - 1}")
@@ -559,17 +573,25 @@ def _parse_condition(estimator: Any, text: str | None, n: int) -> Any:
     classes = getattr(estimator, "classes_", None)
     if text is None:
         return None if classes is None else np.resize(classes, n)
-    if not isinstance(estimator, models.ConditionalVariationalAutoencoder):
+    if not estimator.takes_conditions:
         raise ValueError(f"--condition {text}: the model knows no conditions; train --model conditional")
     if classes is not None:
-        return _choice("condition", text, {str(name): name for name in classes})
+        return _choice("condition", _as_class(text, classes), {str(name): name for name in classes})
     try:
         numbers = [float(number) for number in text.split(",")]
     except ValueError as error:
         raise ValueError(f"--condition {text}: give numbers with commas, such as 1.5") from error
     if len(numbers) != len(estimator.y_mean_):
         raise ValueError(f"--condition {text}: the model was trained with {len(estimator.y_mean_)} a row; give as many")
-    return np.array(numbers)
+    return numbers if len(numbers) > 1 else numbers[0]
+
+
+def _as_class(text: str, classes: np.ndarray) -> str:
+    """Return the class that is the same number as written among the classes, 3.0 for 3; any other text as it is."""
+    try:
+        return next((str(name) for name in classes if classes.dtype.kind in "iuf" and name == float(text)), text)
+    except ValueError:
+        return text
 
 
 def _parse_settings(settings: list[str] | None) -> dict[str, Any]:

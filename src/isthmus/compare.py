@@ -22,7 +22,6 @@ from isthmus.evaluation.probe import MOST_ROWS, linear_probe_accuracy, nearest_n
 from isthmus.evaluation.sparsity import hoyer_sparsity
 from isthmus.models import (
     Autoencoder,
-    ConditionalVariationalAutoencoder,
     ContractiveAutoencoder,
     DenoisingAutoencoder,
     SparseAutoencoder,
@@ -260,7 +259,7 @@ def _fit_and_measure(
         if progress is not None:
             progress(f"{name}, seed {seed}")
         began = time.perf_counter()
-        told = {"y": split.y} if isinstance(candidate, ConditionalVariationalAutoencoder) else {}
+        told = {"y": split.y} if getattr(candidate, "takes_conditions", False) else {}
         fitted.append(clone(candidate).set_params(random_state=seed).fit(split.X, **told))
         if getattr(fitted[-1], "interrupted_", False):
             raise KeyboardInterrupt  # a model cut short must not stand beside whole ones
@@ -288,8 +287,7 @@ def _measure(model: Any, split: Split) -> dict[str, float]:
         return measured | {"jacobian": model.n_components_**0.5, "parameters": parameters}
     parameters = sum(weight.numel() for weight in model.module_.parameters())
     rows = split.X_test[:JACOBIAN_ROWS]
-    conditional = isinstance(model, ConditionalVariationalAutoencoder)
-    jacobian = mean_jacobian_norm(model.module_, rows, model._context(None, len(rows)) if conditional else None)
+    jacobian = mean_jacobian_norm(model.module_, rows, model.context(None, len(rows)))
     return measured | {"jacobian": jacobian, "parameters": parameters}
 
 

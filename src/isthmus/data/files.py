@@ -16,9 +16,10 @@ from isthmus.data.datasets import Dataset
 READABLE = (".npy", ".npz", ".csv", ".parquet")
 WRITABLE = (".npy", ".csv", ".parquet")
 BROKEN = (OSError, EOFError, zipfile.BadZipFile, pa.ArrowException, pd.errors.ParserError, pd.errors.EmptyDataError)
+"""What is raised where a file is not of the format that its name ends in."""
 
 
-def read(path: str | Path, label: str | None = None) -> Dataset:
+def read(path: str | Path, label: str | None = None, *, gaps: bool = False) -> Dataset:
     """Read rows from a file, or from a folder of images whose subfolders are the labels.
 
     Parameters
@@ -28,6 +29,8 @@ def read(path: str | Path, label: str | None = None) -> Dataset:
         of numbers; or a folder of images of one size, in any format that Pillow reads.
     label : str, optional
         The column (or the array of an ``.npz``) that holds the labels.
+    gaps : bool, default False
+        Whether labels may be missing in a table: blanks are then NaN in y.
 
     Returns
     -------
@@ -48,15 +51,8 @@ def read(path: str | Path, label: str | None = None) -> Dataset:
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     try:
-        return _read_arrays(path, label) if path.suffix in (".npy", ".npz") else _read_table(path, label)
-    except (
-        OSError,
-        EOFError,
-        zipfile.BadZipFile,
-        pa.ArrowException,
-        pd.errors.ParserError,
-        pd.errors.EmptyDataError,
-    ) as error:
+        return _read_arrays(path, label) if path.suffix in (".npy", ".npz") else _read_table(path, label, gaps)
+    except BROKEN as error:
         raise ValueError(f"cannot read {path}: {_first_line(error)}") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"cannot read {path}: it is not UTF-8 text") from error
@@ -89,12 +85,12 @@ def _read_arrays(path: Path, label: str | None) -> Dataset:
             raise ValueError(f"cannot read {path}: an array in it holds objects, not numbers") from error
 
 
-def _read_table(path: Path, label: str | None) -> Dataset:
+def _read_table(path: Path, label: str | None, gaps: bool) -> Dataset:
     frame = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
     if label is not None and label not in frame:
         raise ValueError(f"{path} has no column {label!r}: it has {_few(frame.columns)}")
-    y = None if label is None else frame.pop(label).to_numpy()
-    if y is not None and pd.isna(y).any():
+    y = None if label is None else frame.pop(label).to_numpy(na_value=np.nan)
+    if y is not None and not gaps and pd.isna(y).any():
         raise ValueError(f"{path}: column {label!r} has no label in row {int(pd.isna(y).argmax())}; drop such rows")
     text = frame.columns[[not pd.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes]]
     if len(text):

@@ -1,7 +1,6 @@
 """The convolutional pair, whose decoder returns exactly the size that the encoder was given."""
 
 import math
-import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 
 from isthmus.networks.activation import Activation, build_activation
 from isthmus.networks.pair import Decoder, Encoder, Path, check_pair, start_at_zero
-from isthmus.networks.parameters import Parameters
+from isthmus.networks.parameters import Parameters, is_whole, values_of
 
 Size = tuple[int, int]
 Image = tuple[int, int, int]
@@ -140,7 +139,7 @@ class Conv(Parameters):
             the code, a decoder's own layers give less than the image, or a parameter has no meaning.
         """
         self._check()
-        check_pair(self.linear_path, self.code_activation, moments)
+        check_pair(self.linear_path, self.normalization, self.code_activation, moments)
         image, features = _image(row_shape), math.prod(row_shape)
         stages = self._stages(image[1:])
         feature_map = (stages[-1].channels, *stages[-1].after)
@@ -192,7 +191,7 @@ class Conv(Parameters):
             widths = [channels, *(stage.channels for stage in stages[-2::-1]), image[0]]
             steps = self._mirrored(widths, stages)
         else:
-            widths = [channels, *self.decoder_channels, image[0]]
+            widths = [channels, *_listed(self.decoder_channels), image[0]]
             steps = self._own(widths, stages[-1].after, image[1:])
         for step, channels in zip(steps[:-1], widths[1:], strict=False):
             layers += [*step, *self._activated(channels)]
@@ -272,7 +271,7 @@ class Conv(Parameters):
     def _each(self, name: str, n_layers: int) -> list[Any]:
         """Return a parameter's value for each layer; a single value is every layer's."""
         value = getattr(self, name)
-        values = list(value) if _is_sequence(value) else [value] * n_layers
+        values = _listed(value, n_layers)
         if len(values) != n_layers:
             raise ValueError(f"{name}={value!r}: give one value for all, or one for each of {n_layers} layers")
         return values
@@ -283,7 +282,7 @@ class Conv(Parameters):
         if any(value is None for value in own) and any(value is not None for value in own):
             raise ValueError("give decoder_channels, decoder_kernel_size and decoder_stride together, or none of them")
         for name in ("channels", "decoder_channels"):
-            if not _is_sequence(getattr(self, name)) and getattr(self, name) is not None:
+            if values_of(getattr(self, name)) is None and getattr(self, name) is not None:
                 raise TypeError(f"{name}={getattr(self, name)!r}: give whole numbers in a sequence, such as (16, 32)")
         for name, (least, word) in NUMBERS.items():
             if not name.startswith("decoder_") or self.decoder_channels is not None:
@@ -293,10 +292,8 @@ class Conv(Parameters):
         if not isinstance(self.dense, bool):
             raise TypeError(f"dense={self.dense!r}: give True or False")
         for pool in self._each("pool", len(self.channels)):
-            if pool not in (None, *POOLS):
+            if not isinstance(pool, str | None) or pool not in (None, *POOLS):
                 raise ValueError(f"unknown pool {pool!r}: give 'max', 'average' or None")
-        if self.normalization not in (None, *NORMALIZATIONS):
-            raise ValueError(f"unknown normalization {self.normalization!r}: give 'batch', 'layer' or None")
         if self.upsampling not in UPSAMPLINGS:
             raise ValueError(f"unknown upsampling {self.upsampling!r}: give 'transposed', 'nearest' or 'bilinear'")
 
@@ -388,16 +385,19 @@ def _times(shape: tuple[int, ...]) -> str:
     return "×".join(str(side) for side in shape)
 
 
-def _is_sequence(value: Any) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, str)
+def _listed(value: Any, n: int = 1) -> list[Any]:
+    """Return what a sequence holds, or a single value `n` times; whole numbers of any library as int."""
+    values = values_of(value)
+    return [int(each) if is_whole(each) else each for each in ([value] * n if values is None else values)]
 
 
 def _check_numbers(name: str, value: Any, least: int, word: str) -> None:
     """Raise where `value` is no whole number from `least` on, nor a sequence of such, `word` standing for one too."""
-    for number in value if _is_sequence(value) else [value]:
-        if number == word:
+    shown = f"{name}={' '.join(repr(value).split())}"  # an array's may have several lines
+    for number in _listed(value):
+        if isinstance(number, str) and number == word:
             continue
-        if not isinstance(number, numbers.Integral):
-            raise TypeError(f"{name}={value!r}: give whole numbers" + (f" or {word!r}" if word else ""))
+        if not is_whole(number):
+            raise TypeError(f"{shown}: give whole numbers" + (f" or {word!r}" if word else ""))
         if number < least:
-            raise ValueError(f"{name}={value!r}: every number must be at least {least}")
+            raise ValueError(f"{shown}: every number must be at least {least}")

@@ -1,7 +1,6 @@
 """The fully connected pair, with a linear path beside the deep one."""
 
 import math
-import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 
 from isthmus.networks.activation import Activation, build_activation
 from isthmus.networks.pair import Decoder, Encoder, Path, check_pair, start_at_zero
-from isthmus.networks.parameters import Parameters
+from isthmus.networks.parameters import Parameters, is_whole, values_of
 
 NORMALIZATIONS = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
 
@@ -23,9 +22,8 @@ class MLP(Parameters):
     """Fully connected encoder and mirrored decoder.
 
     With a linear path the code is W x + f(x) and the output V z + g(z), where x is standardised by one mean a feature
-    and one scale for all, and where f and g are the deep layers and the last
-    layer of each starts at zero: before its first step the network is the linear map that ``fit`` has put into W
-    and V.
+    and one scale for all, and where f and g are the deep layers and the last layer of each starts at zero: before its
+    first step the network is the linear map that ``fit`` has put into W and V.
 
     Parameters
     ----------
@@ -77,10 +75,10 @@ class MLP(Parameters):
             weights where the two sides differ in shape.
         """
         self._check()
-        check_pair(self.linear_path, self.code_activation, moments)
+        check_pair(self.linear_path, self.normalization, self.code_activation, moments)
         if self.tied and (moments != 1 or n_context > 0):
             raise ValueError("tied=True mirrors a plain code: set tied=False for a Gaussian code or a context")
-        features, hidden = math.prod(row_shape), list(self.hidden)
+        features, hidden = math.prod(row_shape), self._widths()
         there = self._path([features + n_context, *hidden, moments * n_components])
         back = self._path([n_components + n_context, *hidden[::-1], features])
         if self.tied:
@@ -90,17 +88,20 @@ class MLP(Parameters):
             Decoder(back, build_activation(self.output_activation), row_shape, self.linear_path is not None),
         )
 
-    def _check(self) -> None:
-        if isinstance(self.hidden, int | str) or any(not isinstance(width, numbers.Integral) for width in self.hidden):
+    def _widths(self) -> list[int]:
+        """Return the hidden widths; raise ValueError or TypeError where they are none."""
+        widths = values_of(self.hidden)
+        if widths is None or not all(map(is_whole, widths)):
             raise TypeError(f"hidden={self.hidden!r}: give whole numbers in a sequence, such as (128, 64)")
+        if any(width < 1 for width in widths):
+            raise ValueError(f"hidden={self.hidden!r}: every width must be at least 1")
+        return [int(width) for width in widths]
+
+    def _check(self) -> None:
         if not isinstance(self.tied, bool):
             raise TypeError(f"tied={self.tied!r}: give True or False")
-        if any(width < 1 for width in self.hidden):
-            raise ValueError(f"hidden={self.hidden!r}: every width must be at least 1")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout={self.dropout!r}: give a share in [0, 1)")
-        if self.normalization not in (None, *NORMALIZATIONS):
-            raise ValueError(f"unknown normalization {self.normalization!r}: give 'batch', 'layer' or None")
 
     def _path(self, widths: list[int]) -> Path:
         """Join linear and deep layers from the first width to the last; without hidden widths the linear one is all."""

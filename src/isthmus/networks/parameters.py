@@ -1,5 +1,6 @@
 """What every network object is: its parameters, by scikit-learn's protocol."""
 
+import numbers
 from dataclasses import fields
 from typing import Any, Protocol, Self
 
@@ -31,6 +32,19 @@ class Parameters:
             if repr(getattr(self, field.name)) != repr(field.default)  # an array has no one ==
         )
         return f"{type(self).__name__}({', '.join(changed)})"
+
+
+def values_of(value: Any) -> tuple[Any, ...] | None:
+    """Return what a sequence, an array or the like holds; None where `value` is a single one, or text."""
+    try:
+        return None if isinstance(value, str) else tuple(value)
+    except TypeError:
+        return None
+
+
+def is_whole(value: Any) -> bool:
+    """Tell whether a value is a whole number, which True and False are not."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 class Network(Protocol):

@@ -88,9 +88,12 @@ def beside_png(*lines: np.ndarray, scale: Scale | None = None, columns: int = 10
     """Return a PNG of up to `most` images of each line, `columns` at a time, those of the first line at the top."""
     n = min(most, len(lines[0]))
     columns = min(columns, n)
-    n -= n % columns
-    rows = np.stack([line[:n].reshape(-1, columns, *line.shape[1:]) for line in lines], axis=1)
-    return grid_png(rows.reshape(-1, *lines[0].shape[1:]), columns, scale)
+    tiles = _enlarged(pixels(np.concatenate([line[:n] for line in lines]), scale))
+    tile = tiles.shape[1:]
+    blank = np.full((len(lines), -n % columns, *tile), PAPER, np.uint8)  # at the end of a last line that is not full
+    tiles = np.concatenate([tiles.reshape(len(lines), n, *tile), blank], axis=1)
+    tiles = tiles.reshape(len(lines), -1, columns, *tile).swapaxes(0, 1)
+    return png(sheet(tiles.reshape(-1, *tile), columns, gap=4))
 
 
 def _enlarged(tiles: np.ndarray, size: int = TILE) -> np.ndarray:

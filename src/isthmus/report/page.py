@@ -23,8 +23,8 @@ from isthmus.report.images import is_image, reconstruction_rows, sprite, weight_
 from isthmus.report.plots import code_map, training_curves
 from isthmus.report.uses import Picture, told, uses
 
-MAP_ROWS = 800
-"""Rows on a map of codes."""
+MAP_ROWS, FEWEST_ROWS = 800, 3
+"""Rows on a map of codes; fewer than the latter have none."""
 
 SHEET_COLUMNS = 40
 """Thumbnails in a line of the sheet that the page cuts them from."""
@@ -124,7 +124,7 @@ def _section(
         "facts": _facts(model),
         "curves": None if baseline else training_curves(model.history_, model.start_),
         "weights": None if baseline else weight_images(model.module_, X.shape[1:], _most_units(model)),
-        "map": code_map(codes, None if y is None or y.ndim > 1 else y[:MAP_ROWS]),
+        "map": None if len(rows) < FEWEST_ROWS else code_map(codes, None if y is None or y.ndim > 1 else y[:MAP_ROWS]),
     }
 
 

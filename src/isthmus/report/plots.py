@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 from sklearn.decomposition import PCA
@@ -72,25 +73,36 @@ def code_map(codes: np.ndarray, labels: np.ndarray | None) -> dict[str, Any]:
     figure = go.Figure()
     rows = np.arange(len(codes))
     numeric = labels is not None and labels.dtype.kind == "f"
-    if labels is None or numeric or len(np.unique(labels)) > 30:
+    classes, names = _classes(labels)
+    if not 0 < len(names) <= 30:
         colour = COLOURS[0] if labels is None or not numeric else labels
         marker = {"color": colour, "colorscale": "Viridis", "showscale": bool(numeric), "size": 5}
         figure.add_scattergl(x=xy[:, 0], y=xy[:, 1], customdata=rows, mode="markers", marker=marker, showlegend=False)
     else:
-        for i, label in enumerate(np.unique(labels)):
-            chosen = labels == label
+        for i, name in enumerate([*names, "no label"]):
+            chosen = classes == (i if i < len(names) else -1)
+            if not chosen.any():
+                continue
             figure.add_scattergl(
                 x=xy[chosen, 0],
                 y=xy[chosen, 1],
                 customdata=rows[chosen],
                 mode="markers",
-                name=str(label),
+                name=str(name),
                 marker={"color": COLOURS[i % len(COLOURS)], "size": 5},
             )
     figure.update_traces(hovertemplate="row %{customdata}<extra>%{fullData.name}</extra>")
     figure.update_xaxes(title_text=way, showticklabels=False, zeroline=False)
     figure.update_yaxes(showticklabels=False, zeroline=False, scaleanchor="x")
     return _json(figure, height=430)
+
+
+def _classes(labels: np.ndarray | None) -> tuple[np.ndarray, list[Any]]:
+    """Return the class of each row by number, −1 where it is missing, and the names of all; of measurements nothing."""
+    if labels is None or labels.dtype.kind == "f":
+        return np.array([], int), []
+    classes, names = pd.factorize(labels, sort=True)
+    return classes, list(names)
 
 
 def _json(figure: go.Figure, height: int) -> dict[str, Any]:

@@ -3,9 +3,9 @@
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from isthmus.evaluation.imputation import hidden_entries, imputation_errors
-from isthmus.models import ConditionalVariationalAutoencoder
 from isthmus.report.images import data_uri, grid_png, histograms, image_lines, is_image, scale_of
 
 MOST_CONDITIONS = 12
@@ -28,8 +28,7 @@ class Picture(NamedTuple):
 
 def told(model: Any, y: np.ndarray | None, rows: slice | np.ndarray = slice(None)) -> dict[str, Any]:
     """Return what a model's methods are told beside some of the rows: their labels, where it is conditional."""
-    conditional = isinstance(model, ConditionalVariationalAutoencoder)
-    return {"y": y[rows]} if conditional and y is not None else {}
+    return {"y": y[rows]} if y is not None and getattr(model, "takes_conditions", False) else {}
 
 
 def uses(model: Any, X: np.ndarray, y: np.ndarray | None) -> list[Picture]:
@@ -53,7 +52,8 @@ def _conditions(model: Any, y: np.ndarray | None) -> np.ndarray:
         return model.classes_[:MOST_CONDITIONS]
     if not hasattr(model, "y_mean_") or len(model.y_mean_) > 1 or y is None:
         return np.array([])
-    return np.quantile(y, np.linspace(0.05, 0.95, 8))
+    known = y[~pd.isna(y)]
+    return np.quantile(known, np.linspace(0.05, 0.95, 8)) if len(known) else known
 
 
 def _generated(model: Any, X: np.ndarray, conditions: np.ndarray) -> Picture:
@@ -112,7 +112,8 @@ def _interpolations(model: Any, X: np.ndarray, y: np.ndarray | None) -> Picture:
 def _pairs(n: int, y: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """Return up to five pairs of rows, each of one class where the labels are given."""
     if y is not None:
-        of_class = [np.flatnonzero(y == label)[:2] for label in np.unique(y)]
+        classes, names = pd.factorize(y, sort=True)
+        of_class = [np.flatnonzero(classes == i)[:2] for i in range(len(names))]
         pairs = np.array([pair for pair in of_class if len(pair) == 2][:5])
         if len(pairs):
             return pairs[:, 0], pairs[:, 1]

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.strategies import SingleDeviceStrategy
+from lightning_fabric.strategies.single_device import SingleDeviceStrategy
 from torch import Tensor
 from torch.optim import Adam
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
