@@ -10,8 +10,8 @@ from isthmus.core.model import Batch, Model
 
 SEED = 0
 
-ELBO_DRAWS = 16
-"""Draws of the code over which the bound of a row is averaged."""
+DIRECTIONS = 16
+"""Directions in which the code is drawn, at the least, for the bound of a row; each way."""
 
 
 def elbo(model: Model, batch: Batch) -> Tensor:
@@ -29,14 +29,19 @@ def elbo(model: Model, batch: Batch) -> Tensor:
 
 
 def _balanced_draws(units: int) -> Tensor:
-    """Draw ε with their mirror images, scaled so that each unit has variance 1.
+    """Draw ε along orthogonal directions, and their mirror images, with 1 for each unit's variance.
 
-    So they are exact where one unit at a time is decoded linearly. What is left is the same for all rows, and does not
-    average out over them.
+    So the mean over them is exact, to the second order in ε, for codes of up to ``DIRECTIONS`` units: what is left of
+    chance is the same for all rows, and would not average out over them.
     """
-    half = torch.randn(ELBO_DRAWS // 2, units, generator=torch.Generator().manual_seed(SEED))
-    half = half / half.square().mean(0).sqrt()
-    return torch.cat([half, -half])
+    generator = torch.Generator().manual_seed(SEED)
+    bases = -(-DIRECTIONS // units)
+    normal = torch.randn(bases, units, min(units, DIRECTIONS), generator=generator)
+    directions = torch.linalg.qr(normal).Q.mT
+    lengths = torch.randn(bases, units, generator=generator).norm(dim=1)
+    lengths = lengths * (units / lengths.square().mean()).sqrt()
+    draws = (lengths[:, None, None] * directions).flatten(0, 1)
+    return torch.cat([draws, -draws])
 
 
 def importance_log_likelihood(model: Model, batch: Batch, samples: int, generator: torch.Generator) -> Tensor:

@@ -33,8 +33,9 @@ NOTES = (
     "One run was published, whose loss stands on a plateau near 0.055 for two epochs and then falls to another near "
     "0.038. The plateaus are numbers of living units: a ReLU unit of the code that is zero for every image has no "
     "gradient to come back by. How many of the four are alive depends on the seed, and the error on that number: "
-    "the table has both. So every seed is reported, and their median is held against the published run.",
-    "A run in which all four units are alive is better than PCA with four components; one that has lost two is worse.",
+    "the table has both. (Seed 0 has all four alive and one image for all rows: there the decoder is dead.) So every "
+    "seed is reported, and their median is held against the published run.",
+    "A run with four living units, and a living decoder, is better than PCA with four components; one with two is worse.",
 )
 
 
