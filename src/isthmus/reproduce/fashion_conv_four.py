@@ -35,7 +35,7 @@ NOTES = (
     "gradient to come back by. How many of the four are alive depends on the seed, and the error on that number: "
     "the table has both. (Seed 0 has all four alive and one image for all rows: there the decoder is dead.) So every "
     "seed is reported, and their median is held against the published run.",
-    "A run with four living units, and a living decoder, is better than PCA with four components; one with two is worse.",
+    "A run with four living units and a living decoder is better than PCA with four components; one with two is not.",
 )
 
 

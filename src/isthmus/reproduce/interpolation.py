@@ -15,7 +15,7 @@ TITLE = "Interpolation in pixel space and in code space"
 
 SETTING = (
     "MNIST; pairs of test images of different classes, mixed half and half: their pixels, or their codes in an "
-    "autoencoder and in a variational one, 32 components each and nothing else set, for 15 epochs. How far is the "
+    "autoencoder and in a variational one, 32 components each and nothing else set, for five epochs. How far is the "
     "nearest real training image, and how sure of its class is a classifier of real images?"
 )
 
@@ -36,7 +36,7 @@ def run(study: Study) -> Findings:
     split = study.load("mnist")
     a, b = pairs(split.y_test, study.seed)
     A, B = split.X_test[a], split.X_test[b]
-    setting: dict[str, Any] = {"max_epochs": study.epochs(15), "random_state": study.seed}
+    setting: dict[str, Any] = {"max_epochs": study.epochs(5), "random_state": study.seed}
     models = {
         "autoencoder": study.fit("autoencoder", Autoencoder(32, **setting), split.X),
         "variational": study.fit("variational", VariationalAutoencoder(32, **setting), split.X),
