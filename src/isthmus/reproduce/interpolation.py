@@ -24,7 +24,7 @@ SHOWN, STEPS = 4, 9
 
 NOTES = (
     "Half of one image laid over half of another is two pale digits; a code's half-way point was found to decode to "
-    "one shape, nearer to real images. The classifier was no surer of it: half-way between two classes there need not be a "
+    "one shape, nearer to real images. The classifier was no surer of it: between two classes there need not be a "
     "digit.",
     "A blurred image lies near many real ones, so that the distance alone would praise blur; the lines of test images "
     "and of what the models rebuild say what a real image gets, and what decoding alone does.",
