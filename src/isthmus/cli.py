@@ -24,9 +24,9 @@ from isthmus.data.labels import are_classes
 from isthmus.data.rows import to_rows
 from isthmus.evaluation.imputation import hidden_entries, imputation_errors
 from isthmus.evaluation.retrieval import nearest_by_code
+from isthmus.models.conditional import told
 from isthmus.networks import MLP, Conv
 from isthmus.report import images
-from isthmus.report.uses import told
 
 CONSTANTS = {"true": "True", "false": "False", "none": "None"}
 

@@ -4,7 +4,7 @@ import numbers
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,7 @@ from isthmus.models import (
     SparseAutoencoder,
 )
 from isthmus.models.base import AbstractAutoencoder
+from isthmus.models.conditional import told
 from isthmus.networks import MLP
 
 JACOBIAN_ROWS = 64
@@ -50,11 +51,19 @@ HIGHER_IS_BETTER = ("linear_probe", "nearest_neighbour")
 
 
 class PCABaseline(PCA):
-    """scikit-learn's PCA with the methods by which autoencoders are measured."""
+    """scikit-learn's PCA as autoencoders are: for rows of any shape, and able to rebuild them."""
+
+    def fit(self, X: np.ndarray, y: Any = None) -> Self:
+        """Find the components of rows of shape (n, ...)."""
+        return super().fit(X.reshape(len(X), -1))
+
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        """Project rows onto the components."""
+        return np.asarray(super().transform(X.reshape(len(X), -1)))
 
     def reconstruct(self, X: np.ndarray) -> np.ndarray:
         """Project rows onto the components and back."""
-        return np.asarray(self.inverse_transform(self.transform(X)))
+        return np.asarray(self.inverse_transform(self.transform(X))).reshape(X.shape)
 
 
 @dataclass
@@ -189,7 +198,7 @@ def compare(
     sizes = {model.n_components for model in candidates.values()}
     for size in sorted(size for size in sizes if size < min(len(split.X), features)):
         name = f"PCA-{size}"
-        line, fitted[name] = _fit_and_measure(name, PCABaseline(size), split.flat(), [random_state], None)
+        line, fitted[name] = _fit_and_measure(name, PCABaseline(size), split, [random_state], None)
         lines.append(line | {"mse_sd": 0.0})
     for name, candidate in candidates.items():
         line, fitted[name] = _fit_and_measure(
@@ -208,11 +217,6 @@ class Split(NamedTuple):
     X_test: np.ndarray
     y_test: np.ndarray | None
     shown: np.ndarray
-
-    def flat(self) -> "Split":
-        """Return the same with images as rows of pixels."""
-        X, X_test, shown = (rows.reshape(len(rows), -1) for rows in (self.X, self.X_test, self.shown))
-        return Split(X, self.y, X_test, self.y_test, shown)
 
 
 def _split(X: Any, y: Any, X_test: Any, y_test: Any, corruption: str, level: float, random_state: int) -> Split:
@@ -259,8 +263,7 @@ def _fit_and_measure(
         if progress is not None:
             progress(f"{name}, seed {seed}")
         began = time.perf_counter()
-        told = {"y": split.y} if getattr(candidate, "takes_conditions", False) else {}
-        fitted.append(clone(candidate).set_params(random_state=seed).fit(split.X, **told))
+        fitted.append(clone(candidate).set_params(random_state=seed).fit(split.X, **told(candidate, split.y)))
         if getattr(fitted[-1], "interrupted_", False):
             raise KeyboardInterrupt  # a model cut short must not stand beside whole ones
         runs.append({"seconds": time.perf_counter() - began} | _measure(fitted[-1], split))

@@ -248,6 +248,11 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         return index
 
 
+def told(model: Any, y: np.ndarray | None, rows: slice | np.ndarray = slice(None)) -> dict[str, Any]:
+    """Return what the methods of any model are told beside some of the rows: their conditions, where it takes them."""
+    return {} if y is None or not getattr(model, "takes_conditions", False) else {"y": y[rows]}
+
+
 def _as_array(y: Any) -> np.ndarray:
     """Return conditions as an array; a column of one is as good as none."""
     array = y.to_numpy() if isinstance(y, pd.Series | pd.DataFrame) else np.asarray(y)

@@ -84,11 +84,11 @@ def grid_png(rows: np.ndarray, columns: int, scale: Scale | None = None) -> byte
     return png(sheet(_enlarged(pixels(rows, scale)), columns, gap=4))
 
 
-def beside_png(*lines: np.ndarray, scale: Scale | None = None, columns: int = 10, most: int = 30) -> bytes:
-    """Return a PNG of up to `most` images of each line, `columns` at a time, those of the first line at the top."""
-    n = min(most, len(lines[0]))
-    columns = min(columns, n)
-    tiles = _enlarged(pixels(np.concatenate([line[:n] for line in lines]), scale))
+def beside_png(*lines: np.ndarray) -> bytes:
+    """Return a PNG of up to 30 images of each line, ten at a time, those of the first line at the top."""
+    n = min(30, len(lines[0]))
+    columns = min(10, n)
+    tiles = _enlarged(pixels(np.concatenate([line[:n] for line in lines])))
     tile = tiles.shape[1:]
     blank = np.full((len(lines), -n % columns, *tile), PAPER, np.uint8)  # at the end of a last line that is not full
     tiles = np.concatenate([tiles.reshape(len(lines), n, *tile), blank], axis=1)

@@ -19,9 +19,10 @@ from isthmus.atomic import replacing
 from isthmus.compare import HIGHER_IS_BETTER, LOWER_IS_BETTER, Comparison, comparison_cells
 from isthmus.data.rows import to_rows
 from isthmus.evaluation.error import corrupted, mean_squared_error
+from isthmus.models.conditional import told
 from isthmus.report.images import is_image, reconstruction_rows, sprite, weight_images
 from isthmus.report.plots import code_map, training_curves
-from isthmus.report.uses import Picture, told, uses
+from isthmus.report.uses import Picture, uses
 
 MAP_ROWS, FEWEST_ROWS = 800, 3
 """Rows on a map of codes; fewer than the latter have none."""
@@ -52,9 +53,9 @@ def comparison_page(comparison: Comparison, title: str) -> str:
     """Return the page about a comparison: table, reconstructions from clean and corrupted rows, a section a model."""
     shown, broken = comparison.X_test[:SHOWN_ROWS], comparison.corrupted_test[:SHOWN_ROWS]
     models = comparison.models
-    clean = {"input": shown} | {name: _rebuilt(model, shown) for name, model in models.items()}
+    clean = {"input": shown} | {name: model.reconstruct(shown) for name, model in models.items()}
     from_corrupted = {"input": shown, "corrupted": broken}
-    from_corrupted |= {name: _rebuilt(model, broken) for name, model in models.items()}
+    from_corrupted |= {name: model.reconstruct(broken) for name, model in models.items()}
     pictures = [
         Picture("Reconstructions", "Test rows, and what each model makes of them.", reconstruction_rows(clean)),
         Picture(
@@ -105,19 +106,13 @@ def write_page(page: str, path: str | Path) -> None:
         temporary.write_text(page, encoding="utf-8")
 
 
-def _rebuilt(model: Any, rows: np.ndarray) -> np.ndarray:
-    """Reconstruct rows; PCA knows only flat ones."""
-    flat = rows.reshape(len(rows), -1) if isinstance(model, PCA) else rows
-    return np.asarray(model.reconstruct(flat)).reshape(rows.shape)
-
-
 def _section(
     name: str, model: Any, X: np.ndarray, y: np.ndarray | None, known: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """Collect what the page says about one model; `known` is what it is told of the rows on the map."""
     rows = X[:MAP_ROWS]
     baseline = isinstance(model, PCA)
-    codes = model.transform(rows.reshape(len(rows), -1) if baseline else rows, **(known or {}))
+    codes = model.transform(rows, **(known or {}))
     return {
         "name": name,
         "description": "scikit-learn's PCA" if baseline else " ".join(repr(model).split()),

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from isthmus.evaluation.imputation import hidden_entries, imputation_errors
+from isthmus.models.conditional import told
 from isthmus.report.images import data_uri, grid_png, histograms, image_lines, is_image, scale_of
 
 MOST_CONDITIONS = 12
@@ -24,11 +25,6 @@ class Picture(NamedTuple):
     heading: str
     text: str
     uri: str
-
-
-def told(model: Any, y: np.ndarray | None, rows: slice | np.ndarray = slice(None)) -> dict[str, Any]:
-    """Return what a model's methods are told beside some of the rows: their labels, where it is conditional."""
-    return {"y": y[rows]} if y is not None and getattr(model, "takes_conditions", False) else {}
 
 
 def uses(model: Any, X: np.ndarray, y: np.ndarray | None) -> list[Picture]:

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pandas as pd
-from sklearn.decomposition import PCA
 
+from isthmus.compare import PCABaseline
 from isthmus.evaluation.error import mean_squared_error
 from isthmus.models import Autoencoder
 from isthmus.networks import MLP
@@ -28,8 +28,7 @@ def run(study: Study) -> Findings:
     for seed in study.seeds(5):
         models[seed] = study.fit(f"seed {seed}", autoencoder(study, seed), X)
         errors[seed] = mean_squared_error(X_test, models[seed].reconstruct(X_test))
-    pca = PCA(9, random_state=study.seed).fit(X.reshape(len(X), -1))
-    projected = pca.inverse_transform(pca.transform(X_test.reshape(len(X_test), -1))).reshape(X_test.shape)
+    projected = PCABaseline(9, random_state=study.seed).fit(X).reconstruct(X_test)
     middle = sorted(errors, key=errors.__getitem__)[len(errors) // 2]
     lines = pd.Series(
         {f"seed {seed}": error for seed, error in errors.items()} | {"PCA-9": mean_squared_error(X_test, projected)}

@@ -89,8 +89,5 @@ def models() -> dict[str, AbstractAutoencoder]:
 
 def pictured(title: str, found: Comparison, shown: np.ndarray) -> Images:
     """Return a line of images for each model: what it makes of the same rows."""
-    lines = {"input": shown}
-    for name, model in found.models.items():
-        flat = shown.reshape(len(shown), -1) if name.startswith("PCA") else shown
-        lines[name] = model.reconstruct(flat).reshape(shown.shape)
+    lines = {"input": shown} | {name: model.reconstruct(shown) for name, model in found.models.items()}
     return Images(title, "What each model makes of them.", [lines])

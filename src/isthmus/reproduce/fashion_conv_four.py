@@ -1,11 +1,12 @@
 """A convolutional network with a code of four on Fashion-MNIST, epoch by epoch."""
 
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from sklearn.decomposition import PCA
 
+from isthmus.compare import PCABaseline
 from isthmus.evaluation.error import mean_squared_error
 from isthmus.models import Autoencoder
 from isthmus.networks import Conv
@@ -51,10 +52,9 @@ def run(study: Study) -> Findings:
     after_published = {f"seed {seed}": values[-1] for seed, values in errors.items()}
     best = min(errors, key=lambda seed: errors[seed][-1])
     train(study, models[best], split, errors[best], study.epochs(EPOCHS))
-    pca = PCA(4, random_state=study.seed).fit(split.X.reshape(len(split.X), -1))
-    projected = pca.inverse_transform(pca.transform(split.X_test.reshape(len(split.X_test), -1)))
-    projected = projected.reshape(split.X_test.shape)
-    lines = {"published": list(PUBLISHED)} | {f"seed {seed}": values for seed, values in errors.items()}
+    projected = PCABaseline(4, random_state=study.seed).fit(split.X).reconstruct(split.X_test)
+    lines: dict[str, Sequence[float]] = {"published": PUBLISHED}
+    lines |= {f"seed {seed}": values for seed, values in errors.items()}
     epochs = study.epochs(len(PUBLISHED))
     return Findings(
         [
@@ -80,26 +80,32 @@ def run(study: Study) -> Findings:
             ),
         ],
         NOTES,
-        [
-            Curves(
-                "Test error, epoch by epoch",
-                "Every seed, and the published run.",
-                {name: values for name, values in lines.items() if name != "published"},
-                {"published": PUBLISHED},
-            ),
-            Images(
-                "Test images from four numbers",
-                f"The convolutional network is that of seed {best}, the best.",
-                [
-                    {
-                        "input": split.X_test[:SHOWN],
-                        "convolutional": models[best].reconstruct(split.X_test[:SHOWN]),
-                        "PCA-4": projected[:SHOWN],
-                    }
-                ],
-            ),
-        ],
+        pictures(split, lines, models[best], projected),
     )
+
+
+def pictures(
+    split: Split, lines: dict[str, Sequence[float]], best: Autoencoder, projected: np.ndarray
+) -> list[Curves | Images]:
+    """Return the errors over epochs, and test images as the best model and PCA rebuild them."""
+    rebuilt = {
+        "input": split.X_test[:SHOWN],
+        "convolutional": best.reconstruct(split.X_test[:SHOWN]),
+        "PCA-4": projected[:SHOWN],
+    }
+    return [
+        Curves(
+            "Test error, epoch by epoch",
+            "Every seed, and the published run.",
+            {name: values for name, values in lines.items() if name != "published"},
+            {"published": PUBLISHED},
+        ),
+        Images(
+            "Test images from four numbers",
+            f"The convolutional network is that of seed {best.random_state}, the best.",
+            [rebuilt],
+        ),
+    ]
 
 
 def train(study: Study, model: Autoencoder, split: Split, errors: list[float], epochs: int) -> None:
