@@ -51,6 +51,11 @@ class Autoencoder(AbstractAutoencoder):
         Adam's learning rate, or its peak.
     lr_schedule : {"one_cycle", "constant"}, default "one_cycle"
         Whether the learning rate rises and falls once over the training, or stays.
+    max_grad_norm : float or None, default None
+        What the norm of the gradient, over all weights, is cut to; None leaves it.
+    on_nonfinite : {"roll_back", "raise"}, default "roll_back"
+        What to do where the loss becomes NaN or infinite: go back to the end of the epoch before and on at half the
+        learning rate, three times at most, each with a warning; or raise FloatingPointError.
     validation_fraction : float in (0, 1) or None, default 0.1
         Share of the rows held out to choose the best epoch by; no fewer than 50 rows, or a quarter where that is less,
         as fewer could not tell better from worse. None trains on every row and keeps the last weights.

@@ -4,7 +4,7 @@ import math
 import numbers
 from abc import ABC
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -40,13 +40,14 @@ from isthmus.models.engine import (
     rebuild,
     to_batch,
 )
-from isthmus.models.folder import save_estimator
+from isthmus.models.folder import plain_params, save_estimator
 from isthmus.models.interpolation import spherical, straight
 from isthmus.models.start import start_model
 from isthmus.networks import MLP, Conv
 from isthmus.networks.parameters import Network
 from isthmus.training import EarlyStopping, Progress, State, new_state, run
 from isthmus.training.callbacks import Callback
+from isthmus.training.checkpoint import Checkpoints, checksum
 
 ENOUGH_TO_CHOOSE_BY = 50
 """Held-out rows under which the choice of the best epoch is a matter of luck."""
@@ -76,6 +77,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     batch_size: int = 128
     lr: float = 2e-3
     lr_schedule: Literal["one_cycle", "constant"] = "one_cycle"
+    max_grad_norm: float | None = None
+    on_nonfinite: Literal["roll_back", "raise"] = "roll_back"
     validation_fraction: float | None = 0.1
     early_stopping: bool = False
     patience: int = 10
@@ -86,7 +89,9 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     callbacks: Sequence[Callback] = ()
     verbose: int = 0
 
-    def fit(self, X: ArrayLike, y: Any = None) -> Self:
+    def fit(
+        self, X: ArrayLike, y: Any = None, *, resume_from: str | Path | None = None, checkpoint_minutes: float = 10
+    ) -> Self:
         """Train on the rows of `X`.
 
         Parameters
@@ -96,6 +101,13 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             no part in the reconstruction term, and the encoder is shown the mean of the others in its place.
         y : ignored
             There for scikit-learn's sake.
+        resume_from : path, optional
+            A folder in which the run is kept while it goes: after every epoch, and every `checkpoint_minutes` inside
+            of long ones. Where it holds a checkpoint already, of a run that was stopped or killed, that run goes on
+            from there, to the bit as if nothing had happened; else it begins. Ctrl-C and SIGTERM then wait for the end
+            of a step and its checkpoint. Callbacks of your own are not told again of epochs that are done.
+        checkpoint_minutes : float, default 10
+            See `resume_from`.
 
         Returns
         -------
@@ -104,13 +116,19 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         Raises
         ------
         ValueError
-            If `X` is no table of numbers with two rows or more, or a parameter has no meaning.
+            If `X` is no table of numbers with two rows or more, a parameter has no meaning, or `resume_from` holds a
+            run with other rows or other parameters.
         FloatingPointError
-            If the loss becomes NaN or infinite.
+            If the loss becomes NaN or infinite, and going back and on at half the learning rate did not help.
+        OSError
+            If the run cannot be kept, or another process keeps one there; what was kept before is untouched.
         """
         go_on = self.warm_start and hasattr(self, "module_")
         with self._as_before_on_error():
-            fabric, rows, seed = self._prepare(X, y, reset=not go_on)
+            fabric, rows, seed, digest = self._prepare(X, y, reset=not go_on)
+            about = {"seed": seed, "rows": digest, "params": plain_params(self), "warm": go_on}
+            kept = None if resume_from is None else Checkpoints(resume_from, checkpoint_minutes, about)
+            seed = seed if kept is None else kept.about["seed"]
             model = self._continued(rows) if go_on else self._new_model(rows, seed)
             rows = model.filled(rows)
             generator = torch.Generator(fabric.device).manual_seed(seed)
@@ -120,7 +138,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             state = new_state(model, self.lr, generator, self.lr_schedule, steps)
             if go_on:
                 model.warm_up.clear()  # each fit would begin it anew
-            self._train(fabric, state, train, validation, epochs=epochs, seed=seed)
+            self._train(fabric, state, train, validation, epochs=epochs, seed=seed, kept=kept)
         return self
 
     def partial_fit(self, X: ArrayLike, y: Any = None) -> Self:
@@ -132,7 +150,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """
         first = not hasattr(self, "module_")
         with self._as_before_on_error():
-            fabric, rows, seed = self._prepare(X, y, reset=first)
+            fabric, rows, seed, _ = self._prepare(X, y, reset=first)
             state = getattr(self, "_state", None)
             if first or state is None or state.scheduler is not None:
                 model = self._new_model(rows, seed) if first else self._continued(rows)
@@ -141,7 +159,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
                 state.epoch = len(state.history)
             state.optimizer.param_groups[0]["lr"] = self.lr
             train = Rows(state.model.filled(rows))
-            self._train(fabric, state, train, None, epochs=1, seed=seed + state.epoch)
+            self._train(fabric, state, train, None, epochs=state.epoch + 1, seed=seed + state.epoch)
         return self
 
     def transform(self, X: ArrayLike) -> np.ndarray:
@@ -313,8 +331,11 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             self.__dict__.update(before)
             raise
 
-    def _prepare(self, X: ArrayLike, y: Any, *, reset: bool) -> tuple[Fabric, Batch, int]:
-        """Check parameters and rows, and bring the rows, with NaN where they have it, to the device."""
+    def _prepare(self, X: ArrayLike, y: Any, *, reset: bool) -> tuple[Fabric, Batch, int, str]:
+        """Check parameters and rows, and bring the rows, with NaN where they have it, to the device.
+
+        Beside them the run's seed is returned, and the rows' checksum.
+        """
         self._check_parameters()
         given = self._learn_rows(X, y, reset=reset)
         before = None if reset else next(self.module_.parameters()).dtype
@@ -322,7 +343,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         fabric = new_fabric(self.device, precision)
         dtype = torch.float64 if precision.startswith("64") else torch.float32
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        return fabric, to_batch(given, dtype, fabric.device), seed
+        return fabric, to_batch(given, dtype, fabric.device), seed, checksum(*given)
 
     def _learn_rows(self, X: ArrayLike, y: Any, *, reset: bool) -> Given:
         """Check rows to be trained on, note what will be needed of them, and return them as the model takes them."""
@@ -362,6 +383,9 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         if self.likelihood == "bernoulli" and self.sigma != type(self).sigma:
             raise ValueError(f"sigma={self.sigma!r} has no meaning for likelihood='bernoulli': leave it out")
         check_number("sparsity_target", self.sparsity_target, max_val=1, **between)
+        if self.max_grad_norm is not None:
+            check_number("max_grad_norm", self.max_grad_norm, **between)
+        check_choice("on_nonfinite", self.on_nonfinite, ("roll_back", "raise"))
         if self.validation_fraction is not None:
             check_number("validation_fraction", self.validation_fraction, max_val=1, **between)
         if self.corruption not in (None, "gaussian") and self.corruption_level > 1:
@@ -610,26 +634,45 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         return Rows(rows).take(order[held_out:]), Rows(rows).take(order[:held_out])
 
     def _train(
-        self, fabric: Fabric, state: State, train: Rows, validation: Rows | None, *, epochs: int, seed: int
+        self,
+        fabric: Fabric,
+        state: State,
+        train: Rows,
+        validation: Rows | None,
+        *,
+        epochs: int,
+        seed: int,
+        kept: Checkpoints | None = None,
     ) -> None:
-        """Run the loop and keep what it leaves."""
-        callbacks: list[Callback] = list(self.callbacks)
-        if validation is not None and self.early_stopping:
-            callbacks.append(EarlyStopping(self.patience))
+        """Run the loop until so many epochs are done, and keep what it leaves."""
         cuda = [fabric.device] if fabric.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=cuda), Progress(epochs, shown=self.verbose > 0) as progress:
+        with (
+            torch.random.fork_rng(devices=cuda),
+            Progress(epochs, shown=self.verbose > 0) as progress,
+            nullcontext() if kept is None else kept.running(),
+        ):
             torch.manual_seed(seed)  # dropout has no generator of its own
-            start = run(
+            if kept is not None:
+                kept.restore(state)
+            callbacks: list[Callback] = [progress, *self.callbacks]
+            if validation is not None and self.early_stopping:
+                callbacks.append(EarlyStopping(self.patience))
+                if any(callbacks[-1](record) for record in state.history):  # it was told of them before
+                    epochs = state.epoch
+            run(
                 fabric,
                 state,
                 partial(train.batches, self.batch_size),
                 None if validation is None else partial(validation.batches, INFERENCE_BATCH),
-                epochs=epochs,
-                callbacks=[progress, *callbacks],
+                epochs=epochs - state.epoch,
+                callbacks=callbacks,
+                watch=kept,
+                max_grad_norm=self.max_grad_norm,
+                roll_back=self.on_nonfinite == "roll_back",
             )
         self.module_ = state.model.eval()
         self.history_ = list(state.history)
-        self.start_ = None if start is None else start.means
+        self.start_ = None if state.best is None else state.best.start.means
         self.interrupted_ = state.interrupted
         self._state = state
 

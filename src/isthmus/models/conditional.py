@@ -54,7 +54,7 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
     condition: Literal["auto", "classes", "numbers"] = "auto"
     label_dropout: float = 0.1
 
-    def fit(self, X: ArrayLike, y: Any = None) -> Self:
+    def fit(self, X: ArrayLike, y: Any = None, **kept: Any) -> Self:
         """Train on the rows of `X` and their conditions.
 
         Parameters
@@ -63,6 +63,8 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
             Rows, as :meth:`isthmus.Autoencoder.fit` takes them.
         y : array-like of shape (n,) or (n, n_conditions)
             Classes, of shape (n,), or numbers; None and NaN are unknown.
+        **kept
+            `resume_from` and `checkpoint_minutes`, as :meth:`isthmus.Autoencoder.fit` takes them.
 
         Returns
         -------
@@ -73,7 +75,7 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         ValueError
             If `y` is left out or has another length than `X`, or `X` or a parameter has no meaning.
         """
-        return super().fit(X, y)
+        return super().fit(X, y, **kept)
 
     def transform(self, X: ArrayLike, y: Any = None) -> np.ndarray:
         """Encode rows, given their conditions, to the code's mean; shape (n, n_components).

@@ -93,8 +93,12 @@ def _config(estimator: Any) -> dict[str, Any]:
         }
     fitted = {name: getattr(estimator, name) for name in FITTED if hasattr(estimator, name)}
     fitted |= {name: getattr(estimator, name).tolist() for name in FITTED_ARRAYS if hasattr(estimator, name)}
-    params = {name: _plain(value) for name, value in estimator.get_params(deep=False).items() if name != "callbacks"}
-    return {"class": type(estimator).__name__, "params": params, "fitted": fitted}
+    return {"class": type(estimator).__name__, "params": plain_params(estimator), "fitted": fitted}
+
+
+def plain_params(estimator: Any) -> dict[str, Any]:
+    """Return the parameters as JSON can hold them, all but the callbacks."""
+    return {name: _plain(value) for name, value in estimator.get_params(deep=False).items() if name != "callbacks"}
 
 
 def _plain(value: Any) -> Any:

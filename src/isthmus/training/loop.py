@@ -1,76 +1,47 @@
 """Terms → loss → backward → step, epoch after epoch, and the best weights at the end."""
 
-import copy
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.strategies.single_device import SingleDeviceStrategy
 from torch import Tensor
-from torch.optim import Adam
-from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 
 from isthmus.core.batch import Batch
 from isthmus.core.bottleneck import active_units
 from isthmus.core.model import Model, Outcome
 from isthmus.training.callbacks import Callback, Record
+from isthmus.training.state import Best, Evaluation, Position, State, set_dropout_state
 
 MEASURES = ("loss", "mse", "active_units")
 """What stands in a record beside the terms."""
 
-Schedule = Literal["one_cycle", "constant"]
+MOST_HALVINGS = 3
+"""How often a run goes back and on at half the learning rate before it gives up."""
+
 Batches = Callable[[torch.Generator | None], Iterable[Batch]]
 """Gives an epoch's batches: shuffled by the generator, or in order without one."""
 
-
-@dataclass
-class State:
-    """All that a run is: with it saved and restored, the run would go on as if nothing had happened."""
-
-    model: Model
-    optimizer: Adam
-    generator: torch.Generator
-    scheduler: LRScheduler | None = None
-    epoch: int = 0
-    history: list[Record] = field(default_factory=list)
-    interrupted: bool = False
+Watch = Callable[[State], None]
+"""Is shown the state after each step, and after each epoch, when it is inside of none."""
 
 
-class Evaluation(NamedTuple):
-    """The terms of rows that are not trained on.
+class Interrupted(KeyboardInterrupt):
+    """The run was asked to stop, and is kept: it can be resumed.
 
     Attributes
     ----------
-    means : dict of str to float
-        The mean of each term, of the weighted sum (``loss``) and of the squared error an entry (``mse``).
-    losses : Tensor of shape (rows,)
-        The weighted sum for each row.
+    signal : int
+        The signal that asked.
     """
 
-    means: dict[str, float]
-    losses: Tensor
-
-
-def new_state(model: Model, lr: float, generator: torch.Generator, schedule: Schedule, steps: int) -> State:
-    """Pair a model with Adam and a schedule of the learning rate.
-
-    Parameters
-    ----------
-    lr : float
-        The learning rate, or its peak.
-    schedule : {"one_cycle", "constant"}
-        ``one_cycle`` rises to `lr` over the first 30 % of the steps and falls to nothing (Smith & Topin 2018).
-    steps : int
-        How many steps there will be.
-    """
-    optimizer = Adam(model.parameters(), lr=lr, fused=True)
-    scheduler = OneCycleLR(optimizer, lr, total_steps=steps + 1) if schedule == "one_cycle" and steps else None
-    return State(model, optimizer, generator, scheduler)
+    def __init__(self, signal: int) -> None:
+        super().__init__(signal)
+        self.signal = signal
 
 
 def run(
@@ -81,8 +52,13 @@ def run(
     *,
     epochs: int,
     callbacks: Sequence[Callback] = (),
-) -> Evaluation | None:
+    watch: Watch | None = None,
+    max_grad_norm: float | None = None,
+    roll_back: bool = True,
+) -> None:
     """Train for up to `epochs` epochs; with validation rows the best weights are kept, else the last.
+
+    A state that was kept inside an epoch goes on there.
 
     Parameters
     ----------
@@ -90,47 +66,54 @@ def run(
         Give the batches to train on, and those to choose the best epoch by.
     callbacks : sequence of callables
         Each is handed the epoch's record; the training ends after an epoch for which one of them returns True.
-
-    Returns
-    -------
-    Evaluation or None
-        Of the validation rows before the first step.
+    watch : callable, optional
+        Is shown the state after each step and each epoch, to keep it somewhere.
+    max_grad_norm : float, optional
+        What the gradient's norm, over all weights, is cut to.
+    roll_back : bool, default True
+        Whether an epoch in which a term became NaN or infinite is begun again at half the learning rate, three times
+        at most in a run.
 
     Raises
     ------
     FloatingPointError
-        If a term of the loss becomes NaN or infinite.
+        If a term of the loss becomes NaN or infinite, and the run does not or no longer go back.
 
     Warns
     -----
     UserWarning
-        If the training is interrupted from the keyboard: the best weights so far are kept. Before the end of the
-        first epoch there are none, and KeyboardInterrupt goes on.
+        If the run goes back; and if the training is interrupted from the keyboard: the best weights so far are kept.
+        Before the end of the first epoch there are none, and KeyboardInterrupt goes on.
     """
     model, optimizer = fabric.setup(state.model, state.optimizer)
     if _computes_in_its_own_dtype(fabric):
         model = state.model
-    start = None if validation is None else evaluate(state.model, validation(None))
-    best = None if start is None else Best(state.model, start)
+    if state.dropout is not None:
+        set_dropout_state(state.dropout, state.device)
+    if state.best is None and validation is not None:
+        state.best = Best.begin(state.model, evaluate(state.model, validation(None)))
+    step = Step(fabric, state, model, optimizer, max_grad_norm)
     epochs_before = len(state.history)
     try:
         for _ in range(epochs):
-            record = _train_epoch(fabric, state, model, optimizer, train)
-            if best is not None and validation is not None:
+            record = _finite_epoch(step, state, train, watch, roll_back)
+            if state.best is not None and validation is not None:
                 evaluation = evaluate(state.model, validation(None))
                 record["validation"] = evaluation.means
-                best.consider(state.model, evaluation)
+                state.best.consider(state.model, evaluation)
             state.history.append(record)
-            if _any_asks_to_stop(callbacks, record, fabric.device):
+            stop = _any_asks_to_stop(callbacks, record, fabric.device)
+            if watch is not None:
+                watch(state)
+            if stop:
                 break
-    except KeyboardInterrupt:
-        if len(state.history) == epochs_before:
-            raise  # there is nothing yet to keep
+    except KeyboardInterrupt as asked:
+        if len(state.history) == epochs_before or isinstance(asked, Interrupted):
+            raise  # there is nothing yet to keep, or it is kept already
         state.interrupted = True
         warnings.warn(f"interrupted after {len(state.history)} epochs: the best weights so far are kept", stacklevel=2)
-    if best is not None:
-        state.model.load_state_dict(best.weights)
-    return start
+    if state.best is not None:
+        state.model.load_state_dict(state.best.weights)
 
 
 def _computes_in_its_own_dtype(fabric: Fabric) -> bool:
@@ -142,32 +125,84 @@ def _computes_in_its_own_dtype(fabric: Fabric) -> bool:
     return isinstance(strategy, SingleDeviceStrategy) and str(strategy.precision.precision).endswith("-true")
 
 
-def _train_epoch(fabric: Fabric, state: State, model: Any, optimizer: Any, train: Batches) -> Record:
-    """Train on every batch once and return the epoch's record."""
+def _finite_epoch(step: "Step", state: State, train: Batches, watch: Watch | None, roll_back: bool) -> Record:
+    """Train for one epoch; where the loss does not stay finite, go back and try at half the learning rate."""
+    while True:
+        try:
+            return _train_epoch(step, state, train, watch)
+        except FloatingPointError as error:
+            assert state.position is not None
+            state.restore(state.position.start)
+            state.position = None
+            if not roll_back or state.halvings == MOST_HALVINGS:
+                raise
+            state.halve_learning_rate()
+            warnings.warn(
+                f"{error}; going back to the end of epoch {state.epoch}, and on at half the learning rate",
+                stacklevel=2,
+            )
+
+
+def _train_epoch(step: "Step", state: State, train: Batches, watch: Watch | None) -> Record:
+    """Train on every batch once, or on those that are left, and return the epoch's record."""
     began = time.perf_counter()
     state.model.train()
-    figures: list[dict[str, Tensor]] = []
-    sizes: list[int] = []
-    for batch in train(state.generator):
-        figures.append(_step(fabric, state, model, optimizer, batch))
-        sizes.append(len(batch.x))
-    means = _row_means(figures, sizes)
-    state.epoch += 1
+    position = state.position = state.position or Position(state.snapshot())
+    began -= position.seconds
+    for batch, done in _batches(state, position, train):
+        if done:
+            continue
+        position.figures.append(step(batch))
+        position.sizes.append(len(batch.x))
+        position.seconds = time.perf_counter() - began
+        if watch is not None:
+            watch(state)
+    means = _row_means(position.figures, position.sizes)
     after_the_last_step = evaluate(state.model, [batch]).means
-    _check_finite([*figures, after_the_last_step], state)
+    _check_finite([*position.figures, after_the_last_step], state)
+    state.epoch += 1
+    state.position = None
     return {"epoch": state.epoch, "seconds": time.perf_counter() - began, "train": means}
 
 
-def _step(fabric: Fabric, state: State, model: Any, optimizer: Any, batch: Batch) -> dict[str, Tensor]:
-    """Terms → loss → backward → step; return the batch's figures."""
-    outcome = model(batch, state.model.corrupt(batch, state.generator), state.generator)
-    loss = state.model.row_losses(outcome.terms, state.epoch).mean()
-    optimizer.zero_grad()
-    fabric.backward(loss)
-    optimizer.step()
-    if state.scheduler is not None:
-        state.scheduler.step()
-    return _figures(outcome, loss, batch)
+def _batches(state: State, position: Position, train: Batches) -> Iterator[tuple[Batch, bool]]:
+    """Yield the epoch's batches, shuffled as they were when it began, and whether each has been trained on."""
+    now = state.generator.get_state()
+    state.generator.set_state(position.start.generator)
+    n_done = len(position.sizes)
+    for i, batch in enumerate(train(state.generator)):
+        if i == 0 and n_done:
+            state.generator.set_state(now)  # the order is drawn: what follows goes on where it was
+        yield batch, i < n_done
+
+
+class Step:
+    """One step of training: terms → loss → backward → step."""
+
+    def __init__(
+        self, fabric: Fabric, state: State, model: Any, optimizer: Any, max_grad_norm: float | None = None
+    ) -> None:
+        self.fabric = fabric
+        self.state = state
+        self.model = model
+        self.optimizer = optimizer
+        self.max_grad_norm = max_grad_norm
+
+    def __call__(self, batch: Batch) -> dict[str, Tensor]:
+        """Change the weights by a batch, and return its figures."""
+        state = self.state
+        outcome = self.model(batch, state.model.corrupt(batch, state.generator), state.generator)
+        loss = state.model.row_losses(outcome.terms, state.epoch).mean()
+        self.optimizer.zero_grad()
+        self.fabric.backward(loss)
+        if self.max_grad_norm is not None:
+            self.fabric.clip_gradients(
+                self.model, self.optimizer, max_norm=self.max_grad_norm, error_if_nonfinite=False
+            )
+        self.optimizer.step()
+        if state.scheduler is not None:
+            state.scheduler.step()
+        return _figures(outcome, loss, batch)
 
 
 def _figures(outcome: Outcome, loss: Tensor, batch: Batch) -> dict[str, Tensor]:
@@ -198,8 +233,8 @@ def _check_finite(figures: Sequence[dict[str, Any]], state: State) -> None:
     culprit = next((name for name, value in terms.items() if not math.isfinite(value)), largest)
     lr = state.optimizer.param_groups[0]["lr"]
     raise FloatingPointError(
-        f"the loss became {float(losses[wrong[0]])} in epoch {state.epoch} by its term {culprit!r}: most likely the "
-        f"learning rate is too high (now {lr:.3g}; try a tenth), that term's weight too large, or X on a huge scale"
+        f"the loss became {float(losses[wrong[0]])} in epoch {state.epoch + 1} by its term {culprit!r}: most likely "
+        f"the learning rate is too high (now {lr:.3g}; try a tenth), that term's weight too large, or X on a huge scale"
     )
 
 
@@ -217,28 +252,6 @@ def evaluate(model: Model, batches: Iterable[Batch], seed: int = 0) -> Evaluatio
             sizes.append(len(batch.x))
             losses.append(row_losses)
     return Evaluation(_row_means(figures, sizes), torch.cat(losses))
-
-
-class Best:
-    """The weights of the epoch with the lowest loss on the validation rows.
-
-    The start counts as an epoch. It is left only for weights whose loss is lower by more than three standard errors of
-    the difference, so that a few lucky rows do not pass for progress: so an autoencoder that starts at PCA stays
-    there where the data cannot tell that anything is better.
-    """
-
-    def __init__(self, model: Model, start: Evaluation) -> None:
-        self.start = start
-        self.lowest = start.means["loss"]
-        self.weights = copy.deepcopy(model.state_dict())
-
-    def consider(self, model: Model, evaluation: Evaluation) -> None:
-        """Keep the model's weights if they are better than the best so far."""
-        gain = (self.start.losses - evaluation.losses).double()
-        beyond_chance = gain.mean() > 3 * gain.std() / math.sqrt(len(gain))
-        if beyond_chance and evaluation.means["loss"] < self.lowest:
-            self.lowest = evaluation.means["loss"]
-            self.weights = copy.deepcopy(model.state_dict())
 
 
 def _any_asks_to_stop(callbacks: Sequence[Callback], record: Record, device: torch.device) -> bool:

@@ -1,0 +1,300 @@
+"""A run's state ↔ one file, so that it can be stopped anywhere and go on to the bit. No pickle.
+
+The file holds tensors, as safetensors, and in its header what JSON can hold. It is written under a temporary name,
+flushed to disk and renamed: until the new one is whole the one before is there.
+"""
+
+import hashlib
+import json
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as tensors_to_bytes
+from torch import Tensor
+
+from isthmus.atomic import replacing
+from isthmus.training.loop import Interrupted
+from isthmus.training.state import Best, Evaluation, Position, Snapshot, State, dropout_state
+
+CHECKPOINT = "checkpoint.safetensors"
+LOCK = ".lock"
+VERSION = 1
+
+
+class Checkpoints:
+    """Keeps a run's state: after every epoch, and inside long ones after so many minutes.
+
+    Parameters
+    ----------
+    folder : path
+        Where ``checkpoint.safetensors`` is kept.
+    minutes : float
+        Time after which one is written inside an epoch.
+    about : mapping
+        What else the run must find again: its ``seed``, its rows' checksum, its parameters. Of a run that goes on it
+        is what it was begun with.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds a checkpoint of a run with other rows or parameters.
+    """
+
+    def __init__(self, folder: str | Path, minutes: float, about: Mapping[str, Any]) -> None:
+        self.path = Path(folder) / CHECKPOINT
+        self.seconds = 60 * minutes
+        self.about = dict(about)
+        self.asked: int | None = None
+        if self.path.exists():
+            found = read_about(self.path)["about"]
+            _check_same(self.path, self.about, found)
+            self.about = found
+
+    def restore(self, state: State) -> None:
+        """Bring a state to where the checkpoint is; where there is none, leave it at the beginning."""
+        self.written = time.monotonic()
+        if self.path.exists():
+            read(self.path, state)
+
+    def __call__(self, state: State) -> None:
+        """Write a checkpoint where it is time to.
+
+        Raises
+        ------
+        Interrupted
+            If the process was asked to stop: the checkpoint is written.
+        OSError
+            If it cannot be written; the one before is untouched.
+        """
+        due = state.position is None or time.monotonic() - self.written > self.seconds
+        if not due and self.asked is None:
+            return
+        write(self.path, state, self.about)
+        self.written = time.monotonic()
+        if self.asked is not None:
+            raise Interrupted(self.asked)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Keep other processes out, and let Ctrl-C and SIGTERM wait for the end of a step and its checkpoint.
+
+        Raises
+        ------
+        OSError
+            If another process is there.
+        """
+        with locked(self.path.parent), self._listening():
+            yield
+
+    @contextmanager
+    def _listening(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield  # only the main thread may
+            return
+        before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self.asked = number
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a run's folder, until this one leaves it or dies."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK, blocking=False)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise BlockingIOError(
+            f"another process is training in {folder}: wait for it, or give another folder"
+        ) from error
+    try:
+        for stray in folder.glob(f".{Path(CHECKPOINT).stem}-*"):
+            stray.unlink(missing_ok=True)  # what a killed process was writing
+        yield
+    finally:
+        lock.release()
+
+
+def write(path: Path, state: State, about: Mapping[str, Any]) -> None:
+    """Write a state to one file, whole or not at all."""
+    tensors, config = _tensors(state), _config(state) | {"about": dict(about)}
+    tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
+    with replacing(path) as temporary:
+        temporary.write_bytes(tensors_to_bytes(tensors, {"isthmus": json.dumps(config)}))
+
+
+def read_about(path: Path) -> dict[str, Any]:
+    """Read what a checkpoint says of its run.
+
+    Raises
+    ------
+    ValueError
+        If it is no checkpoint, or of another version.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            config = json.loads((file.metadata() or {})["isthmus"])
+    except (SafetensorError, ValueError, KeyError, RecursionError) as error:
+        raise ValueError(f"{path} is no checkpoint, or it is truncated: delete it to start afresh") from error
+    if not isinstance(config, dict) or config.get("version") != VERSION:
+        raise ValueError(f"{path} is of another version: resume it with the isthmus that wrote it")
+    return config
+
+
+def read(path: Path, state: State) -> State:
+    """Bring a state that was made anew to where it was when it was written.
+
+    Raises
+    ------
+    ValueError
+        If the file is no checkpoint of such a state.
+    """
+    config = read_about(path)
+    try:
+        with safe_open(path, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
+        return _restored(state, config, tensors)
+    except (SafetensorError, KeyError, IndexError, TypeError, RuntimeError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{path} is not of this model and these parameters: {reason}") from error
+
+
+FREE = ("verbose", "device", "random_state")
+"""Parameters that a run may go on with others of: the seed that it began with is in the checkpoint."""
+
+
+def _check_same(path: Path, about: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+    """Raise ValueError where a run would go on as another one than it was begun as."""
+    if found.get("rows") != about["rows"]:
+        raise ValueError(f"{path} is of a run with other rows: give those again, or delete it to start afresh")
+    if found.get("warm") != about["warm"]:
+        raise ValueError(f"{path} is of a run whose warm_start was not this one's: delete it to start afresh")
+    before, now = found.get("params"), about["params"]
+    if not isinstance(before, dict) or not isinstance(found.get("seed"), int):
+        raise ValueError(f"{path} is altered: it does not say how its run was begun; delete it to start afresh")
+    other = [name for name in {*before, *now} - {*FREE} if before.get(name) != now.get(name)]
+    if other:
+        name = min(other)
+        raise ValueError(
+            f"{path} is of a run with {name}={before.get(name)!r}, and not {now.get(name)!r}: set it back, or delete "
+            "the file to start afresh"
+        )
+
+
+def checksum(*arrays: Any) -> str:
+    """Return the SHA-256 of arrays: their shapes, their dtypes and their bytes; None counts as nothing."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(b"none" if array is None else f"{array.shape}{array.dtype}".encode())
+        if array is not None:
+            digest.update(memoryview(array if array.flags.c_contiguous else array.copy()).cast("B"))
+    return digest.hexdigest()
+
+
+def _config(state: State) -> dict[str, Any]:
+    position = state.position
+    return {
+        "version": VERSION,
+        "epoch": state.epoch,
+        "history": state.history,
+        "halvings": state.halvings,
+        "optimizer": _groups(state.optimizer.state_dict()),
+        "scheduler": None if state.scheduler is None else _numbers(state.scheduler.state_dict()),
+        "best": None if state.best is None else {"means": state.best.start.means, "lowest": state.best.lowest},
+        "position": None
+        if position is None
+        else {
+            "seconds": position.seconds,
+            "sizes": position.sizes,
+            "optimizer": _groups(position.start.optimizer),
+            "scheduler": None if position.start.scheduler is None else _numbers(position.start.scheduler),
+        },
+    }
+
+
+def _tensors(state: State) -> dict[str, Tensor]:
+    tensors = _named("model", state.model.state_dict()) | _moments("optimizer", state.optimizer.state_dict())
+    tensors |= {"generator": state.generator.get_state(), "dropout": dropout_state(state.device)}
+    if state.best is not None:
+        tensors |= _named("best", state.best.weights) | {"losses": state.best.start.losses}
+    if state.position is not None:
+        start = state.position.start
+        tensors |= _named("start.model", start.weights) | _moments("start.optimizer", start.optimizer)
+        tensors["start.generator"] = start.generator
+        figures = state.position.figures
+        for name in figures[0] if figures else ():
+            tensors[f"figures.{name}"] = torch.stack([torch.as_tensor(batch[name]).detach() for batch in figures])
+    return tensors
+
+
+def _restored(state: State, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> State:
+    device = state.device
+    state.model.load_state_dict(_part("model", tensors))
+    state.optimizer.load_state_dict(_optimizer(config["optimizer"], "optimizer", tensors))
+    if state.scheduler is not None:
+        state.scheduler.load_state_dict(config["scheduler"])
+    state.generator.set_state(tensors["generator"])
+    state.dropout = tensors["dropout"]
+    state.epoch, state.history, state.halvings = config["epoch"], config["history"], config["halvings"]
+    if config["best"] is not None:
+        start = Evaluation(config["best"]["means"], tensors["losses"].to(device))
+        weights = {name: tensor.to(device) for name, tensor in _part("best", tensors).items()}
+        state.best = Best(start, config["best"]["lowest"], weights)
+    at = config["position"]
+    if at is not None:
+        optimizer = _optimizer(at["optimizer"], "start.optimizer", tensors)
+        snapshot = Snapshot(_part("start.model", tensors), optimizer, at["scheduler"], tensors["start.generator"])
+        columns = {name: column.to(device) for name, column in _part("figures", tensors).items()}
+        figures = [{name: column[i] for name, column in columns.items()} for i in range(len(at["sizes"]))]
+        state.position = Position(snapshot, at["seconds"], figures, at["sizes"])
+    return state
+
+
+def _named(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
+
+
+def _part(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name[len(prefix) + 1 :]: tensor for name, tensor in tensors.items() if name.startswith(f"{prefix}.")}
+
+
+def _moments(prefix: str, optimizer: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return the tensors of an optimiser's state, by the number of the weight and their own name."""
+    return {
+        f"{prefix}.{weight}.{name}": tensor
+        for weight, moments in optimizer["state"].items()
+        for name, tensor in moments.items()
+    }
+
+
+def _groups(optimizer: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the numbers of an optimiser's state: learning rates and the like."""
+    return [_numbers(group) for group in optimizer["param_groups"]]
+
+
+def _numbers(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what is not state, but code: a scheduler keeps its annealing function by name beside it."""
+    return {name: value for name, value in values.items() if not callable(value)}
+
+
+def _optimizer(groups: list[dict[str, Any]], prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in _part(prefix, tensors).items():
+        weight, _, moment = name.partition(".")
+        state.setdefault(int(weight), {})[moment] = tensor
+    return {"state": state, "param_groups": [group | {"betas": tuple(group["betas"])} for group in groups]}

@@ -1,0 +1,180 @@
+"""What a run is at one moment: all that must be kept for it to go on as if nothing had happened."""
+
+import copy
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.optim import Adam
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
+
+from isthmus.core.model import Model
+from isthmus.training.callbacks import Record
+
+Schedule = Literal["one_cycle", "constant"]
+
+
+class Evaluation(NamedTuple):
+    """The terms of rows that are not trained on.
+
+    Attributes
+    ----------
+    means : dict of str to float
+        The mean of each term, of the weighted sum (``loss``) and of the squared error an entry (``mse``).
+    losses : Tensor of shape (rows,)
+        The weighted sum for each row.
+    """
+
+    means: dict[str, float]
+    losses: Tensor
+
+
+@dataclass
+class Best:
+    """The weights of the epoch with the lowest loss on the validation rows.
+
+    The start counts as an epoch. It is left only for weights whose loss is lower by more than three standard errors of
+    the difference, so that a few lucky rows do not pass for progress: so an autoencoder that starts at PCA stays
+    there where the data cannot tell that anything is better.
+    """
+
+    start: Evaluation
+    lowest: float
+    weights: dict[str, Tensor]
+
+    @classmethod
+    def begin(cls, model: Model, start: Evaluation) -> "Best":
+        """Take the weights as they are before the first step."""
+        return cls(start, start.means["loss"], copy.deepcopy(model.state_dict()))
+
+    def consider(self, model: Model, evaluation: Evaluation) -> None:
+        """Keep the model's weights if they are better than the best so far."""
+        gain = (self.start.losses - evaluation.losses).double()
+        beyond_chance = gain.mean() > 3 * gain.std() / math.sqrt(len(gain))
+        if beyond_chance and evaluation.means["loss"] < self.lowest:
+            self.lowest = evaluation.means["loss"]
+            self.weights = copy.deepcopy(model.state_dict())
+
+
+@dataclass
+class Snapshot:
+    """What an epoch began with: to shuffle the rows the same way again, and to go back to where it goes wrong."""
+
+    weights: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    scheduler: dict[str, Any] | None
+    generator: Tensor
+
+
+@dataclass
+class Position:
+    """How far an epoch has come.
+
+    Attributes
+    ----------
+    start : Snapshot
+        What it began with.
+    seconds : float
+        Time spent on it.
+    figures : list of dict of str to Tensor
+        What each batch so far has to say in the record.
+    sizes : list of int
+        Their rows.
+    """
+
+    start: Snapshot
+    seconds: float = 0.0
+    figures: list[dict[str, Tensor]] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+
+
+@dataclass
+class State:
+    """All that a run is: with it saved and restored, the run goes on as if nothing had happened.
+
+    Attributes
+    ----------
+    generator : Generator
+        The run's own, from which all but dropout draws.
+    epoch : int
+        Epochs that are done.
+    best : Best or None
+        With validation rows, once the run has begun.
+    position : Position or None
+        Inside an epoch.
+    halvings : int
+        How often the learning rate was halved, as the loss was no longer finite.
+    dropout : Tensor or None
+        The state of torch's own generator, which dropout draws from, to be set when the run goes on.
+    """
+
+    model: Model
+    optimizer: Adam
+    generator: torch.Generator
+    scheduler: LRScheduler | None = None
+    epoch: int = 0
+    history: list[Record] = field(default_factory=list)
+    interrupted: bool = False
+    best: Best | None = None
+    position: Position | None = None
+    halvings: int = 0
+    dropout: Tensor | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.model.parameters()).device
+
+    def snapshot(self) -> Snapshot:
+        """Copy what changes from step to step."""
+        scheduler = None if self.scheduler is None else copy.deepcopy(self.scheduler.state_dict())
+        weights, optimizer = copy.deepcopy((self.model.state_dict(), self.optimizer.state_dict()))
+        return Snapshot(weights, optimizer, scheduler, self.generator.get_state())
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go back to a copy."""
+        self.model.load_state_dict(snapshot.weights)
+        self.optimizer.load_state_dict(copy.deepcopy(snapshot.optimizer))
+        if self.scheduler is not None and snapshot.scheduler is not None:
+            self.scheduler.load_state_dict(copy.deepcopy(snapshot.scheduler))
+        self.generator.set_state(snapshot.generator)
+
+    def halve_learning_rate(self) -> None:
+        """Halve the learning rate, and all of what is left of its schedule."""
+        self.halvings += 1
+        for group in self.optimizer.param_groups:
+            for name in ("lr", "initial_lr", "max_lr", "min_lr"):
+                if name in group:
+                    group[name] /= 2
+
+
+def dropout_state(device: torch.device) -> Tensor:
+    """Return the state of torch's own generator for a device."""
+    return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
+
+
+def set_dropout_state(state: Tensor, device: torch.device) -> None:
+    """Set torch's own generator for a device."""
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(state, device)
+    else:
+        torch.set_rng_state(state)
+
+
+def new_state(model: Model, lr: float, generator: torch.Generator, schedule: Schedule, steps: int) -> State:
+    """Pair a model with Adam and a schedule of the learning rate.
+
+    Parameters
+    ----------
+    lr : float
+        The learning rate, or its peak.
+    schedule : {"one_cycle", "constant"}
+        ``one_cycle`` rises to `lr` over the first 30 % of the steps and falls to nothing (Smith & Topin 2018).
+    steps : int
+        How many steps there will be.
+    """
+    optimizer = Adam(model.parameters(), lr=lr, fused=True)
+    scheduler = OneCycleLR(optimizer, lr, total_steps=steps + 1) if schedule == "one_cycle" and steps else None
+    return State(model, optimizer, generator, scheduler)

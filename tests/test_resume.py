@@ -1,0 +1,231 @@
+"""Runs that are stopped, killed and resumed: they end as if nothing had happened, to the bit."""
+
+import copy
+import os
+import signal
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save as tensors_to_bytes
+
+from isthmus import Autoencoder, ConditionalVariationalAutoencoder, DenoisingAutoencoder, VariationalAutoencoder
+from isthmus.core.model import Model
+from isthmus.networks import MLP
+from isthmus.training import Interrupted
+from isthmus.training.checkpoint import CHECKPOINT, locked, read_about
+
+# Everything that has a state: dropout, noise, the Gaussian draw, a schedule, early stopping, running means.
+RUNS = {
+    "plain": Autoencoder(4, max_epochs=4),
+    "denoising, dropout": DenoisingAutoencoder(
+        4, corruption="gaussian", network=MLP(hidden=(16,), dropout=0.3, normalization="batch"), max_epochs=4
+    ),
+    "variational": VariationalAutoencoder(4, beta_warm_up=3, max_epochs=4),
+    "conditional": ConditionalVariationalAutoencoder(4, max_epochs=4),
+    "early stopping": DenoisingAutoencoder(4, early_stopping=True, patience=2, lr_schedule="constant", max_epochs=12),
+    "every row": Autoencoder(4, validation_fraction=None, max_grad_norm=0.1, max_epochs=4),
+}
+
+
+def timeless(history):
+    return [{name: value for name, value in record.items() if name != "seconds"} for record in history]
+
+
+def assert_same(model, other):
+    weights, others = model.module_.state_dict(), other.module_.state_dict()
+    assert all(torch.equal(weights[name], others[name]) for name in weights)
+    assert timeless(model.history_) == timeless(other.history_)
+    assert model.start_ == other.start_
+
+
+@pytest.fixture(params=RUNS)
+def estimator(request):
+    return copy.deepcopy(RUNS[request.param]).set_params(random_state=3, batch_size=64)
+
+
+class StopAfter:
+    """Ask the process to stop when so many steps are done, as a person at the keyboard would."""
+
+    def __init__(self, monkeypatch, steps, number=signal.SIGINT):
+        self.steps = steps
+        forward = torch.nn.Module.__call__
+
+        def counted(module, *args, **kwargs):
+            if type(module).__name__ == "Model" and module.training:
+                self.steps -= 1
+                if self.steps == 0:
+                    os.kill(os.getpid(), number)
+            return forward(module, *args, **kwargs)
+
+        monkeypatch.setattr(torch.nn.Module, "__call__", counted)
+
+
+@pytest.mark.parametrize("steps", [1, 9, 17, 30])
+def test_a_run_that_was_stopped_goes_on_to_the_bit(estimator, digits, digits_labels, tmp_path, monkeypatch, steps):
+    X, y = digits[:500], digits_labels[:500]
+    undisturbed = copy.deepcopy(estimator).fit(X, y)
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        StopAfter(patch, steps)
+        copy.deepcopy(estimator).fit(X, y, resume_from=tmp_path / "run")
+    np.random.default_rng().random()
+    torch.rand(7)  # other use of random numbers
+    resumed = estimator.fit(X, y, resume_from=tmp_path / "run")
+    assert_same(resumed, undisturbed)
+
+
+def test_keeping_a_run_does_not_change_it(estimator, digits, digits_labels, tmp_path):
+    X, y = digits[:300], digits_labels[:300]
+    kept = copy.deepcopy(estimator).fit(X, y, resume_from=tmp_path, checkpoint_minutes=0)
+    assert_same(kept, copy.deepcopy(estimator).fit(X, y))
+    again = estimator.fit(X, y, resume_from=tmp_path)
+    assert_same(again, kept)
+
+
+def test_a_run_without_a_seed_goes_on_with_its_own(digits, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        StopAfter(patch, 20)
+        Autoencoder(4, max_epochs=4).fit(digits, resume_from=tmp_path)
+    seed = read_about(tmp_path / CHECKPOINT)["about"]["seed"]
+    model = Autoencoder(4, max_epochs=4).fit(digits, resume_from=tmp_path)
+    assert read_about(tmp_path / CHECKPOINT)["about"]["seed"] == seed
+    assert model.n_iter_ == 4
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_waits_for_the_checkpoint(digits, tmp_path, monkeypatch, number):
+    before = signal.getsignal(number)
+    with monkeypatch.context() as patch, pytest.raises(Interrupted) as stopped:
+        StopAfter(patch, 20, number)
+        Autoencoder(4, max_epochs=4, random_state=0).fit(digits, resume_from=tmp_path)
+    assert stopped.value.signal == number
+    assert signal.getsignal(number) == before
+    position = read_about(tmp_path / CHECKPOINT)["position"]
+    assert len(position["sizes"]) == 20 - 11, "an epoch has 11 steps"
+
+
+def test_minutes(digits, tmp_path, monkeypatch):
+    written = []
+    monkeypatch.setattr(
+        "isthmus.training.checkpoint.write", lambda path, state, about: written.append(state.position is None)
+    )
+    Autoencoder(4, max_epochs=2, random_state=0).fit(digits, resume_from=tmp_path / "a")
+    assert written == [True, True]
+    written.clear()
+    Autoencoder(4, max_epochs=2, random_state=0).fit(digits, resume_from=tmp_path / "b", checkpoint_minutes=0)
+    assert written == ([False] * 11 + [True]) * 2
+
+
+def test_what_is_not_the_same_run_is_refused(digits, tmp_path):
+    Autoencoder(4, max_epochs=2, random_state=0).fit(digits, resume_from=tmp_path)
+    with pytest.raises(ValueError, match="of a run with other rows"):
+        Autoencoder(4, max_epochs=2).fit(digits + 1, resume_from=tmp_path)
+    with pytest.raises(ValueError, match="of a run with n_components=4, and not 5: set it back, or delete"):
+        Autoencoder(5, max_epochs=2).fit(digits, resume_from=tmp_path)
+    with pytest.raises(ValueError, match="warm_start was not this one's"):
+        warm = Autoencoder(4, max_epochs=2, warm_start=True).fit(digits)
+        warm.fit(digits, resume_from=tmp_path)
+    content = (tmp_path / CHECKPOINT).read_bytes()
+    for wrong in (content[: len(content) // 2], b"", b"x" * 100, content[:200] + b"?" + content[201:]):
+        (tmp_path / CHECKPOINT).write_bytes(wrong)
+        with pytest.raises(ValueError, match="delete it to start afresh"):
+            Autoencoder(4, max_epochs=2).fit(digits, resume_from=tmp_path)
+
+
+def test_two_processes_cannot_keep_one_run(digits, tmp_path):
+    with locked(tmp_path), pytest.raises(OSError, match="another process trains in"):
+        Autoencoder(4, max_epochs=1).fit(digits, resume_from=tmp_path)
+    Autoencoder(4, max_epochs=1).fit(digits, resume_from=tmp_path)
+
+
+def test_what_a_killed_process_was_writing_is_cleared_away(digits, tmp_path):
+    (tmp_path / f".{CHECKPOINT.removesuffix('.safetensors')}-abc.safetensors").write_bytes(b"half")
+    Autoencoder(4, max_epochs=1).fit(digits, resume_from=tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", CHECKPOINT]
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(digits, tmp_path, monkeypatch):
+    estimator = Autoencoder(4, max_epochs=4, random_state=0)
+    undisturbed = copy.deepcopy(estimator).fit(digits)
+    written = []
+
+    def fill_the_disk(tensors, metadata):
+        written.append(1)
+        if len(written) == 3:
+            raise OSError(28, "No space left on device")
+        return tensors_to_bytes(tensors, metadata)
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
+        patch.setattr("isthmus.training.checkpoint.tensors_to_bytes", fill_the_disk)
+        copy.deepcopy(estimator).fit(digits, resume_from=tmp_path)
+    assert read_about(tmp_path / CHECKPOINT)["epoch"] == 2
+    assert_same(estimator.fit(digits, resume_from=tmp_path), undisturbed)
+
+
+class Explode:
+    """Make the loss NaN in some of the training's steps."""
+
+    def __init__(self, monkeypatch, steps):
+        self.step = 0
+        row_losses = Model.row_losses
+
+        def exploding(model, terms, epochs=float("inf")):
+            losses = row_losses(model, terms, epochs)
+            if not model.training:
+                return losses
+            self.step += 1
+            return losses * float("nan") if self.step in steps else losses
+
+        monkeypatch.setattr(Model, "row_losses", exploding)
+
+
+def test_a_loss_that_explodes_is_gone_back_from(digits, monkeypatch):
+    Explode(monkeypatch, {15})
+    with pytest.warns(UserWarning, match="became nan in epoch 2 .* going back to the end of epoch 1, and on at half"):
+        model = Autoencoder(4, max_epochs=3, lr_schedule="constant", random_state=0).fit(digits)
+    assert model.n_iter_ == 3
+    assert model._state.optimizer.param_groups[0]["lr"] == model.lr / 2
+    monkeypatch.undo()
+    half = Autoencoder(4, max_epochs=1, lr_schedule="constant", random_state=0, warm_start=True).fit(digits)
+    assert model.history_[0]["train"] == half.history_[0]["train"]
+    assert np.isfinite(model.transform(digits)).all()
+
+
+def test_going_back_three_times_is_the_most(digits, monkeypatch):
+    Explode(monkeypatch, set(range(15, 1000)))
+    with (
+        pytest.warns(UserWarning, match="half the learning rate") as warned,
+        pytest.raises(FloatingPointError, match="became nan in epoch 2"),
+    ):
+        Autoencoder(4, max_epochs=3, random_state=0).fit(digits)
+    assert len(warned) == 3
+    with pytest.raises(FloatingPointError, match="became nan in epoch 2"):
+        Explode(monkeypatch, {15})
+        Autoencoder(4, max_epochs=3, random_state=0, on_nonfinite="raise").fit(digits)
+
+
+def test_going_back_survives_a_stop(digits, tmp_path, monkeypatch):
+    """The step that explodes is the 15th that is counted: before and after the stop they are counted as one."""
+    estimator = Autoencoder(4, max_epochs=3, random_state=0)
+    with monkeypatch.context() as patch, pytest.warns(UserWarning, match="half the learning rate"):
+        Explode(patch, {15})
+        undisturbed = copy.deepcopy(estimator).fit(digits)
+    with monkeypatch.context() as patch:
+        Explode(patch, {15})
+        with pytest.raises(Interrupted):
+            StopAfter(patch, 13)
+            copy.deepcopy(estimator).fit(digits, resume_from=tmp_path)
+        with pytest.warns(UserWarning, match="half the learning rate"):
+            estimator.fit(digits, resume_from=tmp_path)
+    assert_same(estimator, undisturbed)
+
+
+def test_the_gradient_is_cut(digits):
+    def step(norm):
+        model = Autoencoder(4, max_epochs=1, max_grad_norm=norm, random_state=0, batch_size=2000).fit(digits)
+        return model
+
+    free, cut = step(None), step(1e-3)
+    gradients = [torch.cat([w.grad.flatten() for w in model.module_.parameters()]).norm() for model in (free, cut)]
+    assert gradients[0] > 1e-3
+    assert gradients[1] == pytest.approx(1e-3, rel=1e-3)
