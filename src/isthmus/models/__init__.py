@@ -6,6 +6,7 @@ from isthmus.models.contractive import ContractiveAutoencoder
 from isthmus.models.denoising import DenoisingAutoencoder
 from isthmus.models.folder import load
 from isthmus.models.outlier import OutlierDetector
+from isthmus.models.sequence import SequenceAutoencoder
 from isthmus.models.sparse import SparseAutoencoder
 from isthmus.models.variational import VariationalAutoencoder
 
@@ -15,6 +16,7 @@ __all__ = [
     "ContractiveAutoencoder",
     "DenoisingAutoencoder",
     "OutlierDetector",
+    "SequenceAutoencoder",
     "SparseAutoencoder",
     "VariationalAutoencoder",
     "load",

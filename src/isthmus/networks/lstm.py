@@ -73,7 +73,7 @@ class LSTM(Parameters):
         """
         self._check()
         if len(row_shape) not in (1, 2):
-            raise ValueError(f"LSTM takes rows of shape (steps, features), and these have {row_shape}: take Conv or MLP")
+            raise ValueError(f"LSTM takes rows of shape (steps, features), and these have {row_shape}: take Conv")
         if n_context > 1:
             raise ValueError("LSTM takes no condition beside a sequence's length: take Conv or MLP")
         width = n_components if self.hidden is None else self.hidden
@@ -154,7 +154,7 @@ class Decoder(nn.Module):
         return frames
 
     def _from_own_frames(self, z: Tensor) -> Tensor:
-        """Make one frame after the other, each from the code, the state and the frame before; zeros before the first."""
+        """Make one frame after the other, each from the code, the state and the frame before, at first zeros."""
         state, frames = self._start(z), [z.new_zeros(len(z), 1, self.features)]
         for _ in range(self.steps):
             output, state = self.lstm(torch.cat([z[:, None], frames[-1]], dim=2), state)

@@ -1,0 +1,60 @@
+"""Around any pair for sequences: what makes it a composite, which rebuilds the past and tells the future."""
+
+import torch
+from torch import Tensor, nn
+
+
+class PastEncoder(nn.Module):
+    """Encode the first steps of rows, each feature standardised; the future behind them is not for its eyes.
+
+    Parameters
+    ----------
+    encoder : Module
+        Of rows (steps, features).
+    steps : int
+        How many.
+    centre, scale : Tensor of shape (features,)
+        Of each feature.
+    """
+
+    mean: Tensor
+    spread: Tensor
+
+    def __init__(self, encoder: nn.Module, steps: int, centre: Tensor, scale: Tensor) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.steps = steps
+        self.takes_known = getattr(encoder, "takes_known", False)
+        # Not `centre` and `scale`: by these a start at PCA would know an encoder with a linear path.
+        self.register_buffer("mean", centre, persistent=False)
+        self.register_buffer("spread", scale, persistent=False)
+
+    def forward(self, x: Tensor, lengths: Tensor, known: Tensor | None = None) -> Tensor:
+        """Encode (rows, steps + future steps, features), of so many past steps (rows, 1) each."""
+        past = (x[:, : self.steps] - self.mean) / self.spread
+        if not self.takes_known:
+            return self.encoder(past, lengths)
+        return self.encoder(past, lengths, None if known is None else known[:, : self.steps])
+
+
+class CompositeDecoder(nn.Module):
+    """Rebuild the past with one decoder and tell the future with another, from one code (Srivastava et al. 2015, §2.3).
+
+    Parameters
+    ----------
+    past : Module or None
+        (rows, n_components), lengths → (rows, steps, features); None leaves it out.
+    future : Module
+        (rows, n_components) → (rows, future steps, features). It may make its last step first, as it would for a past:
+        what it gives is turned round.
+    """
+
+    def __init__(self, past: nn.Module | None, future: nn.Module) -> None:
+        super().__init__()
+        self.past = past
+        self.future = future
+
+    def forward(self, z: Tensor, lengths: Tensor) -> Tensor:
+        """Decode to (rows, steps + future steps, features), or to the future alone."""
+        future: Tensor = self.future(z).flip(1)
+        return future if self.past is None else torch.cat([self.past(z, lengths), future], dim=1)
