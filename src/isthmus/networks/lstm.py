@@ -113,14 +113,13 @@ class Encoder(nn.Module):
 
     def __init__(self, network: LSTM, row_shape: tuple[int, ...], width: int, outputs: int | None) -> None:
         super().__init__()
-        self.sequence_shape = (row_shape[0], row_shape[1] if len(row_shape) > 1 else 1)
-        self.lstm = network.recurrent(self.sequence_shape[1], width)
+        self.lstm = network.recurrent(row_shape[1] if len(row_shape) > 1 else 1, width)
         self.code = nn.Identity() if outputs is None else nn.Linear(width, outputs)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Encode (rows, *row_shape), of lengths (rows, 1) in steps where these differ."""
         states: Tensor
-        states, _ = self.lstm(x.reshape(len(x), *self.sequence_shape))
+        states, _ = self.lstm(x if x.ndim > 2 else x[:, :, None])
         last = states[:, -1] if lengths is None else at(states, lengths.long() - 1)[:, 0]
         h: Tensor = self.code(last)
         return h
