@@ -45,6 +45,16 @@ def windows(series: ArrayLike, length: int, stride: int = 1) -> np.ndarray:
     return np.asarray(values[_places(len(values), length, stride)])
 
 
+def window_starts(n_steps: int, length: int, stride: int = 1) -> np.ndarray:
+    """Return at which step each window begins that :func:`windows` cuts from a series of `n_steps`; shape (n,)."""
+    for name, value in (("n_steps", n_steps), ("length", length), ("stride", stride)):
+        check_scalar(value, name, numbers.Integral, min_val=1)
+    if n_steps < length:
+        raise ValueError(f"the series has {n_steps} steps, fewer than a window of {length}: give a shorter length")
+    starts = np.arange(0, n_steps - length + 1, stride)
+    return starts if starts[-1] + length == n_steps else np.append(starts, n_steps - length)
+
+
 def on_time_axis(values: ArrayLike, n_steps: int, stride: int = 1) -> np.ndarray:
     """Bring what was said of each step of each window back on the series' own time axis.
 
@@ -90,11 +100,4 @@ def on_time_axis(values: ArrayLike, n_steps: int, stride: int = 1) -> np.ndarray
 
 def _places(n_steps: int, length: int, stride: int) -> np.ndarray:
     """Return which steps are in each window; shape (n, length)."""
-    for name, value in (("n_steps", n_steps), ("length", length), ("stride", stride)):
-        check_scalar(value, name, numbers.Integral, min_val=1)
-    if n_steps < length:
-        raise ValueError(f"the series has {n_steps} steps, fewer than a window of {length}: give a shorter length")
-    starts = np.arange(0, n_steps - length + 1, stride)
-    if starts[-1] + length < n_steps:
-        starts = np.append(starts, n_steps - length)
-    return np.asarray(starts[:, None] + np.arange(length))
+    return np.asarray(window_starts(n_steps, length, stride)[:, None] + np.arange(length))
