@@ -243,6 +243,10 @@ class StandardisedLikelihood(nn.Module):
         """Return the distribution that the decoder's output means."""
         return Standardised(self.likelihood(parameters), self.centre, self.scale)
 
+    def link(self, x: Tensor) -> Tensor:
+        """Return the parameters whose mean is `x`."""
+        return self.likelihood.link((x - self.centre) / self.scale)  # type: ignore[attr-defined]
+
 
 @dataclass(frozen=True)
 class Unmodelled:

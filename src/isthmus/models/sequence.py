@@ -38,7 +38,8 @@ from isthmus.data.sequences import (
 from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.engine import Given, decode
 from isthmus.networks import LSTM
-from isthmus.networks.composite import CompositeDecoder, PastEncoder
+from isthmus.networks.composite import CompositeDecoder, PastEncoder, Standardise
+from isthmus.networks.parameters import Network
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -360,7 +361,12 @@ class SequenceAutoencoder(AbstractAutoencoder):
         return np.maximum(np.asarray(a.context), np.asarray(b.context))
 
     def _code_layout(self) -> dict[str, int]:
-        return super()._code_layout() | {"n_context": 1}
+        # A transformer is told by what is known how long a sequence is.
+        return super()._code_layout() | {"n_context": 0 if hasattr(self._network(), "along_time") else 1}
+
+    def _network(self) -> Network:
+        network: Any = super()._network()
+        return network.along_time() if hasattr(network, "along_time") else network
 
     def _fill(self, x: Tensor) -> Tensor:
         return torch.as_tensor(self.mean_)
@@ -368,11 +374,12 @@ class SequenceAutoencoder(AbstractAutoencoder):
     def _build(self) -> Model:
         network, (steps, features) = self._network(), self.row_shape_
         encoder, decoder = network.build(self.row_shape_, self.n_components, **self._code_layout())
-        encoder = PastEncoder(encoder, steps, *self._moments())
         if self.future_steps:
+            encoder = PastEncoder(encoder, steps)
             _, future = network.build((self.future_steps, features), self.n_components)
             decoder = CompositeDecoder(decoder if self.reconstruction else None, future)
-        return Model(encoder, decoder, row_shape=(steps + self.future_steps, features), **self._parts())
+        parts = self._parts() | {"inputs": Standardise(*self._moments())}
+        return Model(encoder, decoder, row_shape=(steps + self.future_steps, features), **parts)
 
     def _parts(self) -> dict[str, Any]:
         parts = super()._parts()
@@ -382,6 +389,9 @@ class SequenceAutoencoder(AbstractAutoencoder):
         past = Block("reconstruction", self._likelihood(), steps, steps)
         if not self.reconstruction:
             past = Block("reconstruction", partial(Unmodelled, size=steps), steps, 0)
+            parts["hidden_only"] = True
+        if parts.get("hidden_only"):
+            parts["hiding"] = partial(_hide_future, steps=self.future_steps, hiding=parts.get("hiding"))
         future = Block("prediction", self._likelihood(), self.future_steps, self.future_steps)
         return parts | {"likelihood": ProductLikelihood([past, future])}
 
@@ -395,6 +405,22 @@ class SequenceAutoencoder(AbstractAutoencoder):
     def _moments(self) -> tuple[Tensor, Tensor]:
         """Return mean and standard deviation of each feature."""
         return torch.tensor(self.mean_), torch.tensor(self.scale_)
+
+
+def _hide_future(
+    x: Tensor,
+    known: Tensor | None,
+    *,
+    steps: int,
+    hiding: Callable[..., Tensor | None] | None = None,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Return what the encoder is shown: nothing of the last steps, and what another rule leaves of those before."""
+    if hiding is not None:
+        known = hiding(x, known, generator=generator)
+    shown = torch.ones_like(x, dtype=torch.bool) if known is None else known.clone()
+    shown[:, -steps:] = False
+    return shown
 
 
 def _future(model: Model, batch: Batch, *, steps: int) -> Tensor:

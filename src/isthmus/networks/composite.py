@@ -4,8 +4,30 @@ import torch
 from torch import Tensor, nn
 
 
+class Standardise(nn.Module):
+    """Bring each feature of rows (rows, steps, features) to mean 0 and variance 1.
+
+    Parameters
+    ----------
+    centre, scale : Tensor of shape (features,)
+        Mean and standard deviation of each.
+    """
+
+    centre: Tensor
+    scale: Tensor
+
+    def __init__(self, centre: Tensor, scale: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("centre", centre, persistent=False)
+        self.register_buffer("scale", scale, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return rows in the units of each feature's spread."""
+        return (x - self.centre) / self.scale
+
+
 class PastEncoder(nn.Module):
-    """Encode the first steps of rows, each feature standardised; the future behind them is not for its eyes.
+    """Encode the first steps of rows alone: the future behind them is not for its eyes.
 
     Parameters
     ----------
@@ -13,28 +35,19 @@ class PastEncoder(nn.Module):
         Of rows (steps, features).
     steps : int
         How many.
-    centre, scale : Tensor of shape (features,)
-        Of each feature.
     """
 
-    mean: Tensor
-    spread: Tensor
-
-    def __init__(self, encoder: nn.Module, steps: int, centre: Tensor, scale: Tensor) -> None:
+    def __init__(self, encoder: nn.Module, steps: int) -> None:
         super().__init__()
         self.encoder = encoder
         self.steps = steps
         self.takes_known = getattr(encoder, "takes_known", False)
-        # Not `centre` and `scale`: by these a start at PCA would know an encoder with a linear path.
-        self.register_buffer("mean", centre, persistent=False)
-        self.register_buffer("spread", scale, persistent=False)
 
     def forward(self, x: Tensor, lengths: Tensor, known: Tensor | None = None) -> Tensor:
         """Encode (rows, steps + future steps, features), of so many past steps (rows, 1) each."""
-        past = (x[:, : self.steps] - self.mean) / self.spread
         if not self.takes_known:
-            return self.encoder(past, lengths)
-        return self.encoder(past, lengths, None if known is None else known[:, : self.steps])
+            return self.encoder(x[:, : self.steps], lengths)
+        return self.encoder(x[:, : self.steps], lengths, None if known is None else known[:, : self.steps])
 
 
 class CompositeDecoder(nn.Module):
