@@ -9,6 +9,7 @@ from isthmus.models import (
     DenoisingAutoencoder,
     OutlierDetector,
     SparseAutoencoder,
+    TabularAutoencoder,
     VariationalAutoencoder,
     load,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "DenoisingAutoencoder",
     "OutlierDetector",
     "SparseAutoencoder",
+    "TabularAutoencoder",
     "VariationalAutoencoder",
     "compare",
     "datasets",

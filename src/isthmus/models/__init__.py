@@ -7,6 +7,7 @@ from isthmus.models.denoising import DenoisingAutoencoder
 from isthmus.models.folder import load
 from isthmus.models.outlier import OutlierDetector
 from isthmus.models.sparse import SparseAutoencoder
+from isthmus.models.tabular import TabularAutoencoder
 from isthmus.models.variational import VariationalAutoencoder
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "DenoisingAutoencoder",
     "OutlierDetector",
     "SparseAutoencoder",
+    "TabularAutoencoder",
     "VariationalAutoencoder",
     "load",
 ]
