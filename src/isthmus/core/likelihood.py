@@ -203,7 +203,7 @@ class Categorical:
         return torch.stack(best, dim=1).to(self.logits)
 
     def fit(self, x: Tensor, known: Tensor | None = None) -> Fit:
-        """Hold the distribution against the rows `x`, where `known` is True; the squared error counts the wrong ones."""
+        """Hold the distribution against the rows `x`, where `known` is True; the squared error counts what is wrong."""
         log_density, wrong = self.log_density(x), (x != self.mean).to(x)
         if known is not None:
             log_density, wrong = log_density * known, wrong * known

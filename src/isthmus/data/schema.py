@@ -146,7 +146,7 @@ class Schema:
     columns : tuple of Column
         In the order of the table.
     numbers : {"rankgauss", "standard"} or None
-        The scaling of numbers: to normal quantiles and then to mean 0 and variance 1, to mean 0 and variance 1, or none.
+        The scaling of numbers: to normal quantiles and then to mean 0 and variance 1, straight to these, or none.
     steps : list
         scikit-learn's transformers, fitted, one after the other.
 
@@ -198,10 +198,12 @@ class Schema:
         names, given = [column.name for column in self.columns], frame.columns.tolist()
         vanished = [name for name in names if name not in given]
         new = [name for name in given if name not in names]
-        for which, hint in ((vanished, "is not in X, and was there at fit"), (new, "is in X, and was not there at fit")):
-            if which:
-                more = f" (nor are {len(which) - 1} more)" if which is vanished else f" ({len(which) - 1} more too)"
-                raise ValueError(f"column {which[0]!r} {hint}{more if len(which) > 1 else ''}")
+        if vanished:
+            more = f" (nor are {len(vanished) - 1} more)" if len(vanished) > 1 else ""
+            raise ValueError(f"column {vanished[0]!r} is not in X, and was there at fit{more}")
+        if new:
+            more = f" (nor were {len(new) - 1} more)" if len(new) > 1 else ""
+            raise ValueError(f"column {new[0]!r} was not there at fit, and is in X{more}: drop it")
         if given != names:
             raise ValueError("X has the columns in another order than at fit, or one of them twice")
 
@@ -265,9 +267,7 @@ class Schema:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
         """Make a schema of what :meth:`as_json` gave."""
-        columns = tuple(
-            Column(**column | {"categories": tuple(column["categories"])}) for column in content["columns"]
-        )
+        columns = tuple(Column(**column | {"categories": tuple(column["categories"])}) for column in content["columns"])
         schema = cls(columns, content["numbers"])
         for step, fitted in zip(SCALING[content["numbers"]], content["steps"], strict=bool(content["steps"])):
             transformer = step(**SETTINGS[step])

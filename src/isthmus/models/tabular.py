@@ -167,35 +167,41 @@ class TabularAutoencoder(AbstractAutoencoder):
             raise ValueError("tied=True needs equal widths at both ends: set categories='onehot' or tied=False")
         return network
 
-    def _table(self, X: ArrayLike, *, reset: bool) -> pd.DataFrame:
-        """Validate at the door; return a DataFrame, of arrays too."""
-        framed = isinstance(X, pd.DataFrame) and (reset or self.framed_)
-        if framed:
-            if not reset and self._mixed:  # of numbers alone, scikit-learn's contract wants its own words
-                self.schema_.check_names(X)
-            elif reset and len(X) < 2:
+    def _learn_table(self, X: Any) -> pd.DataFrame:
+        """Validate a table at the door, and learn what its columns are."""
+        self.framed_ = isinstance(X, pd.DataFrame)
+        if self.framed_:
+            if len(X) < 2:
                 raise ValueError(f"X has {len(X)} rows: give two or more")
-            validate_data(self, X, reset=reset, skip_check_array=True)
-            table: pd.DataFrame = X
+            validate_data(self, X, skip_check_array=True)
+            table = X
         else:
-            if not reset and self.framed_ and self._mixed:
-                raise ValueError("fit was given a DataFrame of several kinds of columns: give X as a DataFrame too")
-            rows = super()._rows(X, reset=reset)
+            rows = super()._rows(X, reset=True)
             if rows.ndim > 2:
                 raise ValueError(f"X has the shape {rows.shape}: give a table, of one row a line")
-            table = pd.DataFrame(rows, columns=None if reset else [column.name for column in self.schema_.columns])
-        if reset:
-            self.framed_ = framed
-            self.row_shape_ = (table.shape[1],)
-            self.schema_ = Schema.learn(table, self.numbers)
+            table = pd.DataFrame(rows)
+        self.row_shape_ = (table.shape[1],)
+        self.schema_ = Schema.learn(table, self.numbers)
         return table
+
+    def _table(self, X: Any) -> pd.DataFrame:
+        """Validate a table for use; return a DataFrame, of arrays too."""
+        if self.framed_ and isinstance(X, pd.DataFrame):
+            if self._mixed:  # of numbers alone, scikit-learn's contract wants its own words
+                self.schema_.check_names(X)
+            validate_data(self, X, reset=False, skip_check_array=True)
+            return X
+        if self._mixed:
+            raise ValueError("fit was given a DataFrame of several kinds of columns: give X as a DataFrame too")
+        rows = super()._rows(X, reset=False)
+        return pd.DataFrame(rows, columns=[column.name for column in self.schema_.columns])
 
     @property
     def _mixed(self) -> bool:
         return self.schema_.count("number") < len(self.schema_.columns)
 
     def _rows(self, X: ArrayLike, *, reset: bool) -> np.ndarray:
-        return self._cells(self._table(X, reset=reset))
+        return self._cells(self._learn_table(X) if reset else self._table(X))
 
     def _cells(self, table: pd.DataFrame) -> np.ndarray:
         """Return cells in float32 where all numbers of the table are, else in float64."""
@@ -228,7 +234,7 @@ class TabularAutoencoder(AbstractAutoencoder):
         """Fill in cells, and put the known ones of the table itself beside them."""
         check_is_fitted(self)
         check_scalar(n_iter, "n_iter", numbers.Integral, min_val=1)
-        table = self._table(X, reset=False)
+        table = self._table(X)
         cells = self._cells(table)
         if mask is not None:
             cells[self.schema_.by_cell(self._row_mask(mask, cells.shape))] = np.nan
