@@ -10,6 +10,7 @@ from isthmus.models import (
     OutlierDetector,
     SequenceAutoencoder,
     SparseAutoencoder,
+    TabularAutoencoder,
     VariationalAutoencoder,
     load,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "OutlierDetector",
     "SequenceAutoencoder",
     "SparseAutoencoder",
+    "TabularAutoencoder",
     "VariationalAutoencoder",
     "compare",
     "datasets",

@@ -94,6 +94,12 @@ def hide(context: Tensor, level: float, generator: torch.Generator | None = None
     return torch.where(_chosen(context[:, :1], level, generator), unknown, context)
 
 
+def hide_entries(x: Tensor, known: Tensor | None, level: float, generator: torch.Generator | None = None) -> Tensor:
+    """Return which entries are shown where a share `level` of them, each on its own, is hidden."""
+    shown = ~_chosen(x, level, generator)
+    return shown if known is None else shown & known
+
+
 CORRUPTIONS: dict[str, Corruption] = {
     "gaussian": gaussian,
     "masking": masking,

@@ -8,6 +8,7 @@ from isthmus.models.folder import load
 from isthmus.models.outlier import OutlierDetector
 from isthmus.models.sequence import SequenceAutoencoder
 from isthmus.models.sparse import SparseAutoencoder
+from isthmus.models.tabular import TabularAutoencoder
 from isthmus.models.variational import VariationalAutoencoder
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "OutlierDetector",
     "SequenceAutoencoder",
     "SparseAutoencoder",
+    "TabularAutoencoder",
     "VariationalAutoencoder",
     "load",
 ]
