@@ -3,5 +3,6 @@
 from isthmus.networks.conv import Conv
 from isthmus.networks.mlp import MLP
 from isthmus.networks.modules import Modules
+from isthmus.networks.transformer import Transformer
 
-__all__ = ["MLP", "Conv", "Modules"]
+__all__ = ["MLP", "Conv", "Modules", "Transformer"]
