@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from isthmus.core.patches import from_patches, patch_grid, to_patches
 from isthmus.networks.activation import Activation, build_activation
@@ -108,8 +110,17 @@ class Transformer(Parameters):
             start_at_zero(writer[-2])
         return (
             TransformerEncoder(reader, build_activation(self.code_activation), features),
-            Decoder(Path(linear_back, writer), build_activation(self.output_activation), row_shape, standardise=True),
+            TransformerDecoder(
+                Path(linear_back, writer), build_activation(self.output_activation), row_shape, n_context
+            ),
         )
+
+    def along_time(self) -> "Transformer":
+        """Return the same network for sequences, (steps, features): a number of `patch` is that of a token's steps.
+
+        Built without a context, as `known` says how long each sequence is, its pair pays no heed to the lengths.
+        """
+        return self if values_of(self.patch) is not None else replace(self, patch=(self.patch, None))  # type: ignore
 
     def patch_shape(self, row_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of a patch of rows of that shape, an axis each; a model hides whole ones by it."""
@@ -177,10 +188,13 @@ class TransformerEncoder(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor | None = None, known: Tensor | None = None) -> Tensor:
         """Encode (rows, ...), of which `known` is shown, → (rows, moments · n_components)."""
+        context = None if self.path.telling is None else context
         standard = (x.flatten(1) - self.centre) / self.scale
         if known is not None:
             standard = standard.masked_fill(~known.flatten(1), 0)
-        h: Tensor = self.activation(self.path(standard.view_as(x), context, known))
+        # A Jacobian of rows is differentiated again in training, and fast attention has no second derivative (torch 2.13).
+        with sdpa_kernel(SDPBackend.MATH) if x.requires_grad else nullcontext():
+            h: Tensor = self.activation(self.path(standard.view_as(x), context, known))
         return h
 
 
@@ -227,7 +241,12 @@ class Reader(nn.Module):
         for layer in self.layers:
             tokens = layer(tokens, src_key_padding_mask=mask)
         h: Tensor = self.head(self.norm(tokens[:, 0] if self.pooling == "token" else _mean(tokens[:, 1:], absent)))
-        return h if self.linear is None else h + self.linear(joined(x.flatten(1), context))
+        if self.linear is None:
+            return h
+        flat = x.flatten(1)
+        if known is not None:  # of a sum over fewer entries, what it would be over all
+            flat = flat / known.flatten(1).to(flat).mean(1, keepdim=True).clamp(min=1 / flat.shape[1])
+        return h + self.linear(joined(flat, context))
 
 
 def shown_tokens(tokens: Tensor, shown: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -258,6 +277,18 @@ def _mean(tokens: Tensor, absent: Tensor | None) -> Tensor:
         return tokens.sum(1) / max(tokens.shape[1], 1)
     count = (~absent).sum(1, keepdim=True).clamp(min=1)
     return tokens.masked_fill(absent[:, :, None], 0).sum(1) / count
+
+
+class TransformerDecoder(Decoder):
+    """The decoder of all pairs, standardised in any case; it pays no heed to a context that it was not built for."""
+
+    def __init__(self, path: Path, activation: nn.Module, row_shape: tuple[int, ...], n_context: int) -> None:
+        super().__init__(path, activation, row_shape, standardise=True)
+        self.n_context = n_context
+
+    def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        """Decode (rows, n_components), and a context (rows, n_context) where there is one, → (rows, ...)."""
+        return super().forward(z, context if self.n_context else None)
 
 
 class Together(nn.Module):
