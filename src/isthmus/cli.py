@@ -6,7 +6,7 @@ import re
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,7 @@ from isthmus.data import datasets, files
 from isthmus.data.datasets import Dataset
 from isthmus.data.labels import are_classes
 from isthmus.data.rows import to_rows
+from isthmus.data.series import on_time_axis, window_starts, windows
 from isthmus.evaluation.imputation import hidden_entries, imputation_errors
 from isthmus.evaluation.retrieval import nearest_by_code
 from isthmus.models.conditional import told
@@ -126,6 +127,8 @@ def train(
     epochs: Epochs = None,
     batch_size: Annotated[int | None, typer.Option(help="Rows a step.")] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate, or its peak.")] = None,
+    window: Annotated[int | None, typer.Option(min=2, help="DATA is one long series: steps in a window of it.")] = None,
+    stride: Annotated[int | None, typer.Option(min=1, help="Steps from window to window; default: a tenth.")] = None,
     seed: Seed = 0,
     device: Device = "auto",
     settings: Settings = None,
@@ -137,18 +140,19 @@ def train(
     The conditional model is told the labels of DATA.
     """
     persistence.check_free(out)
+    cut = _parse_cut(window, stride, label)
     named = {"n_components": components, "max_epochs": epochs, "batch_size": batch_size, "lr": lr}
     params = {name: value for name, value in named.items() if value is not None}
     params |= _parse_network(network, hidden=hidden, channels=channels) | _parse_settings(settings)
     estimator = _choice("model", model, MODELS)(random_state=seed, device=device, verbose=1).set_params(**params)
-    X, y = _load(data, "train", label, data_dir, estimator)
+    X, y = _load(data, "train", label, data_dir, estimator, cut)
     if estimator.takes_conditions and y is None:
         raise ValueError(f"{data} has no labels to be a condition: name their column with --label")
-    rows, labels = _load(data, "test", label, data_dir, estimator)
+    rows, labels = _load(data, "test", label, data_dir, estimator, cut)
     estimator.fit(X, **told(estimator, y))
     page = report.model_page(estimator, rows, labels, f"{model.capitalize()} autoencoder on {data}")
     estimator.save(out)
-    _write_run(out, data, label, data_dir)
+    _write_run(out, data, label, data_dir, cut)
     report.write_page(page, out / "report.html")
     last = estimator.history_[-1]
     held_out = f", held out {last['validation']['mse']:.5g}" if "validation" in last else ""
@@ -203,10 +207,11 @@ def transform(
     run: Run, data: Data, output: Output, split: Split = "test", label: Label = None, data_dir: DataDir = None
 ) -> None:
     """Write the codes of DATA's rows."""
-    estimator = _ready(run, output, "transform")
-    X, y = _load(data, split, label, data_dir, estimator)
+    estimator, cut = _ready(run, output, "transform"), _read_cut(run)
+    X, y = _load(data, split, label, data_dir, estimator, cut)
     codes = estimator.transform(X, **told(estimator, y))
-    _write(output, codes, [f"code_{i}" for i in range(codes.shape[1])])
+    start = {} if cut is None else {"start": window_starts(len(files.read_series(data).values), *cut)}
+    _write(output, codes, [f"code_{i}" for i in range(codes.shape[1])], start)
 
 
 @app.command()
@@ -214,10 +219,12 @@ def reconstruct(
     run: Run, data: Data, output: OutputOrPicture, split: Split = "test", label: Label = None, data_dir: DataDir = None
 ) -> None:
     """Write DATA's rows as the model rebuilds them; .png: the first 30, below what they are."""
-    estimator = _ready(run, output, "reconstruct", pictures=True)
-    X, y = _load(data, split, label, data_dir, estimator)
+    estimator, cut = _ready(run, output, "reconstruct", pictures=True), _read_cut(run)
+    X, y = _load(data, split, label, data_dir, estimator, cut)
     rows = estimator.reconstruct(X, **told(estimator, y))
-    if output.suffix == ".png":
+    if cut is not None:
+        _write_steps(output, rows, data, cut)
+    elif output.suffix == ".png":
         _draw(output, images.beside_png(_shaped(estimator, X), rows))
     else:
         _write(output, rows, _features(estimator))
@@ -225,14 +232,25 @@ def reconstruct(
 
 @app.command()
 def score(
-    run: Run, data: Data, output: Output, split: Split = "test", label: Label = None, data_dir: DataDir = None
+    run: Run,
+    data: Data,
+    output: Output,
+    per_feature: Annotated[bool, typer.Option("--per-feature", help="A column a feature: which are unusual.")] = False,
+    split: Split = "test",
+    label: Label = None,
+    data_dir: DataDir = None,
 ) -> None:
-    """Write how usual each of DATA's rows is, in nats; higher is more usual."""
-    estimator = _ready(run, output, "score_samples")
-    X, y = _load(data, split, label, data_dir, estimator)
-    scores = estimator.score_samples(X, **told(estimator, y))
-    _write(output, scores, ["score"])
-    console.print(f"mean {scores.mean():.5g} nats, lowest {scores.min():.5g} in row {scores.argmin()}")
+    """Write how usual each of DATA's rows is, or each step of a long series, in nats; higher is more usual."""
+    estimator, cut = _ready(run, output, "score_samples"), _read_cut(run)
+    X, y = _load(data, split, label, data_dir, estimator, cut)
+    shares = cut is not None or per_feature
+    scores = estimator.score_samples(X, **({"per_feature": True} if shares else {}), **told(estimator, y))
+    if cut is not None:
+        _write_steps(output, scores, data, cut, None if per_feature else "score")
+        return
+    _write(output, scores, _features(estimator) if per_feature else ["score"])
+    if not per_feature:
+        console.print(f"mean {scores.mean():.5g} nats, lowest {scores.min():.5g} in row {scores.argmin()}")
 
 
 @app.command()
@@ -248,20 +266,22 @@ def impute(
     data_dir: DataDir = None,
 ) -> None:
     """Write DATA's rows with what is missing (NaN, blanks) filled in; .png: the first 30, below what was known."""
-    estimator = _ready(run, output, "impute", pictures=True)
+    estimator, cut = _ready(run, output, "impute", pictures=True), _read_cut(run)
     if block and missing is None:
         raise ValueError("--block says how to hide: say how much too, such as --missing 0.5")
-    X, y = _load(data, split, label, data_dir, estimator)
+    X, y = _load(data, split, label, data_dir, estimator, cut)
     rows = _shaped(estimator, X)
     hidden = np.zeros(rows.shape, bool)
     if missing is not None:
-        hidden = hidden_entries(rows.shape, missing, block=block, seed=seed)
+        hidden = _hidden(rows.shape, missing, block, seed, data, cut)
         if not (hidden & ~np.isnan(rows)).any():
             raise ValueError(f"--missing {missing:g} hides nothing that is known in {data}: give more")
     elif not np.isnan(rows).any():
         raise ValueError(f"nothing is missing in {data}: --missing 0.5 hides half of it, to see how well it goes")
     filled = estimator.impute(X, hidden, **told(estimator, y))
-    if output.suffix == ".png":
+    if cut is not None:
+        _write_steps(output, filled, data, cut)
+    elif output.suffix == ".png":
         known = np.where(hidden, np.nan, rows)
         _draw(output, images.beside_png(known, filled, *([] if missing is None else [rows])))
     else:
@@ -314,7 +334,7 @@ def interpolate(
     A conditional model is told the label of a pair that shares one.
     """
     estimator = _ready(run, output, "interpolate", pictures=True)
-    X, y = _load(data, split, label, data_dir, estimator)
+    X, y = _load(data, split, label, data_dir, estimator, _read_cut(run))
     half = min(5, len(X) // 2)
     if not half and (start is None or end is None):
         raise ValueError(f"{data} has fewer than two rows, no pair to go between: name both ends with --from and --to")
@@ -347,22 +367,24 @@ def neighbors(
     data_dir: DataDir = None,
 ) -> None:
     """Write which rows of DATA have the codes nearest to those of the queries; .png: a line a query, itself first."""
-    estimator = _ready(run, output, "transform", pictures=True)
-    found = _load(data, split, label, data_dir, estimator)
+    estimator, cut = _ready(run, output, "transform", pictures=True), _read_cut(run)
+    found = _load(data, split, label, data_dir, estimator, cut)
     codes = estimator.transform(found.X, **told(estimator, found.y))
     if query is None or re.fullmatch(r"[\d, ]*", query):
         own = np.arange(min(10, len(codes))) if query is None else _parse_rows("--query", query, len(codes))
         asked, queries = Dataset(_take(found.X, own), None if found.y is None else found.y[own]), codes[own]
     else:
-        own, asked = None, _load(query, split, label, data_dir, estimator)
+        own, asked = None, _load(query, split, label, data_dir, estimator, cut)
         queries = estimator.transform(asked.X, **told(estimator, asked.y))
     index, distance = nearest_by_code(codes, queries, k, own)
     if output.suffix == ".png":
         lines = np.concatenate([_shaped(estimator, asked.X)[:, None], _shaped(estimator, found.X)[index]], axis=1)
         _draw(output, images.grid_png(lines.reshape(-1, *estimator.row_shape_), k + 1))
     else:
-        table = {"row": np.arange(len(queries)) if own is None else own}
-        table |= {f"neighbour_{i + 1}": index[:, i] for i in range(k)}
+        # Of a long series rows are windows, and go by the step that they begin at.
+        places = np.arange(len(codes)) if cut is None else window_starts(len(files.read_series(data).values), *cut)
+        table = {"row": np.arange(len(queries)) if own is None else places[own]}
+        table |= {f"neighbour_{i + 1}": places[index[:, i]] for i in range(k)}
         table |= {f"distance_{i + 1}": distance[:, i] for i in range(k)}
         files.write_table(output, pd.DataFrame(table))
         console.print(f"{len(queries):,} rows: {output}", soft_wrap=True)
@@ -385,7 +407,7 @@ def write_report(
     check_writable(path)
     if data is None:
         data, label, data_dir = _read_run(run)
-    rows, labels = _load(data, "test", label, data_dir, estimator)
+    rows, labels = _load(data, "test", label, data_dir, estimator, _read_cut(run))
     report.write_page(report.model_page(estimator, rows, labels, f"{type(estimator).__name__} on {data}"), path)
     console.print(f"report: {path}", soft_wrap=True)
 
@@ -446,8 +468,25 @@ def _say(text: str) -> None:
     console.print(text, soft_wrap=True, highlight=False)
 
 
-def _load(data: str, split: datasets.Split, label: str | None, data_dir: Path | None, estimator: Any = None) -> Dataset:
+class Cut(NamedTuple):
+    """How a long series is cut into windows."""
+
+    window: int
+    stride: int
+
+
+def _load(
+    data: str,
+    split: datasets.Split,
+    label: str | None,
+    data_dir: Path | None,
+    estimator: Any = None,
+    cut: Cut | None = None,
+) -> Dataset:
     """Read DATA: a name of the catalogue, a file or a folder; labels may be missing where the model takes them."""
+    if cut is not None:
+        values = windows(files.read_series(data).values, *cut)
+        return Dataset(values[:, :, 0] if values.shape[2] == 1 else values)
     if data in datasets.names():
         return datasets.load(data, split, data_dir)
     path = Path(data)
@@ -510,17 +549,43 @@ def _write(output: Path, values: np.ndarray, columns: list[str], first: dict[str
     console.print(f"{len(values):,} rows: {output}", soft_wrap=True)
 
 
+def _hidden(shape: tuple[int, ...], share: float, block: bool, seed: int, data: str, cut: Cut | None) -> np.ndarray:
+    """Choose what is hidden of rows; of a long series the same steps in all windows that they are in."""
+    if cut is None:
+        return hidden_entries(shape, share, block=block, seed=seed)
+    if block:
+        raise ValueError("--block: a long series is hidden step by step; leave it out")
+    steps = hidden_entries(files.read_series(data).values.shape, share, seed=seed)
+    return windows(steps, *cut).reshape(shape)
+
+
+def _write_steps(output: Path, values: np.ndarray, data: str, cut: Cut, total: str | None = None) -> None:
+    """Write what was said of the steps of windows on the series' own time axis, perhaps as a total over features."""
+    series = files.read_series(data)
+    values = values.reshape(*values.shape[:2], -1)
+    columns = [total] if total else series.names
+    steps = on_time_axis(values.sum(2, keepdims=True) if total else values, len(series.values), cut.stride)
+    table = pd.DataFrame(steps, columns=columns)
+    timed = series.time is not None and output.suffix != ".npy"  # an array holds numbers alone
+    files.write_table(output, pd.concat([series.time, table], axis=1) if timed else table)
+    console.print(f"{len(steps):,} steps: {output}", soft_wrap=True)
+    if total:
+        console.print(f"mean {np.nanmean(steps):.5g} nats, lowest {np.nanmin(steps):.5g} in row {np.nanargmin(steps)}")
+
+
 def _draw(output: Path, png: bytes) -> None:
     with replacing(output) as temporary:
         temporary.write_bytes(png)
     console.print(f"picture: {output}", soft_wrap=True)
 
 
-def _write_run(run: Path, data: str, label: str | None, data_dir: Path | None) -> None:
+def _write_run(run: Path, data: str, label: str | None, data_dir: Path | None, cut: Cut | None) -> None:
     """Note in the run's folder what it was trained on; a path as one that holds from anywhere."""
     where = data if data in datasets.names() else str(Path(data).resolve())
     with replacing(run / "run.json") as temporary:
-        noted = {"data": where, "label": label, "data_dir": None if data_dir is None else str(data_dir.resolve())}
+        noted: dict[str, Any] = {"data": where, "label": label}
+        noted |= {"data_dir": None if data_dir is None else str(data_dir.resolve())}
+        noted |= {"window": None, "stride": None} if cut is None else cut._asdict()
         temporary.write_text(json.dumps(noted, indent=2), encoding="utf-8")
 
 
@@ -530,6 +595,27 @@ def _read_run(run: Path) -> tuple[str, str | None, Path | None]:
         return noted["data"], noted["label"], None if noted["data_dir"] is None else Path(noted["data_dir"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{run} does not say what it was trained on: give DATA") from error
+
+
+def _read_cut(run: Path) -> Cut | None:
+    """Return how the series was cut that the run was trained on; None where it was none, or the run does not say."""
+    try:
+        noted = json.loads((run / "run.json").read_text(encoding="utf-8"))
+        return None if noted.get("window") is None else Cut(int(noted["window"]), int(noted["stride"]))
+    except OSError:
+        return None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{run / 'run.json'} is altered: it does not say how the series was cut") from error
+
+
+def _parse_cut(window: int | None, stride: int | None, label: str | None) -> Cut | None:
+    if window is None:
+        if stride is not None:
+            raise ValueError(f"--stride {stride} is of windows: say how long they are too, such as --window 100")
+        return None
+    if label is not None:
+        raise ValueError(f"--label {label}: the windows of one series have no labels; leave it out")
+    return Cut(window, max(1, window // 10) if stride is None else stride)
 
 
 def _choice(kind: str, name: str, choices: dict[str, Any]) -> Any:

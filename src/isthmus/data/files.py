@@ -3,7 +3,7 @@
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,26 @@ from isthmus.data.datasets import Dataset
 
 READABLE = (".npy", ".npz", ".csv", ".parquet")
 WRITABLE = (".npy", ".csv", ".parquet")
+
+
+class Series(NamedTuple):
+    """One long series.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n_steps, features)
+        What was measured; NaN where nothing was.
+    names : list of str
+        What the features are called.
+    time : pandas Series of length n_steps, optional
+        When each step was.
+    """
+
+    values: np.ndarray
+    names: list[str]
+    time: "pd.Series[Any] | None" = None
+
+
 BROKEN = (OSError, EOFError, zipfile.BadZipFile, pa.ArrowException, pd.errors.ParserError, pd.errors.EmptyDataError)
 """What is raised where a file is not of the format that its name ends in."""
 
@@ -56,6 +76,50 @@ def read(path: str | Path, label: str | None = None, *, gaps: bool = False) -> D
         raise ValueError(f"cannot read {path}: {_first_line(error)}") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"cannot read {path}: it is not UTF-8 text") from error
+
+
+def read_series(path: str | Path) -> Series:
+    """Read one long series, a row a step: ``.npy``, or a ``.csv`` or ``.parquet`` with a header.
+
+    Parameters
+    ----------
+    path : path
+        ``.npy`` of shape (n_steps,) or (n_steps, features); or a table whose columns of numbers are the features. One
+        further column may say when a step was.
+
+    Returns
+    -------
+    Series
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        In one line that names the file, and what is wrong in it.
+    """
+    path = Path(path)
+    if path.suffix not in (".npy", ".csv", ".parquet"):
+        raise ValueError(f"{path} is no series: give one that ends in .npy, .csv or .parquet, a row a step")
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    try:
+        if path.suffix == ".npy":
+            values = np.asarray(_read_arrays(path, None).X)
+            if values.ndim not in (1, 2):
+                raise ValueError(f"{path} has the shape {values.shape}: a series has (n_steps,) or (n_steps, features)")
+            values = values.reshape(len(values), -1)
+            return Series(values, [f"x_{i}" for i in range(values.shape[1])])
+        frame = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+    except BROKEN as error:
+        raise ValueError(f"cannot read {path}: {_first_line(error)}") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"cannot read {path}: it is not UTF-8 text") from error
+    others = [name for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name])]
+    if len(others) > 1:
+        raise ValueError(f"{path}: columns {_few(others)} hold no numbers, and one may, to say when; drop the rest")
+    time = frame.pop(others[0]) if others else None
+    if frame.shape[1] == 0:
+        raise ValueError(f"{path} has no column of numbers")
+    return Series(frame.to_numpy(dtype=float), list(map(str, frame.columns)), time)
 
 
 def _first_line(error: Exception) -> str:
