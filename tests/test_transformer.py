@@ -50,7 +50,14 @@ def pair(row_shape, n_components=5, seed=0, **params):
 
 @pytest.mark.parametrize(
     ("row_shape", "patch"),
-    [((8, 6), (2, 3)), ((3, 8, 8), (3, 4, 4)), ((64,), (8,)), ((50, 3), (5, 3)), ((7, 5), (4, 4)), ((2, 5, 9), (2, 3, 2))],
+    [
+        ((8, 6), (2, 3)),
+        ((3, 8, 8), (3, 4, 4)),
+        ((64,), (8,)),
+        ((50, 3), (5, 3)),
+        ((7, 5), (4, 4)),
+        ((2, 5, 9), (2, 3, 2)),
+    ],
 )
 def test_patches_put_together_are_the_rows_again(row_shape, patch):
     x = torch.randn(2, *row_shape)
@@ -172,7 +179,9 @@ def test_nothing_is_hidden_at_level_zero_or_of_a_single_patch(generator):
 
 @pytest.mark.parametrize("pooling", ["mean", "token"])
 @pytest.mark.parametrize("linear_path", ["random", None])
-@pytest.mark.parametrize(("row_shape", "patch"), [((8, 8), (2, 2)), ((3, 8, 8), (3, 4, 4)), ((20, 3), (1, 3)), ((30,), (4,))])
+@pytest.mark.parametrize(
+    ("row_shape", "patch"), [((8, 8), (2, 2)), ((3, 8, 8), (3, 4, 4)), ((20, 3), (1, 3)), ((30,), (4,))]
+)
 def test_what_stands_in_hidden_patches_changes_nothing(row_shape, patch, pooling, linear_path):
     encoder, _ = pair(row_shape, patch=patch, pooling=pooling, linear_path=linear_path)
     if linear_path:
@@ -214,7 +223,9 @@ def test_codes_are_the_same_alone_and_in_company(pooling, grad):
         together = encoder(x, None, known)
         assert together.isfinite().all()
         for i in range(6):
-            torch.testing.assert_close(encoder(x[i : i + 1], None, known[i : i + 1])[0], together[i], rtol=1e-9, atol=1e-9)
+            torch.testing.assert_close(
+                encoder(x[i : i + 1], None, known[i : i + 1])[0], together[i], rtol=1e-9, atol=1e-9
+            )
     assert not torch.allclose(together[1], together[5])
 
 
@@ -286,7 +297,7 @@ def test_hidden_patches_are_learnt_from_the_shown_ones(digits):
     """Held against what needs no model: the mean image, and the one mean pixel."""
     train, test = digits[:1200], digits[1200:]
     network = Transformer(patch=2, width=32, depth=2)
-    model = MASKED(16, network=network, max_epochs=40).fit(train)
+    model = MASKED(16, network=network, max_epochs=20).fit(train)
     _, shown = masked((8, 8), (2, 2), rows=len(test))
     shown = shown.numpy()
     filled = model.impute(test, ~shown)
@@ -360,7 +371,9 @@ def test_a_gaussian_code_has_no_activation(digits):
 
 def test_a_condition_reaches_encoder_and_decoder(digits, digits_labels):
     network = Transformer(**SMALL)
-    model = ConditionalVariationalAutoencoder(4, network=network, max_epochs=3, random_state=0).fit(digits, digits_labels)
+    model = ConditionalVariationalAutoencoder(4, network=network, max_epochs=3, random_state=0).fit(
+        digits, digits_labels
+    )
     ones, twos = (model.transform(digits[:5], y=np.full(5, label)) for label in (1, 2))
     assert not np.allclose(ones, twos)
     assert not np.allclose(*(model.inverse_transform(ones, y=np.full(5, label)) for label in (1, 2)))

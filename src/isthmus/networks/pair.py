@@ -112,6 +112,7 @@ class Decoder(nn.Module):
 
 
 def joined(x: Tensor, context: Tensor | None) -> Tensor:
+    """Put a context, where there is one, behind flat rows."""
     return x if context is None else torch.cat([x, context], dim=1)
 
 

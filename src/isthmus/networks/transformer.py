@@ -17,6 +17,9 @@ from isthmus.networks.parameters import Parameters, is_whole, values_of
 
 POOLINGS = ("mean", "token")
 
+LEAST_SHARE = 0.1
+"""What a linear map of fewer entries than this share of a row is scaled up by: a few say little of all."""
+
 
 @dataclass(repr=False)
 class Transformer(Parameters):
@@ -120,7 +123,7 @@ class Transformer(Parameters):
 
         Built without a context, as `known` says how long each sequence is, its pair pays no heed to the lengths.
         """
-        return self if values_of(self.patch) is not None else replace(self, patch=(self.patch, None))  # type: ignore
+        return self if values_of(self.patch) is not None else replace(self, patch=(self.patch, None))  # type: ignore[arg-type]
 
     def patch_shape(self, row_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of a patch of rows of that shape, an axis each; a model hides whole ones by it."""
@@ -192,7 +195,7 @@ class TransformerEncoder(nn.Module):
         standard = (x.flatten(1) - self.centre) / self.scale
         if known is not None:
             standard = standard.masked_fill(~known.flatten(1), 0)
-        # A Jacobian of rows is differentiated again in training, and fast attention has no second derivative (torch 2.13).
+        # A Jacobian by x is differentiated again in training: fast attention has no second derivative (torch 2.13).
         with sdpa_kernel(SDPBackend.MATH) if x.requires_grad else nullcontext():
             h: Tensor = self.activation(self.path(standard.view_as(x), context, known))
         return h
@@ -245,7 +248,7 @@ class Reader(nn.Module):
             return h
         flat = x.flatten(1)
         if known is not None:  # of a sum over fewer entries, what it would be over all
-            flat = flat / known.flatten(1).to(flat).mean(1, keepdim=True).clamp(min=1 / flat.shape[1])
+            flat = flat / known.flatten(1).to(flat).mean(1, keepdim=True).clamp(min=LEAST_SHARE)
         return h + self.linear(joined(flat, context))
 
 
