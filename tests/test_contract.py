@@ -26,11 +26,12 @@ from isthmus import (
     VariationalAutoencoder,
 )
 from isthmus.core.batch import Batch
-from isthmus.networks import MLP
+from isthmus.networks import MLP, Transformer
 
 # A handful of steps from a random start may well leave a Gaussian code at the prior.
 pytestmark = pytest.mark.filterwarnings("ignore:the code has collapsed")
 
+SMALL = Transformer(patch=4, width=16, depth=1, heads=2)
 FAMILIES = {
     "plain": Autoencoder,
     "one layer": partial(Autoencoder, network=MLP(hidden=())),
@@ -77,6 +78,8 @@ FAMILIES = {
         free_bits=0.1,
     ),
     "conditional": ConditionalVariationalAutoencoder,
+    "transformer, masked": partial(DenoisingAutoencoder, network=SMALL, corruption="masking", corruption_level=0.75),
+    "transformer, variational": partial(VariationalAutoencoder, network=SMALL),
 }
 VARIATIONAL = (VariationalAutoencoder, ConditionalVariationalAutoencoder)
 
@@ -96,6 +99,7 @@ def family(request):
         ContractiveAutoencoder(),
         VariationalAutoencoder(),
         ConditionalVariationalAutoencoder(),
+        DenoisingAutoencoder(network=Transformer(patch=1, width=8, depth=1, heads=2)),
         OutlierDetector(),
         OutlierDetector(VariationalAutoencoder(max_epochs=5)),
     ],
