@@ -181,6 +181,84 @@ class GaussianLikelihood(nn.Module):
         return Gaussian(mean, self.sigma)
 
 
+@dataclass(frozen=True)
+class Categorical:
+    """Independent categories, one an entry, each the index of what it is; entries may have different numbers of them.
+
+    Parameters
+    ----------
+    logits : Tensor of shape (rows, sum of sizes)
+        The decoder's output: each entry's logits after those of the one before.
+    sizes : tuple of int
+        How many categories each entry has.
+    """
+
+    logits: Tensor
+    sizes: tuple[int, ...]
+
+    @property
+    def mean(self) -> Tensor:
+        """The most probable category of each entry: categories have no mean."""
+        best = [logits.argmax(1) for logits in self.logits.split(self.sizes, dim=1)]
+        return torch.stack(best, dim=1).to(self.logits)
+
+    def fit(self, x: Tensor, known: Tensor | None = None) -> Fit:
+        """Hold the distribution against the rows `x`, where `known` is True; the squared error counts what is wrong."""
+        log_density, wrong = self.log_density(x), (x != self.mean).to(x)
+        if known is not None:
+            log_density, wrong = log_density * known, wrong * known
+        return Fit({"reconstruction": log_density.sum(1)}, wrong.sum(1))
+
+    def log_density(self, x: Tensor) -> Tensor:
+        """Return the log-probability of each entry of the rows `x`."""
+        index = x.long().clamp(min=0).unbind(1)  # what is below 0 is not known, and counts nowhere
+        columns = zip(self.logits.split(self.sizes, dim=1), index, strict=True)
+        return -torch.stack([F.cross_entropy(logits, i, reduction="none") for logits, i in columns], dim=1)
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """Draw rows of categories."""
+        drawn = [
+            torch.multinomial(logits.softmax(1), 1, generator=generator)
+            for logits in self.logits.split(self.sizes, dim=1)
+        ]
+        return torch.cat(drawn, dim=1).to(self.logits)
+
+
+@dataclass(frozen=True)
+class CategoricalLikelihood:
+    """Categories, of which there are so many for each entry: logits → Categorical."""
+
+    sizes: tuple[int, ...]
+
+    def __call__(self, logits: Tensor) -> Categorical:
+        """Return the distribution that the decoder's output means."""
+        return Categorical(logits, self.sizes)
+
+    def link(self, x: Tensor) -> Tensor:
+        """Return the logits of the categories `x`, kept off −∞."""
+        return one_hot(x, self.sizes).clamp(min=0.02).log()
+
+
+def one_hot(x: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Turn indices of categories into a one among zeros, and what is below 0, not known, into zeros alone.
+
+    Parameters
+    ----------
+    x : Tensor of shape (rows, len(sizes))
+        Whole numbers, as floating-point ones.
+    sizes : sequence of int
+        How many categories each column has.
+
+    Returns
+    -------
+    Tensor of shape (rows, sum of sizes), in the dtype of `x`
+    """
+    width = sum(sizes)
+    offsets = torch.tensor([0, *itertools.accumulate(sizes)][:-1], device=x.device)
+    index = torch.where(x < 0, width, x.long() + offsets)  # one column more takes the ones of what is not known
+    return x.new_zeros(len(x), width + 1).scatter_(1, index, 1.0)[:, :width]
+
+
 class Block(NamedTuple):
     """A run of a row's entries along its first axis that has a likelihood of its own.
 

@@ -5,6 +5,7 @@ from isthmus.models.conditional import ConditionalVariationalAutoencoder
 from isthmus.models.contractive import ContractiveAutoencoder
 from isthmus.models.denoising import DenoisingAutoencoder
 from isthmus.models.folder import load
+from isthmus.models.multimodal import MultimodalAutoencoder
 from isthmus.models.outlier import OutlierDetector
 from isthmus.models.sparse import SparseAutoencoder
 from isthmus.models.variational import VariationalAutoencoder
@@ -14,6 +15,7 @@ __all__ = [
     "ConditionalVariationalAutoencoder",
     "ContractiveAutoencoder",
     "DenoisingAutoencoder",
+    "MultimodalAutoencoder",
     "OutlierDetector",
     "SparseAutoencoder",
     "VariationalAutoencoder",
