@@ -3,6 +3,7 @@
 In a flat row the modalities come one after the other; a label is one entry, the index of its class; NaN is missing.
 """
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -61,14 +62,17 @@ class Modality:
             numbers = _as_numbers(name, values, array)
             return cls(name, numbers.shape[1:], str(numbers.dtype), None, columns)
         if array.ndim != 1:
-            raise ValueError(f"modality {name!r} has the shape {array.shape}: labels come one a row, as ({len(array)},)")
+            raise ValueError(
+                f"modality {name!r} has the shape {array.shape}: labels come one a row, as ({len(array)},)"
+            )
         dtype = array.dtype.str if columns is None else str(values.dtype)
         return cls(name, (), dtype, tuple(np.unique(known).tolist()), columns)
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
         """Make one of what ``dataclasses.asdict`` gave and JSON held."""
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
+        values: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in fields.items()}
+        return cls(**values)
 
     def encode(self, values: Any) -> np.ndarray:
         """Return flat rows of shape (n, size), with NaN where a value is missing or a class was not there at fit."""
@@ -78,7 +82,7 @@ class Modality:
         numbers = _as_numbers(self.name, values, array)
         if numbers.shape[1:] != self.shape:
             raise ValueError(
-                f"modality {self.name!r} has rows of shape {numbers.shape[1:]}, and the model was fitted on {self.shape}"
+                f"modality {self.name!r} has rows of shape {numbers.shape[1:]}, and had {self.shape} at fit: give those"
             )
         return numbers.reshape(len(numbers), self.size)
 
@@ -103,6 +107,37 @@ class Modality:
                 raise ValueError(f"modality {self.name!r} holds {now}, and was given {then} at fit: give {then}")
             index[known] = pd.Index(self.classes).get_indexer(pd.Index(values))
         return np.where(index < 0, np.nan, index).astype(np.float32)
+
+
+def slices(modalities: Sequence[Modality]) -> dict[str, slice]:
+    """Return where each modality is in a flat row."""
+    ends = itertools.accumulate(modality.size for modality in modalities)
+    return {each.name: slice(end - each.size, end) for each, end in zip(modalities, ends, strict=True)}
+
+
+def flat_rows(modalities: Sequence[Modality], values: Mapping[str, Any]) -> np.ndarray:
+    """Return flat rows of shape (n, sum of sizes), NaN where a modality, or a value, is missing.
+
+    Raises
+    ------
+    ValueError
+        If `values` holds a modality that is none of these, or none of these, or values that are not as at fit.
+    """
+    names = [modality.name for modality in modalities]
+    listed = ", ".join(map(repr, names))
+    new = [name for name in values if name not in names]
+    if new:
+        raise ValueError(f"X holds the modality {new[0]!r}, which was not there at fit: give {listed}")
+    if not values:
+        raise ValueError(f"X holds none of the modalities: give at least one of {listed}")
+    n = len(next(iter(values.values())))
+    parts = [
+        modality.encode(values[modality.name])
+        if modality.name in values
+        else np.full((n, modality.size), np.nan, dtype=np.float32)
+        for modality in modalities
+    ]
+    return np.concatenate(parts, axis=1)
 
 
 def in_blocks(X: Any, blocks: Mapping[str, Sequence[Any]] | None) -> dict[str, Any]:
@@ -172,7 +207,9 @@ def _as_array(name: str, values: Any) -> np.ndarray:
     else:
         array = np.asarray(values)
     if array.ndim == 0 or array.dtype.kind not in "biufOUT":
-        raise ValueError(f"modality {name!r} has the shape {array.shape} and holds {array.dtype}: give numbers or labels")
+        raise ValueError(
+            f"modality {name!r} has the shape {array.shape} and holds {array.dtype}: give numbers or labels"
+        )
     return array
 
 

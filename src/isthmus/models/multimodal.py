@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import ArrayLike
-from scipy.special import entr
 from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
@@ -23,13 +22,13 @@ from isthmus.core.corruption import hide_modalities
 from isthmus.core.imputation import explain
 from isthmus.core.likelihood import Block, CategoricalLikelihood, Likelihood, ProductLikelihood, build_likelihood
 from isthmus.core.model import Model
-from isthmus.data.modalities import Modality, in_blocks
+from isthmus.data.modalities import Modality, flat_rows, in_blocks, slices
 from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.checks import check_choice, check_number
 from isthmus.models.engine import Given, decode, encode, rebuild
 from isthmus.models.start import standardise
-from isthmus.networks.multimodal import MultimodalDecoder, MultimodalEncoder, build_multimodal
 from isthmus.networks.multimodal import Modality as NetworkModality
+from isthmus.networks.multimodal import MultimodalDecoder, MultimodalEncoder, build_multimodal
 from isthmus.networks.parameters import Network
 
 FUSIONS = ("concatenation", "product_of_experts")
@@ -77,8 +76,8 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         Standard deviation of every Gaussian modality: given, in the units of X, or learnt for each.
     beta : float, default 1
         β, the weight of the KL term, for ``product_of_experts``. All other parameters are those of
-        :class:`isthmus.Autoencoder`, but for `corruption`, `contraction_weight` and the ``"kl"`` sparsity, which have no
-        meaning here.
+        :class:`isthmus.Autoencoder`, but for `corruption`, `contraction_weight` and the ``"kl"`` sparsity, which have
+        no meaning here.
 
     Attributes
     ----------
@@ -199,7 +198,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
 
         def probabilities(model: Model, batch: Batch) -> Tensor:
             distribution: Any = model.decode(encode(model, batch))
-            return distribution.blocks[_term(name)].logits.softmax(1)  # type: ignore[no-any-return]
+            return distribution.blocks[_term(name)].logits.softmax(1)
 
         return self._in_batches(probabilities, self._shown(X, others if given is None else given))
 
@@ -243,7 +242,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         """
         return self._score_samples(X, None, per_feature)
 
-    @available_if(_is_variational)
+    @available_if(_is_variational)  # type: ignore[untyped-decorator]
     def sample(self, n_samples: int = 1, *, random_state: Any = None) -> Any:
         """Generate rows of all modalities: draw codes from N(0, 1) and decode them; for ``product_of_experts``.
 
@@ -258,12 +257,10 @@ class MultimodalAutoencoder(AbstractAutoencoder):
     def sigmas_(self) -> dict[str, float]:
         """σ of each Gaussian modality, given or learnt."""
         check_is_fitted(self)
-        sigmas = {modality.name: block.likelihood for modality, block in zip(self.modalities_, self._blocks(), strict=True)}
-        return {name: float(likelihood.sigma) for name, likelihood in sigmas.items() if hasattr(likelihood, "sigma")}
-
-    def _blocks(self) -> tuple[Block, ...]:
         likelihood: Any = self.module_.likelihood
-        return likelihood.blocks  # type: ignore[no-any-return]
+        sigmas = [getattr(block.likelihood, "sigma", None) for block in likelihood.blocks]
+        named = zip(self.modalities_, sigmas, strict=True)
+        return {modality.name: float(torch.as_tensor(sigma).detach()) for modality, sigma in named if sigma is not None}
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
@@ -276,7 +273,9 @@ class MultimodalAutoencoder(AbstractAutoencoder):
                 raise TypeError(f"{name}={value!r}: give a dict by the modalities' names, or None")
         for name, network in (self.networks or {}).items():
             if not hasattr(network, "build"):
-                raise TypeError(f"networks[{name!r}]={network!r}: give MLP(...), Conv(...), Modules(...) or leave it out")
+                raise TypeError(
+                    f"networks[{name!r}]={network!r}: give MLP(...), Conv(...), Modules(...) or leave it out"
+                )
         for name, kind in (self.likelihoods or {}).items():
             check_choice(f"likelihoods[{name!r}]", kind, KINDS)
         if isinstance(self.block_weights, Mapping):
@@ -302,22 +301,11 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         values = in_blocks(X, self.blocks)
         if reset:
             self._learn_modalities(X, values)
-        names = [modality.name for modality in self.modalities_]
-        new = [name for name in values if name not in names]
-        if new:
-            raise ValueError(f"X holds the modality {new[0]!r}, which was not there at fit: give {_listed(names)}")
-        if not values:
-            raise ValueError(f"X holds none of the modalities: give at least one of {_listed(names)}")
-        n = len(next(iter(values.values())))
-        if n < (2 if reset else 1):
-            raise ValueError(f"X has {n} row(s): give at least {2 if reset else 1}")
-        parts = [
-            modality.encode(values[modality.name])
-            if modality.name in values
-            else np.full((n, modality.size), np.nan, np.float32)
-            for modality in self.modalities_
-        ]
-        return np.concatenate(parts, axis=1)
+        rows = flat_rows(self.modalities_, values)
+        least = 2 if reset else 1
+        if len(rows) < least:
+            raise ValueError(f"X has {len(rows)} rows: give at least {least}")
+        return rows
 
     def _learn_modalities(self, X: Any, values: Mapping[str, Any]) -> None:
         """Note what the modalities are."""
@@ -350,7 +338,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
 
     def _learn_rows(self, X: Any, y: Any, *, reset: bool) -> Given:
         given = super()._learn_rows(X, y, reset=reset)
-        if reset:
+        if reset or isinstance(self.block_weights, Mapping):
             self.block_weights_ = self._weights(given.x)
         return given
 
@@ -358,40 +346,26 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         """Return the weight of each modality's term, by what its training rows would cost at their mean."""
         if isinstance(self.block_weights, Mapping):
             return {modality.name: float(self.block_weights.get(modality.name, 1)) for modality in self.modalities_}
+        sigma = None if isinstance(self.sigma, str) else self.sigma
         costs = {
-            modality.name: self._cost(modality, rows[:, part].astype(float))
-            for modality, part in zip(self.modalities_, self._slices(), strict=True)
+            modality.name: cost_at_mean(rows[:, part].astype(float), self._kind(modality), sigma)
+            for modality, part in self._parts_of_a_row()
         }
-        real = [cost for cost in costs.values() if cost > 0]
-        return {name: float(np.mean(real) / cost) if cost > 0 else 1.0 for name, cost in costs.items()}
-
-    def _cost(self, modality: Modality, cells: np.ndarray) -> float:
-        """Return what a row of a modality costs at their mean, above a perfect rebuild, in nats."""
-        kind = self._kind(modality)
-        if kind == "categorical":
-            classes = cells[~np.isnan(cells)].astype(int)
-            return float(entr(np.bincount(classes) / len(classes)).sum())
-        if kind == "bernoulli":
-            mean = np.nanmean(cells, 0)
-            at_best = np.nanmean(entr(cells) + entr(1 - cells), 0)
-            return float((entr(mean) + entr(1 - mean) - at_best).sum())
-        variance = float(np.nanvar(cells, 0).sum())
-        if isinstance(self.sigma, str):
-            return 0.5 * modality.size if variance > 0 else 0.0
-        return 0.5 * variance / self.sigma**2
+        fair = np.mean([cost for cost in costs.values() if cost > 0] or [1])
+        return {name: float(fair / cost) if cost > 0 else 1.0 for name, cost in costs.items()}
 
     def _kind(self, modality: Modality) -> str:
+        """Return the name of a modality's likelihood."""
         if modality.classes is not None:
             return "categorical"
         return (self.likelihoods or {}).get(modality.name, self.likelihood)
 
-    def _slices(self) -> list[slice]:
-        """Return where each modality is in a flat row."""
-        ends = np.cumsum([modality.size for modality in self.modalities_]).tolist()
-        return [slice(end - modality.size, end) for modality, end in zip(self.modalities_, ends, strict=True)]
+    def _parts_of_a_row(self) -> list[tuple[Modality, slice]]:
+        """Return each modality, and where it is in a flat row."""
+        return list(zip(self.modalities_, slices(self.modalities_).values(), strict=True))
 
     def _check_columns(self, rows: np.ndarray) -> None:
-        for modality, part in zip(self.modalities_, self._slices(), strict=True):
+        for modality, part in self._parts_of_a_row():
             missing = np.isnan(rows[:, part]).all(0)
             if missing.any():
                 place = np.unravel_index(int(missing.argmax()), modality.shape or (1,))
@@ -399,7 +373,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
                 raise ValueError(f"modality {modality.name!r} is missing in every row at {where}: leave that out")
 
     def _check_targets(self, rows: np.ndarray) -> None:
-        for modality, part in zip(self.modalities_, self._slices(), strict=True):
+        for modality, part in self._parts_of_a_row():
             cells = rows[:, part]
             if self._kind(modality) != "bernoulli" or np.isnan(cells).all():
                 continue
@@ -420,26 +394,22 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         names = [modality.name for modality in self.modalities_]
         for name in given:
             check_choice("modality", name, names)
-        hidden = [part for name, part in zip(names, self._slices(), strict=True) if name not in given]
-        rows = rows.copy()
-        for part in hidden:
-            rows[:, part] = np.nan
+        for name, part in slices(self.modalities_).items():
+            if name not in given:
+                rows[:, part] = np.nan
         return Given(rows)
 
     def _as_given(self, rows: np.ndarray) -> Any:
-        values = {
-            modality.name: modality.decode(rows[:, part])
-            for modality, part in zip(self.modalities_, self._slices(), strict=True)
-        }
-        return self._as_frame(values) if hasattr(self, "feature_names_in_") else values
+        values = {modality.name: modality.decode(rows[:, part]) for modality, part in self._parts_of_a_row()}
+        return self._as_frame(values, as_at_fit=True) if hasattr(self, "feature_names_in_") else values
 
-    def _as_frame(self, values: Mapping[str, np.ndarray]) -> pd.DataFrame:
-        """Return the columns of all blocks, in the order of those given to ``fit``."""
+    def _as_frame(self, values: Mapping[str, np.ndarray], *, as_at_fit: bool) -> pd.DataFrame:
+        """Return the columns of all blocks, in the order, and perhaps in the dtypes, of those given to ``fit``."""
         columns: dict[Any, pd.Series] = {}
         for modality in self.modalities_:
             table = values[modality.name].reshape(-1, modality.size).T
             for column, cells in zip(modality.columns or (), table, strict=True):
-                columns[column] = pd.Series(cells, dtype=modality.dtype)
+                columns[column] = pd.Series(cells, dtype=modality.dtype if as_at_fit else None)
         return pd.DataFrame({column: columns[column] for column in self.feature_names_in_})
 
     def _score_samples(self, X: Any, y: Any, per_feature: bool) -> Any:
@@ -448,27 +418,24 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         given = self._given(X, targets=True)
         shares = np.where(np.isnan(given.x), np.nan, self._in_batches(self._entry_scores, given))
         values = {
-            modality.name: shares[:, part].reshape(-1, *modality.shape)
-            for modality, part in zip(self.modalities_, self._slices(), strict=True)
+            modality.name: shares[:, part].reshape(-1, *modality.shape) for modality, part in self._parts_of_a_row()
         }
-        return values
+        return self._as_frame(values, as_at_fit=False) if hasattr(self, "feature_names_in_") else values
 
     def _row_mask(self, mask: Any, shape: tuple[int, ...]) -> np.ndarray:
         """Return a mask for flat rows, from a dict of masks or a frame of them."""
-        values = in_blocks(mask, self.blocks)
-        names = [modality.name for modality in self.modalities_]
+        masks = mask if isinstance(mask, Mapping) else in_blocks(mask, self.blocks)
         marked = np.zeros(shape, dtype=bool)
-        for name, value in values.items():
-            check_choice("modality", name, names)
-            modality, part = next(
-                each for each in zip(self.modalities_, self._slices(), strict=True) if each[0].name == name
-            )
-            one = np.asarray(value)
+        for name in masks:
+            check_choice("modality", name, slices(self.modalities_))
+        for modality, part in self._parts_of_a_row():
+            one = np.asarray(masks.get(modality.name, False))
             if one.dtype != bool:
-                raise ValueError(f"mask[{name!r}] holds {one.dtype}: give True where a value is missing, and False elsewhere")
-            if one.shape not in ((shape[0], *modality.shape), modality.shape):
-                raise ValueError(f"mask[{name!r}] has the shape {one.shape}: give {(shape[0], *modality.shape)}")
-            marked[:, part] = np.broadcast_to(one, (shape[0], *modality.shape)).reshape(shape[0], -1)
+                raise ValueError(f"mask holds {one.dtype} for {modality.name!r}: give True where a value is missing")
+            whole = (shape[0], *modality.shape)
+            if one.shape not in ((), modality.shape, whole):
+                raise ValueError(f"mask has the shape {one.shape} for {modality.name!r}: give {whole}")
+            marked[:, part] = np.broadcast_to(one, whole).reshape(shape[0], -1)
         return marked
 
     def _decode_each(self, codes: np.ndarray, context: np.ndarray | None) -> Any:
@@ -477,7 +444,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         rows = self._in_batches(decode, Given(codes.reshape(-1, units)))
         return {
             modality.name: modality.decode(rows[:, part]).reshape(n, steps, *modality.shape)
-            for modality, part in zip(self.modalities_, self._slices(), strict=True)
+            for modality, part in self._parts_of_a_row()
         }
 
     def _row_scores(self, model: Model, batch: Batch) -> Tensor:
@@ -524,7 +491,14 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         assert isinstance(encoder, MultimodalEncoder)
         assert isinstance(decoder, MultimodalDecoder)
         likelihood: Any = model.likelihood
-        parts = zip(encoder.encoders, encoder.shapes, decoder.decoders, likelihood.blocks, self._slices(), strict=True)
+        parts = zip(
+            encoder.encoders,
+            encoder.shapes,
+            decoder.decoders,
+            likelihood.blocks,
+            slices(self.modalities_).values(),
+            strict=True,
+        )
         for its_encoder, shape, its_decoder, block, part in parts:
             x = rows.x[:, part]
             if rows.known is not None:
@@ -532,6 +506,44 @@ class MultimodalAutoencoder(AbstractAutoencoder):
             if getattr(its_encoder, "centre", None) is not None:
                 standardise(Model(its_encoder, its_decoder, likelihood=block.likelihood, inputs=shape), Batch(x))
         super()._start(model, rows, seed)
+
+
+def cost_at_mean(cells: np.ndarray, likelihood: str, sigma: float | None) -> float:
+    """Return what rows cost at their mean, or class frequencies, above a perfect rebuild, in nats a row.
+
+    Parameters
+    ----------
+    cells : ndarray of float, of shape (n, size)
+        The rows, with NaN where they are not known; a label is the index of its class.
+    likelihood : {"gaussian", "bernoulli", "categorical"}
+        What they are held against.
+    sigma : float or None
+        Of a Gaussian; None is the rows' own root mean variance, where it is most likely.
+
+    Examples
+    --------
+    >>> rows = np.array([[0.0, 1.0], [1.0, 1.0]])
+    >>> cost_at_mean(rows, "gaussian", sigma=0.5), cost_at_mean(rows, "gaussian", sigma=None)
+    (0.5, 1.0)
+    >>> round(cost_at_mean(rows, "bernoulli", None) / np.log(2), 6)
+    1.0
+    """
+    if likelihood == "categorical":
+        classes = cells[~np.isnan(cells)].astype(int)
+        return float(_entropy(np.bincount(classes) / len(classes)).sum())
+    if likelihood == "bernoulli":
+        mean = np.nanmean(cells, 0)
+        lost = _entropy(mean) + _entropy(1 - mean) - np.nanmean(_entropy(cells) + _entropy(1 - cells), 0)
+        return float(lost.sum())
+    variance = float(np.nanvar(cells, 0).sum())
+    if sigma is None:
+        return 0.5 * cells.shape[1] * (variance > 0)
+    return 0.5 * variance / sigma**2
+
+
+def _entropy(p: np.ndarray) -> np.ndarray:
+    """Return −p log p, 0 where p is."""
+    return -p * np.log(np.where(p == 0, 1, p))
 
 
 def _term(name: str) -> str:

@@ -122,8 +122,8 @@ def _encode(encoder: nn.Module, shape: nn.Module, part: Tensor, known: Tensor | 
     """Encode the rows of a modality; an encoder that takes ``known`` is told which entries are."""
     x = shape(part)
     if not getattr(encoder, "takes_known", False):
-        return encoder(x)  # type: ignore[no-any-return]
-    return encoder(x, None, None if known is None else known.view_as(x))  # type: ignore[no-any-return]
+        return encoder(x)
+    return encoder(x, None, None if known is None else known.view_as(x))
 
 
 class MultimodalDecoder(nn.Module):
@@ -143,9 +143,7 @@ def build_multimodal(
 ) -> tuple[MultimodalEncoder, MultimodalDecoder]:
     """Build each modality's pair for codes of `n_components` units, and what joins them."""
     moments = 2 if fusion == "product_of_experts" else 1
-    pairs = [
-        modality.network.build(modality.inner_shape, n_components, moments=moments) for modality in modalities
-    ]
+    pairs = [modality.network.build(modality.inner_shape, n_components, moments=moments) for modality in modalities]
     encoders, decoders = zip(*pairs, strict=True)
     joint = ProductOfExperts() if moments == 2 else Concatenation(len(pairs), n_components)
     return MultimodalEncoder(encoders, modalities, joint), MultimodalDecoder(decoders)
