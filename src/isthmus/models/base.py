@@ -527,8 +527,12 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             model.fill.copy_(self._fill(rows.x))
             filled = model.filled(rows)
             self._check_build(model, filled)
-            start_model(model, filled, at_pca=getattr(self._network(), "linear_path", None) == "pca", seed=seed)
+            self._start(model, filled, seed)
         return model
+
+    def _start(self, model: Model, rows: Batch, seed: int) -> None:
+        """Start a new model by the training rows."""
+        start_model(model, rows, at_pca=getattr(self._network(), "linear_path", None) == "pca", seed=seed)
 
     def _fill(self, x: Tensor) -> Tensor:
         """Return what the encoder is shown in place of entries that are not known: the mean of the others."""
