@@ -25,7 +25,7 @@ from isthmus import (
     SparseAutoencoder,
     VariationalAutoencoder,
 )
-from isthmus.core.model import Batch
+from isthmus.core.batch import Batch
 from isthmus.networks import MLP
 
 # A handful of steps from a random start may well leave a Gaussian code at the prior.
@@ -110,6 +110,26 @@ def test_scikit_learns_own_contract(estimator):
     skipped = [result["check_name"] for result in results if result["status"] == "skipped"]
     assert skipped in ([], ["check_array_api_input"]), "the one that needs SCIPY_ARRAY_API set before Python starts"
     assert not any(result["expected_to_fail"] for result in results)
+
+
+def test_a_score_says_what_is_unusual(family, digits, digits_labels):
+    X = digits[:80].reshape(-1, 8, 8).copy()
+    model = family().fit(X, digits_labels[:80])
+    X[3, 2, 5] = np.nan
+    shares = model.score_samples(X, per_feature=True)
+    assert shares.shape == X.shape
+    np.testing.assert_array_equal(np.isnan(shares), np.isnan(X))
+    if isinstance(model, VARIATIONAL):
+        assert (np.nansum(shares, (1, 2)) >= model.score_samples(X) - 1e-6).all(), "the KL, which is left out, is ≥ 0"
+    else:
+        np.testing.assert_allclose(np.nansum(shares, (1, 2)), model.score_samples(X), rtol=1e-4, atol=1e-4)
+
+
+def test_the_entry_that_was_altered_is_the_unusual_one(digits):
+    model = Autoencoder(8, max_epochs=2, random_state=0).fit(digits)
+    X = digits[:20].copy()
+    X[:, 0, 0] += 3  # dark in all others: no code can say it
+    assert (model.score_samples(X, per_feature=True).reshape(20, -1).argmin(1) == 0).all()
 
 
 def test_shapes_and_dtypes(family, digits, digits_labels):

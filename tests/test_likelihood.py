@@ -1,11 +1,11 @@
-"""Our two distributions against PyTorch's."""
+"""Our distributions against PyTorch's."""
 
 import pytest
 import torch
 from torch.distributions import Bernoulli as TorchBernoulli
 from torch.distributions import Normal
 
-from isthmus.core.likelihood import Bernoulli, Gaussian, GaussianLikelihood
+from isthmus.core.likelihood import Bernoulli, Block, Gaussian, GaussianLikelihood, ProductLikelihood
 
 
 def test_gaussian():
@@ -76,3 +76,42 @@ def test_sigma_stays_above_its_floor():
     with torch.no_grad():
         likelihood.set_sigma(torch.tensor(0.0), torch.tensor(0.02))
         assert 0.02 < likelihood.sigma < 0.021
+
+
+@pytest.mark.parametrize("distribution", [Gaussian, lambda mean: Gaussian(mean, torch.tensor(0.3)), Bernoulli])
+def test_the_entries_densities_sum_to_the_rows(distribution):
+    rows, x = distribution(torch.randn(5, 3, 4)), torch.rand(5, 3, 4)
+    torch.testing.assert_close(rows.log_density(x).sum((1, 2)), rows.fit(x).log_prob)
+
+
+def product(size=5):
+    return ProductLikelihood(
+        [Block("on or off", Bernoulli, 3, 3), Block("numbers", GaussianLikelihood(0.5), size, size)]
+    )
+
+
+@pytest.mark.parametrize("size", [5, None])
+def test_a_product_is_the_sum_of_its_blocks(size):
+    parameters, x, known = torch.randn(6, 8), torch.rand(6, 8), torch.rand(6, 8) < 0.7
+    rows = product(size)(parameters)
+    fit = rows.fit(x, known)
+    blocks = [Bernoulli(parameters[:, :3]), Gaussian(parameters[:, 3:], 0.5)]
+    fits = [block.fit(x[:, part], known[:, part]) for block, part in zip(blocks, (slice(3), slice(3, 8)), strict=True)]
+    assert list(fit.parts) == ["on or off", "numbers"]
+    for part, expected in zip(fit.parts.values(), fits, strict=True):
+        torch.testing.assert_close(part, expected.log_prob)
+    torch.testing.assert_close(fit.log_prob, fits[0].log_prob + fits[1].log_prob)
+    torch.testing.assert_close(fit.squared_error, fits[0].squared_error + fits[1].squared_error)
+    torch.testing.assert_close((rows.log_density(x) * known).sum(1), fit.log_prob)
+    torch.testing.assert_close(rows.mean, torch.cat([block.mean for block in blocks], dim=1))
+    draws = rows.sample(torch.Generator().manual_seed(0))
+    assert set(draws[:, :3].unique().tolist()) <= {0.0, 1.0}
+    assert draws.shape == x.shape
+    y = x * 0.9 + 0.05
+    torch.testing.assert_close(product(size)(product(size).link(y)).mean, y)
+
+
+def test_a_product_keeps_what_its_blocks_learn():
+    likelihood = ProductLikelihood([Block("a", GaussianLikelihood(None), 2, 2), Block("b", Bernoulli, None, None)])
+    assert list(likelihood.state_dict()) == ["learnt.0.log_excess", "learnt.0.floor"]
+    assert likelihood.slices(7) == {"a": slice(0, 2), "b": slice(2, 7)}

@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from isthmus.core.batch import Batch
 from isthmus.core.bottleneck import deterministic, top_k
-from isthmus.core.model import Batch, Model
+from isthmus.core.model import Model
 from isthmus.core.penalty import (
     contractive,
     exact_squared_jacobian,
@@ -33,12 +34,12 @@ def build(network, features=7, units=4, bottleneck=deterministic):
 
 def autograd_jacobian(model, x):
     """The slow twin: one row, one full Jacobian at a time."""
-    rows = [torch.autograd.functional.jacobian(lambda row: model.encode(row[None]).mean[0], row) for row in x]
+    rows = [torch.autograd.functional.jacobian(lambda row: model.encode(Batch(row[None])).mean[0], row) for row in x]
     return torch.stack(rows).square().sum((1, 2))
 
 
 def term(model, x):
-    return contractive(model, x, None, model.encode(x), None)
+    return contractive(model, x, None, model.encode(Batch(x)), None)
 
 
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh", None])
@@ -46,7 +47,7 @@ def term(model, x):
 def test_one_layer_has_the_closed_form(activation, path):
     model = build(MLP(hidden=(), code_activation=activation, linear_path=path))
     x = torch.randn(5, 7, dtype=torch.double)
-    h = model.encode(x).mean
+    h = model.encode(Batch(x)).mean
     assert model.encoder.squared_jacobian(h) is not None
     torch.testing.assert_close(term(model, x), autograd_jacobian(model, x))
 
@@ -85,14 +86,14 @@ def test_wide_codes_are_estimated_without_bias():
     error = draws.std(0) / len(draws) ** 0.5
     assert ((draws.mean(0) - exact).abs() < 4 * error).all()
     assert draws.std() > 0
-    assert not torch.equal(contractive(model, x, None, model.encode(x), generator), exact)
+    assert not torch.equal(contractive(model, x, None, model.encode(Batch(x)), generator), exact)
 
 
 def test_the_contractive_term_has_gradients():
     for units in (4, 20):
         model = build(MLP(hidden=(6,)), units=units)
         x = torch.randn(3, 7, dtype=torch.double)
-        contractive(model, x, None, model.encode(x), torch.Generator().manual_seed(0)).mean().backward()
+        contractive(model, x, None, model.encode(Batch(x)), torch.Generator().manual_seed(0)).mean().backward()
         assert model.encoder.path.linear.weight.grad.abs().sum() > 0
 
 
@@ -101,17 +102,17 @@ def test_a_linear_encoder_pays_weight_decay():
     x = torch.randn(5, 7, dtype=torch.double)
     encoder_decay = model.encoder.path.linear.weight.square().sum()
     torch.testing.assert_close(term(model, x), encoder_decay.expand(5))
-    both = weight_decay(model, x, None, model.encode(x), None)
+    both = weight_decay(model, x, None, model.encode(Batch(x)), None)
     torch.testing.assert_close(both, encoder_decay + model.decoder.path.linear.weight.square().sum())
 
 
 def test_kl_sparsity_by_hand():
     model = build(MLP(hidden=(), code_activation="sigmoid"))
     x = torch.randn(5, 7, dtype=torch.double)
-    mean = model.encode(x).mean.detach().numpy().mean(0)
+    mean = model.encode(Batch(x)).mean.detach().numpy().mean(0)
     rho = 0.1
     by_hand = np.sum(rho * np.log(rho / mean) + (1 - rho) * np.log((1 - rho) / (1 - mean)))
-    value = kl_sparsity(model, x, None, model.encode(x), None, target=rho)
+    value = kl_sparsity(model, x, None, model.encode(Batch(x)), None, target=rho)
     assert value.shape == ()
     assert value.item() == pytest.approx(by_hand, rel=1e-12)
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from isthmus import Autoencoder, ContractiveAutoencoder, DenoisingAutoencoder
-from isthmus.core.model import Batch
+from isthmus.core.batch import Batch
 from isthmus.data.rows import Rows
 from isthmus.models.base import default_epochs
 from isthmus.networks import MLP

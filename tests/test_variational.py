@@ -9,8 +9,8 @@ from sklearn.decomposition import PCA
 from torch.distributions import Normal, kl_divergence
 
 from isthmus import OutlierDetector, VariationalAutoencoder
+from isthmus.core.batch import Batch
 from isthmus.core.bottleneck import Code, active_units, gaussian, unit_kl
-from isthmus.core.model import Batch
 from isthmus.core.penalty import free_bits
 from isthmus.networks import MLP, Conv
 
@@ -94,7 +94,7 @@ class TestAgainstProbabilisticPCA:
         model = started(X, sigma="learned")
         noise = values[2:].sum() / 398  # the maximum-likelihood estimate (Tipping & Bishop 1999, eq. 8)
         with torch.no_grad():
-            log_variance = model.module_.encode(torch.tensor(X)).log_variance
+            log_variance = model.module_.encode(Batch(torch.tensor(X))).log_variance
         np.testing.assert_allclose(log_variance[0].exp(), noise / values[:2], rtol=2e-2)
 
     def test_without_the_kl_term(self, plane):
@@ -106,13 +106,13 @@ class TestAgainstProbabilisticPCA:
         model = started(plane, sigma=0.3, beta=beta)
         values = np.linalg.eigvalsh(np.cov(plane.T))[::-1]
         with torch.no_grad():
-            log_variance = model.module_.encode(torch.tensor(plane)).log_variance
+            log_variance = model.module_.encode(Batch(torch.tensor(plane))).log_variance
         np.testing.assert_allclose(log_variance[0].exp(), beta * 0.09 / values[:2], rtol=2e-2)
 
     def test_a_unit_without_news_starts_at_the_prior(self, plane):
         model = started(plane, k=4, sigma=0.5)
         with torch.no_grad():
-            code = model.module_.encode(torch.tensor(plane))
+            code = model.module_.encode(Batch(torch.tensor(plane)))
         assert model.active_units_ == 2
         np.testing.assert_allclose(code.log_variance[:, 2:], 0, atol=1e-6)
 

@@ -1,12 +1,15 @@
 """Bounds on log p(x) of a model with a Gaussian code; what is drawn for them never depends on the training's draws."""
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from isthmus.core.bottleneck import deviation
-from isthmus.core.model import Batch, Model
+from isthmus.core.batch import Batch
+from isthmus.core.bottleneck import Code, deviation
+from isthmus.core.likelihood import Distribution
+from isthmus.core.model import Model
 
 SEED = 0
 
@@ -19,13 +22,24 @@ def elbo(model: Model, batch: Batch) -> Tensor:
 
     All rows share the same draws of ε, so that a row's figure does not depend on the rows that it came with.
     """
-    code = model.encode(batch.x, batch.context)
-    sigma = deviation(code)
-    log_prob = [
-        model.decode(code.mean + sigma * noise, batch.context).fit(batch.x, batch.known).log_prob
-        for noise in _balanced_draws(sigma.shape[1]).to(sigma)
-    ]
+    code = model.encode(batch)
+    log_prob = [rows.fit(batch.x, batch.known).log_prob for rows in _decoded_draws(model, code, batch.context)]
     return torch.stack(log_prob).mean(0) - code.terms["kl"]
+
+
+def expected_log_density(model: Model, batch: Batch) -> Tensor:
+    """Return E_q[log p(x_i | z)] of each entry of each row, in nats, by the draws of :func:`elbo`: its first term."""
+    draws = _decoded_draws(model, model.encode(batch), batch.context)
+    total = torch.zeros_like(batch.x)
+    for n, rows in enumerate(draws, start=1):  # a running mean: all draws at once would be many times the rows
+        total += (rows.log_density(batch.x) - total) / n
+    return total
+
+
+def _decoded_draws(model: Model, code: Code, context: Tensor | None) -> Iterator[Distribution]:
+    sigma = deviation(code)
+    for noise in _balanced_draws(sigma.shape[1]).to(sigma):
+        yield model.decode(code.mean + sigma * noise, context)
 
 
 def _balanced_draws(units: int) -> Tensor:
@@ -50,7 +64,7 @@ def importance_log_likelihood(model: Model, batch: Batch, samples: int, generato
     The logarithm of the mean weight is kept as a running sum of logarithms, one draw a row at a time, so that neither
     its size nor the number of draws costs anything.
     """
-    code = model.encode(batch.x, batch.context)
+    code = model.encode(batch)
     sigma, log_variance = deviation(code), code.log_variance
     assert log_variance is not None
     total = torch.full_like(code.mean[:, 0], -math.inf)

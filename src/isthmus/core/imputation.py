@@ -3,20 +3,24 @@
 import torch
 from torch import Tensor
 
-from isthmus.core.model import Batch, Model
+from isthmus.core.batch import Batch
+from isthmus.core.model import Model
 
 
 def iterate(model: Model, batch: Batch, iterations: int) -> Tensor:
     """Encode and decode over and over, each time with the known entries put back; return whole rows.
 
-    Nothing makes the iteration converge. Of each row the turn is kept in which its known entries were rebuilt best.
+    Nothing makes the iteration converge. Of each row the turn is kept in which its known entries were rebuilt best. A
+    model whose encoder leaves out what is not known needs one turn.
     """
     x, context, known = batch
     if known is None:
         return x
+    if model.takes_known:
+        return torch.where(known, x, model.decode(model.encode(batch).z, context).mean)
     best, lowest = x, torch.full_like(x.flatten(1)[:, 0], torch.inf)
     for _ in range(iterations):
-        rebuilt = model.decode(model.encode(x, context).z, context)
+        rebuilt = model.decode(model.encode(Batch(x, context)).z, context)
         error = rebuilt.fit(x, known).squared_error
         x = torch.where(known, x, rebuilt.mean)
         better = error < lowest
@@ -40,7 +44,7 @@ def explain(model: Model, batch: Batch, iterations: int) -> Tensor:
     x, context, known = batch
     if known is None:
         return x
-    z = model.encode(x, context).mean.detach().clone()
+    z = model.encode(batch).mean.detach().clone()
     with torch.enable_grad():
         z.requires_grad_()
         optimizer = torch.optim.Rprop([z], lr=STEP)

@@ -4,8 +4,10 @@ The distributions are our own because the run's generator must reach the draw, t
 and entries that are not known must stay out of it; :mod:`torch.distributions` allows none of these.
 """
 
+import functools
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -19,14 +21,20 @@ class Fit(NamedTuple):
 
     Attributes
     ----------
-    log_prob : Tensor of shape (rows,)
-        Log-density of what is known of each row, in nats.
+    parts : dict of str to Tensor
+        Log-density of what is known of each row, in nats, of shape (rows,): of the whole row by the name
+        ``reconstruction``, or of each of its blocks by theirs.
     squared_error : Tensor of shape (rows,)
         ‖x − mean‖² of each row, over what is known of it.
     """
 
-    log_prob: Tensor
+    parts: dict[str, Tensor]
     squared_error: Tensor
+
+    @property
+    def log_prob(self) -> Tensor:
+        """Log-density of what is known of each row: the sum of its parts."""
+        return functools.reduce(torch.add, self.parts.values())
 
 
 def _squared_error(x: Tensor, mean: Tensor, known: Tensor | None) -> Tensor:
@@ -45,6 +53,9 @@ class Distribution(Protocol):
 
     def fit(self, x: Tensor, known: Tensor | None = None) -> Fit:
         """Hold the distribution against the rows `x`, where `known` is True (default: everywhere)."""
+
+    def log_density(self, x: Tensor) -> Tensor:
+        """Return the log-density of each entry of the rows `x`, in nats; shape (rows, ...)."""
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
         """Draw rows; shape (rows, ...)."""
@@ -74,9 +85,16 @@ class Gaussian:
         """Hold the distribution against the rows `x`, where `known` is True."""
         squared_error = _squared_error(x, self.mean, known)
         features = x[0].numel() if known is None else known.flatten(1).sum(1)
+        log_prob = -0.5 * squared_error / self.sigma**2 - self._constant() * features
+        return Fit({"reconstruction": log_prob}, squared_error)
+
+    def log_density(self, x: Tensor) -> Tensor:
+        """Return the log-density of each entry of the rows `x`."""
+        return -0.5 * ((x - self.mean) / self.sigma).square() - self._constant()
+
+    def _constant(self) -> float | Tensor:
         log_sigma = self.sigma.log() if isinstance(self.sigma, Tensor) else math.log(self.sigma)
-        constant = (0.5 * math.log(2 * math.pi) + log_sigma) * features
-        return Fit(-0.5 * squared_error / self.sigma**2 - constant, squared_error)
+        return 0.5 * math.log(2 * math.pi) + log_sigma
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
         """Draw rows."""
@@ -108,10 +126,15 @@ class Bernoulli:
 
     def fit(self, x: Tensor, known: Tensor | None = None) -> Fit:
         """Hold the distribution against the rows `x`, whose values are in [0, 1], where `known` is True."""
-        cross_entropy = F.binary_cross_entropy_with_logits(self.logits, x, reduction="none")
+        log_density = self.log_density(x)
         if known is not None:
-            cross_entropy = cross_entropy * known
-        return Fit(-cross_entropy.flatten(1).sum(1), _squared_error(x, self.mean.detach(), known))
+            log_density = log_density * known
+        error = _squared_error(x, self.mean.detach(), known)
+        return Fit({"reconstruction": log_density.flatten(1).sum(1)}, error)
+
+    def log_density(self, x: Tensor) -> Tensor:
+        """Return the log-probability of each entry of the rows `x`."""
+        return -F.binary_cross_entropy_with_logits(self.logits, x, reduction="none")
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
         """Draw rows of zeros and ones."""
@@ -156,6 +179,109 @@ class GaussianLikelihood(nn.Module):
     def forward(self, mean: Tensor) -> Gaussian:
         """Return the distribution around the decoder's output."""
         return Gaussian(mean, self.sigma)
+
+
+class Block(NamedTuple):
+    """A run of a row's entries along its first axis that has a likelihood of its own.
+
+    Attributes
+    ----------
+    name : str
+        What its term is called in the loss, the log and the score.
+    likelihood : callable
+        The block's parameters → its distribution.
+    size : int or None
+        Its length along the row's first axis; None, for one block, is what the others leave.
+    n_parameters : int or None
+        The length of its parameters along the first axis of the decoder's output; likewise.
+    """
+
+    name: str
+    likelihood: Likelihood
+    size: int | None
+    n_parameters: int | None
+
+
+@dataclass(frozen=True)
+class Product:
+    """Independent blocks of a row, one after the other along its first axis: p(x) = Π p(block).
+
+    Parameters
+    ----------
+    blocks : dict of str to Distribution
+        Each block's distribution.
+    sizes : tuple of int
+        Each block's length.
+    """
+
+    blocks: dict[str, Distribution]
+    sizes: tuple[int, ...]
+
+    @property
+    def mean(self) -> Tensor:
+        """Expected row."""
+        return torch.cat([block.mean for block in self.blocks.values()], dim=1)
+
+    def fit(self, x: Tensor, known: Tensor | None = None) -> Fit:
+        """Hold each block against its part of the rows `x`, where `known` is True."""
+        knowns = [None] * len(self.sizes) if known is None else known.split(self.sizes, dim=1)
+        parts = zip(self.blocks.items(), x.split(self.sizes, dim=1), knowns, strict=True)
+        fits = {name: block.fit(part, part_known) for (name, block), part, part_known in parts}
+        squared_error = functools.reduce(torch.add, [fit.squared_error for fit in fits.values()])
+        return Fit({name: fit.log_prob for name, fit in fits.items()}, squared_error)
+
+    def log_density(self, x: Tensor) -> Tensor:
+        """Return the log-density of each entry of the rows `x`."""
+        parts = zip(self.blocks.values(), x.split(self.sizes, dim=1), strict=True)
+        return torch.cat([block.log_density(part) for block, part in parts], dim=1)
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """Draw rows."""
+        return torch.cat([block.sample(generator) for block in self.blocks.values()], dim=1)
+
+
+class ProductLikelihood(nn.Module):
+    """A likelihood for each block of a row: of the cells of a table, the steps of a sequence, several modalities.
+
+    Parameters
+    ----------
+    blocks : sequence of Block
+        In the order in which they follow one another, in rows and in parameters alike.
+    """
+
+    def __init__(self, blocks: Sequence[Block]) -> None:
+        super().__init__()
+        self.blocks = tuple(blocks)
+        # Registered, so that what they learn is trained and saved.
+        self.learnt = nn.ModuleList(block.likelihood for block in blocks if isinstance(block.likelihood, nn.Module))
+
+    def forward(self, parameters: Tensor) -> Product:
+        """Return the distribution that the decoder's output means."""
+        lengths = _filled_up([block.n_parameters for block in self.blocks], parameters.shape[1])
+        distributions = [
+            block.likelihood(part) for block, part in zip(self.blocks, parameters.split(lengths, dim=1), strict=True)
+        ]
+        sizes = [
+            length if block.size is None else block.size for block, length in zip(self.blocks, lengths, strict=True)
+        ]
+        return Product(dict(zip((block.name for block in self.blocks), distributions, strict=True)), tuple(sizes))
+
+    def slices(self, length: int) -> dict[str, slice]:
+        """Return where each block is in a row of that length."""
+        sizes = _filled_up([block.size for block in self.blocks], length)
+        ends = list(itertools.accumulate(sizes))
+        return {block.name: slice(end - size, end) for block, size, end in zip(self.blocks, sizes, ends, strict=True)}
+
+    def link(self, x: Tensor) -> Tensor:
+        """Return the parameters whose mean is `x`."""
+        parts = zip(self.blocks, self.slices(x.shape[1]).values(), strict=True)
+        return torch.cat([block.likelihood.link(x[:, part]) for block, part in parts], dim=1)  # type: ignore[attr-defined]
+
+
+def _filled_up(sizes: Sequence[int | None], whole: int) -> list[int]:
+    """Put what is left of the whole in the place of the one size that is not given."""
+    rest = whole - sum(size or 0 for size in sizes)
+    return [rest if size is None else size for size in sizes]
 
 
 LIKELIHOODS = ("gaussian", "bernoulli")

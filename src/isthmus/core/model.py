@@ -8,27 +8,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from isthmus.core.batch import Batch
 from isthmus.core.bottleneck import Bottleneck, Code, deterministic
 from isthmus.core.likelihood import Distribution, Gaussian, Likelihood
 from isthmus.core.penalty import Penalty
-
-
-class Batch(NamedTuple):
-    """Rows and what goes with them.
-
-    Attributes
-    ----------
-    x : Tensor of shape (rows, ...)
-        The rows, with no NaN: what stands for an entry that is not known is the model's ``fill``.
-    context : Tensor of shape (rows, n_context), optional
-        What encoder and decoder are told beside.
-    known : Tensor of bool, shaped like x, optional
-        Which entries count; None where all do.
-    """
-
-    x: Tensor
-    context: Tensor | None = None
-    known: Tensor | None = None
 
 
 class Outcome(NamedTuple):
@@ -39,14 +22,17 @@ class Outcome(NamedTuple):
     terms : dict of str to Tensor
         ``reconstruction`` (−log p(x | z), nats, one value a row), the code's own terms, the penalties: unweighted.
     squared_error : Tensor of shape (rows,)
-        ‖x − mean‖² of each row over its known entries, without a gradient.
+        ‖x − mean‖² of each row over the entries that count, without a gradient.
     code : Code
         The code that was decoded.
+    counted : Tensor of bool, shaped like x, optional
+        The entries that count in the loss; None where all do.
     """
 
     terms: dict[str, Tensor]
     squared_error: Tensor
     code: Code
+    counted: Tensor | None = None
 
 
 class Model(nn.Module):
@@ -55,7 +41,9 @@ class Model(nn.Module):
     Parameters
     ----------
     encoder : Module
-        x → h, of shape (rows, n_components). Given a context, it is called with it as a second argument.
+        x → h, of shape (rows, n_components). Given a context, it is called with it as a second argument. One with a
+        class attribute ``takes_known = True`` is always called with three: x, context, and which entries of x are
+        known or shown (None: all).
     decoder : Module
         z → the likelihood's parameters. Given a context, likewise.
     bottleneck : callable, default deterministic
@@ -66,6 +54,12 @@ class Model(nn.Module):
         (x, generator=…) → x̃, what the encoder is shown in training.
     context_corruption : callable, optional
         (context, generator=…) → what encoder and decoder are told in training.
+    hiding : callable, optional
+        (x, known, generator=…) → which entries the encoder is shown in training; for one that takes ``known``.
+    hidden_only : bool, default False
+        Whether in training just the hidden entries count in the loss (He et al. 2021).
+    inputs : Module, optional
+        x → what the encoder is given, where these differ: the cells of a table → numbers.
     penalties : dict of str to callable, optional
         Further terms, each ``(model, x, context, code, generator) → term``.
     weights : dict of str to float, optional
@@ -84,6 +78,9 @@ class Model(nn.Module):
         likelihood: Likelihood = Gaussian,
         corruption: Callable[..., Tensor] | None = None,
         context_corruption: Callable[..., Tensor] | None = None,
+        hiding: Callable[..., Tensor] | None = None,
+        hidden_only: bool = False,
+        inputs: nn.Module | None = None,
         penalties: Mapping[str, Penalty] | None = None,
         weights: Mapping[str, float] | None = None,
         warm_up: Mapping[str, int] | None = None,
@@ -96,16 +93,29 @@ class Model(nn.Module):
         self.likelihood = likelihood
         self.corruption = corruption
         self.context_corruption = context_corruption
+        self.hiding = hiding
+        self.hidden_only = hidden_only
+        self.inputs = inputs or nn.Identity()
         self.penalties = dict(penalties or {})
         self.weights = dict(weights or {})
         self.warm_up = dict(warm_up or {})
         self.fill: Tensor
         self.register_buffer("fill", torch.zeros(row_shape))
 
-    def encode(self, x: Tensor, context: Tensor | None = None, generator: torch.Generator | None = None) -> Code:
+    def encode(self, rows: Batch, generator: torch.Generator | None = None) -> Code:
         """Encode rows of shape (rows, ...) to a code of shape (rows, n_components)."""
-        h = self.encoder(x) if context is None else self.encoder(x, context)
+        x, context, known = rows
+        x = self.inputs(x)
+        if self.takes_known:
+            h = self.encoder(x, context, known)
+        else:
+            h = self.encoder(x) if context is None else self.encoder(x, context)
         return self.bottleneck(h, generator)
+
+    @property
+    def takes_known(self) -> bool:
+        """Whether the encoder is told which entries are known, and can leave the others out."""
+        return getattr(self.encoder, "takes_known", False)
 
     def decode(self, z: Tensor, context: Tensor | None = None) -> Distribution:
         """Decode codes of shape (rows, n_components) to a distribution of rows."""
@@ -121,12 +131,19 @@ class Model(nn.Module):
     def forward(self, batch: Batch, shown: Batch | None = None, generator: torch.Generator | None = None) -> Outcome:
         """Take every term of the loss for a batch, of which the encoder is shown `shown` (default: all)."""
         shown = batch if shown is None else shown
-        code = self.encode(shown.x, shown.context, generator)
-        fit = self.decode(code.z, shown.context).fit(batch.x, batch.known)
-        terms = {"reconstruction": -fit.log_prob} | code.terms
+        code = self.encode(shown, generator)
+        counted = self._hidden(batch, shown) if self.hidden_only else batch.known
+        fit = self.decode(code.z, shown.context).fit(batch.x, counted)
+        terms = {name: -log_prob for name, log_prob in fit.parts.items()} | code.terms
         for name, penalty in self.penalties.items():
             terms[name] = penalty(self, shown.x, shown.context, code, generator)
-        return Outcome(terms, fit.squared_error.detach(), code)
+        return Outcome(terms, fit.squared_error.detach(), code, counted)
+
+    def _hidden(self, batch: Batch, shown: Batch) -> Tensor | None:
+        """Return the known entries that were hidden; where none was, all that are known."""
+        if shown.known is None or shown.known is batch.known:
+            return batch.known
+        return ~shown.known if batch.known is None else batch.known & ~shown.known
 
     def corrupt(self, batch: Batch, generator: torch.Generator | None = None) -> Batch:
         """Return what is shown in training instead of a batch."""
@@ -135,6 +152,8 @@ class Model(nn.Module):
             x = self.corruption(x, generator=generator)
         if self.context_corruption is not None:
             context = self.context_corruption(context, generator=generator)
+        if self.hiding is not None:
+            known = self.hiding(x, known, generator=generator)
         return Batch(x, context, known)
 
     def weight(self, name: str, epochs: float = math.inf) -> float:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from isthmus.core.batch import Batch
 from isthmus.core.bottleneck import Code, deterministic, unit_kl
 
 if TYPE_CHECKING:
@@ -121,4 +122,4 @@ def _encode_differentiably(
     """Encode again, keeping the graph from x to h."""
     with torch.enable_grad():
         x = x.detach().requires_grad_()
-        return x, model.encode(x, context, generator).mean
+        return x, model.encode(Batch(x, context), generator).mean

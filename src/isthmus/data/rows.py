@@ -10,7 +10,7 @@ import torch
 from sklearn.utils import check_array
 from torch import Tensor
 
-from isthmus.core.model import Batch
+from isthmus.core.batch import Batch
 
 
 class Flat(NamedTuple):

@@ -19,17 +19,19 @@ from sklearn.utils import check_array, check_random_state, check_scalar, column_
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
+from isthmus.core.batch import Batch
 from isthmus.core.bottleneck import top_k
 from isthmus.core.corruption import CORRUPTIONS
 from isthmus.core.imputation import iterate
 from isthmus.core.likelihood import LIKELIHOODS, build_likelihood
-from isthmus.core.model import Batch, Model
+from isthmus.core.model import Model
 from isthmus.core.penalty import contractive, kl_sparsity, l1, weight_decay
 from isthmus.data.rows import Rows, check_finite, flatten, where_text_is
 from isthmus.models.checks import check_choice, check_number
 from isthmus.models.engine import (
     INFERENCE_BATCH,
     PRECISIONS,
+    Given,
     chosen_precision,
     decode,
     encode,
@@ -150,15 +152,15 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         ndarray of shape (n, n_components)
             In the dtype of `X`, in which the computation is done.
         """
-        return self._in_batches(encode, self._fitted_rows(X))
+        return self._in_batches(encode, self._given(X))
 
     def inverse_transform(self, Z: ArrayLike) -> np.ndarray:
         """Decode codes of shape (n, n_components) to rows, the mean of their distribution, shaped as in ``fit``."""
-        return self._in_batches(decode, self._fitted_codes(Z))
+        return self._as_given(self._in_batches(decode, Given(self._fitted_codes(Z))))
 
     def reconstruct(self, X: ArrayLike) -> np.ndarray:
         """Encode and decode rows; the result is shaped like the rows given to ``fit``, in the units of `X`."""
-        return self._in_batches(rebuild, self._fitted_rows(X))
+        return self._as_given(self._in_batches(rebuild, self._given(X)))
 
     def impute(self, X: ArrayLike, mask: ArrayLike | None = None, *, n_iter: int = 100) -> np.ndarray:
         """Fill in what is missing from what is known.
@@ -222,9 +224,23 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """
         return self._traverse(X, unit, values, None)
 
-    def score_samples(self, X: ArrayLike) -> np.ndarray:
-        """Return log p(x | z) of each row in nats, z its code: minus the reconstruction term; higher is more usual."""
-        return self._in_batches(self._row_scores, self._fitted_rows(X, targets=True))
+    def score_samples(self, X: ArrayLike, *, per_feature: bool = False) -> np.ndarray:
+        """Return log p(x | z) of each row in nats, z its code: minus the reconstruction term; higher is more usual.
+
+        Parameters
+        ----------
+        X : array-like
+            Rows as in ``fit``; of NaN, what is known counts.
+        per_feature : bool, default False
+            Whether to return the share of each entry instead, which says what it is that is unusual in a row: shaped
+            like the rows, NaN where they are. The shares sum to the row's score; of a variational model, to the score
+            without its KL term, which belongs to no entry.
+
+        Returns
+        -------
+        ndarray of shape (n,) or (n, *row_shape)
+        """
+        return self._score_samples(X, None, per_feature)
 
     def score(self, X: ArrayLike, y: Any = None) -> float:
         """Return the mean of ``score_samples(X)`` in nats; higher is better, so a grid search may maximise it."""
@@ -300,17 +316,21 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def _prepare(self, X: ArrayLike, y: Any, *, reset: bool) -> tuple[Fabric, Batch, int]:
         """Check parameters and rows, and bring the rows, with NaN where they have it, to the device."""
         self._check_parameters()
+        given = self._learn_rows(X, y, reset=reset)
+        before = None if reset else next(self.module_.parameters()).dtype
+        precision = chosen_precision(self.precision, self.device, given.x, before)
+        fabric = new_fabric(self.device, precision)
+        dtype = torch.float64 if precision.startswith("64") else torch.float32
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        return fabric, to_batch(given, dtype, fabric.device), seed
+
+    def _learn_rows(self, X: ArrayLike, y: Any, *, reset: bool) -> Given:
+        """Check rows to be trained on, note what will be needed of them, and return them as the model takes them."""
         rows = self._rows(X, reset=reset)
         if reset:
             self._check_columns(rows)
         self._check_targets(rows)
-        context = self._learn_context(y, len(rows), reset=reset)
-        before = None if reset else next(self.module_.parameters()).dtype
-        precision = chosen_precision(self.precision, self.device, rows, before)
-        fabric = new_fabric(self.device, precision)
-        dtype = torch.float64 if precision.startswith("64") else torch.float32
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        return fabric, to_batch(rows, context, dtype, fabric.device), seed
+        return Given(rows, self._learn_context(y, len(rows), reset=reset))
 
     def _learn_context(self, y: Any, n: int, *, reset: bool) -> np.ndarray | None:
         """Return what encoder and decoder are told beside the rows in training."""
@@ -416,18 +436,36 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             raise ValueError(f"Z has {codes.shape[1]} columns, but the codes have n_components={self.n_components}")
         return codes
 
+    def _given(self, X: ArrayLike, y: Any = None, *, targets: bool = False) -> Given:
+        """Validate rows, and conditions, for use; those that the likelihood is held against are `targets`."""
+        rows = self._fitted_rows(X, targets=targets)
+        return Given(rows, self.context(y, len(rows)))
+
+    def _as_given(self, rows: np.ndarray) -> Any:
+        """Return the model's rows in the form that they were given in."""
+        return rows
+
+    def _score_samples(self, X: ArrayLike, y: Any, per_feature: bool) -> np.ndarray:
+        given = self._given(X, y, targets=True)
+        if not per_feature:
+            return self._in_batches(self._row_scores, given)
+        return self._as_given(np.where(np.isnan(given.x), np.nan, self._in_batches(self._entry_scores, given)))
+
     def _row_scores(self, model: Model, batch: Batch) -> Tensor:
         """Return what ``score_samples`` gives for a batch."""
-        x, context, known = batch
-        return model.decode(model.encode(x, context).z, context).fit(x, known).log_prob
+        return model.decode(model.encode(batch).z, batch.context).fit(batch.x, batch.known).log_prob
+
+    def _entry_scores(self, model: Model, batch: Batch) -> Tensor:
+        """Return what ``score_samples`` gives for each entry of a batch."""
+        return model.decode(model.encode(batch).z, batch.context).log_density(batch.x)
 
     def _impute(self, X: ArrayLike, mask: ArrayLike | None, n_iter: int, y: Any) -> np.ndarray:
         check_scalar(n_iter, "n_iter", numbers.Integral, min_val=1)
-        rows = self._fitted_rows(X, targets=True)
+        rows, context = self._given(X, y, targets=True)
         if mask is not None:
             rows = np.where(self._row_mask(mask, rows.shape), rows.dtype.type(np.nan), rows)
-        filled = self._in_batches(partial(self._filled, n_iter), rows, self.context(y, len(rows)))
-        return np.where(np.isnan(rows), filled, rows)
+        filled = self._in_batches(partial(self._filled, n_iter), Given(rows, context))
+        return self._as_given(np.where(np.isnan(rows), filled, rows))
 
     def _filled(self, n_iter: int, model: Model, batch: Batch) -> Tensor:
         """Return what ``impute`` gives for a batch."""
@@ -452,7 +490,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         if len(ends[0]) != len(ends[1]):
             raise ValueError(f"A has {len(ends[0])} rows and B {len(ends[1])}: give as many of each")
         context = self.context(y, len(ends[0]))
-        a, b = (self._in_batches(encode, rows, context) for rows in ends)
+        a, b = (self._in_batches(encode, Given(rows, context)) for rows in ends)
         between = spherical if path == "spherical" else straight
         codes = np.stack([between(a, b, t) for t in np.linspace(0, 1, n_steps)], axis=1).astype(a.dtype)
         return self._decode_each(codes, context)
@@ -460,35 +498,36 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def _traverse(self, X: ArrayLike, unit: int, values: ArrayLike, y: Any) -> np.ndarray:
         check_scalar(unit, "unit", numbers.Integral, min_val=0, max_val=self.n_components - 1)
         steps = column_or_1d(check_array(np.atleast_1d(values), ensure_2d=False, input_name="values"))
-        rows = self._fitted_rows(X)
-        context = self.context(y, len(rows))
-        codes = self._in_batches(encode, rows, context)
+        given = self._given(X, y)
+        codes = self._in_batches(encode, given)
         codes = np.repeat(codes[:, None], len(steps), axis=1)
         codes[:, :, unit] = steps
-        return self._decode_each(codes, context)
+        return self._decode_each(codes, given.context)
 
     def _decode_each(self, codes: np.ndarray, context: np.ndarray | None) -> np.ndarray:
         """Decode codes of shape (n, steps, n_components), each row's with its context."""
         n, steps, units = codes.shape
         contexts = None if context is None else np.repeat(context, steps, axis=0)
-        rows = self._in_batches(decode, codes.reshape(-1, units), contexts)
+        rows = self._in_batches(decode, Given(codes.reshape(-1, units), contexts))
         return rows.reshape(n, steps, *rows.shape[1:])
 
-    def _in_batches(
-        self, function: Callable[[Model, Batch], Tensor], rows: np.ndarray, context: np.ndarray | None = None
-    ) -> np.ndarray:
-        return in_batches(self.module_, function, rows, context)
+    def _in_batches(self, function: Callable[[Model, Batch], Tensor], given: Given) -> np.ndarray:
+        return in_batches(self.module_, function, given)
 
     def _new_model(self, rows: Batch, seed: int) -> Model:
         """Build the model and start it by the rows; the program's own random numbers are left alone."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             model = self._build().to(rows.x)
-            model.fill.copy_(rows.x.nanmean(0))
+            model.fill.copy_(self._fill(rows.x))
             filled = model.filled(rows)
             self._check_build(model, filled)
             start_model(model, filled, at_pca=getattr(self._network(), "linear_path", None) == "pca", seed=seed)
         return model
+
+    def _fill(self, x: Tensor) -> Tensor:
+        """Return what the encoder is shown in place of entries that are not known: the mean of the others."""
+        return x.nanmean(0)
 
     def _continued(self, rows: Batch) -> Model:
         """Build the model anew, with the parameters as they are now, around the weights there are."""
@@ -547,9 +586,9 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def _check_build(self, model: Model, rows: Batch) -> None:
         """Send two rows through, so that a network that does not fit the data is found before the training."""
         model.eval()
-        x, context, _ = Rows(rows).take(slice(2)).rows
+        x, context, _ = two = Rows(rows).take(slice(2)).rows
         with torch.no_grad(), _torch_errors_in_one_line():
-            code = model.encode(x, context).mean
+            code = model.encode(two).mean
             if code.shape != (len(x), self.n_components):
                 raise ValueError(
                     f"the encoder gives codes of shape {tuple(code.shape[1:])}, but n_components={self.n_components}"

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from isthmus.core.corruption import hide
 from isthmus.data.labels import are_classes
 from isthmus.models.checks import check_choice, check_number
-from isthmus.models.engine import decode, encode, rebuild
+from isthmus.models.engine import Given, decode, encode, rebuild
 from isthmus.models.variational import AbstractVariationalAutoencoder
 
 
@@ -80,13 +80,12 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
 
         Here as in all methods `y` is one condition for all rows, or one for each of them, or None where unknown.
         """
-        rows = self._fitted_rows(X)
-        return self._in_batches(encode, rows, self.context(y, len(rows)))
+        return self._in_batches(encode, self._given(X, y))
 
     def inverse_transform(self, Z: ArrayLike, y: Any = None) -> np.ndarray:
         """Decode codes of shape (n, n_components), given conditions, to rows, the mean of their distribution."""
         codes = self._fitted_codes(Z)
-        return self._in_batches(decode, codes, self.context(y, len(codes)))
+        return self._in_batches(decode, Given(codes, self.context(y, len(codes))))
 
     def reconstruct(self, X: ArrayLike, y: Any = None, *, decode_as: Any = None) -> np.ndarray:
         """Encode and decode rows, given their conditions; shaped like the rows given to ``fit``.
@@ -100,12 +99,11 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         decode_as : scalar or array-like, optional
             Other conditions to decode with, NaN where unknown: what is left of a row is its style.
         """
-        rows = self._fitted_rows(X)
-        context = self.context(y, len(rows))
+        given = self._given(X, y)
         if decode_as is None:
-            return self._in_batches(rebuild, rows, context)
-        codes = self._in_batches(encode, rows, context)
-        return self._in_batches(decode, codes, self.context(decode_as, len(rows)))
+            return self._in_batches(rebuild, given)
+        codes = self._in_batches(encode, given)
+        return self._in_batches(decode, Given(codes, self.context(decode_as, len(codes))))
 
     def impute(self, X: ArrayLike, mask: ArrayLike | None = None, *, y: Any = None, n_iter: int = 100) -> np.ndarray:
         """Fill in what is missing, given conditions; see :meth:`isthmus.Autoencoder.impute`."""
@@ -129,10 +127,12 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         """Set one unit of the rows' codes to some values, given `y`; see :meth:`isthmus.Autoencoder.traverse`."""
         return self._traverse(X, unit, values, y)
 
-    def score_samples(self, X: ArrayLike, y: Any = None) -> np.ndarray:
-        """Return the ELBO of each row given its condition, a lower bound of log p(x | y), in nats."""
-        rows = self._fitted_rows(X, targets=True)
-        return self._in_batches(self._row_scores, rows, self.context(y, len(rows)))
+    def score_samples(self, X: ArrayLike, y: Any = None, *, per_feature: bool = False) -> np.ndarray:
+        """Return the ELBO of each row given its condition, a lower bound of log p(x | y), in nats.
+
+        `per_feature` is that of :meth:`isthmus.Autoencoder.score_samples`.
+        """
+        return self._score_samples(X, y, per_feature)
 
     def score(self, X: ArrayLike, y: Any = None) -> float:
         """Return the mean of ``score_samples(X, y)`` in nats; higher is better, so a grid search may maximise it."""

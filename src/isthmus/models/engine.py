@@ -2,14 +2,15 @@
 
 import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from isthmus.core.model import Batch, Model
+from isthmus.core.batch import Batch
+from isthmus.core.model import Model
 
 PRECISIONS = ("auto", "32-true", "64-true", "16-mixed", "bf16-mixed")
 
@@ -18,6 +19,21 @@ EXACT_UP_TO = 250_000
 
 INFERENCE_BATCH = 2048
 """Rows that are encoded or decoded at once."""
+
+
+class Given(NamedTuple):
+    """A person's rows, as the model takes them.
+
+    Attributes
+    ----------
+    x : ndarray of shape (n, ...)
+        Rows, or codes; NaN where an entry is not known.
+    context : ndarray of shape (n, n_context), optional
+        What encoder and decoder are told beside.
+    """
+
+    x: np.ndarray
+    context: np.ndarray | None = None
 
 
 def new_fabric(device: str, precision: Any) -> Fabric:
@@ -45,8 +61,9 @@ def _has_accelerator() -> bool:
     return torch.cuda.is_available() or torch.backends.mps.is_available()
 
 
-def to_batch(rows: np.ndarray, context: np.ndarray | None, dtype: torch.dtype, device: torch.device) -> Batch:
+def to_batch(given: Given, dtype: torch.dtype, device: torch.device) -> Batch:
     """Bring rows, with NaN where they have it, and their context to the device."""
+    rows, context = given
     x = torch.tensor(rows, dtype=dtype, device=device)
     return Batch(x, None if context is None else torch.tensor(context, dtype=dtype, device=device))
 
@@ -54,10 +71,10 @@ def to_batch(rows: np.ndarray, context: np.ndarray | None, dtype: torch.dtype, d
 def in_batches(
     model: Model,
     function: Callable[[Model, Batch], Tensor],
-    rows: np.ndarray,
-    context: np.ndarray | None = None,
+    given: Given,
 ) -> np.ndarray:
     """Apply a function of the model to rows, batch by batch, in the rows' own dtype."""
+    rows, context = given
     weight = next(model.parameters())
     dtype = torch.promote_types(weight.dtype, torch.from_numpy(rows[:0].copy()).dtype)
     if weight.device.type == "mps":
@@ -67,14 +84,14 @@ def in_batches(
     with torch.no_grad():
         for start in range(0, len(rows), INFERENCE_BATCH):
             part = slice(start, start + INFERENCE_BATCH)
-            batch = to_batch(rows[part], None if context is None else context[part], dtype, weight.device)
+            batch = to_batch(Given(rows[part], None if context is None else context[part]), dtype, weight.device)
             results.append(function(model, model.filled(batch)).cpu().numpy())
     return np.concatenate(results).astype(rows.dtype, copy=False)
 
 
 def encode(model: Model, batch: Batch) -> Tensor:
     """Return the codes' means."""
-    return model.encode(batch.x, batch.context).mean
+    return model.encode(batch).mean
 
 
 def decode(model: Model, batch: Batch) -> Tensor:

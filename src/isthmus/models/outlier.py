@@ -92,10 +92,13 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         tags.input_tags.allow_nan = True
         return tags
 
-    def score_samples(self, X: ArrayLike) -> np.ndarray:
-        """Return the autoencoder's score of each row in nats; higher is more usual."""
+    def score_samples(self, X: ArrayLike, *, per_feature: bool = False) -> Any:
+        """Return the autoencoder's score of each row in nats; higher is more usual.
+
+        With `per_feature` the share of each entry instead: which columns, pixels or steps make a row unusual.
+        """
         check_is_fitted(self)
-        return self.autoencoder_.score_samples(X)
+        return self.autoencoder_.score_samples(X, per_feature=per_feature)
 
     def decision_function(self, X: ArrayLike) -> np.ndarray:
         """Return the score above the threshold, in nats: negative for outliers."""

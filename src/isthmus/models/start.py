@@ -7,9 +7,10 @@ import torch
 from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
+from isthmus.core.batch import Batch
 from isthmus.core.bottleneck import gaussian
-from isthmus.core.likelihood import GaussianLikelihood
-from isthmus.core.model import Batch, Model
+from isthmus.core.likelihood import GaussianLikelihood, ProductLikelihood
+from isthmus.core.model import Model
 
 SMALL = 1e-2
 """Standard deviation of the weights of those units of a code that PCA has no component for."""
@@ -48,7 +49,7 @@ def start_model(model: Model, rows: Batch, *, at_pca: bool, seed: int) -> None:
     model.eval()
     with torch.no_grad():
         if getattr(encoder, "centre", None) is not None:
-            _standardise(encoder, rows.x)
+            _standardise(encoder, model.inputs(rows.x))
             _standardise(decoder, _linear_target(model, rows.x))
             if at_pca:
                 tied = not hasattr(decoder.path.linear, "weight")
@@ -84,7 +85,7 @@ def _set_weight(model: Model, rows: Batch, *, whiten: bool, seed: int) -> None:
     weight, bias = encoder.path.linear.weight, encoder.path.linear.bias
     variational = model.bottleneck is gaussian
     units = len(weight) // 2 if variational else len(weight)
-    x = ((rows.x.flatten(1) - encoder.centre) / encoder.scale).cpu().numpy()
+    x = ((model.inputs(rows.x).flatten(1) - encoder.centre) / encoder.scale).cpu().numpy()
     context = None if rows.context is None else rows.context.cpu().numpy()
     regression = None if context is None else np.linalg.lstsq(context, x, rcond=None)[0]
     if regression is not None:
@@ -125,8 +126,9 @@ def _set_read_out(model: Model, rows: Batch, *, tied: bool) -> None:
     if not tied:
         linear.weight.zero_()
     moments = []
-    for x, context in _pieces(rows):
-        code = model.encode(x, context)
+    for piece in _pieces(rows):
+        x, context, _ = piece
+        code = model.encode(piece)
         z = code.mean if context is None else torch.cat([code.mean, context], dim=1)
         rest = (_linear_target(model, x).flatten(1) - decoder.centre) / decoder.scale - decoder.path(z)
         z, rest = z.double(), rest.double()
@@ -149,21 +151,38 @@ def _set_read_out(model: Model, rows: Batch, *, tied: bool) -> None:
 
 
 def _set_sigma(model: Model, rows: Batch, seed: int) -> None:
-    """Set a σ that is learnt to the root of the mean squared error, where it is most likely."""
-    if not isinstance(model.likelihood, GaussianLikelihood) or model.likelihood.fixed is not None:
+    """Set each σ that is learnt to the root of its entries' mean squared error, where it is most likely."""
+    learnt = _learnt_sigmas(model.likelihood, rows.x.shape[1])
+    if not learnt:
         return
     generator = torch.Generator(rows.x.device).manual_seed(seed)
-    squared_error = torch.zeros((), dtype=torch.float64, device=rows.x.device)
-    for x, context in _pieces(rows):
-        mean = model.decode(model.encode(x, context, generator).z, context).mean
-        squared_error += (x - mean).double().square().sum()
-    variance = (rows.x - rows.x.mean(0)).square().mean()
-    floor = LEAST_SIGMA * (variance.sqrt() if variance > 0 else torch.ones_like(variance))
-    model.likelihood.set_sigma((squared_error / rows.x.numel()).sqrt().to(floor), floor)
+    squared_error = torch.cat([_squared_errors(model, piece, generator) for piece in _pieces(rows)])
+    counted = torch.ones_like(rows.x, dtype=torch.bool) if rows.known is None else rows.known
+    spread = ((rows.x - rows.x.mean(0)) * counted).square()
+    for likelihood, block in learnt:
+        entries = counted[:, block].sum().clamp(min=1)
+        variance = spread[:, block].sum() / entries
+        floor = LEAST_SIGMA * (variance.sqrt() if variance > 0 else torch.ones_like(variance))
+        likelihood.set_sigma((squared_error[:, block].double().sum() / entries).sqrt().to(floor), floor)
 
 
-def _pieces(rows: Batch) -> list[tuple[Tensor, Tensor | None]]:
+def _learnt_sigmas(likelihood: Any, length: int) -> list[tuple[GaussianLikelihood, slice]]:
+    """Return the likelihoods whose σ is learnt, and the part of a row's first axis that each is about."""
+    whole = [(likelihood, slice(None))]
+    if isinstance(likelihood, ProductLikelihood):
+        parts = likelihood.slices(length)
+        whole = [(block.likelihood, parts[block.name]) for block in likelihood.blocks]
+    return [(each, part) for each, part in whole if isinstance(each, GaussianLikelihood) and each.fixed is None]
+
+
+def _squared_errors(model: Model, piece: Batch, generator: torch.Generator) -> Tensor:
+    """Return the squared error of each known entry of some rows, drawn from their codes and rebuilt."""
+    mean = model.decode(model.encode(piece, generator).z, piece.context).mean
+    error = (piece.x - mean).square()
+    return error if piece.known is None else error * piece.known
+
+
+def _pieces(rows: Batch) -> list[Batch]:
     """Cut rows into pieces that are encoded at once."""
-    x = torch.split(rows.x, 4096)
-    context = [None] * len(x) if rows.context is None else torch.split(rows.context, 4096)
-    return list(zip(x, context, strict=True))
+    parts = [[None] * -(-len(rows.x) // 4096) if each is None else torch.split(each, 4096) for each in rows]
+    return [Batch(*piece) for piece in zip(*parts, strict=True)]

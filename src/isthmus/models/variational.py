@@ -13,14 +13,16 @@ from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from isthmus.core.batch import Batch
 from isthmus.core.bottleneck import active_units, gaussian
-from isthmus.core.bound import SEED, elbo, importance_log_likelihood
+from isthmus.core.bound import SEED, elbo, expected_log_density, importance_log_likelihood
 from isthmus.core.imputation import explain
-from isthmus.core.model import Batch, Model
+from isthmus.core.model import Model
 from isthmus.core.penalty import free_bits
 from isthmus.data.rows import Rows
 from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.checks import check_number
+from isthmus.models.engine import Given
 
 
 @dataclass(eq=False, repr=False)
@@ -35,13 +37,13 @@ class AbstractVariationalAutoencoder(AbstractAutoencoder):
 
     def _log_likelihood(self, X: ArrayLike, samples: int, y: Any) -> np.ndarray:
         check_scalar(samples, "n_importance_samples", numbers.Integral, min_val=1)
-        rows = self._fitted_rows(X, targets=True)
+        given = self._given(X, y, targets=True)
         generator = self._generator()
 
         def estimate(model: Model, batch: Batch) -> Tensor:
             return importance_log_likelihood(model, batch, samples, generator)
 
-        return self._in_batches(estimate, rows, self.context(y, len(rows)))
+        return self._in_batches(estimate, given)
 
     def _sample(self, n: int, y: Any, noise: bool, random_state: Any) -> np.ndarray:
         check_is_fitted(self)
@@ -54,10 +56,13 @@ class AbstractVariationalAutoencoder(AbstractAutoencoder):
             distribution = model.decode(batch.x, batch.context)
             return distribution.sample(generator) if noise else distribution.mean
 
-        return self._in_batches(draw, codes, self.context(y, n))
+        return self._as_given(self._in_batches(draw, Given(codes, self.context(y, n))))
 
     def _row_scores(self, model: Model, batch: Batch) -> Tensor:
         return elbo(model, batch)
+
+    def _entry_scores(self, model: Model, batch: Batch) -> Tensor:
+        return expected_log_density(model, batch)
 
     def _filled(self, n_iter: int, model: Model, batch: Batch) -> Tensor:
         return explain(model, batch, n_iter)
@@ -89,9 +94,9 @@ class AbstractVariationalAutoencoder(AbstractAutoencoder):
     def _train(self, fabric: Any, state: Any, train: Rows, validation: Rows | None, **setting: Any) -> None:
         """Train, count the active units, and say so where there are none."""
         super()._train(fabric, state, train, validation, **setting)
-        x, context, _ = (validation or train).take(slice(10_000)).rows
+        rows = (validation or train).take(slice(10_000)).rows
         with torch.no_grad():
-            self.active_units_ = int(active_units(self.module_.encode(x, context).mean))
+            self.active_units_ = int(active_units(self.module_.encode(rows).mean))
         if self.active_units_ == 0:
             warnings.warn(
                 "the code has collapsed: no unit tells anything of X; try sigma='learned', a lower beta, "

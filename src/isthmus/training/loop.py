@@ -15,8 +15,9 @@ from torch import Tensor
 from torch.optim import Adam
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 
+from isthmus.core.batch import Batch
 from isthmus.core.bottleneck import active_units
-from isthmus.core.model import Batch, Model, Outcome
+from isthmus.core.model import Model, Outcome
 from isthmus.training.callbacks import Callback, Record
 
 MEASURES = ("loss", "mse", "active_units")
@@ -172,8 +173,8 @@ def _step(fabric: Fabric, state: State, model: Any, optimizer: Any, batch: Batch
 def _figures(outcome: Outcome, loss: Tensor, batch: Batch) -> dict[str, Tensor]:
     """Return what goes into the record of a batch: the mean of each term, the loss, the squared error an entry."""
     means = {name: term.detach().mean() for name, term in outcome.terms.items()}
-    known = batch.x.numel() if batch.known is None else batch.known.sum()
-    means |= {"loss": loss.detach(), "mse": outcome.squared_error.sum() / known}
+    entries = batch.x.numel() if outcome.counted is None else outcome.counted.sum()
+    means |= {"loss": loss.detach(), "mse": outcome.squared_error.sum() / entries}
     if outcome.code.log_variance is not None:
         means["active_units"] = active_units(outcome.code.mean.detach())
     return means

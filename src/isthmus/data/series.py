@@ -1,0 +1,100 @@
+"""Long series and the windows that are cut from them."""
+
+import numbers
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.utils import check_scalar
+
+
+def windows(series: ArrayLike, length: int, stride: int = 1) -> np.ndarray:
+    """Cut a long series into windows of equal length.
+
+    Windows begin every `stride` steps; where the last of them would leave steps over at the end, one more is taken that
+    ends with the series, so that with ``stride <= length`` every step is in a window.
+
+    Parameters
+    ----------
+    series : array-like of shape (n_steps,) or (n_steps, features)
+        One series, in the order of time.
+    length : int
+        Steps in a window.
+    stride : int, default 1
+        Steps from the beginning of a window to that of the next.
+
+    Returns
+    -------
+    ndarray of shape (n, length) or (n, length, features)
+        A copy, in the dtype of `series`.
+
+    Raises
+    ------
+    ValueError
+        If the series is shorter than a window, or is no series of one or two dimensions.
+
+    Examples
+    --------
+    >>> windows([0, 1, 2, 3, 4, 5], 3, stride=2)
+    array([[0, 1, 2],
+           [2, 3, 4],
+           [3, 4, 5]])
+    """
+    values = np.asarray(series)
+    if values.ndim not in (1, 2):
+        raise ValueError(f"the series has the shape {values.shape}: give (n_steps,) or (n_steps, features)")
+    return np.asarray(values[_places(len(values), length, stride)])
+
+
+def on_time_axis(values: ArrayLike, n_steps: int, stride: int = 1) -> np.ndarray:
+    """Bring what was said of each step of each window back on the series' own time axis.
+
+    Parameters
+    ----------
+    values : array-like of shape (n, length) or (n, length, features)
+        A value for each step of each window, such as ``score_samples(windows, per_feature=True)``; NaN is no value.
+    n_steps : int
+        Steps of the series that :func:`windows` cut.
+    stride : int, default 1
+        The stride that it was given.
+
+    Returns
+    -------
+    ndarray of shape (n_steps,) or (n_steps, features)
+        The mean over the windows that a step is in; NaN where it is in none that has a value for it.
+
+    Raises
+    ------
+    ValueError
+        If a series of that many steps has another number of windows.
+
+    Examples
+    --------
+    >>> on_time_axis([[1, 1, 1], [3, 3, 3], [5, 5, 5]], n_steps=6, stride=2)
+    array([1., 1., 2., 4., 4., 5.])
+    """
+    told = np.asarray(values, dtype=float)
+    if told.ndim not in (2, 3):
+        raise ValueError(f"values has the shape {told.shape}: give (n, length) or (n, length, features)")
+    places = _places(n_steps, told.shape[1], stride)
+    if len(places) != len(told):
+        raise ValueError(
+            f"values is of {len(told)} windows, and a series of {n_steps} steps has {len(places)} of length "
+            f"{told.shape[1]} and stride {stride}"
+        )
+    known = ~np.isnan(told)
+    total, count = np.zeros((2, n_steps, *told.shape[2:]))
+    np.add.at(total, places, np.where(known, told, 0))
+    np.add.at(count, places, known)
+    return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+
+
+def _places(n_steps: int, length: int, stride: int) -> np.ndarray:
+    """Return which steps are in each window; shape (n, length)."""
+    for name, value in (("n_steps", n_steps), ("length", length), ("stride", stride)):
+        check_scalar(value, name, numbers.Integral, min_val=1)
+    if n_steps < length:
+        raise ValueError(f"the series has {n_steps} steps, fewer than a window of {length}: give a shorter length")
+    starts = np.arange(0, n_steps - length + 1, stride)
+    if starts[-1] + length < n_steps:
+        starts = np.append(starts, n_steps - length)
+    return np.asarray(starts[:, None] + np.arange(length))

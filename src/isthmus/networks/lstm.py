@@ -1,0 +1,172 @@
+"""The recurrent pair: an LSTM reads a sequence, and another tells it again from its last step to its first."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from isthmus.networks.parameters import Parameters, is_whole
+
+
+@dataclass(repr=False)
+class LSTM(Parameters):
+    """An LSTM whose last hidden state is the code, and one that rebuilds the sequence from it (Srivastava et al. 2015).
+
+    The decoder makes the steps in reverse order: its first output is the last step of the sequence, which the encoder
+    saw last. What it returns is in the sequence's own order again.
+
+    Sequences of unequal length are padded at their end and come with a context of shape (rows, 1), their lengths in
+    steps. The code is the state after the last step of each, and as the encoder never looks ahead, what stands in the
+    padding changes nothing.
+
+    Parameters
+    ----------
+    hidden : int or None, default None
+        Units of each layer. None takes `n_components`, and the last hidden state of the top layer is the code itself,
+        which lies in (−1, 1); of another width, a linear map brings it to the code.
+    layers : int, default 1
+        LSTM layers on either side, one on top of the other.
+    conditioned : bool, default False
+        What the decoder is given at a step beside the code: the frame that it has made just before (its own, in
+        training and at use alike, so that p(x | z) depends on nothing but z), or nothing. It is then unrolled step by
+        step, which is slower.
+    dropout : float in [0, 1), default 0
+        Share of a layer's outputs that is dropped on the way to the layer above, in training.
+
+    References
+    ----------
+    Srivastava, Mansimov & Salakhutdinov (2015). *Unsupervised learning of video representations using LSTMs*, §2.
+
+    Examples
+    --------
+    >>> encoder, decoder = LSTM(layers=2).build((50, 3), n_components=8)
+    >>> code = encoder(torch.zeros(5, 50, 3))
+    >>> code.shape, decoder(code).shape
+    (torch.Size([5, 8]), torch.Size([5, 50, 3]))
+    """
+
+    hidden: int | None = None
+    layers: int = 1
+    conditioned: bool = False
+    dropout: float = 0.0
+
+    def build(
+        self, row_shape: tuple[int, ...], n_components: int, *, moments: int = 1, n_context: int = 0
+    ) -> tuple[nn.Module, nn.Module]:
+        """Build an encoder, (rows, *row_shape) → (rows, moments · n_components), and a decoder back.
+
+        Parameters
+        ----------
+        row_shape : tuple of int
+            (steps, features), or (steps,) for one feature.
+        n_components : int
+            Units of the code.
+        moments : int, default 1
+            Numbers for each unit of the code: 2 for a Gaussian one.
+        n_context : int, default 0
+            1 where lengths come as the context.
+
+        Raises
+        ------
+        ValueError
+            If rows are no sequences, a parameter has no meaning, or the context is more than a length.
+        """
+        self._check()
+        if len(row_shape) not in (1, 2):
+            raise ValueError(f"LSTM takes rows of shape (steps, features), and these have {row_shape}: take Conv or MLP")
+        if n_context > 1:
+            raise ValueError("LSTM takes no condition beside a sequence's length: take Conv or MLP")
+        width = n_components if self.hidden is None else self.hidden
+        return (
+            Encoder(self, row_shape, width, None if width == moments * n_components else moments * n_components),
+            Decoder(self, row_shape, width, n_components),
+        )
+
+    def _check(self) -> None:
+        for name in ("hidden", "layers"):
+            value = getattr(self, name)
+            if value is None and name == "hidden":
+                continue
+            if not is_whole(value):
+                raise TypeError(f"{name}={value!r}: give a whole number")
+            if value < 1:
+                raise ValueError(f"{name}={value!r}: give at least 1")
+        if not isinstance(self.conditioned, bool):
+            raise TypeError(f"conditioned={self.conditioned!r}: give True or False")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout={self.dropout!r}: give a share in [0, 1)")
+        if self.dropout and self.layers == 1:
+            raise ValueError(f"dropout={self.dropout!r} falls between layers, and there is one: give layers=2 or more")
+
+    def recurrent(self, inputs: int, width: int) -> nn.LSTM:
+        """Build the layers for so many inputs a step."""
+        lstm = nn.LSTM(inputs, width, self.layers, batch_first=True, dropout=self.dropout)
+        for name, parameter in lstm.named_parameters():
+            if name.startswith("bias_ih"):
+                # Open forget gates: what is read early shall reach the last step (Jozefowicz et al. 2015, §2.2).
+                nn.init.ones_(parameter.data[width : 2 * width])
+        return lstm
+
+
+class Encoder(nn.Module):
+    """Read a sequence; the top layer's state after its last step, or a linear map of it, is the code."""
+
+    def __init__(self, network: LSTM, row_shape: tuple[int, ...], width: int, outputs: int | None) -> None:
+        super().__init__()
+        self.sequence_shape = (row_shape[0], row_shape[1] if len(row_shape) > 1 else 1)
+        self.lstm = network.recurrent(self.sequence_shape[1], width)
+        self.code = nn.Identity() if outputs is None else nn.Linear(width, outputs)
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Encode (rows, *row_shape), of lengths (rows, 1) in steps where these differ."""
+        states: Tensor
+        states, _ = self.lstm(x.reshape(len(x), *self.sequence_shape))
+        last = states[:, -1] if lengths is None else at(states, lengths.long() - 1)[:, 0]
+        h: Tensor = self.code(last)
+        return h
+
+
+class Decoder(nn.Module):
+    """Tell a sequence from its last step to its first; the code sets the state and is an input of every step."""
+
+    def __init__(self, network: LSTM, row_shape: tuple[int, ...], width: int, n_components: int) -> None:
+        super().__init__()
+        self.row_shape = row_shape
+        self.conditioned = network.conditioned
+        self.steps, self.features = row_shape[0], row_shape[1] if len(row_shape) > 1 else 1
+        self.lstm = network.recurrent(n_components + self.features * network.conditioned, width)
+        self.state = nn.Linear(n_components, 2 * network.layers * width)
+        self.frame = nn.Linear(width, self.features)
+
+    def forward(self, z: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Decode (rows, n_components), to lengths (rows, 1) in steps where these differ, → (rows, *row_shape)."""
+        told = self._from_own_frames(z) if self.conditioned else self._from_code(z)
+        if lengths is None:
+            x = told.flip(1)
+        else:
+            x = at(told, (lengths.long() - 1 - torch.arange(self.steps, device=z.device)).clamp(min=0))
+        return x.reshape(len(z), *self.row_shape)
+
+    def _from_code(self, z: Tensor) -> Tensor:
+        """Make all frames, each from the code alone and the state."""
+        states, _ = self.lstm(z[:, None].expand(-1, self.steps, -1), self._start(z))
+        frames: Tensor = self.frame(states)
+        return frames
+
+    def _from_own_frames(self, z: Tensor) -> Tensor:
+        """Make one frame after the other, each from the code, the state and the frame before; zeros before the first."""
+        state, frames = self._start(z), [z.new_zeros(len(z), 1, self.features)]
+        for _ in range(self.steps):
+            output, state = self.lstm(torch.cat([z[:, None], frames[-1]], dim=2), state)
+            frames.append(self.frame(output))
+        return torch.cat(frames[1:], dim=1)
+
+    def _start(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Return hidden state and cells before the first step, each of shape (layers, rows, width)."""
+        h, c = self.state(z).unflatten(1, (2, self.lstm.num_layers, -1)).permute(1, 2, 0, 3).contiguous()
+        return h, c
+
+
+def at(x: Tensor, steps: Tensor) -> Tensor:
+    """Take steps (rows, taken), each row its own, from sequences (rows, steps, features)."""
+    return torch.take_along_dim(x, steps[:, :, None], dim=1)
