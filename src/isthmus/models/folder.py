@@ -19,8 +19,17 @@ if TYPE_CHECKING:
     from isthmus.models.outlier import OutlierDetector
 
 NOT_SAVED = "not saved"
-FITTED = ("n_features_in_", "row_shape_", "history_", "start_", "interrupted_")
-FITTED += ("active_units_", "flat_", "framed_", "block_weights_")
+FITTED = (
+    "n_features_in_",
+    "row_shape_",
+    "history_",
+    "start_",
+    "interrupted_",
+    "active_units_",
+    "flat_",
+    "framed_",
+    "block_weights_",
+)
 FITTED_ARRAYS = ("feature_names_in_", "classes_", "y_mean_", "y_scale_", "mean_", "scale_")
 
 
