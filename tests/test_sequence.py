@@ -2,6 +2,7 @@
 
 import dataclasses
 import pickle
+import re
 from functools import partial
 
 import joblib
@@ -46,8 +47,8 @@ def waves(n=30, steps=12, features=2, dtype=np.float32):
     return np.stack([0.5 + np.sin(time + i) / 2 for i in range(features)], axis=2).astype(dtype)
 
 
-@pytest.fixture(scope="module")
-def X():
+@pytest.fixture(scope="module", name="X")
+def sequences():
     return waves()
 
 
@@ -389,21 +390,22 @@ BAD = {
 
 @pytest.mark.parametrize(("bad", "message"), BAD.values(), ids=BAD.keys())
 def test_bad_input(X, bad, message):
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
         SequenceAutoencoder(**QUICK, future_steps=3).fit(bad(X))
-    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_bad_input_at_use(X):
     model = SequenceAutoencoder(**QUICK).fit(X)
     for bad, message in [
-        (np.zeros((3, 13, 2)), "13 steps, and the longest at fit had 12: cut it, for example with isthmus.data.windows"),
+        (
+            np.zeros((3, 13, 2)),
+            "13 steps, and the longest at fit had 12: cut it, .* isthmus.data.windows",
+        ),
         (np.zeros((3, 12, 3)), "X has 3 features, but SequenceAutoencoder is expecting 2 features"),
     ]:
-        with pytest.raises(ValueError) as caught:
+        with pytest.raises(ValueError, match=message):
             model.transform(bad)
-        assert message in str(caught.value)
     with pytest.raises(ValueError, match="mask has the shape"):
         model.impute(X, np.zeros((5, 5), bool))
     with pytest.raises(ValueError, match="give True where a value is missing"):
