@@ -39,7 +39,9 @@ def heartbeats():
             "IsolationForest": -forest.score_samples(test),
         }
         aurocs.append({name: roc_auc_score(is_unusual, score) for name, score in scores.items()})
-    print(f"ECG5000: {len(train)} normal beats to train on, {len(held_out)} more and {(~is_normal).sum()} others to tell")
+    print(
+        f"ECG5000: {len(train)} normal beats to train on, {len(held_out)} more and {(~is_normal).sum()} others to tell"
+    )
     for name, values in pd.DataFrame(aurocs).items():
         print(f"  {name}: AUROC {', '.join(f'{value:.4f}' for value in values)}, median {values.median():.4f}")
 

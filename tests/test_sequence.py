@@ -430,3 +430,20 @@ def test_a_parameter_without_a_meaning(X, params, message):
 def test_a_constant_feature_does_no_harm(X):
     model = SequenceAutoencoder(**QUICK).fit(X * [1, 0] + 7)
     assert np.isfinite(model.score_samples(X * [1, 0] + 7)).all()
+
+
+def test_spikes_of_the_gradient_are_cut(X, monkeypatch):
+    def norm_of_the_last(largest):
+        monkeypatch.setattr(SequenceAutoencoder, "_largest_gradient", lambda self: largest)
+        model = SequenceAutoencoder(**QUICK).fit(X)
+        return torch.cat([weight.grad.flatten() for weight in model.module_.parameters()]).norm().item()
+
+    assert norm_of_the_last(np.inf) > 0.5
+    assert norm_of_the_last(0.5) == pytest.approx(0.5, rel=1e-3)
+    monkeypatch.undo()
+    assert SequenceAutoencoder(**QUICK).fit(X)._largest_gradient() == 24
+
+
+def test_as_many_epochs_as_it_takes():
+    model = SequenceAutoencoder(batch_size=16)
+    assert [model._default_epochs(rows) for rows in (100, 1000, 100_000)] == [300, 64, 10]

@@ -282,6 +282,7 @@ class Unmodelled:
         return self.mean
 
 
+@dataclass(frozen=True)
 class Categorical:
     """Independent categories, one an entry, each the index of what it is; entries may have different numbers of them.
 

@@ -5,6 +5,7 @@ from isthmus.models.conditional import ConditionalVariationalAutoencoder
 from isthmus.models.contractive import ContractiveAutoencoder
 from isthmus.models.denoising import DenoisingAutoencoder
 from isthmus.models.folder import load
+from isthmus.models.multimodal import MultimodalAutoencoder
 from isthmus.models.outlier import OutlierDetector
 from isthmus.models.sequence import SequenceAutoencoder
 from isthmus.models.sparse import SparseAutoencoder
@@ -16,6 +17,7 @@ __all__ = [
     "ConditionalVariationalAutoencoder",
     "ContractiveAutoencoder",
     "DenoisingAutoencoder",
+    "MultimodalAutoencoder",
     "OutlierDetector",
     "SequenceAutoencoder",
     "SparseAutoencoder",

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from isthmus.core.batch import Batch
 from isthmus.core.bottleneck import top_k
-from isthmus.core.corruption import CORRUPTIONS
+from isthmus.core.corruption import CORRUPTIONS, hide_patches
 from isthmus.core.imputation import iterate
 from isthmus.core.likelihood import LIKELIHOODS, build_likelihood
 from isthmus.core.model import Model
@@ -43,7 +43,7 @@ from isthmus.models.engine import (
 from isthmus.models.folder import save_estimator
 from isthmus.models.interpolation import spherical, straight
 from isthmus.models.start import start_model
-from isthmus.networks import MLP, Conv
+from isthmus.networks import MLP, Conv, Transformer
 from isthmus.networks.parameters import Network
 from isthmus.training import EarlyStopping, Progress, State, new_state, run
 from isthmus.training.callbacks import Callback
@@ -382,7 +382,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         for name in ("early_stopping", "warm_start"):
             check_scalar(getattr(self, name), name, (bool, np.bool_))
         if not hasattr(self._network(), "build"):
-            raise TypeError(f"network={self.network!r}: give MLP(...), Conv(...), Modules(...) or None")
+            raise TypeError(f"network={self.network!r}: give an MLP, Conv, Transformer or Modules, or None")
         check_choice("precision", self.precision, PRECISIONS)
         check_choice("likelihood", self.likelihood, LIKELIHOODS)
         check_choice("corruption", self.corruption, (None, *CORRUPTIONS))
@@ -536,8 +536,12 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             model.fill.copy_(self._fill(rows.x))
             filled = model.filled(rows)
             self._check_build(model, filled)
-            start_model(model, filled, at_pca=getattr(self._network(), "linear_path", None) == "pca", seed=seed)
+            self._start(model, filled, seed)
         return model
+
+    def _start(self, model: Model, rows: Batch, seed: int) -> None:
+        """Start a new model by the training rows."""
+        start_model(model, rows, at_pca=getattr(self._network(), "linear_path", None) == "pca", seed=seed)
 
     def _fill(self, x: Tensor) -> Tensor:
         """Return what the encoder is shown in place of entries that are not known: the mean of the others."""
@@ -571,7 +575,12 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         parts: dict[str, Any] = {"likelihood": build_likelihood(self.likelihood, sigma)}
         penalties: dict[str, Any] = {}
         weights: dict[str, float] = {}
-        if self.corruption is not None:
+        patch_shape = getattr(self._network(), "patch_shape", None)
+        if self.corruption == "masking" and patch_shape is not None:
+            patch = patch_shape(self.row_shape_)
+            parts["hiding"] = partial(hide_patches, level=self.corruption_level, patch=patch)
+            parts["hidden_only"] = True
+        elif self.corruption is not None:
             parts["corruption"] = partial(CORRUPTIONS[self.corruption], level=self.corruption_level)
         if self.sparsity == "topk":
             parts["bottleneck"] = partial(top_k, k=self.k or max(1, self.n_components // 10))
@@ -589,7 +598,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def _network(self) -> Network:
         """Return the network; for KL sparsity with the sigmoid that puts its code in (0, 1)."""
         network = self.default_network() if self.network is None else self.network
-        if not isinstance(network, MLP | Conv):
+        if not isinstance(network, MLP | Conv | Transformer):
             return network
         if self.likelihood == "bernoulli" and network.output_activation is not None:
             raise ValueError("likelihood='bernoulli' has the sigmoid in itself: leave output_activation=None")
