@@ -48,12 +48,7 @@ def X(digits, digits_labels):
         "upper": images[:, :4],
         "lower": images[:, 4:],
         "sums": 10 + 5 * images.sum(1).astype(np.float64),
-        "kind": np.array(
-            [
-                ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"][label]
-                for label in labels
-            ]
-        ),
+        "kind": np.array(["zero one two three four five six seven eight nine".split()[label] for label in labels]),
         "odd": labels % 2 == 1,
     }
 
@@ -267,9 +262,7 @@ class TestContract:
         first = family().fit(X)
         again = family().fit(X)
         third = again.fit(without(X, "odd"))  # what was learnt of other rows leaves no trace
-        assert_same(
-            family().fit(without(X, "odd")).reconstruct(X | {"odd": None}), third.reconstruct(X | {"odd": None})
-        )
+        assert_same(family().fit(without(X, "odd")).reconstruct(X | {"odd": None}), third.reconstruct(X | {"odd": None}))
         second = family().fit(X)
         for name, tensor in first.module_.state_dict().items():
             assert torch.equal(tensor, second.module_.state_dict()[name]), name
@@ -402,15 +395,8 @@ class TestMissing:
             assert_same(model.impute(X, gaps), filled | {"kind": filled["kind"].astype(X["kind"].dtype)}) if (
                 training_rows is X
             ) else None
-            assert_same(
-                model.impute(X, {"upper": gaps["upper"][0]}),
-                X
-                | {
-                    "upper": model.impute(X | {"upper": np.where(gaps["upper"][0], np.float32(np.nan), X["upper"])})[
-                        "upper"
-                    ]
-                },
-            )
+            assert_same(model.impute(X, {"upper": gaps["upper"][0]}), X | {"upper": model.impute(
+                X | {"upper": np.where(gaps["upper"][0], np.float32(np.nan), X["upper"])})["upper"]})
         with pytest.raises(ValueError, match="mask has the shape"):
             model.impute(X, {"upper": gaps["kind"]})
         with pytest.raises(ValueError, match="mask holds int64 for 'kind'"):
@@ -445,9 +431,7 @@ class TestMissing:
             test = rows_of(rows, slice(1000, None))
             guessed = model.reconstruct(test, given=["image"])["label"]
             assert (guessed == test["label"]).mean() > 0.9
-            assert_same(
-                model.impute(without(test, "label")), test | {"label": guessed}
-            ) if fusion == "concatenation" else None
+            assert_same(model.impute(without(test, "label")), test | {"label": guessed}) if fusion == "concatenation" else None
             drawn = model.reconstruct(test, given=["label"])["image"]
             error, at_mean = ((test["image"] - each) ** 2 for each in (drawn, digits[:1000].mean(0)))
             assert error.mean() < 0.75 * at_mean.mean()
@@ -574,14 +558,8 @@ class TestBadInput:
         [
             (lambda X: X | {"uper": X["upper"]}, "X holds the modality 'uper', which was not there at fit"),
             (lambda X: {}, "X holds none of the modalities"),
-            (
-                lambda X: X | {"kind": X["kind"][:-1]},
-                "differ in their numbers of rows: .*'lower' has 300.*'kind' has 299",
-            ),
-            (
-                lambda X: X | {"upper": X["upper"][:, :3]},
-                r"'upper' has rows of shape \(3, 8\), and had \(4, 8\) at fit",
-            ),
+            (lambda X: X | {"kind": X["kind"][:-1]}, "differ in their numbers of rows: .*'lower' has 300.*'kind' has 299"),
+            (lambda X: X | {"upper": X["upper"][:, :3]}, r"'upper' has rows of shape \(3, 8\), and had \(4, 8\) at fit"),
             (lambda X: X | {"sums": X["sums"].astype(str)}, "modality 'sums' is no table of numbers: it holds text"),
             (lambda X: X | {"sums": X["sums"] / 0.0}, "modality 'sums' contains infinity at row 0, column 0"),
             (lambda X: X | {"kind": np.arange(300)}, "modality 'kind' holds numbers, and was given words at fit"),
@@ -724,8 +702,7 @@ def test_every_option_is_here():
 def test_an_option_changes_the_model(X, option):
     setting, value = OPTIONS[option]
     one, other = (
-        MultimodalAutoencoder(**QUICK | setting | changed).fit(X).reconstruct(X)["upper"]
-        for changed in ({}, {option: value})
+        MultimodalAutoencoder(**QUICK | setting | changed).fit(X).reconstruct(X)["upper"] for changed in ({}, {option: value})
     )
     assert np.abs(one - other).max() > 1e-4
 

@@ -306,7 +306,7 @@ OPTIONS = {
     "sigma": ({"weight_decay": 1e-2}, 0.1),
     "network": ({}, LSTM(layers=2)),
     "batch_size": ({}, 16),
-    "lr": ({}, 1e-2),
+    "lr": ({}, 1e-3),
     "corruption": ({}, "masking"),
 }
 
