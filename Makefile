@@ -10,7 +10,7 @@ ifneq ($(wildcard ../shared/data/.),)
 export ISTHMUS_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: demo test lint bench defaults generation clean
+.PHONY: demo test lint bench defaults generation tables clean
 
 demo: $(VENV)/.installed
 	$(BIN)/isthmus compare digits --out runs/demo
@@ -31,6 +31,9 @@ defaults: $(VENV)/.installed
 
 generation: $(VENV)/.installed
 	$(BIN)/python benchmarks/generation.py
+
+tables: $(VENV)/.installed
+	$(BIN)/python benchmarks/tables.py
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
