@@ -23,6 +23,7 @@ from isthmus import (
     DenoisingAutoencoder,
     OutlierDetector,
     SparseAutoencoder,
+    TabularAutoencoder,
     VariationalAutoencoder,
 )
 from isthmus.core.batch import Batch
@@ -96,6 +97,7 @@ def family(request):
         ContractiveAutoencoder(),
         VariationalAutoencoder(),
         ConditionalVariationalAutoencoder(),
+        TabularAutoencoder(),
         OutlierDetector(),
         OutlierDetector(VariationalAutoencoder(max_epochs=5)),
     ],

@@ -193,6 +193,7 @@ def test_bad_tables_at_use(frame, case):
 
 
 UNLEARNABLE = {
+    "no columns": ({}, "X has no columns"),
     "nothing in it": ({"a": [1, 2], "b": [None, None]}, "nothing but NaN in column 'b': drop it"),
     "dates": ({"a": pd.to_datetime(["2020-01-01", "2020-01-02"])}, r"column 'a' \(datetime.*turn it into numbers"),
     "mixed objects": ({"a": [1, "x"]}, "column 'a' .*mixed-integer"),

@@ -175,6 +175,8 @@ class Schema:
             If two columns have one name, or a column holds nothing, infinity, or what is neither numbers, truth values
             nor categories.
         """
+        if not len(frame.columns):
+            raise ValueError("X has no columns")
         twice = frame.columns[frame.columns.duplicated()]
         if len(twice):
             raise ValueError(f"X has more than one column {twice[0]!r}: give each a name of its own")
