@@ -10,7 +10,7 @@ ifneq ($(wildcard ../shared/data/.),)
 export ISTHMUS_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: demo test lint bench defaults generation clean
+.PHONY: demo test lint bench defaults generation modalities clean
 
 demo: $(VENV)/.installed
 	$(BIN)/isthmus compare digits --out runs/demo
@@ -31,6 +31,9 @@ defaults: $(VENV)/.installed
 
 generation: $(VENV)/.installed
 	$(BIN)/python benchmarks/generation.py
+
+modalities: $(VENV)/.installed
+	$(BIN)/python benchmarks/modalities.py
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
