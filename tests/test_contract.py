@@ -375,6 +375,16 @@ class TestOutlierDetector:
         assert (detector.predict(rows) == -1).sum() == 15
         np.testing.assert_array_equal(detector.predict(rows) == -1, detector.decision_function(rows) < 0)
 
+    def test_finds_what_is_far_out_on_the_plane(self):
+        rng = np.random.default_rng(0)
+        axes = np.linalg.qr(rng.normal(size=(20, 8))).Q.T
+        codes = rng.normal(size=(300, 8))
+        codes[:5] *= 12 / np.linalg.norm(codes[:5], axis=1, keepdims=True)
+        rows = codes @ axes + 0.1 * rng.normal(size=(300, 20))
+        assert set(OutlierDetector(random_state=0).fit(rows).score_samples(rows).argsort()[:5]) == set(range(5))
+        plain = OutlierDetector(Autoencoder(8, network=MLP(hidden=()), max_epochs=1, random_state=0)).fit(rows)
+        assert set(plain.score_samples(rows).argsort()[:5]) != set(range(5)), "it can rebuild them"
+
     def test_works_with_every_family(self, family, digits, digits_labels):
         detector = OutlierDetector(family(), contamination=0.1).fit(digits, digits_labels)
         assert (detector.predict(digits) == -1).mean() == pytest.approx(0.1, abs=0.005)

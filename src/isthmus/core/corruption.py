@@ -4,7 +4,7 @@ A corruption is a pure function ``(x, level, generator) → x̃`` that draws fro
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -96,6 +96,12 @@ def hide(context: Tensor, level: float, generator: torch.Generator | None = None
     return torch.where(_chosen(context[:, :1], level, generator), unknown, context)
 
 
+def hide_entries(x: Tensor, known: Tensor | None, level: float, generator: torch.Generator | None = None) -> Tensor:
+    """Return which entries are shown where a share `level` of them, each on its own, is hidden."""
+    shown = ~_chosen(x, level, generator)
+    return shown if known is None else shown & known
+
+
 def hide_patches(
     x: Tensor, known: Tensor | None, level: float, patch: tuple[int, ...], generator: torch.Generator | None = None
 ) -> Tensor | None:
@@ -123,6 +129,36 @@ def hide_patches(
     lot = torch.rand(there.shape, generator=generator, device=x.device).masked_fill(~there, 2)
     is_shown = lot.argsort(1).argsort(1) >= hidden
     return from_patches(seen & is_shown[:, :, None], tuple(x.shape[1:]), patch)
+
+
+def hide_modalities(
+    x: Tensor,
+    known: Tensor | None,
+    sizes: Sequence[int],
+    level: float,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Hide each modality of each row with probability `level`, but never all that there are.
+
+    Parameters
+    ----------
+    x : Tensor of shape (rows, sum of sizes)
+    known : Tensor of bool, shaped like x, or None
+        What is known of the rows; None is all.
+    sizes : sequence of int
+        How many entries each modality has.
+    level : float in [0, 1]
+        The probability; 1 leaves each row one modality, any of those that it has.
+
+    Returns
+    -------
+    Tensor of bool, shaped like x: what is known and shown.
+    """
+    known = torch.ones_like(x, dtype=torch.bool) if known is None else known
+    present = torch.stack([part.any(1) for part in known.split(list(sizes), dim=1)], dim=1)
+    draw = torch.rand(present.shape, generator=generator, device=x.device).masked_fill(~present, -1)
+    kept = draw >= draw.amax(1, keepdim=True).clamp(max=level)  # the highest draw stays, whatever the level
+    return known & torch.cat([kept[:, [m]].expand(-1, size) for m, size in enumerate(sizes)], dim=1)
 
 
 CORRUPTIONS: dict[str, Corruption] = {

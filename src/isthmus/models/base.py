@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -85,6 +85,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     precision: str = "auto"
     callbacks: Sequence[Callback] = ()
     verbose: int = 0
+
+    default_network: ClassVar[type[Any]] = MLP
 
     def fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Train on the rows of `X`.
@@ -264,7 +266,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def set_params(self, **params: Any) -> Self:
         """Set parameters by name; ``network__hidden`` and its like also where `network` is still the default."""
         if self.network is None and "network" not in params and any(name.startswith("network__") for name in params):
-            self.network = MLP()
+            self.network = self.default_network()
         super().set_params(**params)
         return self
 
@@ -371,9 +373,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         for name in ("early_stopping", "warm_start"):
             check_scalar(getattr(self, name), name, (bool, np.bool_))
         if not hasattr(self._network(), "build"):
-            raise TypeError(
-                f"network={self.network!r}: give an MLP, Conv, Transformer or Modules, or None"
-            )
+            raise TypeError(f"network={self.network!r}: give an MLP, Conv, Transformer or Modules, or None")
         check_choice("precision", self.precision, PRECISIONS)
         check_choice("likelihood", self.likelihood, LIKELIHOODS)
         check_choice("corruption", self.corruption, (None, *CORRUPTIONS))
@@ -488,14 +488,17 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def _interpolate(self, A: ArrayLike, B: ArrayLike, n_steps: int, path: str, y: Any) -> np.ndarray:
         check_scalar(n_steps, "n_steps", numbers.Integral, min_val=2)
         check_choice("path", path, ("straight", "spherical"))
-        ends = [self._fitted_rows(rows) for rows in (A, B)]
-        if len(ends[0]) != len(ends[1]):
-            raise ValueError(f"A has {len(ends[0])} rows and B {len(ends[1])}: give as many of each")
-        context = self.context(y, len(ends[0]))
-        a, b = (self._in_batches(encode, Given(rows, context)) for rows in ends)
+        ends = [self._given(rows, y) for rows in (A, B)]
+        if len(ends[0].x) != len(ends[1].x):
+            raise ValueError(f"A has {len(ends[0].x)} rows and B {len(ends[1].x)}: give as many of each")
+        a, b = (self._in_batches(encode, end) for end in ends)
         between = spherical if path == "spherical" else straight
         codes = np.stack([between(a, b, t) for t in np.linspace(0, 1, n_steps)], axis=1).astype(a.dtype)
-        return self._decode_each(codes, context)
+        return self._decode_each(codes, self._shared_context(*ends))
+
+    def _shared_context(self, a: Given, b: Given) -> np.ndarray | None:
+        """Return what the decoder is told on the way from the rows of one to those of the other."""
+        return a.context
 
     def _traverse(self, X: ArrayLike, unit: int, values: ArrayLike, y: Any) -> np.ndarray:
         check_scalar(unit, "unit", numbers.Integral, min_val=0, max_val=self.n_components - 1)
@@ -524,8 +527,12 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             model.fill.copy_(self._fill(rows.x))
             filled = model.filled(rows)
             self._check_build(model, filled)
-            start_model(model, filled, at_pca=getattr(self._network(), "linear_path", None) == "pca", seed=seed)
+            self._start(model, filled, seed)
         return model
+
+    def _start(self, model: Model, rows: Batch, seed: int) -> None:
+        """Start a new model by the training rows."""
+        start_model(model, rows, at_pca=getattr(self._network(), "linear_path", None) == "pca", seed=seed)
 
     def _fill(self, x: Tensor) -> Tensor:
         """Return what the encoder is shown in place of entries that are not known: the mean of the others."""
@@ -580,8 +587,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         return parts | {"penalties": penalties, "weights": weights}
 
     def _network(self) -> Network:
-        """Return the network, MLP by default; for KL sparsity with the sigmoid that puts its code in (0, 1)."""
-        network = MLP() if self.network is None else self.network
+        """Return the network; for KL sparsity with the sigmoid that puts its code in (0, 1)."""
+        network = self.default_network() if self.network is None else self.network
         if not isinstance(network, MLP | Conv | Transformer):
             return network
         if self.likelihood == "bernoulli" and network.output_activation is not None:
