@@ -134,7 +134,7 @@ def flat_rows(modalities: Sequence[Modality], values: Mapping[str, Any]) -> np.n
     parts = [
         modality.encode(values[modality.name])
         if modality.name in values
-        else np.full((n, modality.size), np.nan, dtype=np.float32)
+        else np.full((n, modality.size), np.nan, dtype=np.float32 if modality.classes is not None else modality.dtype)
         for modality in modalities
     ]
     return np.concatenate(parts, axis=1)
@@ -167,6 +167,9 @@ def in_blocks(X: Any, blocks: Mapping[str, Sequence[Any]] | None) -> dict[str, A
             f"X is a {type(X).__name__}: give a dict of arrays by name, such as {{'image': …, 'label': …}}, or a "
             "DataFrame with blocks={'name': [columns]}"
         )
+    single = [name for name, value in values.items() if np.ndim(value) == 0]
+    if single:
+        raise ValueError(f"modality {single[0]!r} is a single value: give an array with one line a row")
     lengths = {name: len(value) for name, value in values.items()}
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"{name!r} has {length}" for name, length in lengths.items())
@@ -227,9 +230,8 @@ def _as_numbers(name: str, values: Any, array: np.ndarray) -> np.ndarray:
     except (TypeError, ValueError) as error:
         place = where_text_is(values) if isinstance(values, pd.DataFrame) else "it"
         raise ValueError(f"modality {name!r} is no table of numbers: {place} holds text or objects") from error
-    flat = table.reshape(len(table), -1)
     try:
-        check_finite(flat, allow_nan=True)
+        check_finite(table.reshape(len(table), math.prod(table.shape[1:])), allow_nan=True)
     except ValueError as error:
         raise ValueError(str(error).replace("Input X", f"modality {name!r}")) from error
     return np.asarray(table)

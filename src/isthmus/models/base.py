@@ -117,9 +117,9 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             rows = model.filled(rows)
             generator = torch.Generator(fabric.device).manual_seed(seed)
             train, validation = self._split(rows, generator)
-            epochs = default_epochs(len(rows.x)) if self.max_epochs is None else self.max_epochs
+            epochs = self._default_epochs(len(rows.x)) if self.max_epochs is None else self.max_epochs
             steps = epochs * train.n_batches(self.batch_size)
-            state = new_state(model, self.lr, generator, self.lr_schedule, steps)
+            state = new_state(model, self.lr, generator, self.lr_schedule, steps, self._largest_gradient())
             if go_on:
                 model.warm_up.clear()  # each fit would begin it anew
             self._train(fabric, state, train, validation, epochs=epochs, seed=seed)
@@ -138,7 +138,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             state = getattr(self, "_state", None)
             if first or state is None or state.scheduler is not None:
                 model = self._new_model(rows, seed) if first else self._continued(rows)
-                state = new_state(model, self.lr, torch.Generator(fabric.device).manual_seed(seed), "constant", 0)
+                generator = torch.Generator(fabric.device).manual_seed(seed)
+                state = new_state(model, self.lr, generator, "constant", 0, self._largest_gradient())
                 state.history = list(getattr(self, "history_", []))
                 state.epoch = len(state.history)
             state.optimizer.param_groups[0]["lr"] = self.lr
@@ -333,6 +334,14 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             self._check_columns(rows)
         self._check_targets(rows)
         return Given(rows, self._learn_context(y, len(rows), reset=reset))
+
+    def _default_epochs(self, rows: int) -> int:
+        """Return how many epochs that many rows get where nothing is said of it."""
+        return default_epochs(rows)
+
+    def _largest_gradient(self) -> float:
+        """Return what the norm of the gradient is cut to in training; for most families nothing."""
+        return math.inf
 
     def _learn_context(self, y: Any, n: int, *, reset: bool) -> np.ndarray | None:
         """Return what encoder and decoder are told beside the rows in training."""

@@ -29,6 +29,7 @@ from isthmus.models.engine import Given, decode, encode, rebuild
 from isthmus.models.start import standardise
 from isthmus.networks.multimodal import Modality as NetworkModality
 from isthmus.networks.multimodal import MultimodalDecoder, MultimodalEncoder, build_multimodal
+from isthmus.networks.pair import start_at_zero
 from isthmus.networks.parameters import Network
 
 FUSIONS = ("concatenation", "product_of_experts")
@@ -218,7 +219,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         Returns
         -------
         dict of str to ndarray, or DataFrame
-            All modalities; the known values are those of `X`, to the bit.
+            All modalities, in the dtypes of ``fit``; the known values are those of `X`, to the bit.
         """
         return self._impute(X, mask, n_iter, None)
 
@@ -486,7 +487,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         return Block(_term(modality.name), likelihood, modality.size, n_classes or modality.size)
 
     def _start(self, model: Model, rows: Batch, seed: int) -> None:
-        """Standardise each modality's pair by its rows, and set what is learnt of σ."""
+        """Standardise each modality's pair, have its decoder begin at the mean, and set what is learnt of σ."""
         encoder, decoder = model.encoder, model.decoder
         assert isinstance(encoder, MultimodalEncoder)
         assert isinstance(decoder, MultimodalDecoder)
@@ -505,6 +506,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
                 x = x[rows.known[:, part].any(1)]
             if getattr(its_encoder, "centre", None) is not None:
                 standardise(Model(its_encoder, its_decoder, likelihood=block.likelihood, inputs=shape), Batch(x))
+                start_at_zero(its_decoder.path.linear)
         super()._start(model, rows, seed)
 
 

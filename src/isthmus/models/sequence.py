@@ -1,5 +1,6 @@
 """The sequence autoencoder: it rebuilds what was, and tells what comes."""
 
+import math
 import numbers
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
@@ -78,9 +79,11 @@ class SequenceAutoencoder(AbstractAutoencoder):
     sigma : float or "learned", default "learned"
         Standard deviation of the Gaussian likelihood, in the units of each feature's own standard deviation over the
         training rows; learnt, the two decoders have one each.
-    batch_size : int, default 32
+    max_epochs : int or None, default None
+        Passes over the training sequences; None is as many as make 4,000 steps, from 10 to 300.
+    batch_size : int, default 16
         Sequences a step.
-    lr : float, default 5e-3
+    lr : float, default 1e-2
         Adam's learning rate at its peak. All other parameters are those of :class:`isthmus.Autoencoder`.
 
     Attributes
@@ -114,8 +117,8 @@ class SequenceAutoencoder(AbstractAutoencoder):
     future_steps: int = 0
     reconstruction: bool = True
     sigma: float | Literal["learned"] = "learned"
-    batch_size: int = 32
-    lr: float = 5e-3
+    batch_size: int = 16
+    lr: float = 1e-2
 
     default_network: ClassVar[type[Any]] = LSTM
 
@@ -297,6 +300,17 @@ class SequenceAutoencoder(AbstractAutoencoder):
         if (steps < 1).any() or (steps > longest).any() or (steps % 1).any():
             raise ValueError(f"lengths are to be whole numbers from 1 to {longest}, the longest sequence at fit")
         return np.broadcast_to(steps, (n,))
+
+    def _default_epochs(self, rows: int) -> int:
+        """Return as many epochs as make 4,000 steps, which a recurrent network needs however few rows: 10 to 300."""
+        return max(10, min(300, round(4000 * self.batch_size / rows)))
+
+    def _largest_gradient(self) -> float:
+        """Cut off spikes: a recurrent network's gradient may explode, and Adam would remember it for long.
+
+        The usual one grows with the loss, a sum over a sequence's values: it is let through.
+        """
+        return float(math.prod(self.row_shape_))
 
     def _sequences(self, X: Any) -> Sequences:
         """Check sequences for use, and pad them to the length of the longest at fit."""

@@ -119,7 +119,7 @@ class TabularAutoencoder(AbstractAutoencoder):
         """Encode and decode rows; see :meth:`inverse_transform`."""
         return _with_index(super().reconstruct(X), X)
 
-    def impute(self, X: ArrayLike, mask: ArrayLike | None = None, *, n_iter: int = 100) -> Any:
+    def impute(self, X: ArrayLike, mask: ArrayLike | None = None, *, n_iter: int = 10) -> Any:
         """Fill in what is missing from what is known; see :meth:`isthmus.Autoencoder.impute`.
 
         Parameters
@@ -128,8 +128,8 @@ class TabularAutoencoder(AbstractAutoencoder):
             Rows as in ``fit``; NaN and None are missing, and so is a category that was not there at ``fit``.
         mask : array-like of bool of shape (n, columns) or (columns,), optional
             True marks what is missing beside.
-        n_iter : int, default 100
-            Turns.
+        n_iter : int, default 10
+            Turns. With more of them what is filled in drifts away from what was seen in training.
 
         Returns
         -------
@@ -142,10 +142,11 @@ class TabularAutoencoder(AbstractAutoencoder):
     @property
     def sigma_(self) -> float:
         """σ of the normal that scaled numbers are taken for, given or learnt."""
-        numbers = getattr(self.module_.likelihood, "blocks", ())[:1]
-        if not numbers or not isinstance(numbers[0].likelihood, GaussianLikelihood):
+        check_is_fitted(self)
+        likelihood: Any = self.module_.likelihood.blocks[0].likelihood  # type: ignore[attr-defined]
+        if not isinstance(likelihood, GaussianLikelihood):
             raise AttributeError("a table without numbers has no sigma_")
-        return float(numbers[0].likelihood.sigma)
+        return float(likelihood.sigma.item() if isinstance(likelihood.sigma, Tensor) else likelihood.sigma)
 
     def _check_parameters(self) -> None:
         check_choice("corruption", self.corruption, ("swap", "masking", None))
@@ -173,6 +174,7 @@ class TabularAutoencoder(AbstractAutoencoder):
         if self.framed_:
             if len(X) < 2:
                 raise ValueError(f"X has {len(X)} rows: give two or more")
+            self.schema_ = Schema.learn(X, self.numbers)  # first, as it says in one line what is wrong
             validate_data(self, X, skip_check_array=True)
             table = X
         else:
@@ -180,8 +182,8 @@ class TabularAutoencoder(AbstractAutoencoder):
             if rows.ndim > 2:
                 raise ValueError(f"X has the shape {rows.shape}: give a table, of one row a line")
             table = pd.DataFrame(rows)
+            self.schema_ = Schema.learn(table, self.numbers)
         self.row_shape_ = (table.shape[1],)
-        self.schema_ = Schema.learn(table, self.numbers)
         return table
 
     def _table(self, X: Any) -> pd.DataFrame:

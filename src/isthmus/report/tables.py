@@ -13,7 +13,7 @@ from isthmus.report.uses import Picture
 MEASURED_ROWS = 2000
 """Rows over which the errors of what is filled in are taken."""
 
-MOST_COLUMNS, MOST_ROWS = 30, 10
+MOST_COLUMNS, MOST_ROWS = 28, 10
 """Columns that have a bar, or stand in the table of unusual rows, and its rows."""
 
 SHARE_HIDDEN = 0.1
@@ -49,10 +49,10 @@ def _unusual(model: Any, X: pd.DataFrame) -> Picture:
     """Write out the most unusual rows, the cells that make them so marked."""
     shares = model.score_samples(X, per_feature=True)
     rows = np.argsort(np.nansum(shares, axis=1))[:MOST_ROWS]
-    columns = np.sort(np.argsort(shares.iloc[rows].min().fillna(0).to_numpy())[: MOST_COLUMNS // 3])
+    columns = np.sort(np.argsort(shares.iloc[rows].min().fillna(0).to_numpy())[: MOST_COLUMNS // 4])
     cells, told = shares.iloc[rows, columns], X.iloc[rows, columns]
     depth = (-cells / max(-np.nanmin(cells), 1e-9)).clip(0, 1).fillna(0)
-    figure = Figure(figsize=(1.05 * len(columns) + 0.6, 0.3 * (len(rows) + 1)), dpi=110)
+    figure = Figure(figsize=(0.85 * len(columns) + 0.6, 0.27 * (len(rows) + 1)), dpi=120)
     axis = figure.add_axes((0, 0, 1, 1))
     axis.axis("off")
     table = axis.table(
