@@ -24,7 +24,12 @@ def outliers(names):
     assert names["column"] == 5
 
 
-CLAIMS = {"outliers": outliers}
+def transformer(names):
+    assert names["codes"].shape == (200, 32)
+    assert names["error"] < 0.95
+
+
+CLAIMS = {"outliers": outliers, "transformer": transformer}
 """What a page says of the names that its blocks define, beside that they run."""
 
 
