@@ -17,7 +17,6 @@ from torch import Tensor
 from isthmus.data.labels import are_classes, of_one_kind
 from isthmus.data.rows import check_finite, flatten, where_text_is
 
-
 KINDS = {"U": "words", "S": "words", "b": "truth values"}
 """What labels are, by the kind of their dtype; of all others, numbers."""
 
