@@ -7,7 +7,9 @@ from isthmus.models.denoising import DenoisingAutoencoder
 from isthmus.models.folder import load
 from isthmus.models.multimodal import MultimodalAutoencoder
 from isthmus.models.outlier import OutlierDetector
+from isthmus.models.sequence import SequenceAutoencoder
 from isthmus.models.sparse import SparseAutoencoder
+from isthmus.models.tabular import TabularAutoencoder
 from isthmus.models.variational import VariationalAutoencoder
 
 __all__ = [
@@ -17,7 +19,9 @@ __all__ = [
     "DenoisingAutoencoder",
     "MultimodalAutoencoder",
     "OutlierDetector",
+    "SequenceAutoencoder",
     "SparseAutoencoder",
+    "TabularAutoencoder",
     "VariationalAutoencoder",
     "load",
 ]

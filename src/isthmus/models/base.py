@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from isthmus.core.batch import Batch
 from isthmus.core.bottleneck import top_k
-from isthmus.core.corruption import CORRUPTIONS
+from isthmus.core.corruption import CORRUPTIONS, hide_patches
 from isthmus.core.imputation import iterate
 from isthmus.core.likelihood import LIKELIHOODS, build_likelihood
 from isthmus.core.model import Model
@@ -43,7 +43,7 @@ from isthmus.models.engine import (
 from isthmus.models.folder import save_estimator
 from isthmus.models.interpolation import spherical, straight
 from isthmus.models.start import start_model
-from isthmus.networks import MLP, Conv
+from isthmus.networks import MLP, Conv, Transformer
 from isthmus.networks.parameters import Network
 from isthmus.training import EarlyStopping, Progress, State, new_state, run
 from isthmus.training.callbacks import Callback
@@ -86,6 +86,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     callbacks: Sequence[Callback] = ()
     verbose: int = 0
 
+    default_network: ClassVar[type[Any]] = MLP
+
     def fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Train on the rows of `X`.
 
@@ -115,9 +117,9 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             rows = model.filled(rows)
             generator = torch.Generator(fabric.device).manual_seed(seed)
             train, validation = self._split(rows, generator)
-            epochs = default_epochs(len(rows.x)) if self.max_epochs is None else self.max_epochs
+            epochs = self._default_epochs(len(rows.x)) if self.max_epochs is None else self.max_epochs
             steps = epochs * train.n_batches(self.batch_size)
-            state = new_state(model, self.lr, generator, self.lr_schedule, steps)
+            state = new_state(model, self.lr, generator, self.lr_schedule, steps, self._largest_gradient())
             if go_on:
                 model.warm_up.clear()  # each fit would begin it anew
             self._train(fabric, state, train, validation, epochs=epochs, seed=seed)
@@ -136,7 +138,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             state = getattr(self, "_state", None)
             if first or state is None or state.scheduler is not None:
                 model = self._new_model(rows, seed) if first else self._continued(rows)
-                state = new_state(model, self.lr, torch.Generator(fabric.device).manual_seed(seed), "constant", 0)
+                generator = torch.Generator(fabric.device).manual_seed(seed)
+                state = new_state(model, self.lr, generator, "constant", 0, self._largest_gradient())
                 state.history = list(getattr(self, "history_", []))
                 state.epoch = len(state.history)
             state.optimizer.param_groups[0]["lr"] = self.lr
@@ -264,7 +267,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def set_params(self, **params: Any) -> Self:
         """Set parameters by name; ``network__hidden`` and its like also where `network` is still the default."""
         if self.network is None and "network" not in params and any(name.startswith("network__") for name in params):
-            self.network = MLP()
+            self.network = self.default_network()
         super().set_params(**params)
         return self
 
@@ -332,6 +335,14 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         self._check_targets(rows)
         return Given(rows, self._learn_context(y, len(rows), reset=reset))
 
+    def _default_epochs(self, rows: int) -> int:
+        """Return how many epochs that many rows get where nothing is said of it."""
+        return default_epochs(rows)
+
+    def _largest_gradient(self) -> float:
+        """Return what the norm of the gradient is cut to in training; for most families nothing."""
+        return math.inf
+
     def _learn_context(self, y: Any, n: int, *, reset: bool) -> np.ndarray | None:
         """Return what encoder and decoder are told beside the rows in training."""
         return None
@@ -371,7 +382,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         for name in ("early_stopping", "warm_start"):
             check_scalar(getattr(self, name), name, (bool, np.bool_))
         if not hasattr(self._network(), "build"):
-            raise TypeError(f"network={self.network!r}: give MLP(...), Conv(...), Modules(...) or None")
+            raise TypeError(f"network={self.network!r}: give an MLP, Conv, Transformer or Modules, or None")
         check_choice("precision", self.precision, PRECISIONS)
         check_choice("likelihood", self.likelihood, LIKELIHOODS)
         check_choice("corruption", self.corruption, (None, *CORRUPTIONS))
@@ -486,14 +497,17 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def _interpolate(self, A: ArrayLike, B: ArrayLike, n_steps: int, path: str, y: Any) -> np.ndarray:
         check_scalar(n_steps, "n_steps", numbers.Integral, min_val=2)
         check_choice("path", path, ("straight", "spherical"))
-        ends = [self._fitted_rows(rows) for rows in (A, B)]
-        if len(ends[0]) != len(ends[1]):
-            raise ValueError(f"A has {len(ends[0])} rows and B {len(ends[1])}: give as many of each")
-        context = self.context(y, len(ends[0]))
-        a, b = (self._in_batches(encode, Given(rows, context)) for rows in ends)
+        ends = [self._given(rows, y) for rows in (A, B)]
+        if len(ends[0].x) != len(ends[1].x):
+            raise ValueError(f"A has {len(ends[0].x)} rows and B {len(ends[1].x)}: give as many of each")
+        a, b = (self._in_batches(encode, end) for end in ends)
         between = spherical if path == "spherical" else straight
         codes = np.stack([between(a, b, t) for t in np.linspace(0, 1, n_steps)], axis=1).astype(a.dtype)
-        return self._decode_each(codes, context)
+        return self._decode_each(codes, self._shared_context(*ends))
+
+    def _shared_context(self, a: Given, b: Given) -> np.ndarray | None:
+        """Return what the decoder is told on the way from the rows of one to those of the other."""
+        return a.context
 
     def _traverse(self, X: ArrayLike, unit: int, values: ArrayLike, y: Any) -> np.ndarray:
         check_scalar(unit, "unit", numbers.Integral, min_val=0, max_val=self.n_components - 1)
@@ -561,7 +575,12 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         parts: dict[str, Any] = {"likelihood": build_likelihood(self.likelihood, sigma)}
         penalties: dict[str, Any] = {}
         weights: dict[str, float] = {}
-        if self.corruption is not None:
+        patch_shape = getattr(self._network(), "patch_shape", None)
+        if self.corruption == "masking" and patch_shape is not None:
+            patch = patch_shape(self.row_shape_)
+            parts["hiding"] = partial(hide_patches, level=self.corruption_level, patch=patch)
+            parts["hidden_only"] = True
+        elif self.corruption is not None:
             parts["corruption"] = partial(CORRUPTIONS[self.corruption], level=self.corruption_level)
         if self.sparsity == "topk":
             parts["bottleneck"] = partial(top_k, k=self.k or max(1, self.n_components // 10))
@@ -577,9 +596,9 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         return parts | {"penalties": penalties, "weights": weights}
 
     def _network(self) -> Network:
-        """Return the network, MLP by default; for KL sparsity with the sigmoid that puts its code in (0, 1)."""
-        network = MLP() if self.network is None else self.network
-        if not isinstance(network, MLP | Conv):
+        """Return the network; for KL sparsity with the sigmoid that puts its code in (0, 1)."""
+        network = self.default_network() if self.network is None else self.network
+        if not isinstance(network, MLP | Conv | Transformer):
             return network
         if self.likelihood == "bernoulli" and network.output_activation is not None:
             raise ValueError("likelihood='bernoulli' has the sigmoid in itself: leave output_activation=None")

@@ -12,14 +12,25 @@ from torch import Tensor
 
 from isthmus import networks, persistence
 from isthmus.data.modalities import Modality
+from isthmus.data.schema import Schema
 
 if TYPE_CHECKING:
     from isthmus.models.base import AbstractAutoencoder
     from isthmus.models.outlier import OutlierDetector
 
 NOT_SAVED = "not saved"
-FITTED = ("n_features_in_", "row_shape_", "history_", "start_", "interrupted_", "active_units_", "block_weights_")
-FITTED_ARRAYS = ("feature_names_in_", "classes_", "y_mean_", "y_scale_")
+FITTED = (
+    "n_features_in_",
+    "row_shape_",
+    "history_",
+    "start_",
+    "interrupted_",
+    "active_units_",
+    "flat_",
+    "framed_",
+    "block_weights_",
+)
+FITTED_ARRAYS = ("feature_names_in_", "classes_", "y_mean_", "y_scale_", "mean_", "scale_")
 
 
 def save_estimator(estimator: "AbstractAutoencoder | OutlierDetector", folder: str | Path) -> None:
@@ -96,6 +107,8 @@ def _config(estimator: Any) -> dict[str, Any]:
         }
     fitted = {name: getattr(estimator, name) for name in FITTED if hasattr(estimator, name)}
     fitted |= {name: getattr(estimator, name).tolist() for name in FITTED_ARRAYS if hasattr(estimator, name)}
+    if hasattr(estimator, "schema_"):
+        fitted["schema_"] = estimator.schema_.as_json()
     if hasattr(estimator, "modalities_"):
         fitted["modalities_"] = [asdict(modality) for modality in estimator.modalities_]
     params = {name: _plain(value) for name, value in estimator.get_params(deep=False).items() if name != "callbacks"}
@@ -150,6 +163,8 @@ def _fitted(name: str, value: Any) -> Any:
     """Turn what JSON held into a fitted attribute again."""
     if name in FITTED_ARRAYS:
         return np.array(value, dtype=object if name == "feature_names_in_" else None)
+    if name == "schema_":
+        return Schema.from_json(value)
     if name == "modalities_":
         return tuple(Modality.from_json(fields) for fields in value)
     return tuple(value) if name == "row_shape_" else value

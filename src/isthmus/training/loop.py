@@ -36,6 +36,7 @@ class State:
     optimizer: Adam
     generator: torch.Generator
     scheduler: LRScheduler | None = None
+    largest_gradient: float = math.inf
     epoch: int = 0
     history: list[Record] = field(default_factory=list)
     interrupted: bool = False
@@ -56,7 +57,14 @@ class Evaluation(NamedTuple):
     losses: Tensor
 
 
-def new_state(model: Model, lr: float, generator: torch.Generator, schedule: Schedule, steps: int) -> State:
+def new_state(
+    model: Model,
+    lr: float,
+    generator: torch.Generator,
+    schedule: Schedule,
+    steps: int,
+    largest_gradient: float = math.inf,
+) -> State:
     """Pair a model with Adam and a schedule of the learning rate.
 
     Parameters
@@ -67,10 +75,12 @@ def new_state(model: Model, lr: float, generator: torch.Generator, schedule: Sch
         ``one_cycle`` rises to `lr` over the first 30 % of the steps and falls to nothing (Smith & Topin 2018).
     steps : int
         How many steps there will be.
+    largest_gradient : float, default inf
+        What the gradient's norm is cut to before each step (Pascanu et al. 2013).
     """
     optimizer = Adam(model.parameters(), lr=lr, fused=True)
     scheduler = OneCycleLR(optimizer, lr, total_steps=steps + 1) if schedule == "one_cycle" and steps else None
-    return State(model, optimizer, generator, scheduler)
+    return State(model, optimizer, generator, scheduler, largest_gradient)
 
 
 def run(
@@ -164,6 +174,8 @@ def _step(fabric: Fabric, state: State, model: Any, optimizer: Any, batch: Batch
     loss = state.model.row_losses(outcome.terms, state.epoch).mean()
     optimizer.zero_grad()
     fabric.backward(loss)
+    if state.largest_gradient < math.inf:
+        fabric.clip_gradients(model, optimizer, max_norm=state.largest_gradient, error_if_nonfinite=False)
     optimizer.step()
     if state.scheduler is not None:
         state.scheduler.step()
