@@ -10,7 +10,10 @@ ifneq ($(wildcard ../shared/data/.),)
 export ISTHMUS_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: demo test lint bench defaults generation clean
+# Studies that print the figures of docs/; each is a script in benchmarks/.
+STUDIES := speed defaults generation outliers sequences tables modalities transformer
+
+.PHONY: demo test lint bench $(STUDIES) clean
 
 demo: $(VENV)/.installed
 	$(BIN)/isthmus compare digits --out runs/demo
@@ -23,14 +26,10 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/mypy
 
-bench: $(VENV)/.installed
-	$(BIN)/python benchmarks/speed.py
+$(STUDIES): $(VENV)/.installed
+	$(BIN)/python benchmarks/$@.py
 
-defaults: $(VENV)/.installed
-	$(BIN)/python benchmarks/defaults.py
-
-generation: $(VENV)/.installed
-	$(BIN)/python benchmarks/generation.py
+bench: speed
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from isthmus import Autoencoder, datasets
-from isthmus.networks import MLP, Conv
+from isthmus import Autoencoder, SequenceAutoencoder, datasets
+from isthmus.networks import LSTM, MLP, Conv
 
 ROUNDS = 7
 N_COMPONENTS = 32
@@ -44,10 +44,34 @@ def convolutional():
     )
 
 
-CASES = [  # data set, shape of a row, how many, batch size, the network and the same one written out
-    ("mnist", (784,), 20_000, 32, MLP(linear_path=None), dense),
-    ("mnist", (784,), 60_000, 1024, MLP(linear_path=None), dense),
-    ("fashion_mnist", (1, 28, 28), 4_000, 32, Conv(linear_path=None), convolutional),
+class Recurrent(nn.Module):
+    """The network that LSTM() builds for sequences of one feature."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.LSTM(1, N_COMPONENTS, batch_first=True)
+        self.state = nn.Linear(N_COMPONENTS, 2 * N_COMPONENTS)
+        self.decoder = nn.LSTM(N_COMPONENTS, N_COMPONENTS, batch_first=True)
+        self.frame = nn.Linear(N_COMPONENTS, 1)
+
+    def forward(self, x):
+        code = self.encoder(x)[0][:, -1]
+        state = tuple(half.contiguous() for half in self.state(code)[None].chunk(2, dim=2))
+        states, _ = self.decoder(code[:, None].expand(-1, x.shape[1], -1), state)
+        return self.frame(states).flip(1)
+
+
+def sines(count, steps=100):
+    """Waves of various speed, with noise."""
+    torch.manual_seed(0)
+    return torch.sin(torch.arange(steps) * (0.1 + torch.rand(count, 1)) + 0.1 * torch.randn(count, steps))[:, :, None]
+
+
+CASES = [  # data set, shape of a row, how many, batch size, family, the network and the same one written out
+    ("mnist", (784,), 20_000, 32, Autoencoder, MLP(linear_path=None), dense),
+    ("mnist", (784,), 60_000, 1024, Autoencoder, MLP(linear_path=None), dense),
+    ("fashion_mnist", (1, 28, 28), 4_000, 32, Autoencoder, Conv(linear_path=None), convolutional),
+    ("sines", (100, 1), 2_000, 32, SequenceAutoencoder, LSTM(), Recurrent),
 ]
 
 
@@ -65,9 +89,9 @@ def bare_seconds(build, rows, batch_size, **options):
     return time.perf_counter() - began
 
 
-def isthmus_seconds(network, rows, batch_size):
+def isthmus_seconds(family, network, rows, batch_size):
     """One epoch of isthmus, every term of the loss and the squared error written down."""
-    model = Autoencoder(
+    model = family(
         N_COMPONENTS,
         network=network,
         batch_size=batch_size,
@@ -82,11 +106,12 @@ def isthmus_seconds(network, rows, batch_size):
 
 def main():
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}; medians of {ROUNDS} rounds, interleaved")
-    for dataset, row_shape, count, batch_size, network, build in CASES:
-        rows = torch.tensor(datasets.load(dataset).X[:count]).reshape(-1, *row_shape)
+    for dataset, row_shape, count, batch_size, family, network, build in CASES:
+        rows = sines(count) if dataset == "sines" else torch.tensor(datasets.load(dataset).X[:count])
+        rows = rows.reshape(-1, *row_shape)
         rounds = [
             (
-                isthmus_seconds(network, rows, batch_size),
+                isthmus_seconds(family, network, rows, batch_size),
                 bare_seconds(build, rows, batch_size),
                 bare_seconds(build, rows, batch_size, fused=True),
             )
@@ -94,7 +119,7 @@ def main():
         ]
         ours, bare, fused = (statistics.median(column) for column in zip(*rounds, strict=True))
         print(
-            f"{type(network).__name__}, batch {batch_size}, {count:,} images: isthmus {ours:.2f} s, "
+            f"{type(network).__name__}, batch {batch_size}, {count:,} of {dataset}: isthmus {ours:.2f} s, "
             f"bare loop {bare:.2f} s, ratio {bare / ours:.2f}; "
             f"bare loop with Adam(fused=True) {fused:.2f} s, ratio {fused / ours:.2f}"
         )

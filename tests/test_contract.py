@@ -23,14 +23,16 @@ from isthmus import (
     DenoisingAutoencoder,
     OutlierDetector,
     SparseAutoencoder,
+    TabularAutoencoder,
     VariationalAutoencoder,
 )
 from isthmus.core.batch import Batch
-from isthmus.networks import MLP
+from isthmus.networks import MLP, Transformer
 
 # A handful of steps from a random start may well leave a Gaussian code at the prior.
 pytestmark = pytest.mark.filterwarnings("ignore:the code has collapsed")
 
+SMALL = Transformer(patch=4, width=16, depth=1, heads=2)
 FAMILIES = {
     "plain": Autoencoder,
     "one layer": partial(Autoencoder, network=MLP(hidden=())),
@@ -77,6 +79,8 @@ FAMILIES = {
         free_bits=0.1,
     ),
     "conditional": ConditionalVariationalAutoencoder,
+    "transformer, masked": partial(DenoisingAutoencoder, network=SMALL, corruption="masking", corruption_level=0.75),
+    "transformer, variational": partial(VariationalAutoencoder, network=SMALL),
 }
 VARIATIONAL = (VariationalAutoencoder, ConditionalVariationalAutoencoder)
 
@@ -96,6 +100,8 @@ def family(request):
         ContractiveAutoencoder(),
         VariationalAutoencoder(),
         ConditionalVariationalAutoencoder(),
+        DenoisingAutoencoder(network=Transformer(patch=1, width=8, depth=1, heads=2)),
+        TabularAutoencoder(),
         OutlierDetector(),
         OutlierDetector(VariationalAutoencoder(max_epochs=5)),
     ],
@@ -370,6 +376,16 @@ class TestOutlierDetector:
         assert (detector.predict(rows)[300:] == -1).mean() > 0.9
         assert (detector.predict(rows) == -1).sum() == 15
         np.testing.assert_array_equal(detector.predict(rows) == -1, detector.decision_function(rows) < 0)
+
+    def test_finds_what_is_far_out_on_the_plane(self):
+        rng = np.random.default_rng(0)
+        axes = np.linalg.qr(rng.normal(size=(20, 8))).Q.T
+        codes = rng.normal(size=(300, 8))
+        codes[:5] *= 12 / np.linalg.norm(codes[:5], axis=1, keepdims=True)
+        rows = codes @ axes + 0.1 * rng.normal(size=(300, 20))
+        assert set(OutlierDetector(random_state=0).fit(rows).score_samples(rows).argsort()[:5]) == set(range(5))
+        plain = OutlierDetector(Autoencoder(8, network=MLP(hidden=()), max_epochs=1, random_state=0)).fit(rows)
+        assert set(plain.score_samples(rows).argsort()[:5]) != set(range(5)), "it can rebuild them"
 
     def test_works_with_every_family(self, family, digits, digits_labels):
         detector = OutlierDetector(family(), contamination=0.1).fit(digits, digits_labels)

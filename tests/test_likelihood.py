@@ -1,11 +1,21 @@
 """Our distributions against PyTorch's."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch.distributions import Bernoulli as TorchBernoulli
 from torch.distributions import Normal
 
-from isthmus.core.likelihood import Bernoulli, Block, Gaussian, GaussianLikelihood, ProductLikelihood
+from isthmus.core.likelihood import (
+    Bernoulli,
+    Block,
+    Gaussian,
+    GaussianLikelihood,
+    ProductLikelihood,
+    StandardisedLikelihood,
+    Unmodelled,
+)
 
 
 def test_gaussian():
@@ -115,3 +125,35 @@ def test_a_product_keeps_what_its_blocks_learn():
     likelihood = ProductLikelihood([Block("a", GaussianLikelihood(None), 2, 2), Block("b", Bernoulli, None, None)])
     assert list(likelihood.state_dict()) == ["learnt.0.log_excess", "learnt.0.floor"]
     assert likelihood.slices(7) == {"a": slice(0, 2), "b": slice(2, 7)}
+
+
+def test_a_standardised_normal_is_a_normal_in_the_units_of_x(rng):
+    x, mean = (torch.tensor(rng.normal(size=(5, 4, 2))) for _ in range(2))
+    known = torch.tensor(rng.random((5, 4, 2)) < 0.7)
+    centre, scale = torch.tensor([3.0, -1.0]), torch.tensor([2.0, 100.0])
+    distribution = StandardisedLikelihood(partial(Gaussian, sigma=0.5), centre, scale)(mean)
+    by_torch = Normal(mean * scale + centre, 0.5 * scale)
+    torch.testing.assert_close(distribution.mean, by_torch.mean)
+    torch.testing.assert_close(distribution.log_density(x), by_torch.log_prob(x))
+    fit = distribution.fit(x, known)
+    torch.testing.assert_close(fit.log_prob, (by_torch.log_prob(x) * known).sum((1, 2)))
+    torch.testing.assert_close(fit.squared_error, ((x - by_torch.mean).square() * known).sum((1, 2)))
+    torch.testing.assert_close(distribution.fit(x).log_prob, by_torch.log_prob(x).sum((1, 2)))
+    draws = StandardisedLikelihood(partial(Gaussian, sigma=0.5), centre, scale)(torch.zeros(20_000, 1, 2)).sample()
+    torch.testing.assert_close(draws.mean((0, 1)), centre, atol=1.5, rtol=0)
+    torch.testing.assert_close(draws.std((0, 1)), 0.5 * scale, atol=0, rtol=0.03)
+    torch.testing.assert_close(StandardisedLikelihood(Gaussian, centre, scale).link(by_torch.mean), mean)
+
+
+def test_of_an_unmodelled_block_nothing_is_said(rng):
+    x = torch.tensor(rng.normal(size=(5, 4, 2)))
+    blocks = [Block("before", partial(Unmodelled, size=3), 3, 0), Block("after", Gaussian, 1, 1)]
+    product = ProductLikelihood(blocks)(torch.zeros(5, 1, 2).double())
+    fit = product.fit(x)
+    assert fit.parts.keys() == {"after"}
+    torch.testing.assert_close(fit.log_prob, Gaussian(torch.zeros(5, 1, 2)).fit(x[:, 3:]).log_prob)
+    torch.testing.assert_close(fit.squared_error, x[:, 3:].square().sum((1, 2)))
+    for told in (product.mean, product.log_density(x), product.sample()):
+        assert told.shape == x.shape
+        assert told[:, :3].isnan().all()
+        assert told[:, 3:].isfinite().all()

@@ -4,10 +4,12 @@ A corruption is a pure function ``(x, level, generator) → x̃`` that draws fro
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
+
+from isthmus.core.patches import from_patches, to_patches
 
 Corruption = Callable[..., Tensor]
 
@@ -92,6 +94,71 @@ def hide(context: Tensor, level: float, generator: torch.Generator | None = None
     unknown = torch.zeros_like(context[:1])
     unknown[:, -1] = 1
     return torch.where(_chosen(context[:, :1], level, generator), unknown, context)
+
+
+def hide_entries(x: Tensor, known: Tensor | None, level: float, generator: torch.Generator | None = None) -> Tensor:
+    """Return which entries are shown where a share `level` of them, each on its own, is hidden."""
+    shown = ~_chosen(x, level, generator)
+    return shown if known is None else shown & known
+
+
+def hide_patches(
+    x: Tensor, known: Tensor | None, level: float, patch: tuple[int, ...], generator: torch.Generator | None = None
+) -> Tensor | None:
+    """Hide a share `level` of each row's patches, whole, and return which entries are still shown (He et al. 2021).
+
+    Of a row with n patches of which something is known, round(level · n) are hidden, at least one and at most n − 1;
+    with level 0, or where a row is a single patch, none. All rows of the same n have the same number left.
+
+    Parameters
+    ----------
+    x : Tensor of shape (rows, *row_shape)
+    known : Tensor of bool, shaped like x, or None
+        Which entries are known; None where all are. What is not known is not shown either.
+    level : float in [0, 1]
+    patch : tuple of int
+        Shape of a patch, an axis of a row each.
+    """
+    seen = to_patches(torch.ones_like(x[:1], dtype=torch.bool).expand_as(x) if known is None else known, patch)
+    if level == 0 or seen.shape[1] == 1:
+        return known
+    there = seen.any(2)
+    n = there.sum(1, keepdim=True)
+    hidden = (level * n).round().clamp(min=1).minimum(n - 1)
+    # Patches of which nothing is known draw no lot: they are last in line to be hidden, and not shown in any case.
+    lot = torch.rand(there.shape, generator=generator, device=x.device).masked_fill(~there, 2)
+    is_shown = lot.argsort(1).argsort(1) >= hidden
+    return from_patches(seen & is_shown[:, :, None], tuple(x.shape[1:]), patch)
+
+
+def hide_modalities(
+    x: Tensor,
+    known: Tensor | None,
+    sizes: Sequence[int],
+    level: float,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Hide each modality of each row with probability `level`, but never all that there are.
+
+    Parameters
+    ----------
+    x : Tensor of shape (rows, sum of sizes)
+    known : Tensor of bool, shaped like x, or None
+        What is known of the rows; None is all.
+    sizes : sequence of int
+        How many entries each modality has.
+    level : float in [0, 1]
+        The probability; 1 leaves each row one modality, any of those that it has.
+
+    Returns
+    -------
+    Tensor of bool, shaped like x: what is known and shown.
+    """
+    known = torch.ones_like(x, dtype=torch.bool) if known is None else known
+    present = torch.stack([part.any(1) for part in known.split(list(sizes), dim=1)], dim=1)
+    draw = torch.rand(present.shape, generator=generator, device=x.device).masked_fill(~present, -1)
+    kept = draw >= draw.amax(1, keepdim=True).clamp(max=level)  # the highest draw stays, whatever the level
+    return known & torch.cat([kept[:, [m]].expand(-1, size) for m, size in enumerate(sizes)], dim=1)
 
 
 CORRUPTIONS: dict[str, Corruption] = {

@@ -181,6 +181,185 @@ class GaussianLikelihood(nn.Module):
         return Gaussian(mean, self.sigma)
 
 
+@dataclass(frozen=True)
+class Standardised:
+    """A distribution of (x − centre) / scale, told in the units of x: p(x) = p((x − centre) / scale) / Π scale.
+
+    Parameters
+    ----------
+    base : Distribution
+        Of rows that are standardised; its fit has one part.
+    centre, scale : Tensor
+        In the units of x; shaped like the end of a row, (features,) for rows of shape (steps, features).
+    """
+
+    base: Distribution
+    centre: Tensor
+    scale: Tensor
+
+    @property
+    def mean(self) -> Tensor:
+        """Expected row, in the units of x."""
+        return self.base.mean * self.scale + self.centre
+
+    def fit(self, x: Tensor, known: Tensor | None = None) -> Fit:
+        """Hold the distribution against the rows `x`, where `known` is True."""
+        log_scale = self.scale.log().expand_as(x)
+        if known is not None:
+            log_scale = log_scale * known
+        log_prob = self.base.fit((x - self.centre) / self.scale, known).log_prob - log_scale.flatten(1).sum(1)
+        return Fit({"reconstruction": log_prob}, _squared_error(x, self.mean.detach(), known))
+
+    def log_density(self, x: Tensor) -> Tensor:
+        """Return the log-density of each entry of the rows `x`."""
+        return self.base.log_density((x - self.centre) / self.scale) - self.scale.log()
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """Draw rows."""
+        return self.base.sample(generator) * self.scale + self.centre
+
+
+class StandardisedLikelihood(nn.Module):
+    """A likelihood in the units of each feature's own spread, so that none drowns another.
+
+    Parameters
+    ----------
+    likelihood : callable
+        Parameters → distribution of standardised rows.
+    centre, scale : Tensor
+        See :class:`Standardised`.
+    """
+
+    centre: Tensor
+    scale: Tensor
+
+    def __init__(self, likelihood: Likelihood, centre: Tensor, scale: Tensor) -> None:
+        super().__init__()
+        self.likelihood = likelihood
+        self.register_buffer("centre", centre, persistent=False)  # the estimator's mean_ and scale_ hold them
+        self.register_buffer("scale", scale, persistent=False)
+
+    def forward(self, parameters: Tensor) -> Standardised:
+        """Return the distribution that the decoder's output means."""
+        return Standardised(self.likelihood(parameters), self.centre, self.scale)
+
+    def link(self, x: Tensor) -> Tensor:
+        """Return the parameters whose mean is `x`."""
+        return self.likelihood.link((x - self.centre) / self.scale)  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True)
+class Unmodelled:
+    """What stands for a block of which a model says nothing: it has no part in the fit, and no mean.
+
+    Parameters
+    ----------
+    parameters : Tensor of shape (rows, 0, ...)
+        None: what the decoder gives for it.
+    size : int
+        The block's length.
+    """
+
+    parameters: Tensor
+    size: int
+
+    @property
+    def mean(self) -> Tensor:
+        """NaN."""
+        shape = (len(self.parameters), self.size, *self.parameters.shape[2:])
+        return self.parameters.new_full(shape, torch.nan)
+
+    def fit(self, x: Tensor, known: Tensor | None = None) -> Fit:
+        """Return no part, and no error."""
+        return Fit({}, x.new_zeros(len(x)))
+
+    def log_density(self, x: Tensor) -> Tensor:
+        """NaN."""
+        return self.mean
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """NaN."""
+        return self.mean
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """Independent categories, one an entry, each the index of what it is; entries may have different numbers of them.
+
+    Parameters
+    ----------
+    logits : Tensor of shape (rows, sum of sizes)
+        The decoder's output: each entry's logits after those of the one before.
+    sizes : tuple of int
+        How many categories each entry has.
+    """
+
+    logits: Tensor
+    sizes: tuple[int, ...]
+
+    @property
+    def mean(self) -> Tensor:
+        """The most probable category of each entry: categories have no mean."""
+        best = [logits.argmax(1) for logits in self.logits.split(self.sizes, dim=1)]
+        return torch.stack(best, dim=1).to(self.logits)
+
+    def fit(self, x: Tensor, known: Tensor | None = None) -> Fit:
+        """Hold the distribution against the rows `x`, where `known` is True; the squared error counts what is wrong."""
+        log_density, wrong = self.log_density(x), (x != self.mean).to(x)
+        if known is not None:
+            log_density, wrong = log_density * known, wrong * known
+        return Fit({"reconstruction": log_density.sum(1)}, wrong.sum(1))
+
+    def log_density(self, x: Tensor) -> Tensor:
+        """Return the log-probability of each entry of the rows `x`."""
+        index = x.long().clamp(min=0).unbind(1)  # what is below 0 is not known, and counts nowhere
+        columns = zip(self.logits.split(self.sizes, dim=1), index, strict=True)
+        return -torch.stack([F.cross_entropy(logits, i, reduction="none") for logits, i in columns], dim=1)
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """Draw rows of categories."""
+        drawn = [
+            torch.multinomial(logits.softmax(1), 1, generator=generator)
+            for logits in self.logits.split(self.sizes, dim=1)
+        ]
+        return torch.cat(drawn, dim=1).to(self.logits)
+
+
+@dataclass(frozen=True)
+class CategoricalLikelihood:
+    """Categories, of which there are so many for each entry: logits → Categorical."""
+
+    sizes: tuple[int, ...]
+
+    def __call__(self, logits: Tensor) -> Categorical:
+        """Return the distribution that the decoder's output means."""
+        return Categorical(logits, self.sizes)
+
+    def link(self, x: Tensor) -> Tensor:
+        """Return the logits of the categories `x`, kept off −∞."""
+        return one_hot(x, self.sizes).clamp(min=0.02).log()
+
+
+def one_hot(x: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Turn indices of categories into a one among zeros, and what is below 0, not known, into zeros alone.
+
+    Parameters
+    ----------
+    x : Tensor of shape (rows, len(sizes))
+        Whole numbers, as floating-point ones.
+    sizes : sequence of int
+        How many categories each column has.
+
+    Returns
+    -------
+    Tensor of shape (rows, sum of sizes), in the dtype of `x`
+    """
+    width = sum(sizes)
+    offsets = torch.tensor([0, *itertools.accumulate(sizes)][:-1], device=x.device)
+    index = torch.where(x < 0, width, x.long() + offsets)  # one column more takes the ones of what is not known
+    return x.new_zeros(len(x), width + 1).scatter_(1, index, 1.0)[:, :width]
+
+
 class Block(NamedTuple):
     """A run of a row's entries along its first axis that has a likelihood of its own.
 
@@ -228,7 +407,7 @@ class Product:
         parts = zip(self.blocks.items(), x.split(self.sizes, dim=1), knowns, strict=True)
         fits = {name: block.fit(part, part_known) for (name, block), part, part_known in parts}
         squared_error = functools.reduce(torch.add, [fit.squared_error for fit in fits.values()])
-        return Fit({name: fit.log_prob for name, fit in fits.items()}, squared_error)
+        return Fit({name: fit.log_prob for name, fit in fits.items() if fit.parts}, squared_error)
 
     def log_density(self, x: Tensor) -> Tensor:
         """Return the log-density of each entry of the rows `x`."""

@@ -55,7 +55,8 @@ class Model(nn.Module):
     context_corruption : callable, optional
         (context, generator=…) → what encoder and decoder are told in training.
     hiding : callable, optional
-        (x, known, generator=…) → which entries the encoder is shown in training; for one that takes ``known``.
+        (x, known, generator=…) → which entries the encoder is shown in training; one that does not take ``known`` is
+        shown ``fill`` in the place of the others.
     hidden_only : bool, default False
         Whether in training just the hidden entries count in the loss (He et al. 2021).
     inputs : Module, optional
@@ -154,6 +155,7 @@ class Model(nn.Module):
             context = self.context_corruption(context, generator=generator)
         if self.hiding is not None:
             known = self.hiding(x, known, generator=generator)
+            x = x if self.takes_known else torch.where(known, x, self.fill)
         return Batch(x, context, known)
 
     def weight(self, name: str, epochs: float = math.inf) -> float:

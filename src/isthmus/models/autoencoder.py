@@ -16,7 +16,7 @@ class Autoencoder(AbstractAutoencoder):
     ----------
     n_components : int, default 2
         Units of the code.
-    network : MLP, Conv, Modules or None, default None
+    network : MLP, Conv, Transformer, Modules or None, default None
         The encoder and the decoder; None is ``MLP()``.
     likelihood : {"gaussian", "bernoulli"}, default "gaussian"
         What the decoder's output means: the mean of a normal (squared error), or the logit of a pixel in [0, 1]
@@ -27,9 +27,11 @@ class Autoencoder(AbstractAutoencoder):
         What is done in training to the rows that the encoder is shown. ``gaussian`` adds noise, ``masking`` sets
         entries to 0, ``dropout`` also scales up the rest, ``salt_and_pepper`` sets entries to the batch's lowest or
         highest value, ``swap`` takes them from another row, ``block`` sets a rectangle of an image, or a run of a row,
-        to 0.
+        to 0. With a Transformer ``masking`` hides whole patches, which are not encoded at all, and the loss counts the
+        hidden ones alone (He et al. 2021).
     corruption_level : float, default 0.25
-        The noise's standard deviation in the units of X for ``gaussian``, else the share of entries in [0, 1].
+        The noise's standard deviation in the units of X for ``gaussian``, else the share of entries, or of
+        patches, in [0, 1].
     sparsity : {"kl", "l1", "topk"} or None, default None
         How the code is made sparse: KL(ρ ‖ ρ̂) on a sigmoid code (Ng 2011), Σ|h|, or all units but the `k` largest set
         to zero (Makhzani & Frey 2013).

@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from isthmus.core.batch import Batch
 from isthmus.core.bottleneck import top_k
-from isthmus.core.corruption import CORRUPTIONS
+from isthmus.core.corruption import CORRUPTIONS, hide_patches
 from isthmus.core.imputation import iterate
 from isthmus.core.likelihood import LIKELIHOODS, build_likelihood
 from isthmus.core.model import Model
@@ -43,7 +43,7 @@ from isthmus.models.engine import (
 from isthmus.models.folder import plain_params, save_estimator
 from isthmus.models.interpolation import spherical, straight
 from isthmus.models.start import start_model
-from isthmus.networks import MLP, Conv
+from isthmus.networks import MLP, Conv, Transformer
 from isthmus.networks.parameters import Network
 from isthmus.training import EarlyStopping, Progress, State, new_state, run
 from isthmus.training.callbacks import Callback
@@ -89,6 +89,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     callbacks: Sequence[Callback] = ()
     verbose: int = 0
 
+    default_network: ClassVar[type[Any]] = MLP
+
     def fit(
         self, X: ArrayLike, y: Any = None, *, resume_from: str | Path | None = None, checkpoint_minutes: float = 10
     ) -> Self:
@@ -125,15 +127,18 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """
         go_on = self.warm_start and hasattr(self, "module_")
         with self._as_before_on_error():
-            fabric, rows, seed, digest = self._prepare(X, y, reset=not go_on)
-            about = {"seed": seed, "rows": digest, "params": plain_params(self), "warm": go_on}
-            kept = None if resume_from is None else Checkpoints(resume_from, checkpoint_minutes, about)
-            seed = seed if kept is None else kept.about["seed"]
+            fabric, rows, seed = self._prepare(X, y, reset=not go_on)
+            kept = None
+            if resume_from is not None:
+                check_number("checkpoint_minutes", checkpoint_minutes, min_val=0)
+                about = {"seed": seed, "rows": checksum(rows), "params": plain_params(self), "warm": go_on}
+                kept = Checkpoints(resume_from, checkpoint_minutes, about)
+                seed = kept.about["seed"]
             model = self._continued(rows) if go_on else self._new_model(rows, seed)
             rows = model.filled(rows)
             generator = torch.Generator(fabric.device).manual_seed(seed)
             train, validation = self._split(rows, generator)
-            epochs = default_epochs(len(rows.x)) if self.max_epochs is None else self.max_epochs
+            epochs = self._default_epochs(len(rows.x)) if self.max_epochs is None else self.max_epochs
             steps = epochs * train.n_batches(self.batch_size)
             state = new_state(model, self.lr, generator, self.lr_schedule, steps)
             if go_on:
@@ -150,11 +155,12 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """
         first = not hasattr(self, "module_")
         with self._as_before_on_error():
-            fabric, rows, seed, _ = self._prepare(X, y, reset=first)
+            fabric, rows, seed = self._prepare(X, y, reset=first)
             state = getattr(self, "_state", None)
             if first or state is None or state.scheduler is not None:
                 model = self._new_model(rows, seed) if first else self._continued(rows)
-                state = new_state(model, self.lr, torch.Generator(fabric.device).manual_seed(seed), "constant", 0)
+                generator = torch.Generator(fabric.device).manual_seed(seed)
+                state = new_state(model, self.lr, generator, "constant", 0)
                 state.history = list(getattr(self, "history_", []))
                 state.epoch = len(state.history)
             state.optimizer.param_groups[0]["lr"] = self.lr
@@ -282,7 +288,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def set_params(self, **params: Any) -> Self:
         """Set parameters by name; ``network__hidden`` and its like also where `network` is still the default."""
         if self.network is None and "network" not in params and any(name.startswith("network__") for name in params):
-            self.network = MLP()
+            self.network = self.default_network()
         super().set_params(**params)
         return self
 
@@ -331,11 +337,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             self.__dict__.update(before)
             raise
 
-    def _prepare(self, X: ArrayLike, y: Any, *, reset: bool) -> tuple[Fabric, Batch, int, str]:
-        """Check parameters and rows, and bring the rows, with NaN where they have it, to the device.
-
-        Beside them the run's seed is returned, and the rows' checksum.
-        """
+    def _prepare(self, X: ArrayLike, y: Any, *, reset: bool) -> tuple[Fabric, Batch, int]:
+        """Check parameters and rows, and bring the rows, with NaN where they have it, to the device."""
         self._check_parameters()
         given = self._learn_rows(X, y, reset=reset)
         before = None if reset else next(self.module_.parameters()).dtype
@@ -343,7 +346,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         fabric = new_fabric(self.device, precision)
         dtype = torch.float64 if precision.startswith("64") else torch.float32
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        return fabric, to_batch(given, dtype, fabric.device), seed, checksum(*given)
+        return fabric, to_batch(given, dtype, fabric.device), seed
 
     def _learn_rows(self, X: ArrayLike, y: Any, *, reset: bool) -> Given:
         """Check rows to be trained on, note what will be needed of them, and return them as the model takes them."""
@@ -352,6 +355,14 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             self._check_columns(rows)
         self._check_targets(rows)
         return Given(rows, self._learn_context(y, len(rows), reset=reset))
+
+    def _default_epochs(self, rows: int) -> int:
+        """Return how many epochs that many rows get where nothing is said of it."""
+        return default_epochs(rows)
+
+    def _largest_gradient(self) -> float | None:
+        """Return what the norm of the gradient is cut to in training."""
+        return self.max_grad_norm
 
     def _learn_context(self, y: Any, n: int, *, reset: bool) -> np.ndarray | None:
         """Return what encoder and decoder are told beside the rows in training."""
@@ -395,7 +406,9 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         for name in ("early_stopping", "warm_start"):
             check_scalar(getattr(self, name), name, (bool, np.bool_))
         if not hasattr(self._network(), "build"):
-            raise TypeError(f"network={self.network!r}: give MLP(...), Conv(...), Modules(...) or None")
+            raise TypeError(
+                f"network={self.network!r}: give MLP(...), Conv(...), Transformer(...), Modules(...) or None"
+            )
         check_choice("precision", self.precision, PRECISIONS)
         check_choice("likelihood", self.likelihood, LIKELIHOODS)
         check_choice("corruption", self.corruption, (None, *CORRUPTIONS))
@@ -510,14 +523,17 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def _interpolate(self, A: ArrayLike, B: ArrayLike, n_steps: int, path: str, y: Any) -> np.ndarray:
         check_scalar(n_steps, "n_steps", numbers.Integral, min_val=2)
         check_choice("path", path, ("straight", "spherical"))
-        ends = [self._fitted_rows(rows) for rows in (A, B)]
-        if len(ends[0]) != len(ends[1]):
-            raise ValueError(f"A has {len(ends[0])} rows and B {len(ends[1])}: give as many of each")
-        context = self.context(y, len(ends[0]))
-        a, b = (self._in_batches(encode, Given(rows, context)) for rows in ends)
+        ends = [self._given(rows, y) for rows in (A, B)]
+        if len(ends[0].x) != len(ends[1].x):
+            raise ValueError(f"A has {len(ends[0].x)} rows and B {len(ends[1].x)}: give as many of each")
+        a, b = (self._in_batches(encode, end) for end in ends)
         between = spherical if path == "spherical" else straight
         codes = np.stack([between(a, b, t) for t in np.linspace(0, 1, n_steps)], axis=1).astype(a.dtype)
-        return self._decode_each(codes, context)
+        return self._decode_each(codes, self._shared_context(*ends))
+
+    def _shared_context(self, a: Given, b: Given) -> np.ndarray | None:
+        """Return what the decoder is told on the way from the rows of one to those of the other."""
+        return a.context
 
     def _traverse(self, X: ArrayLike, unit: int, values: ArrayLike, y: Any) -> np.ndarray:
         check_scalar(unit, "unit", numbers.Integral, min_val=0, max_val=self.n_components - 1)
@@ -546,8 +562,12 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             model.fill.copy_(self._fill(rows.x))
             filled = model.filled(rows)
             self._check_build(model, filled)
-            start_model(model, filled, at_pca=getattr(self._network(), "linear_path", None) == "pca", seed=seed)
+            self._start(model, filled, seed)
         return model
+
+    def _start(self, model: Model, rows: Batch, seed: int) -> None:
+        """Start a new model by the training rows."""
+        start_model(model, rows, at_pca=getattr(self._network(), "linear_path", None) == "pca", seed=seed)
 
     def _fill(self, x: Tensor) -> Tensor:
         """Return what the encoder is shown in place of entries that are not known: the mean of the others."""
@@ -581,7 +601,12 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         parts: dict[str, Any] = {"likelihood": build_likelihood(self.likelihood, sigma)}
         penalties: dict[str, Any] = {}
         weights: dict[str, float] = {}
-        if self.corruption is not None:
+        patch_shape = getattr(self._network(), "patch_shape", None)
+        if self.corruption == "masking" and patch_shape is not None:
+            patch = patch_shape(self.row_shape_)
+            parts["hiding"] = partial(hide_patches, level=self.corruption_level, patch=patch)
+            parts["hidden_only"] = True
+        elif self.corruption is not None:
             parts["corruption"] = partial(CORRUPTIONS[self.corruption], level=self.corruption_level)
         if self.sparsity == "topk":
             parts["bottleneck"] = partial(top_k, k=self.k or max(1, self.n_components // 10))
@@ -597,9 +622,9 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         return parts | {"penalties": penalties, "weights": weights}
 
     def _network(self) -> Network:
-        """Return the network, MLP by default; for KL sparsity with the sigmoid that puts its code in (0, 1)."""
-        network = MLP() if self.network is None else self.network
-        if not isinstance(network, MLP | Conv):
+        """Return the network; for KL sparsity with the sigmoid that puts its code in (0, 1)."""
+        network = self.default_network() if self.network is None else self.network
+        if not isinstance(network, MLP | Conv | Transformer):
             return network
         if self.likelihood == "bernoulli" and network.output_activation is not None:
             raise ValueError("likelihood='bernoulli' has the sigmoid in itself: leave output_activation=None")
@@ -667,7 +692,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
                 epochs=epochs - state.epoch,
                 callbacks=callbacks,
                 watch=kept,
-                max_grad_norm=self.max_grad_norm,
+                max_grad_norm=self._largest_gradient(),
                 roll_back=self.on_nonfinite == "roll_back",
             )
         self.module_ = state.model.eval()

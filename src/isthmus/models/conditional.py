@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from isthmus.core.corruption import hide
-from isthmus.data.labels import are_classes
+from isthmus.data.labels import are_classes, of_one_kind
 from isthmus.models.checks import check_choice, check_number
 from isthmus.models.engine import Given, decode, encode, rebuild
 from isthmus.models.variational import AbstractVariationalAutoencoder
@@ -185,7 +185,7 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         known = y[~_unknown(y)]
         if not len(known):
             raise ValueError("y holds no known condition: give some, or take VariationalAutoencoder")
-        known = _of_one_kind(known)
+        known = of_one_kind(known)
         if self.condition == "classes" or (self.condition == "auto" and y.ndim == 1 and are_classes(known)):
             if y.ndim > 1:
                 raise ValueError(f"y has the shape {y.shape}: classes come one a row, in the shape ({len(y)},)")
@@ -263,17 +263,6 @@ def _as_array(y: Any) -> np.ndarray:
             f"y has the shape {array.shape} and holds {array.dtype}: give words or numbers, one line a row"
         )
     return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
-
-
-def _of_one_kind(y: np.ndarray) -> np.ndarray:
-    """Return objects as what they are: words, numbers or truth values."""
-    if y.dtype != object:
-        return y
-    inferred = pd.api.types.infer_dtype(y.ravel(), skipna=False)
-    if inferred in ("string", "boolean", "integer", "floating", "mixed-integer-float"):
-        kind = {"string": str, "boolean": bool, "integer": int}.get(inferred, float)
-        return y.astype(kind)
-    raise ValueError(f"y holds objects that are {inferred}: make them all words, or all numbers")
 
 
 def _unknown(y: np.ndarray) -> np.ndarray:

@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
 
 from isthmus.core.batch import Batch
 from isthmus.core.model import Model
+from isthmus.networks.mlp import TiedLinear
 
 PRECISIONS = ("auto", "32-true", "64-true", "16-mixed", "bf16-mixed")
 
@@ -102,3 +103,26 @@ def decode(model: Model, batch: Batch) -> Tensor:
 def rebuild(model: Model, batch: Batch) -> Tensor:
     """Encode and decode."""
     return model.decode(encode(model, batch), batch.context).mean
+
+
+def activations(model: Model, batch: Batch) -> Tensor:
+    """Return what every hidden layer gives, one after the other: the encoder's, the code, the decoder's."""
+    taken: list[Tensor] = []
+    # What a layer but the first is given is what the hidden one before it gives, after its activation.
+    layers = [_linear_layers(part)[1:] for part in (model.encoder, model.decoder)]
+    hooks = [layer.register_forward_pre_hook(lambda _, x: taken.append(x[0])) for part in layers for layer in part]
+    try:
+        code = model.encode(batch).mean
+        taken.append(code)
+        model.decode(code, batch.context)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return torch.cat(taken, dim=1)
+
+
+def _linear_layers(part: nn.Module) -> list[nn.Module]:
+    deep = getattr(getattr(part, "path", None), "deep", None)
+    if not hasattr(part, "path"):
+        raise ValueError("layers='all' is for a network whose layers are known: take MLP")
+    return [] if deep is None else [layer for layer in deep if isinstance(layer, nn.Linear | TiedLinear)]

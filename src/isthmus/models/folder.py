@@ -3,6 +3,7 @@
 import json
 import numbers
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,22 +11,35 @@ import numpy as np
 from torch import Tensor
 
 from isthmus import networks, persistence
+from isthmus.data.modalities import Modality
+from isthmus.data.schema import Schema
 
 if TYPE_CHECKING:
     from isthmus.models.base import AbstractAutoencoder
     from isthmus.models.outlier import OutlierDetector
 
 NOT_SAVED = "not saved"
-FITTED = ("n_features_in_", "row_shape_", "history_", "start_", "interrupted_", "active_units_")
-FITTED_ARRAYS = ("feature_names_in_", "classes_", "y_mean_", "y_scale_")
+FITTED = (
+    "n_features_in_",
+    "row_shape_",
+    "history_",
+    "start_",
+    "interrupted_",
+    "active_units_",
+    "flat_",
+    "framed_",
+    "block_weights_",
+)
+FITTED_ARRAYS = ("feature_names_in_", "classes_", "y_mean_", "y_scale_", "mean_", "scale_")
 
 
 def save_estimator(estimator: "AbstractAutoencoder | OutlierDetector", folder: str | Path) -> None:
     """Write a fitted estimator to a folder, once it is sure that it can be read again."""
     autoencoder = _autoencoder(estimator)
     config, tensors = _config(estimator), autoencoder.module_.state_dict()
+    own = getattr(autoencoder, "networks", None) or autoencoder.network
     try:
-        _estimator(json.loads(json.dumps(config)), tensors, autoencoder.network, Path(folder))
+        _estimator(json.loads(json.dumps(config)), tensors, own, Path(folder))
     except (RuntimeError, TypeError, ValueError) as error:
         raise ValueError(
             "the parameters are not those of the last fit, and the model could not be loaded: fit it again"
@@ -40,9 +54,9 @@ def load(folder: str | Path, *, network: Any = None) -> Any:
     ----------
     folder : path
         What ``save`` wrote.
-    network : MLP, Modules or None, default None
+    network : MLP, Modules, dict of these or None, default None
         For a model whose network is not described by names and numbers (your own modules, activations as modules):
-        the same network again, for its weights to be put into.
+        the same network again, for its weights to be put into; a dict where it was `networks` that was one.
 
     Returns
     -------
@@ -93,6 +107,10 @@ def _config(estimator: Any) -> dict[str, Any]:
         }
     fitted = {name: getattr(estimator, name) for name in FITTED if hasattr(estimator, name)}
     fitted |= {name: getattr(estimator, name).tolist() for name in FITTED_ARRAYS if hasattr(estimator, name)}
+    if hasattr(estimator, "schema_"):
+        fitted["schema_"] = estimator.schema_.as_json()
+    if hasattr(estimator, "modalities_"):
+        fitted["modalities_"] = [asdict(modality) for modality in estimator.modalities_]
     return {"class": type(estimator).__name__, "params": plain_params(estimator), "fitted": fitted}
 
 
@@ -111,6 +129,9 @@ def _plain(value: Any) -> Any:
         return float(value)
     if isinstance(value, list | tuple | np.ndarray):
         return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        items = {name: _plain(item) for name, item in value.items()}
+        return NOT_SAVED if NOT_SAVED in items.values() else {"class": "dict", "params": items}
     if type(value).__name__ in networks.__all__:
         params = {name: _plain(item) for name, item in value.get_params().items()}
         return NOT_SAVED if NOT_SAVED in params.values() else {"class": type(value).__name__, "params": params}
@@ -133,8 +154,8 @@ def _estimator(config: Mapping[str, Any], tensors: Mapping[str, Tensor], network
         detector.offset_ = config["fitted"]["offset_"]
         return detector.adopt(autoencoder)
     if network is not None:
-        params["network"] = network
-    if params["network"] == NOT_SAVED:
+        params["networks" if isinstance(network, dict) else "network"] = network
+    if NOT_SAVED in (params["network"], params.get("networks")):
         raise ValueError(f"{folder} holds weights for a network of your own: give it again, load(folder, network=...)")
     estimator = cls(**params)
     for name, value in config["fitted"].items():
@@ -146,6 +167,10 @@ def _fitted(name: str, value: Any) -> Any:
     """Turn what JSON held into a fitted attribute again."""
     if name in FITTED_ARRAYS:
         return np.array(value, dtype=object if name == "feature_names_in_" else None)
+    if name == "schema_":
+        return Schema.from_json(value)
+    if name == "modalities_":
+        return tuple(Modality.from_json(fields) for fields in value)
     return tuple(value) if name == "row_shape_" else value
 
 
@@ -153,6 +178,8 @@ def _value(value: Any) -> Any:
     """Turn what JSON held into a parameter again."""
     if isinstance(value, list):
         return tuple(_value(item) for item in value)
+    if isinstance(value, dict) and value["class"] == "dict":
+        return {name: _value(item) for name, item in value["params"].items()}
     if isinstance(value, dict):
         if value["class"] not in networks.__all__:
             raise ValueError(f"there is no network {value['class']!r}")

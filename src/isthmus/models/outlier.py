@@ -10,9 +10,9 @@ from sklearn.base import BaseEstimator, OutlierMixin, clone
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
-from isthmus.models.autoencoder import Autoencoder
 from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.folder import save_estimator
+from isthmus.models.variational import VariationalAutoencoder
 
 
 class OutlierDetector(OutlierMixin, BaseEstimator):
@@ -21,7 +21,9 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
     Parameters
     ----------
     autoencoder : estimator or None, default None
-        Any autoencoder of isthmus; a clone of it is fitted. None is ``Autoencoder()``.
+        Any autoencoder of isthmus; a clone of it is fitted. None is ``VariationalAutoencoder(8, max_epochs=10)``: its
+        score, the ELBO, takes a row that lies far out in the code for unusual too, where a plain autoencoder sees only
+        what it cannot rebuild, and few epochs leave it no time to learn the unusual rows by heart.
     contamination : float in (0, 0.5], default 0.1
         Share of the training rows that are taken for outliers: it sets the threshold, not the scores.
     random_state : int, RandomState or None, default None
@@ -66,7 +68,10 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         check_scalar(
             self.contamination, "contamination", numbers.Real, min_val=0, max_val=0.5, include_boundaries="right"
         )
-        autoencoder = Autoencoder() if self.autoencoder is None else clone(self.autoencoder)
+        if self.autoencoder is None:
+            autoencoder: AbstractAutoencoder = VariationalAutoencoder(8, max_epochs=10)
+        else:
+            autoencoder = clone(self.autoencoder)
         if self.random_state is not None:
             autoencoder.set_params(random_state=self.random_state)
         self.adopt(autoencoder.fit(X, y))

@@ -49,13 +49,19 @@ def start_model(model: Model, rows: Batch, *, at_pca: bool, seed: int) -> None:
     model.eval()
     with torch.no_grad():
         if getattr(encoder, "centre", None) is not None:
-            _standardise(encoder, model.inputs(rows.x))
-            _standardise(decoder, _linear_target(model, rows.x))
+            standardise(model, rows)
             if at_pca:
                 tied = not hasattr(decoder.path.linear, "weight")
                 _set_weight(model, rows, whiten=not tied, seed=seed)
                 _set_read_out(model, rows, tied=tied)
         _set_sigma(model, rows, seed)
+
+
+def standardise(model: Model, rows: Batch) -> None:
+    """Set centre and scale of the encoder by the rows, and those of the decoder by what it should put out."""
+    with torch.no_grad():
+        _standardise(model.encoder, model.inputs(rows.x))
+        _standardise(model.decoder, _linear_target(model, rows.x))
 
 
 def _standardise(part: Any, rows: Tensor) -> None:

@@ -73,7 +73,7 @@ class LSTM(Parameters):
         """
         self._check()
         if len(row_shape) not in (1, 2):
-            raise ValueError(f"LSTM takes rows of shape (steps, features), and these have {row_shape}: take Conv or MLP")
+            raise ValueError(f"LSTM takes rows of shape (steps, features), and these have {row_shape}: take Conv")
         if n_context > 1:
             raise ValueError("LSTM takes no condition beside a sequence's length: take Conv or MLP")
         width = n_components if self.hidden is None else self.hidden
@@ -113,14 +113,13 @@ class Encoder(nn.Module):
 
     def __init__(self, network: LSTM, row_shape: tuple[int, ...], width: int, outputs: int | None) -> None:
         super().__init__()
-        self.sequence_shape = (row_shape[0], row_shape[1] if len(row_shape) > 1 else 1)
-        self.lstm = network.recurrent(self.sequence_shape[1], width)
+        self.lstm = network.recurrent(row_shape[1] if len(row_shape) > 1 else 1, width)
         self.code = nn.Identity() if outputs is None else nn.Linear(width, outputs)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Encode (rows, *row_shape), of lengths (rows, 1) in steps where these differ."""
         states: Tensor
-        states, _ = self.lstm(x.reshape(len(x), *self.sequence_shape))
+        states, _ = self.lstm(x if x.ndim > 2 else x[:, :, None])
         last = states[:, -1] if lengths is None else at(states, lengths.long() - 1)[:, 0]
         h: Tensor = self.code(last)
         return h
@@ -154,7 +153,7 @@ class Decoder(nn.Module):
         return frames
 
     def _from_own_frames(self, z: Tensor) -> Tensor:
-        """Make one frame after the other, each from the code, the state and the frame before; zeros before the first."""
+        """Make one frame after the other, each from the code, the state and the frame before, at first zeros."""
         state, frames = self._start(z), [z.new_zeros(len(z), 1, self.features)]
         for _ in range(self.steps):
             output, state = self.lstm(torch.cat([z[:, None], frames[-1]], dim=2), state)

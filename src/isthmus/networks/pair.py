@@ -57,7 +57,7 @@ class Encoder(nn.Module):
         x = x.flatten(1)
         if self.centre is not None and self.scale is not None:
             x = (x - self.centre) / self.scale
-        h: Tensor = self.activation(self.path(_joined(x, context)))
+        h: Tensor = self.activation(self.path(joined(x, context)))
         return h
 
     def squared_jacobian(self, h: Tensor) -> Tensor | None:
@@ -104,14 +104,15 @@ class Decoder(nn.Module):
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         """Decode (rows, n_components), and a context (rows, n_context) where there is one, → (rows, ...)."""
-        parameters = self.path(_joined(z, context))
+        parameters = self.path(joined(z, context))
         if self.centre is not None and self.scale is not None:
             parameters = parameters * self.scale + self.centre
         x: Tensor = self.activation(parameters)
         return x.unflatten(1, self.row_shape)
 
 
-def _joined(x: Tensor, context: Tensor | None) -> Tensor:
+def joined(x: Tensor, context: Tensor | None) -> Tensor:
+    """Put a context, where there is one, behind flat rows."""
     return x if context is None else torch.cat([x, context], dim=1)
 
 

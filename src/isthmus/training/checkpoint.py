@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import numpy as np
 import torch
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
@@ -22,6 +23,7 @@ from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor
 
 from isthmus.atomic import replacing
+from isthmus.core.batch import Batch
 from isthmus.training.loop import Interrupted
 from isthmus.training.state import Best, Evaluation, Position, Snapshot, State, dropout_state
 
@@ -196,13 +198,14 @@ def _check_same(path: Path, about: Mapping[str, Any], found: Mapping[str, Any]) 
         )
 
 
-def checksum(*arrays: Any) -> str:
-    """Return the SHA-256 of arrays: their shapes, their dtypes and their bytes; None counts as nothing."""
+def checksum(rows: Batch) -> str:
+    """Return the SHA-256 of rows and their context: their shapes, dtypes and bytes."""
     digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(b"none" if array is None else f"{array.shape}{array.dtype}".encode())
-        if array is not None:
-            digest.update(memoryview(array if array.flags.c_contiguous else array.copy()).cast("B"))
+    for tensor in (rows.x, rows.context):
+        if tensor is not None:
+            array = np.ascontiguousarray(tensor.cpu().numpy())
+            digest.update(f"{array.shape}{array.dtype}".encode())
+            digest.update(array.data)
     return digest.hexdigest()
 
 

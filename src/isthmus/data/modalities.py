@@ -1,0 +1,244 @@
+"""Rows of several modalities: from a dict of arrays, or blocks of a frame's columns, to flat rows and back.
+
+In a flat row the modalities come one after the other; a label is one entry, the index of its class; NaN is missing.
+"""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from sklearn.utils import check_array
+from torch import Tensor
+
+from isthmus.data.labels import are_classes, of_one_kind
+from isthmus.data.rows import check_finite, flatten, where_text_is
+
+KINDS = {"U": "words", "S": "words", "b": "truth values"}
+"""What labels are, by the kind of their dtype; of all others, numbers."""
+
+
+@dataclass(frozen=True)
+class Modality:
+    """What is known of a modality since ``fit``.
+
+    Attributes
+    ----------
+    name : str
+        Its key in the dict, or the block's name.
+    shape : tuple of int
+        The shape of a row; () where a row is a single number or label.
+    dtype : str
+        In which its values are handed back.
+    classes : tuple or None
+        The classes of a label, in order; None for numbers.
+    columns : tuple of str or None
+        The columns of a frame that it is.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    classes: tuple[Any, ...] | None = None
+    columns: tuple[Any, ...] | None = None
+
+    @property
+    def size(self) -> int:
+        """Entries in a flat row."""
+        return math.prod(self.shape)
+
+    @classmethod
+    def learn(cls, name: str, values: Any, categorical: bool | None, columns: Sequence[Any] | None = None) -> Self:
+        """Note what a modality is by its training rows; `categorical` None leaves it to them whether it is a label."""
+        columns = None if columns is None else tuple(columns)
+        array = _as_array(name, values)
+        known = array[~_missing(array)] if array.ndim == 1 else array
+        if array.ndim == 1 and not len(known):
+            raise ValueError(f"modality {name!r} has nothing but missing values: leave it out")
+        if array.ndim == 1:
+            known = of_one_kind(known, f"modality {name!r}")
+            categorical = are_classes(known) if categorical is None else categorical
+        if not categorical:
+            numbers = _as_numbers(name, values, array)
+            return cls(name, numbers.shape[1:], str(numbers.dtype), None, columns)
+        if array.ndim != 1:
+            raise ValueError(
+                f"modality {name!r} has the shape {array.shape}: labels come one a row, as ({len(array)},)"
+            )
+        dtype = array.dtype.str if columns is None else str(values.dtype)
+        return cls(name, (), dtype, tuple(np.unique(known).tolist()), columns)
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Self:
+        """Make one of what ``dataclasses.asdict`` gave and JSON held."""
+        values: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in fields.items()}
+        return cls(**values)
+
+    def encode(self, values: Any) -> np.ndarray:
+        """Return flat rows of shape (n, size), with NaN where a value is missing or a class was not there at fit."""
+        array = _as_array(self.name, values)
+        if self.classes is not None:
+            return self._class_index(array)[:, None]
+        numbers = _as_numbers(self.name, values, array)
+        if numbers.shape[1:] != self.shape:
+            raise ValueError(
+                f"modality {self.name!r} has rows of shape {numbers.shape[1:]}, and had {self.shape} at fit: give those"
+            )
+        return numbers.reshape(len(numbers), self.size)
+
+    def decode(self, rows: np.ndarray) -> np.ndarray:
+        """Return the values that flat rows stand for, in the shape of ``fit``, and an array's in its dtype."""
+        if self.classes is None:
+            return rows.reshape(len(rows), *self.shape).astype(self.dtype)
+        labels = np.array(self.classes, dtype=object)[rows[:, 0].astype(int)]
+        return labels.astype(self.dtype) if self.columns is None else labels
+
+    def _class_index(self, array: np.ndarray) -> np.ndarray:
+        assert self.classes is not None
+        if array.ndim != 1:
+            raise ValueError(f"modality {self.name!r} has the shape {array.shape}: labels come one a row")
+        known = ~_missing(array)
+        index = np.full(len(array), -1)
+        if known.any():
+            values = of_one_kind(array[known], f"modality {self.name!r}")
+            now, then = (KINDS.get(each.dtype.kind, "numbers") for each in (values, np.array(self.classes)))
+            if now != then:
+                raise ValueError(f"modality {self.name!r} holds {now}, and was given {then} at fit: give {then}")
+            index[known] = pd.Index(self.classes).get_indexer(pd.Index(values))
+        return np.where(index < 0, np.nan, index).astype(np.float32)
+
+
+def slices(modalities: Sequence[Modality]) -> dict[str, slice]:
+    """Return where each modality is in a flat row."""
+    ends = itertools.accumulate(modality.size for modality in modalities)
+    return {each.name: slice(end - each.size, end) for each, end in zip(modalities, ends, strict=True)}
+
+
+def flat_rows(modalities: Sequence[Modality], values: Mapping[str, Any]) -> np.ndarray:
+    """Return flat rows of shape (n, sum of sizes), NaN where a modality, or a value, is missing.
+
+    Raises
+    ------
+    ValueError
+        If `values` holds a modality that is none of these, or none of these, or values that are not as at fit.
+    """
+    names = [modality.name for modality in modalities]
+    listed = ", ".join(map(repr, names))
+    new = [name for name in values if name not in names]
+    if new:
+        raise ValueError(f"X holds the modality {new[0]!r}, which was not there at fit: give {listed}")
+    if not values:
+        raise ValueError(f"X holds none of the modalities: give at least one of {listed}")
+    n = len(next(iter(values.values())))
+    parts = [
+        modality.encode(values[modality.name])
+        if modality.name in values
+        else np.full((n, modality.size), np.nan, dtype=np.float32 if modality.classes is not None else modality.dtype)
+        for modality in modalities
+    ]
+    return np.concatenate(parts, axis=1)
+
+
+def in_blocks(X: Any, blocks: Mapping[str, Sequence[Any]] | None) -> dict[str, Any]:
+    """Return the values of each modality that `X` holds: those of a dict that are not None, or the blocks of a frame.
+
+    Parameters
+    ----------
+    X : dict of str to array-like, or DataFrame
+    blocks : dict of str to sequence, or None
+        The columns of each modality, for a frame.
+
+    Raises
+    ------
+    TypeError
+        If `X` is neither.
+    ValueError
+        If blocks and `X` do not go together, or numbers of rows differ.
+    """
+    if isinstance(X, pd.DataFrame):
+        values = _columns(X, blocks)
+    elif isinstance(X, Mapping):
+        if blocks is not None:
+            raise ValueError("blocks= says which columns of a DataFrame belong together, and X is a dict: leave it out")
+        values = {name: value for name, value in X.items() if value is not None}
+    else:
+        raise TypeError(
+            f"X is a {type(X).__name__}: give a dict of arrays by name, such as {{'image': …, 'label': …}}, or a "
+            "DataFrame with blocks={'name': [columns]}"
+        )
+    single = [name for name, value in values.items() if np.ndim(value) == 0]
+    if single:
+        raise ValueError(f"modality {single[0]!r} is a single value: give an array with one line a row")
+    lengths = {name: len(value) for name, value in values.items()}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{name!r} has {length}" for name, length in lengths.items())
+        raise ValueError(f"the modalities of X differ in their numbers of rows: {told}")
+    return values
+
+
+def _columns(X: pd.DataFrame, blocks: Mapping[str, Sequence[Any]] | None) -> dict[str, Any]:
+    """Take each block's columns; one of which none is there is missing, one of which some are not is an error."""
+    if blocks is None:
+        raise ValueError("X is a DataFrame: say which columns belong together, blocks={'name': [columns], …}")
+    named = [column for columns in blocks.values() for column in columns]
+    twice = [column for column in named if named.count(column) > 1]
+    if twice:
+        raise ValueError(f"column {twice[0]!r} is named twice in blocks: name it once")
+    new = [column for column in X.columns if column not in named]
+    if new:
+        raise ValueError(f"column {new[0]!r} of X is in none of the blocks: name it in one, or drop it")
+    values: dict[str, Any] = {}
+    for name, columns in blocks.items():
+        there = [column for column in columns if column in X.columns]
+        if there and len(there) < len(columns):
+            gone = next(column for column in columns if column not in there)
+            raise ValueError(f"column {gone!r} of the block {name!r} is not in X: give it, or drop the whole block")
+        if there:
+            values[name] = X[there[0]] if len(there) == 1 else X[there]
+    return values
+
+
+def _as_array(name: str, values: Any) -> np.ndarray:
+    """Return what a person gave for a modality as an array; bytes (0…255) of images as float32 in [0, 1]."""
+    values = values.detach().cpu() if isinstance(values, Tensor) else values
+    if isinstance(values, pd.Series):
+        extension = pd.api.types.is_extension_array_dtype(values.dtype)
+        array = values.to_numpy(dtype=object, na_value=np.nan) if extension else values.to_numpy()
+    elif np.ndim(values) > 1:
+        table, row_shape = flatten(values if isinstance(values, Tensor | pd.DataFrame) else np.asarray(values))
+        array = np.asarray(table) if row_shape is None else np.asarray(table).reshape(-1, *row_shape)
+    else:
+        array = np.asarray(values)
+    if array.ndim == 0 or array.dtype.kind not in "biufOUT":
+        raise ValueError(
+            f"modality {name!r} has the shape {array.shape} and holds {array.dtype}: give numbers or labels"
+        )
+    return array
+
+
+def _as_numbers(name: str, values: Any, array: np.ndarray) -> np.ndarray:
+    """Return numbers as float32 or float64, of shape (n, ...); raise ValueError for text and infinity."""
+    try:
+        table = check_array(
+            values if isinstance(values, pd.DataFrame) else array,
+            dtype=(np.float64, np.float32),
+            ensure_all_finite=False,
+            ensure_2d=False,
+            allow_nd=True,
+            ensure_min_samples=0,
+        )
+    except (TypeError, ValueError) as error:
+        place = where_text_is(values) if isinstance(values, pd.DataFrame) else "it"
+        raise ValueError(f"modality {name!r} is no table of numbers: {place} holds text or objects") from error
+    try:
+        check_finite(table.reshape(len(table), math.prod(table.shape[1:])), allow_nan=True)
+    except ValueError as error:
+        raise ValueError(str(error).replace("Input X", f"modality {name!r}")) from error
+    return np.asarray(table)
+
+
+def _missing(array: np.ndarray) -> np.ndarray:
+    return np.asarray(pd.isna(array))

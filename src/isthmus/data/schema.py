@@ -1,0 +1,303 @@
+"""What the columns of a table are, and how its cells become numbers and back."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Self
+
+import numpy as np
+import pandas as pd
+from pandas.api.types import infer_dtype, is_complex_dtype, is_integer_dtype, is_numeric_dtype, pandas_dtype
+from sklearn.preprocessing import QuantileTransformer, StandardScaler
+
+from isthmus.data.rows import check_finite
+
+Kind = Literal["number", "boolean", "category"]
+KINDS: tuple[Kind, ...] = ("number", "boolean", "category")
+LEVELS = ("string", "integer", "floating", "boolean")
+"""What the categories of a column may be: what JSON can hold."""
+
+SCALING: dict[str | None, tuple[type, ...]] = {
+    None: (),
+    "standard": (StandardScaler,),
+    "rankgauss": (StandardScaler, QuantileTransformer, StandardScaler),
+}
+"""How numbers are scaled: the steps, in order."""
+
+FITTED: dict[type, tuple[str, ...]] = {
+    StandardScaler: ("mean_", "scale_"),
+    QuantileTransformer: ("quantiles_", "references_"),
+}
+"""What a step knows after its fit."""
+
+MOST_QUANTILES = 1000
+
+BEYOND = 1e-3
+"""How far outside what was seen the end quantiles lie, in standard deviations."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table.
+
+    Attributes
+    ----------
+    name : str or int
+        Its name.
+    kind : {"number", "boolean", "category"}
+        What its values are.
+    dtype : str
+        pandas' name of its dtype.
+    categories : tuple
+        The categories that were seen, in order.
+    levels : dict or None
+        Of a pandas Categorical: all its categories, their dtype, and whether they are ordered.
+    """
+
+    name: str | int
+    kind: Kind
+    dtype: str
+    categories: tuple[Any, ...] = ()
+    levels: Mapping[str, Any] | None = None
+
+    @classmethod
+    def learn(cls, name: Any, column: pd.Series) -> Self:
+        """Find out what a column is."""
+        if column.isna().all():
+            raise ValueError(f"Input X has nothing but NaN in column {name!r}: drop it")
+        kind = _kind(name, column)
+        categories: tuple[Any, ...] = ()
+        levels = None
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            index = column.cat.categories
+            if infer_dtype(index) not in LEVELS:
+                raise ValueError(f"column {name!r} has categories that are {infer_dtype(index)}: make them text")
+            categories = tuple(column.cat.remove_unused_categories().cat.categories.tolist())
+            levels = {"values": index.tolist(), "dtype": str(index.dtype), "ordered": bool(column.cat.ordered)}
+        elif kind == "category":
+            categories = tuple(sorted(map(str, column.dropna().unique())))
+        return cls(name, kind, str(column.dtype), categories, levels)
+
+    def encode(self, column: pd.Series) -> np.ndarray:
+        """Return a number a cell: a number, 0 or 1, the index of a category; NaN where missing or unknown."""
+        if column.isna().all():
+            return np.full(len(column), np.nan)
+        kind = _kind(self.name, column)
+        if kind != self.kind:
+            raise ValueError(
+                f"column {self.name!r} holds {_PLURAL[kind]} ({column.dtype}) where there were {_PLURAL[self.kind]} at "
+                f"fit: give it the dtype {self.dtype}"
+            )
+        if kind == "number":
+            return column.to_numpy(dtype=float, na_value=np.nan)
+        if kind == "boolean":
+            return column.astype("boolean").to_numpy(dtype=float, na_value=np.nan)
+        index = pd.Index(self.categories, dtype=object).get_indexer(column.astype(object)).astype(float)
+        return np.where(index < 0, np.nan, index)
+
+    def decode(self, cells: np.ndarray) -> pd.Series:
+        """Return the column that numbers stand for: rounded to its dtype, to a truth value or to a category."""
+        missing = np.isnan(cells)
+        if self.kind == "number":
+            dtype = pandas_dtype(self.dtype)
+            if is_integer_dtype(dtype):
+                whole = np.iinfo(getattr(dtype, "numpy_dtype", dtype))
+                cells = np.rint(cells.clip(whole.min, np.nextafter(float(whole.max), 0))).clip(max=whole.max)
+            return pd.Series(cells, name=self.name).astype(dtype)
+        values: Any = np.array([False, True] if self.kind == "boolean" else self.categories, dtype=object)
+        values = values[np.where(missing, 0, np.rint(cells)).astype(int).clip(0, len(values) - 1)]
+        values[missing] = None
+        return pd.Series(values, name=self.name, dtype=self._dtype())
+
+    def _dtype(self) -> Any:
+        if self.levels is None:
+            return self.dtype
+        values = pd.Index(self.levels["values"], dtype=self.levels["dtype"])
+        return pd.CategoricalDtype(values, self.levels["ordered"])
+
+
+_PLURAL = {"number": "numbers", "boolean": "truth values", "category": "categories"}
+
+
+def _kind(name: Any, column: pd.Series) -> Kind:
+    """Tell what a column holds; raise ValueError where it is nothing that a model could be of."""
+    inferred = infer_dtype(column, skipna=True)
+    if inferred in ("string", "categorical"):
+        return "category"
+    if inferred == "boolean":
+        return "boolean"
+    if is_numeric_dtype(column.dtype) and not is_complex_dtype(column.dtype):
+        return "number"
+    raise ValueError(
+        f"column {name!r} ({column.dtype}) holds what is {inferred}: turn it into numbers, truth values or categories"
+    )
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What was learnt of a table: its columns, and how numbers are scaled.
+
+    A row of cells has one number a column: first the numbers, scaled, then the truth values as 0 and 1, then the
+    categories as their indices; NaN is missing.
+
+    Parameters
+    ----------
+    columns : tuple of Column
+        In the order of the table.
+    numbers : {"rankgauss", "standard"} or None
+        The scaling of numbers: to normal quantiles, where ties share the middle of their ranks, and then to mean 0 and
+        variance 1; straight to these; or none.
+    steps : list
+        scikit-learn's transformers, fitted, one after the other.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"sex": ["F", "M", None], "length": [0.4, 0.5, 0.6]})
+    >>> schema = Schema.learn(table, numbers="standard")
+    >>> cells = schema.to_cells(table)
+    >>> cells.round(2).tolist()
+    [[-1.22, 0.0], [0.0, 1.0], [1.22, nan]]
+    >>> schema.to_frame(cells)["sex"].tolist()[:2]
+    ['F', 'M']
+    """
+
+    columns: tuple[Column, ...]
+    numbers: str | None
+    steps: list[Any] = field(default_factory=list, compare=False)
+
+    @classmethod
+    def learn(cls, frame: pd.DataFrame, numbers: str | None = "rankgauss") -> Self:
+        """Find out what the columns of a table are.
+
+        Raises
+        ------
+        ValueError
+            If two columns have one name, or a column holds nothing, infinity, or what is neither numbers, truth values
+            nor categories.
+        """
+        if not len(frame.columns):
+            raise ValueError("X has no columns")
+        twice = frame.columns[frame.columns.duplicated()]
+        if len(twice):
+            raise ValueError(f"X has more than one column {twice[0]!r}: give each a name of its own")
+        for name in frame.columns:
+            if not isinstance(name, str | int | np.integer):
+                raise ValueError(f"X has a column {name!r}: give columns names that are text")
+        columns = (Column.learn(_plain(name), frame[name]) for name in frame.columns)
+        schema = cls(tuple(columns), numbers)
+        values = schema._numbers(frame)
+        if values.shape[1]:
+            for step in SCALING[numbers]:
+                transformer = _fitted_quantiles(values) if step is QuantileTransformer else step().fit(values)
+                values = transformer.transform(values)
+                schema.steps.append(transformer)
+        return schema
+
+    def check_names(self, frame: pd.DataFrame) -> None:
+        """Raise ValueError where columns have vanished, are new, or stand in another order."""
+        names, given = [column.name for column in self.columns], frame.columns.tolist()
+        vanished = [name for name in names if name not in given]
+        new = [name for name in given if name not in names]
+        if vanished:
+            more = f" (nor are {len(vanished) - 1} more)" if len(vanished) > 1 else ""
+            raise ValueError(f"column {vanished[0]!r} is not in X, and was there at fit{more}")
+        if new:
+            more = f" (nor were {len(new) - 1} more)" if len(new) > 1 else ""
+            raise ValueError(f"column {new[0]!r} was not there at fit, and is in X{more}: drop it")
+        if given != names:
+            raise ValueError("X has the columns in another order than at fit, or one of them twice")
+
+    def to_cells(self, frame: pd.DataFrame) -> np.ndarray:
+        """Turn a table into cells, float64 of shape (rows, columns); NaN where missing, or a category unknown at fit.
+
+        Raises
+        ------
+        ValueError
+            If the columns are not those of fit, or one of them holds another kind of thing.
+        """
+        self.check_names(frame)
+        values = self._numbers(frame)
+        if values.shape[1]:
+            for step in self.steps:
+                values = step.transform(values)
+        others = [column.encode(frame[column.name]) for column in self.ordered if column.kind != "number"]
+        return np.column_stack([values, *others])
+
+    def to_frame(self, cells: np.ndarray, index: pd.Index | None = None) -> pd.DataFrame:
+        """Turn cells into a table, in the units, categories, dtypes and the order of columns of the first one."""
+        n = self.count("number")
+        values = np.asarray(cells[:, :n], dtype=float)
+        if n:
+            for step in reversed(self.steps):
+                values = step.inverse_transform(values)
+        cells = np.column_stack([values, cells[:, n:]])
+        decoded = {column.name: column.decode(cells[:, i]) for i, column in enumerate(self.ordered)}
+        frame = pd.DataFrame({column.name: decoded[column.name] for column in self.columns})
+        return frame if index is None else frame.set_axis(index)
+
+    def by_column(self, cells: np.ndarray) -> np.ndarray:
+        """Put what is one a cell into the order of the table's columns."""
+        place = {column.name: i for i, column in enumerate(self.ordered)}
+        return cells[:, [place[column.name] for column in self.columns]]
+
+    def by_cell(self, table: np.ndarray) -> np.ndarray:
+        """Put what is one a column, in the table's order, into the order of the cells."""
+        place = {column.name: i for i, column in enumerate(self.columns)}
+        return table[:, [place[column.name] for column in self.ordered]]
+
+    @property
+    def ordered(self) -> list[Column]:
+        """The columns in the order of the cells: numbers, truth values, categories."""
+        return sorted(self.columns, key=lambda column: KINDS.index(column.kind))
+
+    def count(self, kind: Kind) -> int:
+        """Return how many columns of a kind there are."""
+        return sum(column.kind == kind for column in self.columns)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """How many categories each column of categories has."""
+        return tuple(len(column.categories) for column in self.ordered if column.kind == "category")
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all that was learnt as what JSON can hold."""
+        steps = [{name: getattr(step, name).tolist() for name in FITTED[type(step)]} for step in self.steps]
+        return {"columns": [asdict(column) for column in self.columns], "numbers": self.numbers, "steps": steps}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Make a schema of what :meth:`as_json` gave."""
+        columns = tuple(Column(**column | {"categories": tuple(column["categories"])}) for column in content["columns"])
+        schema = cls(columns, content["numbers"])
+        for step, fitted in zip(SCALING[content["numbers"]], content["steps"], strict=bool(content["steps"])):
+            transformer = _quantiles(0) if step is QuantileTransformer else step()
+            for name, value in fitted.items():
+                setattr(transformer, name, np.array(value))
+            transformer.n_features_in_ = schema.count("number")
+            schema.steps.append(transformer)
+        return schema
+
+    def _numbers(self, frame: pd.DataFrame) -> np.ndarray:
+        """Return the columns of numbers as they are; shape (rows, numbers)."""
+        columns = [column for column in self.columns if column.kind == "number"]
+        values = np.empty((len(frame), len(columns)))
+        for i, column in enumerate(columns):
+            values[:, i] = column.encode(frame[column.name])
+        check_finite(values, np.array([column.name for column in columns], dtype=object), allow_nan=True)
+        return values
+
+
+def _quantiles(n: int) -> QuantileTransformer:
+    return QuantileTransformer(n_quantiles=min(MOST_QUANTILES, n), output_distribution="normal", subsample=None)
+
+
+def _fitted_quantiles(values: np.ndarray) -> QuantileTransformer:
+    """Fit with a row more beyond either end, so that the ends have quantiles like all others.
+
+    scikit-learn puts what is at an end at ±5.2. A column of mostly zeros would be nothing but its zeros then.
+    """
+    ends = np.stack([np.nanmin(values, axis=0) - BEYOND, np.nanmax(values, axis=0) + BEYOND])
+    return _quantiles(len(values) + 2).fit(np.concatenate([values, ends]))
+
+
+def _plain(name: Any) -> str | int:
+    return name if isinstance(name, str) else int(name)

@@ -1,0 +1,184 @@
+"""Sequences of equal or unequal length, as one padded array; and back."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from torch import Tensor
+
+
+class Sequences(NamedTuple):
+    """Sequences side by side.
+
+    Attributes
+    ----------
+    x : ndarray of shape (n, steps, features)
+        Float, NaN where a value is not known and behind the end of a sequence.
+    lengths : ndarray of int, of shape (n,)
+        Steps of each.
+    """
+
+    x: np.ndarray
+    lengths: np.ndarray
+
+
+def to_sequences(X: Any) -> Sequences:
+    """Bring sequences side by side, those that are shorter than the longest padded at their end.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, steps, features) or (n, steps), or list of arrays (steps, features) or (steps,)
+        Numbers; NaN is a value that is not known. Without features there is one.
+
+    Raises
+    ------
+    ValueError
+        If there is no sequence, one has no step or another number of features than the first, or what they hold is no
+        number or infinite.
+    """
+    array = _as_array(X)
+    x, lengths = _padded(X) if array is None else _whole(array)
+    if not x.size:
+        raise ValueError(f"X holds no value, in the shape {x.shape}: give (n, steps, features), none of them 0")
+    if np.isinf(x).any():
+        row, step, feature = np.argwhere(np.isinf(x))[0]
+        raise ValueError(
+            f"Input X contains infinity in sequence {row}, step {step}, feature {feature}: fill it in, or drop it"
+        )
+    return Sequences(x, lengths)
+
+
+def as_given(X: Any, x: np.ndarray) -> Any:
+    """Return rows (n, ..., steps, features) in the form of `X`: an array, or a list of arrays of the lengths given."""
+    array = _as_array(X)
+    if array is None:
+        return [_cut(row, np.asarray(values)) for row, values in zip(x, X, strict=True)]
+    x = x[..., : array.shape[1], :]
+    return x if array.ndim > 2 else x[..., 0]
+
+
+def without_features(X: Any) -> bool:
+    """Tell whether sequences have no axis of features."""
+    array = _as_array(X)
+    return np.ndim(X[0]) == 1 if array is None else array.ndim == 2
+
+
+def masked(X: Any, mask: Any) -> Any:
+    """Return `X` with NaN where a mask is True, which has its form, or without features, or that of one sequence."""
+    array = _as_array(X)
+    if array is None:
+        return [masked(np.asarray(values), marked) for values, marked in zip(X, mask, strict=True)]
+    marked = np.asarray(mask)
+    if marked.dtype != bool:
+        raise ValueError(f"mask holds {marked.dtype}: give True where a value is missing, and False elsewhere")
+    if marked.ndim and array.ndim > 1 and marked.shape in (array.shape[:-1], array.shape[-2:-1]):
+        marked = marked[..., None]
+    try:
+        return np.where(marked, np.nan, array).astype(array.dtype if array.dtype.kind == "f" else float)
+    except ValueError as error:
+        raise ValueError(
+            f"mask has the shape {marked.shape}: give that of X, {array.shape}, or of a sequence"
+        ) from error
+
+
+def longer(A: Any, B: Any) -> Any:
+    """Return of two lists of sequences the longer one of each pair; of two arrays the longer one."""
+    a, b = _as_array(A), _as_array(B)
+    if a is not None and b is not None:
+        return max(a, b, key=lambda array: array.shape[1])
+    return [max(pair, key=len) for pair in zip(A if a is None else a, B if b is None else b, strict=True)]
+
+
+def split_future(sequences: Sequences, future_steps: int) -> Sequences:
+    """Cut the last steps off each sequence and put them side by side behind the others, in the last columns.
+
+    Returns
+    -------
+    Sequences
+        Of shape (n, steps + future_steps, features); the lengths are those of what is left before.
+
+    Raises
+    ------
+    ValueError
+        If nothing would be left of a sequence.
+    """
+    x, lengths = sequences
+    if (lengths <= future_steps).any():
+        row = int((lengths <= future_steps).argmax())
+        raise ValueError(
+            f"X has {lengths[row]} steps in sequence {row}, of which future_steps={future_steps} are to be predicted "
+            "from those before: give longer sequences, or fewer future_steps"
+        )
+    past = lengths - future_steps
+    future = np.take_along_axis(x, _future(past, future_steps), axis=1)
+    behind = np.arange(x.shape[1]) >= past[:, None]
+    return Sequences(np.concatenate([np.where(behind[:, :, None], np.nan, x), future], axis=1).astype(x.dtype), past)
+
+
+def join_future(sequences: Sequences, future_steps: int) -> np.ndarray:
+    """Put the steps that :func:`split_future` has cut off back behind those before them."""
+    x, past = sequences
+    joined = x[:, : x.shape[1] - future_steps].copy()
+    np.put_along_axis(joined, _future(past, future_steps), x[:, x.shape[1] - future_steps :], axis=1)
+    return joined
+
+
+def _future(past: np.ndarray, future_steps: int) -> np.ndarray:
+    """Return which steps follow so many past ones; shape (n, future_steps, 1)."""
+    return np.asarray(past[:, None] + np.arange(future_steps))[:, :, None]
+
+
+def _as_array(X: Any) -> np.ndarray | None:
+    """Return sequences of one length as an array; None for a list of them."""
+    if isinstance(X, Tensor):
+        X = X.detach().cpu().double().numpy() if X.element_size() < 4 else X.detach().cpu().numpy()
+    if isinstance(X, pd.DataFrame):
+        X = X.to_numpy()
+    return X if isinstance(X, np.ndarray) and not (X.dtype == object and X.ndim == 1) else None
+
+
+def _whole(array: np.ndarray) -> Sequences:
+    if array.ndim not in (2, 3):
+        raise ValueError(f"X has the shape {array.shape}: give sequences as (n, steps, features) or (n, steps)")
+    x = _as_floats(array, "X")
+    return Sequences(x if x.ndim > 2 else x[:, :, None], np.full(len(x), x.shape[1]))
+
+
+def _padded(X: Any) -> Sequences:
+    try:
+        sequences = [_as_floats(values, f"sequence {i}") for i, values in enumerate(X)]
+    except TypeError as error:
+        raise ValueError(f"X is a {type(X).__name__}: give an array, or a list of arrays, of sequences") from error
+    if not sequences:
+        raise ValueError("X holds no sequence: Found array with 0 sample(s) while a minimum of 1 is required")
+    for i, values in enumerate(sequences):
+        if values.ndim not in (1, 2) or not values.size:
+            raise ValueError(f"X has the shape {values.shape} in sequence {i}: give (steps, features) or (steps,)")
+    sequences = [values if values.ndim > 1 else values[:, None] for values in sequences]
+    features = sequences[0].shape[1]
+    for i, values in enumerate(sequences):
+        if values.shape[1] != features:
+            raise ValueError(
+                f"X has {values.shape[1]} features a step in sequence {i}, and {features} in the first: give as many"
+            )
+    lengths = np.array([len(values) for values in sequences])
+    x = np.full((len(sequences), lengths.max(), features), np.nan, np.result_type(*sequences))
+    for row, values in zip(x, sequences, strict=True):
+        row[: len(values)] = values
+    return Sequences(x, lengths)
+
+
+def _as_floats(values: Any, where: str) -> np.ndarray:
+    """Return numbers as float32 where they are, else as float64."""
+    try:
+        array = np.asarray(values)
+        return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"X holds something else than numbers in {where}: {reason}") from error
+
+
+def _cut(row: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Cut a padded row (..., steps, features) to the length of `values`, and to its form."""
+    row = row[..., : len(values), :]
+    return row if values.ndim > 1 else row[..., 0]

@@ -1,0 +1,303 @@
+"""The autoencoder of mixed tables."""
+
+import numbers
+from dataclasses import KW_ONLY, dataclass
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.utils import check_scalar
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor
+
+from isthmus.core.corruption import hide_entries
+from isthmus.core.likelihood import Bernoulli, Block, CategoricalLikelihood, GaussianLikelihood, ProductLikelihood
+from isthmus.core.model import Model
+from isthmus.data.schema import SCALING, Schema
+from isthmus.models.base import AbstractAutoencoder
+from isthmus.models.checks import check_choice
+from isthmus.models.engine import Given, activations, decode
+from isthmus.networks import MLP
+from isthmus.networks.cells import Cells
+from isthmus.networks.parameters import Network
+
+
+@dataclass(eq=False, repr=False)
+class TabularAutoencoder(AbstractAutoencoder):
+    """A denoising autoencoder of tables with numbers, categories, truth values and gaps, as they are.
+
+    In training some cells of each row are swapped for the same column's value in another row, and the network learns
+    to give back the true ones: what in a row goes with what (M. Jahrer 2017, the winning entry of Porto Seguro's Safe
+    Driver Prediction, whose recipe ``transform(X, layers="all")`` is). The likelihood is a product: numbers are normal,
+    truth values Bernoulli, categories categorical, all in nats, so that a column counts by what there is to know about
+    it and not by its units.
+
+    Parameters
+    ----------
+    n_components : int, default 2
+        Units of the code.
+    network : MLP, Modules or None, default None
+        The encoder and the decoder; None is ``MLP()``. Its output has no activation.
+    numbers : {"rankgauss", "standard"} or None, default "rankgauss"
+        How numbers are scaled: to normal quantiles and from there to mean 0 and variance 1, which neither skewness nor
+        extremes disturb; to mean 0 and variance 1; or not at all.
+    categories : {"onehot", "embedding"}, default "onehot"
+        What the encoder is given of a category: a one among zeros, or an embedding that is learnt, of (k + 1) // 2
+        numbers, at most 50, for k categories.
+    corruption : {"swap", "masking"} or None, default "swap"
+        What is done to cells in training: ``swap`` takes them from another row, ``masking`` hides them as if missing.
+    corruption_level : float in [0, 1], default 0.15
+        The share of the cells that it is done to.
+    sigma : float or "learned", default 1
+        Standard deviation of the normal that scaled numbers are taken for. All other parameters are those of
+        :class:`isthmus.Autoencoder`; `likelihood` and `contraction_weight` have no meaning for mixed rows.
+
+    Attributes
+    ----------
+    schema_ : Schema
+        What the columns are: kinds, dtypes, categories, scaling. It is saved in ``config.json``.
+    framed_ : bool
+        Whether `X` was a DataFrame, and rows come back as one.
+
+    Notes
+    -----
+    A column of numbers is numbers, whatever its values: make codes of categories a ``category`` first. A column with
+    one value alone is allowed; it scales to 0, tells nothing and comes back as it is. A category that was not there at
+    ``fit`` counts as missing. Dates are refused: give what of them matters, such as the month, or the days since.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> length = rng.uniform(1, 2, 300)
+    >>> table = pd.DataFrame({"length": length, "size": np.where(length > 1.5, "large", "small")})
+    >>> model = TabularAutoencoder(1, max_epochs=20, random_state=0).fit(table)
+    >>> model.impute(pd.DataFrame({"length": [1.9, 1.1], "size": [None, None]}))
+       length   size
+    0     1.9  large
+    1     1.1  small
+    """
+
+    _: KW_ONLY
+    corruption: Literal["swap", "masking"] | None = "swap"
+    corruption_level: float = 0.15
+    numbers: Literal["rankgauss", "standard"] | None = "rankgauss"
+    categories: Literal["onehot", "embedding"] = "onehot"
+
+    def transform(self, X: ArrayLike, *, layers: Literal["code", "all"] = "code") -> np.ndarray:
+        """Encode rows to their codes, or to what all hidden layers make of them.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n, columns)
+            Rows as in ``fit``.
+        layers : {"code", "all"}, default "code"
+            The code; or the activations of every hidden layer one after the other, the encoder's, the code and the
+            decoder's, to train another model on.
+
+        Returns
+        -------
+        ndarray of shape (n, n_components) or (n, units of all layers)
+        """
+        check_choice("layers", layers, ("code", "all"))
+        if layers == "code":
+            return super().transform(X)
+        return self._in_batches(activations, self._given(X))
+
+    def inverse_transform(self, Z: ArrayLike) -> Any:
+        """Decode codes of shape (n, n_components) to a table as in ``fit``: each number's mean, else what is likeliest.
+
+        Returns
+        -------
+        DataFrame or ndarray of shape (n, columns)
+            In the units, the categories and the dtypes of the table given to ``fit``.
+        """
+        return _with_index(super().inverse_transform(Z), Z)
+
+    def reconstruct(self, X: ArrayLike) -> Any:
+        """Encode and decode rows; see :meth:`inverse_transform`."""
+        return _with_index(super().reconstruct(X), X)
+
+    def impute(self, X: ArrayLike, mask: ArrayLike | None = None, *, n_iter: int = 10) -> Any:
+        """Fill in what is missing from what is known; see :meth:`isthmus.Autoencoder.impute`.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n, columns)
+            Rows as in ``fit``; NaN and None are missing, and so is a category that was not there at ``fit``.
+        mask : array-like of bool of shape (n, columns) or (columns,), optional
+            True marks what is missing beside.
+        n_iter : int, default 10
+            Turns. With more of them what is filled in drifts away from what was seen in training.
+
+        Returns
+        -------
+        DataFrame or ndarray
+            Shaped like `X`, in the units, the categories and the dtypes of ``fit``; the known cells are those of `X`,
+            to the bit.
+        """
+        return self._impute(X, mask, n_iter, None)
+
+    @property
+    def sigma_(self) -> float:
+        """σ of the normal that scaled numbers are taken for, given or learnt."""
+        check_is_fitted(self)
+        likelihood: Any = self.module_.likelihood.blocks[0].likelihood  # type: ignore[attr-defined]
+        if not isinstance(likelihood, GaussianLikelihood):
+            raise AttributeError("a table without numbers has no sigma_")
+        return float(likelihood.sigma.item() if isinstance(likelihood.sigma, Tensor) else likelihood.sigma)
+
+    def _check_parameters(self) -> None:
+        check_choice("corruption", self.corruption, ("swap", "masking", None))
+        check_choice("numbers", self.numbers, SCALING)
+        check_choice("categories", self.categories, ("onehot", "embedding"))
+        if self.likelihood != "gaussian":
+            raise ValueError(
+                f"likelihood={self.likelihood!r} has no meaning for TabularAutoencoder: each kind of column has its own"
+            )
+        if self.contraction_weight:
+            raise ValueError("contraction_weight has no meaning for categories: leave it at 0, or take another family")
+        super()._check_parameters()
+
+    def _network(self) -> Network:
+        network = super()._network()
+        if isinstance(network, MLP) and network.output_activation is not None:
+            raise ValueError("TabularAutoencoder has its own output activations: leave output_activation=None")
+        if isinstance(network, MLP) and network.tied and self.categories == "embedding":
+            raise ValueError("tied=True needs equal widths at both ends: set categories='onehot' or tied=False")
+        return network
+
+    def _learn_table(self, X: Any) -> pd.DataFrame:
+        """Validate a table at the door, and learn what its columns are."""
+        self.framed_ = isinstance(X, pd.DataFrame)
+        if self.framed_:
+            if len(X) < 2:
+                raise ValueError(f"X has {len(X)} rows: give two or more")
+            self.schema_ = Schema.learn(X, self.numbers)  # first, as it says in one line what is wrong
+            validate_data(self, X, skip_check_array=True)
+            table = X
+        else:
+            rows = super()._rows(X, reset=True)
+            if rows.ndim > 2:
+                raise ValueError(f"X has the shape {rows.shape}: give a table, of one row a line")
+            table = pd.DataFrame(rows)
+            self.schema_ = Schema.learn(table, self.numbers)
+        self.row_shape_ = (table.shape[1],)
+        return table
+
+    def _table(self, X: Any) -> pd.DataFrame:
+        """Validate a table for use; return a DataFrame, of arrays too."""
+        if self.framed_ and isinstance(X, pd.DataFrame):
+            if self._mixed:  # of numbers alone, scikit-learn's contract wants its own words
+                self.schema_.check_names(X)
+            validate_data(self, X, reset=False, skip_check_array=True)
+            return X
+        if self._mixed:
+            raise ValueError("fit was given a DataFrame of several kinds of columns: give X as a DataFrame too")
+        rows = super()._rows(X, reset=False)
+        return pd.DataFrame(rows, columns=[column.name for column in self.schema_.columns])
+
+    @property
+    def _mixed(self) -> bool:
+        return self.schema_.count("number") < len(self.schema_.columns)
+
+    def _rows(self, X: ArrayLike, *, reset: bool) -> np.ndarray:
+        return self._cells(self._learn_table(X) if reset else self._table(X))
+
+    def _cells(self, table: pd.DataFrame) -> np.ndarray:
+        """Return cells in float32 where all numbers of the table are, else in float64."""
+        single = (table.dtypes == np.float32).all()
+        return self.schema_.to_cells(table).astype(np.float32 if single else np.float64)
+
+    def _as_given(self, rows: np.ndarray) -> Any:
+        frame = self.schema_.to_frame(rows)
+        return frame if self.framed_ else frame.to_numpy(dtype=rows.dtype)
+
+    def _decode_each(self, codes: np.ndarray, context: np.ndarray | None) -> Any:
+        n, steps, units = codes.shape
+        rows = self._as_given(self._in_batches(decode, Given(codes.reshape(-1, units))))
+        if not self.framed_:
+            return rows.reshape(n, steps, -1)
+        return rows.set_axis(pd.MultiIndex.from_product([range(n), range(steps)], names=["row", "step"]))
+
+    def _score_samples(self, X: ArrayLike, y: Any, per_feature: bool) -> Any:
+        if not per_feature:
+            return super()._score_samples(X, y, per_feature)
+        given = self._given(X)
+        scores = np.where(np.isnan(given.x), np.nan, self._in_batches(self._entry_scores, given))
+        scores = self.schema_.by_column(scores)
+        if not self.framed_:
+            return scores
+        frame = pd.DataFrame(scores, columns=[column.name for column in self.schema_.columns])
+        return _with_index(frame, X)
+
+    def _impute(self, X: ArrayLike, mask: ArrayLike | None, n_iter: int, y: Any) -> Any:
+        """Fill in cells, and put the known ones of the table itself beside them."""
+        check_is_fitted(self)
+        check_scalar(n_iter, "n_iter", numbers.Integral, min_val=1)
+        table = self._table(X)
+        cells = self._cells(table)
+        if mask is not None:
+            cells[self.schema_.by_cell(self._row_mask(mask, cells.shape))] = np.nan
+        filled = self.schema_.to_frame(self._in_batches(partial(self._filled, n_iter), Given(cells)))
+        known = self.schema_.by_column(~np.isnan(cells))
+        if not self.framed_:
+            return np.where(known, table.to_numpy(), filled.to_numpy(dtype=cells.dtype))
+        return _put(filled.set_axis(table.index), table, known)
+
+    def _fill(self, x: Tensor) -> Tensor:
+        """Return the mean of numbers and truth values, and −1 for a category, which is none of them."""
+        fill = x.nanmean(0)
+        n_categories = self.schema_.count("category")
+        if n_categories:
+            fill[-n_categories:] = -1
+        return fill
+
+    def _build(self) -> Model:
+        """Build the model; the decoder gives a number for each number and truth value, and each category's logit."""
+        schema = self.schema_
+        n_numbers, n_booleans = schema.count("number"), schema.count("boolean")
+        inputs = Cells(n_numbers + n_booleans, schema.sizes, self.categories)
+        n_parameters = n_numbers + n_booleans + sum(schema.sizes)
+        encoder, decoder = self._network().build((inputs.width,), self.n_components, **self._code_layout())
+        if n_parameters != inputs.width:
+            decoder = self._network().build((n_parameters,), self.n_components, **self._code_layout())[1]
+        parts = self._parts()
+        blocks = [
+            Block("reconstruction_numbers", parts["likelihood"], n_numbers, n_numbers),
+            Block("reconstruction_booleans", Bernoulli, n_booleans, n_booleans),
+            Block(
+                "reconstruction_categories", CategoricalLikelihood(schema.sizes), len(schema.sizes), sum(schema.sizes)
+            ),
+        ]
+        parts["likelihood"] = ProductLikelihood([block for block in blocks if block.size])
+        return Model(encoder, decoder, inputs=inputs, row_shape=self.row_shape_, **parts)
+
+    def _parts(self) -> dict[str, Any]:
+        parts = super()._parts()
+        if self.corruption == "masking":
+            del parts["corruption"]
+            parts["hiding"] = partial(hide_entries, level=self.corruption_level)
+        return parts
+
+
+def _put(filled: pd.DataFrame, given: pd.DataFrame, known: np.ndarray) -> pd.DataFrame:
+    """Put the known cells, as they were given, into a table; a dtype that cannot hold them gives way to theirs."""
+    columns = {}
+    for i, (name, column) in enumerate(filled.items()):
+        values = given[name][known[:, i]]
+        same = values.astype(column.dtype)
+        if not (same == values).all():
+            column, same = column.astype(values.dtype), values
+        column = column.copy()
+        column[known[:, i]] = same
+        columns[name] = column
+    return pd.DataFrame(columns)
+
+
+def _with_index(rows: Any, given: Any) -> Any:
+    """Give a DataFrame the index of the one that it is made of."""
+    if isinstance(rows, pd.DataFrame) and isinstance(given, pd.DataFrame):
+        return rows.set_axis(given.index)
+    return rows

@@ -1,0 +1,49 @@
+"""What the pages in docs/ show runs as it stands there."""
+
+import re
+from pathlib import Path
+
+import pytest
+from sklearn.metrics import roc_auc_score
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+def blocks(page):
+    return re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+
+
+PAGES = [page for page in sorted(DOCS.glob("*.md")) if blocks(page)]
+
+
+def outliers(names):
+    y, found = names["y"], names["found"]
+    assert found.mean() == pytest.approx(0.1, abs=0.005)
+    assert y[found].mean() > 3 * y.mean()
+    assert roc_auc_score(y, -names["scores"]) > 0.85
+    assert names["column"] == 5
+
+
+def transformer(names):
+    assert names["codes"].shape == (200, 32)
+    assert names["error"] < 0.95
+
+
+CLAIMS = {"outliers": outliers, "transformer": transformer}
+"""What a page says of the names that its blocks define, beside that they run."""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_page(page, request, tmp_path, monkeypatch):
+    if any("ISTHMUS_DATA" in block for block in blocks(page)):
+        request.getfixturevalue("data_dir")  # or the test is skipped
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for block in blocks(page):
+        exec(compile(block, page.name, "exec"), names)
+    if page.stem in CLAIMS:
+        CLAIMS[page.stem](names)
+
+
+def test_every_claim_has_its_page():
+    assert set(CLAIMS) <= {page.stem for page in PAGES}
