@@ -157,7 +157,7 @@ def test_a_fit_that_fails_leaves_the_last_one_as_it_was(table):
     model = Autoencoder(max_epochs=1, random_state=0).fit(table)
     codes = model.transform(table)
     mistakes = [
-        (FloatingPointError, {"lr": 1e30}, np.random.default_rng(0).normal(size=(90, 9))),
+        (FloatingPointError, {"lr": 1e30, "on_nonfinite": "raise"}, np.random.default_rng(0).normal(size=(90, 9))),
         (ValueError, {"likelihood": "bernoulli"}, 5 * np.ones((9, 9))),
         (ValueError, {"corruption": "blur"}, np.ones((9, 9))),
     ]
@@ -211,9 +211,14 @@ def test_partial_fit_heeds_the_learning_rate(digits):
 
 def test_a_last_step_that_goes_too_far_is_seen(digits):
     with pytest.raises(FloatingPointError, match="in epoch 1"):
-        Autoencoder(max_epochs=1, lr=1e30, lr_schedule="constant", batch_size=5000, validation_fraction=None).fit(
-            digits
-        )
+        Autoencoder(
+            max_epochs=1,
+            lr=1e30,
+            lr_schedule="constant",
+            batch_size=5000,
+            validation_fraction=None,
+            on_nonfinite="raise",
+        ).fit(digits)
 
 
 def test_partial_fit_learns_batch_by_batch(digits):
@@ -240,7 +245,9 @@ def test_a_loss_that_is_not_finite_stops(digits, setting, term):
     with pytest.raises(
         FloatingPointError, match=rf"became (nan|inf) in epoch \d+ by its term '{term}': .*learning rate"
     ) as error:
-        Autoencoder(8, random_state=0, lr_schedule="constant", validation_fraction=None, **setting).fit(100 * digits)
+        Autoencoder(
+            8, random_state=0, lr_schedule="constant", validation_fraction=None, on_nonfinite="raise", **setting
+        ).fit(100 * digits)
     assert "\n" not in str(error.value)
 
 
