@@ -267,6 +267,17 @@ def test_whole_numbers_that_became_floats_by_their_gaps(model, people):
     assert model.impute(X)["children"].iloc[1] == 2.5, "what does not fit into the dtype is kept all the same"
 
 
+def test_indices_and_levels_of_ones_own(model, people):
+    X = people[:40].copy()
+    X.index = [0] * 40
+    X["class"] = X["class"].astype(object).astype(pd.CategoricalDtype(["high", "low"]))
+    whole = model.impute(X)
+    assert whole.index.equals(X.index)
+    assert whole["class"].dtype == people["class"].dtype
+    assert whole["class"].tolist() == X["class"].tolist()
+    assert model.score_samples(X, per_feature=True).index.equals(X.index)
+
+
 def test_steps_between_rows(model, people):
     path = model.interpolate(people[:3], people[3:6], 4)
     assert path.index.names == ["row", "step"]

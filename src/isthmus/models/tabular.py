@@ -276,7 +276,7 @@ class TabularAutoencoder(AbstractAutoencoder):
         known = self.schema_.by_column(~np.isnan(cells))
         if not self.framed_:
             return np.where(known, table.to_numpy(), filled.to_numpy(dtype=cells.dtype))
-        return _put(filled.set_axis(table.index), table, known)
+        return _put(filled, table, known)
 
     def _fill(self, x: Tensor) -> Tensor:
         """Return the mean of numbers and truth values, and −1 for a category, which is none of them."""
@@ -322,11 +322,11 @@ def _put(filled: pd.DataFrame, given: pd.DataFrame, known: np.ndarray) -> pd.Dat
     for i, (name, column) in enumerate(filled.items()):
         values = given[name][known[:, i]]
         same = values.astype(column.dtype)
-        if not (same == values).all():
+        if not (same.astype(object) == values.astype(object)).all():
             column, same = column.astype(values.dtype), values
-        column = column.copy()
-        column[known[:, i]] = same
-        columns[name] = column
+        whole = column.array.copy()
+        whole[known[:, i]] = same.array
+        columns[name] = pd.Series(whole, given.index)
     return pd.DataFrame(columns)
 
 
