@@ -23,7 +23,9 @@ def measure(train, test, **setting):
         rebuilt = model.reconstruct(test, given=given)
         figures = [f"{name} {share(rebuilt, test, train, name):.3f}" for name in ("upper", "lower")]
         right = np.mean(rebuilt["label"] == test["label"])
-        print(f"  given {' and '.join(given)}: share of the mean's error {', '.join(figures)}; label right in {right:.1%}")
+        print(
+            f"  given {' and '.join(given)}: share of the mean's error {', '.join(figures)}; label right in {right:.1%}"
+        )
 
 
 def share(rebuilt, test, train, name):
