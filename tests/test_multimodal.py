@@ -17,7 +17,7 @@ import isthmus
 from isthmus import Autoencoder, MultimodalAutoencoder, OutlierDetector
 from isthmus.core.corruption import hide_modalities
 from isthmus.models.multimodal import cost_at_mean
-from isthmus.networks import MLP, Conv, Modules
+from isthmus.networks import LSTM, MLP, Conv, Modules, Transformer
 from isthmus.networks.multimodal import Concatenation, Modality, ProductOfExperts, build_multimodal
 
 SMALL = MLP(hidden=(32,))
@@ -137,15 +137,15 @@ class TestFusion:
             takes_known = True
 
             def forward(self, x, context, known):
-                assert x.shape[1:] == known.shape[1:] == (2, 3)
+                assert x.shape == known.shape
                 return known.flatten(1).sum(1, keepdim=True).to(x)
 
-        network = Modules(Count(), nn.Linear(1, 6))
-        encoder, _ = build_multimodal([Modality(network, (2, 3))], 1, "concatenation")
+        parts = [Modality(Modules(Count(), nn.Identity()), (2, 3)), Modality(Modules(Count(), nn.Identity()), (), 4)]
+        encoder, _ = build_multimodal(parts, 1, "concatenation")
         nn.init.ones_(encoder.fusion.linear.weight)
-        known = torch.tensor([[True, False, True, False, False, False]])
-        h = encoder(torch.zeros(1, 6), None, known) - encoder.fusion.linear.bias
-        assert h.item() == pytest.approx(2 + 1)
+        known = torch.tensor([[True, False, True, False, False, False, False], [True] * 7])
+        h = encoder(torch.zeros(2, 7), None, known) - encoder.fusion.linear.bias
+        assert h.flatten().tolist() == pytest.approx([2 + 1, 6 + 1 + 4 + 1]), "entries, and a flag each"
 
 
 class TestHiding:
@@ -249,6 +249,16 @@ class TestContract:
         assert [values.shape for values in shares.values()] == [values.shape for values in X.values()]
         assert model.score_samples(X).shape == (300,)
         assert model.set_output(transform="pandas").transform(X).shape == (300, 6)
+
+    @pytest.mark.parametrize("network", [LSTM(hidden=8), Transformer(width=8, heads=2, depth=1)])
+    def test_every_network_may_be_a_modalitys(self, X, network, tmp_path):
+        model = MultimodalAutoencoder(**QUICK, networks={"upper": network}).fit(X)
+        gaps = X | {"upper": np.where(np.arange(8) < 4, np.float32(np.nan), X["upper"])}
+        filled = model.impute(gaps)["upper"]
+        assert np.isfinite(filled).all()
+        np.testing.assert_array_equal(filled[:, :, 4:], X["upper"][:, :, 4:])
+        model.save(tmp_path / "model")
+        np.testing.assert_array_equal(isthmus.load(tmp_path / "model").transform(gaps), model.transform(gaps))
 
     def test_clone_and_parameters(self, family):
         model = family()
@@ -622,7 +632,13 @@ class TestBadInput:
             ({"networks": MLP()}, "networks=.*: give a dict by the modalities' names"),
             ({"networks": {"upper": (3, 2)}}, r"networks\['upper'\]=\(3, 2\): give MLP"),
             ({"networks": {"image": MLP()}}, "networks names 'image', which X does not hold"),
-            ({"networks": {"kind": Conv()}}, "10"),
+            ({"networks": {"kind": Conv()}}, r"\(10,\)"),
+            (
+                {"networks": {"kind": MLP(output_activation="tanh")}},
+                "modality 'kind' is categorical, which has its act",
+            ),
+            ({"network": MLP(code_activation="tanh"), "fusion": "product_of_experts"}, "a Gaussian code has no activ"),
+            ({"networks": {"sums": Modules(nn.Linear(8, 6), nn.Linear(6, 7))}}, "cannot take rows of this shape"),
             ({"likelihoods": {"kind": "poisson"}}, r"unknown likelihoods\['kind'\] 'poisson'"),
             ({"likelihoods": {"sums": "bernoulli"}}, "modality 'sums' reaches from"),
             ({"likelihoods": {"upper": "categorical"}}, "modality 'upper' has the shape"),

@@ -60,8 +60,9 @@ CONDITIONAL_OPTIONS = {
 TABULAR_OPTIONS = {
     "corruption": ({}, "masking"),
     "corruption_level": ({}, 0.4),
-    "numbers": ({}, "standard"),
+    "numbers": ({}, "rankgauss"),
     "categories": ({}, "embedding"),
+    "bins": ({}, 0),
     "sigma": ({"weight_decay": 0.01}, 0.3),
     "sparsity": ({}, "l1"),
     "network": ({}, MLP(hidden=(16,))),
@@ -93,7 +94,7 @@ def test_every_option_is_here():
     assert {field.name for field in dataclasses.fields(Autoencoder) if field.init} == set(OPTIONS) | ELSEWHERE
     assert own_options(VariationalAutoencoder, Autoencoder) == set(VARIATIONAL_OPTIONS) - {"sigma"}
     assert own_options(ConditionalVariationalAutoencoder, VariationalAutoencoder) == set(CONDITIONAL_OPTIONS)
-    assert own_options(TabularAutoencoder, Autoencoder) == {"numbers", "categories"}
+    assert own_options(TabularAutoencoder, Autoencoder) == {"numbers", "categories", "bins"}
     assert {field.name for field in dataclasses.fields(MLP)} == set(NETWORK_OPTIONS)
 
 

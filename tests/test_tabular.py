@@ -44,9 +44,8 @@ def people():
 
 
 def quick(**params):
-    return TabularAutoencoder(
-        **{"n_components": 3, "max_epochs": 3, "random_state": 0, "network": MLP(hidden=(32, 16))} | params
-    )
+    setting = {"n_components": 3, "max_epochs": 3, "random_state": 0, "validation_fraction": None}
+    return TabularAutoencoder(**setting | {"network": MLP(hidden=(32, 16))} | params)
 
 
 @pytest.fixture(scope="session")
@@ -57,17 +56,18 @@ def model(people):
 VARIANTS = {
     "by default": {},
     "embedded": {"categories": "embedding"},
-    "standard": {"numbers": "standard"},
+    "rank-gauss": {"numbers": "rankgauss"},
+    "numbers alone": {"bins": 0},
     "masking": {"corruption": "masking"},
     "no noise": {"corruption": None},
     "learnt sigma": {"sigma": "learned"},
     "sparse": {"sparsity": "topk", "k": 2},
-    "tied": {"network": MLP(hidden=(16,), tied=True)},
+    "tied": {"network": MLP(hidden=(16,), tied=True), "bins": 0},
     "plain network": {"network": MLP(hidden=(16,), linear_path=None)},
 }
 
 
-@pytest.fixture(params=VARIANTS)
+@pytest.fixture(params=VARIANTS, scope="session")
 def fitted(request, people):
     return quick(**VARIANTS[request.param]).fit(people)
 
@@ -218,8 +218,8 @@ def test_a_network_without_hidden_layers_has_the_code_alone(people):
 
 
 def test_layers_of_ones_own_modules(people):
-    schema_width = 3 + 1 + 3 + 2 + 1
-    network = Modules(torch.nn.Linear(schema_width, 3), torch.nn.Linear(3, schema_width))
+    parameters = 3 + 1 + 3 + 2 + 1
+    network = Modules(torch.nn.Linear(3 * 24 + parameters, 3), torch.nn.Linear(3, parameters))
     model = quick(network=network).fit(people)
     with pytest.raises(ValueError, match="layers='all' is for a network whose layers are known: take MLP"):
         model.transform(people, layers="all")
@@ -265,6 +265,17 @@ def test_whole_numbers_that_became_floats_by_their_gaps(model, people):
     assert (whole["children"][1::2] == people["children"][1:50:2]).all()
     X.iloc[1, people.columns.get_loc("children")] = 2.5
     assert model.impute(X)["children"].iloc[1] == 2.5, "what does not fit into the dtype is kept all the same"
+
+
+def test_indices_and_levels_of_ones_own(model, people):
+    X = people[:40].copy()
+    X.index = [0] * 40
+    X["class"] = X["class"].astype(object).astype(pd.CategoricalDtype(["high", "low"]))
+    whole = model.impute(X)
+    assert whole.index.equals(X.index)
+    assert whole["class"].dtype == people["class"].dtype
+    assert whole["class"].tolist() == X["class"].tolist()
+    assert model.score_samples(X, per_feature=True).index.equals(X.index)
 
 
 def test_steps_between_rows(model, people):
@@ -319,12 +330,19 @@ class TestCells:
         categories = np.column_stack([rng.integers(k, size=50) for k in (3, 1, 7)])
         numbers = rng.normal(size=(50, 2))
         expected = OneHotEncoder(categories=[range(3), range(1), range(7)], sparse_output=False)
-        given = Cells(2, (3, 1, 7), "onehot")(torch.tensor(np.hstack([numbers, categories])))
+        given = Cells(2, 0, (3, 1, 7))(torch.tensor(np.hstack([numbers, categories])))
         np.testing.assert_array_equal(given, np.hstack([numbers, expected.fit_transform(categories)]))
+
+    def test_pieces_are_a_linear_interpolation(self):
+        """Their sum climbs evenly from −3 to 3 and stays at its ends; each is a hinge of its own."""
+        x = torch.linspace(-5, 5, 101, dtype=torch.float64)[:, None]
+        out = Cells(1, 0, (), bins=12)(x)
+        np.testing.assert_allclose(out[:, 1:].sum(1), np.interp(x[:, 0], [-3, 3], [0, 12]), atol=1e-12)
+        np.testing.assert_allclose(out[:, 4], np.interp(x[:, 0], [-1.5, -1], [0, 1]), atol=1e-12)
 
     def test_what_is_unknown_is_zero_in_either_form(self):
         for categories in ("onehot", "embedding"):
-            cells = Cells(1, (4, 2), categories)
+            cells = Cells(0, 1, (4, 2), categories=categories)
             out = cells(torch.tensor([[5.0, -1, -1]]))
             assert out.shape == (1, cells.width)
             assert out[0, 0] == 5
@@ -413,9 +431,10 @@ BAD = {
     "numbers": (fit(lambda f: f, numbers="rank"), "unknown numbers 'rank': did you mean 'rankgauss'"),
     "categories": (fit(lambda f: f, categories="hash"), "unknown categories 'hash'"),
     "output activation": (fit(lambda f: f, network=MLP(output_activation="tanh")), "leave output_activation=None"),
-    "tied": (fit(lambda f: f, network=MLP(tied=True), categories="embedding"), "set categories='onehot'"),
+    "tied": (fit(lambda f: f, network=MLP(tied=True)), "set bins=0 and categories='onehot'"),
     "layers": (lambda people, model: model.transform(people, layers="some"), "unknown layers 'some'"),
     "mask": (lambda people, model: model.impute(people, np.ones((3, 3), bool)), "mask has the shape"),
+    "bins": (fit(lambda f: f, bins=-1), "bins == -1"),
     "turns": (lambda people, model: model.impute(people, n_iter=0), "n_iter == 0"),
 }  # fmt: skip
 
@@ -442,7 +461,7 @@ def test_at_its_start_it_is_pca():
     X = rng.normal(size=(300, 2)) @ rng.normal(size=(2, 5)) + 0.1 * rng.normal(size=(300, 5))
     Z = (X - X.mean(0)) / X.std(0)
     linear = {"network": MLP(hidden=()), "max_epochs": 1, "random_state": 0}
-    tabular = TabularAutoencoder(2, numbers="standard", corruption=None, **linear).fit(X)
+    tabular = TabularAutoencoder(2, numbers="standard", bins=0, corruption=None, **linear).fit(X)
     np.testing.assert_allclose(
         (tabular.reconstruct(X) - X.mean(0)) / X.std(0), Autoencoder(2, **linear).fit(Z).reconstruct(Z), atol=1e-6
     )

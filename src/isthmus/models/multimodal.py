@@ -466,6 +466,12 @@ class MultimodalAutoencoder(AbstractAutoencoder):
     def _part(self, modality: Modality) -> NetworkModality:
         """Return what the networks need to know of a modality."""
         network = (self.networks or {}).get(modality.name) or self._network()
+        kind = self._kind(modality)
+        if kind != "gaussian" and getattr(network, "output_activation", None) is not None:
+            raise ValueError(
+                f"modality {modality.name!r} is {kind}, which has its activation in itself: give it a network with "
+                "output_activation=None"
+            )
         return NetworkModality(network, modality.shape, len(modality.classes or ()))
 
     def _parts(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import numbers
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -36,16 +36,20 @@ class TabularAutoencoder(AbstractAutoencoder):
 
     Parameters
     ----------
-    n_components : int, default 2
-        Units of the code.
+    n_components : int, default 32
+        Units of the code. Noise keeps even a wide one from being a mere copy.
     network : MLP, Modules or None, default None
         The encoder and the decoder; None is ``MLP()``. Its output has no activation.
-    numbers : {"rankgauss", "standard"} or None, default "rankgauss"
-        How numbers are scaled: to normal quantiles and from there to mean 0 and variance 1, which neither skewness nor
-        extremes disturb; to mean 0 and variance 1; or not at all.
+    numbers : {"standard", "rankgauss"} or None, default "standard"
+        How numbers are scaled: to mean 0 and variance 1; to normal quantiles and from there to mean 0 and variance 1,
+        which neither skewness nor extremes disturb; or not at all.
     categories : {"onehot", "embedding"}, default "onehot"
         What the encoder is given of a category: a one among zeros, or an embedding that is learnt, of (k + 1) // 2
         numbers, at most 50, for k categories.
+    bins : int, default 24
+        Pieces that a scaled number's range from −3 to 3 is cut into: the encoder is given, beside the number, how much
+        of each lies below it, so that it finds thresholds (Gorishniy et al. 2022, *On embeddings for numerical
+        features*, eq. 1); 0 gives it the number alone.
     corruption : {"swap", "masking"} or None, default "swap"
         What is done to cells in training: ``swap`` takes them from another row, ``masking`` hides them as if missing.
     corruption_level : float in [0, 1], default 0.15
@@ -67,6 +71,9 @@ class TabularAutoencoder(AbstractAutoencoder):
     one value alone is allowed; it scales to 0, tells nothing and comes back as it is. A category that was not there at
     ``fit`` counts as missing. Dates are refused: give what of them matters, such as the month, or the days since.
 
+    Whatever returns rows returns them as ``fit`` was given them: a DataFrame in its units, categories and dtypes, or an
+    array. So does ``score_samples(X, per_feature=True)``: one column a column, in nats.
+
     Examples
     --------
     >>> rng = np.random.default_rng(0)
@@ -79,11 +86,37 @@ class TabularAutoencoder(AbstractAutoencoder):
     1     1.1  small
     """
 
+    n_components: int = 32
     _: KW_ONLY
     corruption: Literal["swap", "masking"] | None = "swap"
     corruption_level: float = 0.15
-    numbers: Literal["rankgauss", "standard"] | None = "rankgauss"
+    numbers: Literal["standard", "rankgauss"] | None = "standard"
     categories: Literal["onehot", "embedding"] = "onehot"
+    bins: int = 24
+
+    def fit(self, X: ArrayLike, y: Any = None) -> Self:
+        """Learn what the columns of a table are, and train on its rows.
+
+        Parameters
+        ----------
+        X : DataFrame, or array-like of numbers, of shape (n, columns)
+            Numbers, truth values and categories; NaN, None and NA are gaps, which take no part in the loss.
+        y : ignored
+            There for scikit-learn's sake.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a column holds nothing, infinity, or what is neither numbers, truth values nor categories; if two have
+            one name; or a parameter has no meaning.
+        FloatingPointError
+            If the loss becomes NaN or infinite.
+        """
+        return super().fit(X, y)
 
     def transform(self, X: ArrayLike, *, layers: Literal["code", "all"] = "code") -> np.ndarray:
         """Encode rows to their codes, or to what all hidden layers make of them.
@@ -152,6 +185,7 @@ class TabularAutoencoder(AbstractAutoencoder):
         check_choice("corruption", self.corruption, ("swap", "masking", None))
         check_choice("numbers", self.numbers, SCALING)
         check_choice("categories", self.categories, ("onehot", "embedding"))
+        check_scalar(self.bins, "bins", numbers.Integral, min_val=0)
         if self.likelihood != "gaussian":
             raise ValueError(
                 f"likelihood={self.likelihood!r} has no meaning for TabularAutoencoder: each kind of column has its own"
@@ -164,8 +198,6 @@ class TabularAutoencoder(AbstractAutoencoder):
         network = super()._network()
         if isinstance(network, MLP) and network.output_activation is not None:
             raise ValueError("TabularAutoencoder has its own output activations: leave output_activation=None")
-        if isinstance(network, MLP) and network.tied and self.categories == "embedding":
-            raise ValueError("tied=True needs equal widths at both ends: set categories='onehot' or tied=False")
         return network
 
     def _learn_table(self, X: Any) -> pd.DataFrame:
@@ -244,7 +276,7 @@ class TabularAutoencoder(AbstractAutoencoder):
         known = self.schema_.by_column(~np.isnan(cells))
         if not self.framed_:
             return np.where(known, table.to_numpy(), filled.to_numpy(dtype=cells.dtype))
-        return _put(filled.set_axis(table.index), table, known)
+        return _put(filled, table, known)
 
     def _fill(self, x: Tensor) -> Tensor:
         """Return the mean of numbers and truth values, and −1 for a category, which is none of them."""
@@ -258,11 +290,15 @@ class TabularAutoencoder(AbstractAutoencoder):
         """Build the model; the decoder gives a number for each number and truth value, and each category's logit."""
         schema = self.schema_
         n_numbers, n_booleans = schema.count("number"), schema.count("boolean")
-        inputs = Cells(n_numbers + n_booleans, schema.sizes, self.categories)
+        inputs = Cells(n_numbers, n_booleans, schema.sizes, self.bins, self.categories)
         n_parameters = n_numbers + n_booleans + sum(schema.sizes)
         encoder, decoder = self._network().build((inputs.width,), self.n_components, **self._code_layout())
         if n_parameters != inputs.width:
+            if getattr(self.network, "tied", False):
+                raise ValueError("tied=True needs equal widths at both ends: set bins=0 and categories='onehot'")
             decoder = self._network().build((n_parameters,), self.n_components, **self._code_layout())[1]
+        # It is given several numbers of a cell, and of a gap those of `fill`, as other encoders are.
+        encoder.takes_known = False  # type: ignore[assignment]
         parts = self._parts()
         blocks = [
             Block("reconstruction_numbers", parts["likelihood"], n_numbers, n_numbers),
@@ -277,7 +313,7 @@ class TabularAutoencoder(AbstractAutoencoder):
     def _parts(self) -> dict[str, Any]:
         parts = super()._parts()
         if self.corruption == "masking":
-            del parts["corruption"]
+            parts.pop("corruption", None)  # a transformer has none: it hides
             parts["hiding"] = partial(hide_entries, level=self.corruption_level)
         return parts
 
@@ -288,11 +324,11 @@ def _put(filled: pd.DataFrame, given: pd.DataFrame, known: np.ndarray) -> pd.Dat
     for i, (name, column) in enumerate(filled.items()):
         values = given[name][known[:, i]]
         same = values.astype(column.dtype)
-        if not (same == values).all():
+        if not (same.astype(object) == values.astype(object)).all():
             column, same = column.astype(values.dtype), values
-        column = column.copy()
-        column[known[:, i]] = same
-        columns[name] = column
+        whole = column.array.copy()
+        whole[known[:, i]] = same.array
+        columns[name] = pd.Series(whole, given.index)
     return pd.DataFrame(columns)
 
 
