@@ -24,7 +24,12 @@ def outliers(names):
     assert names["column"] == 5
 
 
-CLAIMS = {"outliers": outliers}
+def sequences(names):
+    assert names["auroc"] > 0.88
+    assert names["errors"]["model"] < 0.85 * min(names["errors"]["last value"], names["errors"]["last day"])
+
+
+CLAIMS = {"outliers": outliers, "sequences": sequences}
 """What a page says of the names that its blocks define, beside that they run."""
 
 
