@@ -23,6 +23,7 @@ from isthmus import (
     DenoisingAutoencoder,
     OutlierDetector,
     SparseAutoencoder,
+    TabularAutoencoder,
     VariationalAutoencoder,
 )
 from isthmus.core.batch import Batch
@@ -100,6 +101,7 @@ def family(request):
         VariationalAutoencoder(),
         ConditionalVariationalAutoencoder(),
         DenoisingAutoencoder(network=Transformer(patch=1, width=8, depth=1, heads=2)),
+        TabularAutoencoder(),
         OutlierDetector(),
         OutlierDetector(VariationalAutoencoder(max_epochs=5)),
     ],

@@ -145,6 +145,18 @@ class TestFiles:
             assert list(X.columns) == ["a", "b"]
             assert list(y) == ["x", "y", "x"]
 
+    def test_mixed_tables(self, frame, tmp_path):
+        frame["sure"], frame.loc[1, "b"] = [True, False, True], None
+        frame.to_csv(tmp_path / "t.csv", index=False)
+        frame.to_parquet(tmp_path / "t.parquet")
+        for name in ("t.csv", "t.parquet"):
+            pd.testing.assert_frame_equal(files.read(tmp_path / name, mixed=True).X, frame)
+            X, y = files.read(tmp_path / name, "sure", mixed=True)
+            assert list(X.columns) == ["a", "b", "kind"]
+            assert y.tolist() == [True, False, True]
+            with pytest.raises(ValueError, match="column 'kind' holds no numbers"):
+                files.read(tmp_path / name)
+
     @pytest.mark.parametrize("kind", ["x", 3, 1.5, True])
     def test_missing_labels(self, frame, tmp_path, kind):
         frame["kind"] = pd.Series([kind, None, kind], dtype=object).convert_dtypes()

@@ -5,16 +5,20 @@ from functools import partial
 import pytest
 import torch
 from torch.distributions import Bernoulli as TorchBernoulli
+from torch.distributions import Categorical as TorchCategorical
 from torch.distributions import Normal
 
 from isthmus.core.likelihood import (
     Bernoulli,
     Block,
+    Categorical,
+    CategoricalLikelihood,
     Gaussian,
     GaussianLikelihood,
     ProductLikelihood,
     StandardisedLikelihood,
     Unmodelled,
+    one_hot,
 )
 
 
@@ -33,6 +37,41 @@ def test_bernoulli(grey):
     expected = TorchBernoulli(logits=logits, validate_args=False).log_prob(x).sum(1)
     torch.testing.assert_close(fit.log_prob, expected)
     torch.testing.assert_close(fit.squared_error, (x - logits.sigmoid()).square().sum(1))
+
+
+def test_categorical():
+    logits = torch.randn(6, 3 + 1 + 4)
+    x = torch.tensor([[0, 0, 3], [2, 0, 1], [1, 0, 0], [0, 0, 2], [2, 0, 3], [1, 0, 1]]).float()
+    distribution = Categorical(logits, (3, 1, 4))
+    expected = [
+        TorchCategorical(logits=part).log_prob(column.long())
+        for part, column in zip(logits.split((3, 1, 4), dim=1), x.unbind(1), strict=True)
+    ]
+    torch.testing.assert_close(distribution.log_density(x), torch.stack(expected, dim=1))
+    fit = distribution.fit(x)
+    torch.testing.assert_close(fit.log_prob, sum(expected))
+    assert fit.squared_error.tolist() == (distribution.mean != x).sum(1).tolist()
+    known = x > 0
+    unknown = torch.where(known, x, -1)  # what stands for a category that is not known counts nowhere
+    torch.testing.assert_close(distribution.fit(unknown, known).log_prob, (distribution.log_density(x) * known).sum(1))
+    assert (distribution.fit(unknown, known).squared_error <= known.sum(1)).all()
+
+
+def test_categories_are_drawn_by_their_probabilities():
+    probabilities = torch.tensor([0.1, 0.6, 0.3, 0.25, 0.75])
+    distribution = Categorical(probabilities.log().expand(20_000, 5), (3, 2))
+    draws = distribution.sample(torch.Generator().manual_seed(0))
+    assert torch.equal(draws, distribution.sample(torch.Generator().manual_seed(0)))
+    torch.testing.assert_close(one_hot(draws, (3, 2)).mean(0), probabilities, atol=0.02, rtol=0)
+    assert (distribution.mean == torch.tensor([1.0, 1.0])).all()
+
+
+def test_the_link_of_a_category_gives_it_and_of_none_gives_all_alike():
+    likelihood = CategoricalLikelihood((3, 2))
+    x = torch.tensor([[2.0, 0.0], [1.0, 1.0]])
+    assert torch.equal(likelihood(likelihood.link(x)).mean, x)
+    unknown = likelihood.link(torch.tensor([[-1.0, 1.0]]))[:, :3]
+    assert (unknown == unknown[0, 0]).all()
 
 
 @pytest.mark.parametrize("likelihood", [Gaussian, Bernoulli])

@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -11,6 +12,7 @@ from isthmus import (
     Autoencoder,
     ConditionalVariationalAutoencoder,
     SparseAutoencoder,
+    TabularAutoencoder,
     VariationalAutoencoder,
 )
 from isthmus.evaluation.jacobian import mean_jacobian_norm
@@ -55,6 +57,16 @@ CONDITIONAL_OPTIONS = {
     "condition": ({}, "numbers"),
     "label_dropout": ({}, 0.9),
 }
+TABULAR_OPTIONS = {
+    "corruption": ({}, "masking"),
+    "corruption_level": ({}, 0.4),
+    "numbers": ({}, "rankgauss"),
+    "categories": ({}, "embedding"),
+    "bins": ({}, 0),
+    "sigma": ({"weight_decay": 0.01}, 0.3),
+    "sparsity": ({}, "l1"),
+    "network": ({}, MLP(hidden=(16,))),
+}
 
 NETWORK_OPTIONS = {
     "hidden": ({}, (16,)),
@@ -82,6 +94,7 @@ def test_every_option_is_here():
     assert {field.name for field in dataclasses.fields(Autoencoder) if field.init} == set(OPTIONS) | ELSEWHERE
     assert own_options(VariationalAutoencoder, Autoencoder) == set(VARIATIONAL_OPTIONS) - {"sigma"}
     assert own_options(ConditionalVariationalAutoencoder, VariationalAutoencoder) == set(CONDITIONAL_OPTIONS)
+    assert own_options(TabularAutoencoder, Autoencoder) == {"numbers", "categories", "bins"}
     assert {field.name for field in dataclasses.fields(MLP)} == set(NETWORK_OPTIONS)
 
 
@@ -105,6 +118,17 @@ def test_a_conditional_option_changes_the_model(digits, digits_labels, option):
     family = ConditionalVariationalAutoencoder
     plain = reconstruction(digits, digits_labels, family, **setting)
     assert not np.array_equal(plain, reconstruction(digits, digits_labels, family, **setting, **{option: value}))
+
+
+@pytest.mark.parametrize("option", TABULAR_OPTIONS)
+def test_a_tabular_option_changes_the_model(option):
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=200)
+    frame = pd.DataFrame({"a": z, "b": np.exp(z), "c": np.where(z > 0, "x", "y"), "d": rng.integers(9, size=200)})
+    frame["d"] = frame["d"].astype("category")
+    setting, value = TABULAR_OPTIONS[option]
+    codes = TabularAutoencoder(**BASE | setting).fit_transform(frame)
+    assert not np.array_equal(codes, TabularAutoencoder(**BASE | setting | {option: value}).fit_transform(frame))
 
 
 @pytest.mark.parametrize("option", NETWORK_OPTIONS)

@@ -23,10 +23,10 @@ from isthmus.data.datasets import Dataset
 from isthmus.data.labels import are_classes
 from isthmus.data.rows import to_rows
 from isthmus.data.series import on_time_axis, window_starts, windows
-from isthmus.evaluation.imputation import hidden_entries, imputation_errors
+from isthmus.evaluation.imputation import cell_errors, hidden_entries, imputation_errors
 from isthmus.evaluation.retrieval import nearest_by_code
 from isthmus.models.conditional import told
-from isthmus.networks import MLP, Conv
+from isthmus.networks import LSTM, MLP, Conv, Transformer
 from isthmus.report import images
 
 CONSTANTS = {"true": "True", "false": "False", "none": "None"}
@@ -38,11 +38,15 @@ MODELS = {
     "contractive": models.ContractiveAutoencoder,
     "variational": models.VariationalAutoencoder,
     "conditional": models.ConditionalVariationalAutoencoder,
+    "sequence": models.SequenceAutoencoder,
+    "tabular": models.TabularAutoencoder,
 }
 
-NETWORKS = {"mlp": MLP, "conv": Conv}
-WIDTHS = {"mlp": "hidden", "conv": "channels"}
+NETWORKS = {"mlp": MLP, "conv": Conv, "lstm": LSTM, "transformer": Transformer}
+WIDTHS = {"mlp": "hidden", "conv": "channels", "lstm": "hidden", "transformer": "width"}
 """What the widths of a network's layers are called."""
+
+NOTHING_MISSING = "nothing is missing in {}: --missing 0.5 hides half of it, to see how well it goes"
 
 app = typer.Typer(
     help="Autoencoders of every kind: train, compare, use.",
@@ -121,8 +125,12 @@ def train(
     out: Out,
     model: Annotated[str, typer.Option(help=f"{', '.join(MODELS)}.")] = "plain",
     components: Components = None,
-    network: Annotated[str, typer.Option(help=f"{', '.join(NETWORKS)} (for images).")] = "mlp",
-    hidden: Annotated[str | None, typer.Option(help="mlp: widths of the hidden layers, such as 128,64.")] = None,
+    network: Annotated[
+        str | None, typer.Option(help=f"{', '.join(NETWORKS)}; default: mlp, for sequences lstm.")
+    ] = None,
+    hidden: Annotated[
+        str | None, typer.Option(help="mlp: widths of the hidden layers, such as 128,64; lstm: its one.")
+    ] = None,
     channels: Annotated[str | None, typer.Option(help="conv: channels of its layers, such as 32,64.")] = None,
     epochs: Epochs = None,
     batch_size: Annotated[int | None, typer.Option(help="Rows a step.")] = None,
@@ -143,8 +151,9 @@ def train(
     cut = _parse_cut(window, stride, label)
     named = {"n_components": components, "max_epochs": epochs, "batch_size": batch_size, "lr": lr}
     params = {name: value for name, value in named.items() if value is not None}
-    params |= _parse_network(network, hidden=hidden, channels=channels) | _parse_settings(settings)
-    estimator = _choice("model", model, MODELS)(random_state=seed, device=device, verbose=1).set_params(**params)
+    family = _choice("model", model, MODELS)
+    params |= _parse_network(family, network, hidden=hidden, channels=channels) | _parse_settings(settings)
+    estimator = family(random_state=seed, device=device, verbose=1).set_params(**params)
     X, y = _load(data, "train", label, data_dir, estimator, cut)
     if estimator.takes_conditions and y is None:
         raise ValueError(f"{data} has no labels to be a condition: name their column with --label")
@@ -227,7 +236,7 @@ def reconstruct(
     elif output.suffix == ".png":
         _draw(output, images.beside_png(_shaped(estimator, X), rows))
     else:
-        _write(output, rows, _features(estimator))
+        _write(output, rows, _features(estimator, rows))
 
 
 @app.command()
@@ -248,7 +257,7 @@ def score(
     if cut is not None:
         _write_steps(output, scores, data, cut, None if per_feature else "score")
         return
-    _write(output, scores, _features(estimator) if per_feature else ["score"])
+    _write(output, scores, _features(estimator, scores) if per_feature else ["score"])
     if not per_feature:
         console.print(f"mean {scores.mean():.5g} nats, lowest {scores.min():.5g} in row {scores.argmin()}")
 
@@ -270,6 +279,9 @@ def impute(
     if block and missing is None:
         raise ValueError("--block says how to hide: say how much too, such as --missing 0.5")
     X, y = _load(data, split, label, data_dir, estimator, cut)
+    if isinstance(X, pd.DataFrame) and isinstance(estimator, models.TabularAutoencoder):
+        _impute_table(estimator, X, output, missing, block, seed)
+        return
     rows = _shaped(estimator, X)
     hidden = np.zeros(rows.shape, bool)
     if missing is not None:
@@ -277,7 +289,7 @@ def impute(
         if not (hidden & ~np.isnan(rows)).any():
             raise ValueError(f"--missing {missing:g} hides nothing that is known in {data}: give more")
     elif not np.isnan(rows).any():
-        raise ValueError(f"nothing is missing in {data}: --missing 0.5 hides half of it, to see how well it goes")
+        raise ValueError(NOTHING_MISSING.format(data))
     filled = estimator.impute(X, hidden, **told(estimator, y))
     if cut is not None:
         _write_steps(output, filled, data, cut)
@@ -285,10 +297,31 @@ def impute(
         known = np.where(hidden, np.nan, rows)
         _draw(output, images.beside_png(known, filled, *([] if missing is None else [rows])))
     else:
-        _write(output, filled, _features(estimator))
+        _write(output, filled, _features(estimator, filled))
     if missing is not None:
-        error, of_mean = imputation_errors(rows, filled, estimator.module_.fill.cpu().numpy(), hidden)
+        error, of_mean = imputation_errors(rows, filled, _mean_row(estimator), hidden)
         console.print(f"squared error an entry that was hidden {error:.5g}, by the mean row {of_mean:.5g}")
+
+
+def _impute_table(
+    estimator: models.TabularAutoencoder, X: pd.DataFrame, output: Path, missing: float | None, block: bool, seed: int
+) -> None:
+    """Fill in a table's cells; of hidden ones, say how far the result is from them beside the simplest guess."""
+    if missing is None and not X.isna().any(axis=None):
+        raise ValueError(NOTHING_MISSING.format("the table"))
+    hidden = np.zeros(X.shape, bool) if missing is None else hidden_entries(X.shape, missing, block=block, seed=seed)
+    filled = estimator.impute(X, hidden)
+    _write(output, filled, [])
+    if missing is None:
+        return
+    errors = cell_errors(X, filled, hidden).dropna()
+    numbers, others = (errors[errors.kind == kind] for kind in ("number", "category"))
+    if len(numbers):
+        share = (numbers.error / numbers.baseline).mean()
+        console.print(f"numbers: root mean squared error {share:.3g} of the median's, averaged over columns")
+    if len(others):
+        right = 1 - others[["error", "baseline"]].mean()
+        console.print(f"others: {right.error:.1%} right, {right.baseline:.1%} by the most frequent value")
 
 
 @app.command()
@@ -313,7 +346,7 @@ def sample(
         _draw(output, images.grid_png(rows, min(n, len(estimator.classes_) if in_turn else round(n**0.5))))
         return
     columns: dict[str, Any] = {"condition": y} if in_turn else {}
-    _write(output, rows, _features(estimator), columns)
+    _write(output, rows, _features(estimator, rows), columns)
 
 
 @app.command()
@@ -344,13 +377,16 @@ def interpolate(
         raise ValueError(f"--from has {len(a)} rows and --to {len(b)}: name as many of each")
     shared: Any = None if y is None else np.where(y[a] == y[b], y[a].astype(object), None)  # type: ignore[arg-type]
     rows = estimator.interpolate(_take(X, a), _take(X, b), steps, path=path, **told(estimator, shared))
-    if output.suffix == ".png":
+    if isinstance(rows, pd.DataFrame):
+        _write(output, rows.reset_index(names=["pair", "step"]), [])
+    elif output.suffix == ".png":
         _draw(output, images.grid_png(rows.reshape(-1, *estimator.row_shape_), steps))
     elif output.suffix == ".npy":
         _write(output, rows, [])
     else:
         places = {"pair": np.repeat(np.arange(len(a)), steps), "step": np.tile(np.arange(steps), len(a))}
-        _write(output, rows.reshape(-1, *estimator.row_shape_), _features(estimator), places)
+        rows = rows.reshape(-1, *rows.shape[2:])
+        _write(output, rows, _features(estimator, rows), places)
 
 
 @app.command()
@@ -492,7 +528,8 @@ def _load(
     path = Path(data)
     if not path.exists() and not path.suffix and len(path.parts) == 1:
         datasets.load(data)  # no file and no name of one: says which names there are
-    return files.read(path, label, gaps=getattr(estimator, "takes_conditions", False))
+    mixed = isinstance(estimator, models.TabularAutoencoder)
+    return files.read(path, label, gaps=getattr(estimator, "takes_conditions", False), mixed=mixed)
 
 
 def _ready(run: Path, output: Path, method: str, *, pictures: bool = False) -> Any:
@@ -500,7 +537,7 @@ def _ready(run: Path, output: Path, method: str, *, pictures: bool = False) -> A
     files.check_output(output, (*files.WRITABLE, ".png") if pictures else files.WRITABLE)
     check_writable(output)
     estimator = _loaded(run, method)
-    if output.suffix == ".png" and not images.is_image(estimator.row_shape_):
+    if output.suffix == ".png" and not _has_images(estimator):
         endings = ", ".join(files.WRITABLE)
         raise ValueError(f"cannot draw {output}: the rows of {run} are no images; give a name that ends in {endings}")
     return estimator
@@ -514,11 +551,26 @@ def _loaded(run: Path, method: str) -> Any:
     if isinstance(estimator, models.OutlierDetector):
         raise ValueError(f"{run} holds an OutlierDetector: it can score rows, and nothing else here")
     kind = type(estimator).__name__
-    raise ValueError(f"{'an' if kind[0] == 'A' else 'a'} {kind} cannot generate: train --model variational")
+    kind = f"{'an' if kind[0] == 'A' else 'a'} {kind}"
+    if method == "sample":
+        raise ValueError(f"{kind} cannot generate: train --model variational")
+    raise ValueError(f"{kind} that was trained without reconstruction has no {method}: train another")
 
 
-def _features(estimator: Any) -> list[str]:
-    return list(getattr(estimator, "feature_names_in_", [f"x_{i}" for i in range(estimator.n_features_in_)]))
+def _has_images(estimator: Any) -> bool:
+    return images.is_image(estimator.row_shape_) and not isinstance(estimator, models.SequenceAutoencoder)
+
+
+def _mean_row(estimator: Any) -> np.ndarray:
+    """Return the mean of the training rows; of sequences, of each feature."""
+    mean: np.ndarray = estimator.mean_ if hasattr(estimator, "mean_") else estimator.module_.fill.cpu().numpy()
+    return mean
+
+
+def _features(estimator: Any, rows: np.ndarray) -> list[str]:
+    """Return the names of the entries of flattened rows."""
+    names = [f"x_{i}" for i in range(int(np.prod(rows.shape[1:])))]
+    return list(getattr(estimator, "feature_names_in_", names))
 
 
 def _shaped(estimator: Any, X: Any) -> np.ndarray:
@@ -539,9 +591,11 @@ def _take(X: Any, rows: np.ndarray) -> Any:
     return X.iloc[rows] if isinstance(X, pd.DataFrame) else X[rows]
 
 
-def _write(output: Path, values: np.ndarray, columns: list[str], first: dict[str, Any] | None = None) -> None:
-    """Write rows; in a table of named columns some others stand first."""
-    if output.suffix == ".npy" or not first:
+def _write(output: Path, values: Any, columns: list[str], first: dict[str, Any] | None = None) -> None:
+    """Write rows, a DataFrame as it is; in a table of named columns some others stand first."""
+    if isinstance(values, pd.DataFrame):
+        files.write_table(output, values)
+    elif output.suffix == ".npy" or not first:
         files.write(output, values, columns)
     else:
         rows = pd.DataFrame(values.reshape(len(values), -1), columns=columns)
@@ -585,7 +639,7 @@ def _write_run(run: Path, data: str, label: str | None, data_dir: Path | None, c
     with replacing(run / "run.json") as temporary:
         noted: dict[str, Any] = {"data": where, "label": label}
         noted |= {"data_dir": None if data_dir is None else str(data_dir.resolve())}
-        noted |= {"window": None, "stride": None} if cut is None else cut._asdict()
+        noted |= {} if cut is None else cut._asdict()
         temporary.write_text(json.dumps(noted, indent=2), encoding="utf-8")
 
 
@@ -624,15 +678,18 @@ def _choice(kind: str, name: str, choices: dict[str, Any]) -> Any:
     return choices[name]
 
 
-def _parse_network(name: str, **widths: str | None) -> dict[str, Any]:
+def _parse_network(family: type[Any], name: str | None, **widths: str | None) -> dict[str, Any]:
     """Return the parameters that choose a network and the widths of its layers."""
-    network = _choice("network", name, NETWORKS)
-    params: dict[str, Any] = {} if name == "mlp" else {"network": network()}
+    network = family.default_network if name is None else _choice("network", name, NETWORKS)
+    kind = name or next(key for key, each in NETWORKS.items() if each is network)
+    params: dict[str, Any] = {} if name is None else {"network": network()}
     for option, text in widths.items():
-        if text is not None and option != WIDTHS[name]:
-            raise ValueError(f"--{option} {text}: the network {name} has no {option}; give --{WIDTHS[name]}")
+        if text is not None and option != WIDTHS[kind]:
+            other = f"give --{WIDTHS[kind]}" if WIDTHS[kind] in widths else f"give --set network__{WIDTHS[kind]}=64"
+            raise ValueError(f"--{option} {text}: the network {kind} has no {option}; {other}")
         if text is not None:
-            params[f"network__{option}"] = _parse_whole(f"--{option}", text)
+            numbers = _parse_whole(f"--{option}", text)
+            params[f"network__{option}"] = numbers[0] if kind == "lstm" and len(numbers) == 1 else numbers
     return params
 
 

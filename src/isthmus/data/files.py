@@ -39,7 +39,7 @@ BROKEN = (OSError, EOFError, zipfile.BadZipFile, pa.ArrowException, pd.errors.Pa
 """What is raised where a file is not of the format that its name ends in."""
 
 
-def read(path: str | Path, label: str | None = None, *, gaps: bool = False) -> Dataset:
+def read(path: str | Path, label: str | None = None, *, gaps: bool = False, mixed: bool = False) -> Dataset:
     """Read rows from a file, or from a folder of images whose subfolders are the labels.
 
     Parameters
@@ -51,6 +51,8 @@ def read(path: str | Path, label: str | None = None, *, gaps: bool = False) -> D
         The column (or the array of an ``.npz``) that holds the labels.
     gaps : bool, default False
         Whether labels may be missing in a table: blanks are then NaN in y.
+    mixed : bool, default False
+        Whether a table may hold words and truth values beside numbers.
 
     Returns
     -------
@@ -71,7 +73,7 @@ def read(path: str | Path, label: str | None = None, *, gaps: bool = False) -> D
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     try:
-        return _read_arrays(path, label) if path.suffix in (".npy", ".npz") else _read_table(path, label, gaps)
+        return _read_arrays(path, label) if path.suffix in (".npy", ".npz") else _read_table(path, label, gaps, mixed)
     except BROKEN as error:
         raise ValueError(f"cannot read {path}: {_first_line(error)}") from error
     except UnicodeDecodeError as error:
@@ -149,7 +151,7 @@ def _read_arrays(path: Path, label: str | None) -> Dataset:
             raise ValueError(f"cannot read {path}: an array in it holds objects, not numbers") from error
 
 
-def _read_table(path: Path, label: str | None, gaps: bool) -> Dataset:
+def _read_table(path: Path, label: str | None, gaps: bool, mixed: bool) -> Dataset:
     frame = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
     if label is not None and label not in frame:
         raise ValueError(f"{path} has no column {label!r}: it has {_few(frame.columns)}")
@@ -157,7 +159,7 @@ def _read_table(path: Path, label: str | None, gaps: bool) -> Dataset:
     if y is not None and not gaps and pd.isna(y).any():
         raise ValueError(f"{path}: column {label!r} has no label in row {int(pd.isna(y).argmax())}; drop such rows")
     text = frame.columns[[not pd.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes]]
-    if len(text):
+    if len(text) and not mixed:
         raise ValueError(f"{path}: column {_few(text)} holds no numbers; drop it, or name it as the label")
     return Dataset(frame, y)
 

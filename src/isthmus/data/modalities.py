@@ -17,6 +17,9 @@ from torch import Tensor
 from isthmus.data.labels import are_classes, of_one_kind
 from isthmus.data.rows import check_finite, flatten, where_text_is
 
+KINDS = {"U": "words", "S": "words", "b": "truth values"}
+"""What labels are, by the kind of their dtype; of all others, numbers."""
+
 
 @dataclass(frozen=True)
 class Modality:
@@ -101,9 +104,8 @@ class Modality:
         index = np.full(len(array), -1)
         if known.any():
             values = of_one_kind(array[known], f"modality {self.name!r}")
-            words = [value.dtype.kind in "US" for value in (values, np.array(self.classes))]
-            if words[0] != words[1]:
-                now, then = ("words" if each else "numbers" for each in words)
+            now, then = (KINDS.get(each.dtype.kind, "numbers") for each in (values, np.array(self.classes)))
+            if now != then:
                 raise ValueError(f"modality {self.name!r} holds {now}, and was given {then} at fit: give {then}")
             index[known] = pd.Index(self.classes).get_indexer(pd.Index(values))
         return np.where(index < 0, np.nan, index).astype(np.float32)
@@ -134,7 +136,7 @@ def flat_rows(modalities: Sequence[Modality], values: Mapping[str, Any]) -> np.n
     parts = [
         modality.encode(values[modality.name])
         if modality.name in values
-        else np.full((n, modality.size), np.nan, dtype=np.float32)
+        else np.full((n, modality.size), np.nan, dtype=np.float32 if modality.classes is not None else modality.dtype)
         for modality in modalities
     ]
     return np.concatenate(parts, axis=1)
@@ -167,6 +169,9 @@ def in_blocks(X: Any, blocks: Mapping[str, Sequence[Any]] | None) -> dict[str, A
             f"X is a {type(X).__name__}: give a dict of arrays by name, such as {{'image': …, 'label': …}}, or a "
             "DataFrame with blocks={'name': [columns]}"
         )
+    single = [name for name, value in values.items() if np.ndim(value) == 0]
+    if single:
+        raise ValueError(f"modality {single[0]!r} is a single value: give an array with one line a row")
     lengths = {name: len(value) for name, value in values.items()}
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"{name!r} has {length}" for name, length in lengths.items())
@@ -198,6 +203,7 @@ def _columns(X: pd.DataFrame, blocks: Mapping[str, Sequence[Any]] | None) -> dic
 
 def _as_array(name: str, values: Any) -> np.ndarray:
     """Return what a person gave for a modality as an array; bytes (0…255) of images as float32 in [0, 1]."""
+    values = values.detach().cpu() if isinstance(values, Tensor) else values
     if isinstance(values, pd.Series):
         extension = pd.api.types.is_extension_array_dtype(values.dtype)
         array = values.to_numpy(dtype=object, na_value=np.nan) if extension else values.to_numpy()
@@ -227,9 +233,8 @@ def _as_numbers(name: str, values: Any, array: np.ndarray) -> np.ndarray:
     except (TypeError, ValueError) as error:
         place = where_text_is(values) if isinstance(values, pd.DataFrame) else "it"
         raise ValueError(f"modality {name!r} is no table of numbers: {place} holds text or objects") from error
-    flat = table.reshape(len(table), -1)
     try:
-        check_finite(flat, allow_nan=True)
+        check_finite(table.reshape(len(table), math.prod(table.shape[1:])), allow_nan=True)
     except ValueError as error:
         raise ValueError(str(error).replace("Input X", f"modality {name!r}")) from error
     return np.asarray(table)

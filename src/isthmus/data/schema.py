@@ -16,25 +16,23 @@ KINDS: tuple[Kind, ...] = ("number", "boolean", "category")
 LEVELS = ("string", "integer", "floating", "boolean")
 """What the categories of a column may be: what JSON can hold."""
 
-SCALING = {
+SCALING: dict[str | None, tuple[type, ...]] = {
     None: (),
     "standard": (StandardScaler,),
-    # Ties at either end are put at ±5.2 (a column of mostly zeros): what follows gives such a column unit variance too.
-    "rankgauss": (QuantileTransformer, StandardScaler),
+    "rankgauss": (StandardScaler, QuantileTransformer, StandardScaler),
 }
 """How numbers are scaled: the steps, in order."""
 
-SETTINGS: dict[type, dict[str, Any]] = {
-    QuantileTransformer: {"output_distribution": "normal", "subsample": None},
-    StandardScaler: {},
-}
 FITTED: dict[type, tuple[str, ...]] = {
-    QuantileTransformer: ("quantiles_", "references_"),
     StandardScaler: ("mean_", "scale_"),
+    QuantileTransformer: ("quantiles_", "references_"),
 }
 """What a step knows after its fit."""
 
 MOST_QUANTILES = 1000
+
+BEYOND = 1e-3
+"""How far outside what was seen the end quantiles lie, in standard deviations."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +144,8 @@ class Schema:
     columns : tuple of Column
         In the order of the table.
     numbers : {"rankgauss", "standard"} or None
-        The scaling of numbers: to normal quantiles and then to mean 0 and variance 1, straight to these, or none.
+        The scaling of numbers: to normal quantiles, where ties share the middle of their ranks, and then to mean 0 and
+        variance 1; straight to these; or none.
     steps : list
         scikit-learn's transformers, fitted, one after the other.
 
@@ -175,6 +174,8 @@ class Schema:
             If two columns have one name, or a column holds nothing, infinity, or what is neither numbers, truth values
             nor categories.
         """
+        if not len(frame.columns):
+            raise ValueError("X has no columns")
         twice = frame.columns[frame.columns.duplicated()]
         if len(twice):
             raise ValueError(f"X has more than one column {twice[0]!r}: give each a name of its own")
@@ -186,10 +187,8 @@ class Schema:
         values = schema._numbers(frame)
         if values.shape[1]:
             for step in SCALING[numbers]:
-                transformer = step(**SETTINGS[step])
-                if step is QuantileTransformer:
-                    transformer.n_quantiles = min(MOST_QUANTILES, len(frame))
-                values = transformer.fit_transform(values)
+                transformer = _fitted_quantiles(values) if step is QuantileTransformer else step().fit(values)
+                values = transformer.transform(values)
                 schema.steps.append(transformer)
         return schema
 
@@ -270,7 +269,7 @@ class Schema:
         columns = tuple(Column(**column | {"categories": tuple(column["categories"])}) for column in content["columns"])
         schema = cls(columns, content["numbers"])
         for step, fitted in zip(SCALING[content["numbers"]], content["steps"], strict=bool(content["steps"])):
-            transformer = step(**SETTINGS[step])
+            transformer = _quantiles(0) if step is QuantileTransformer else step()
             for name, value in fitted.items():
                 setattr(transformer, name, np.array(value))
             transformer.n_features_in_ = schema.count("number")
@@ -285,6 +284,19 @@ class Schema:
             values[:, i] = column.encode(frame[column.name])
         check_finite(values, np.array([column.name for column in columns], dtype=object), allow_nan=True)
         return values
+
+
+def _quantiles(n: int) -> QuantileTransformer:
+    return QuantileTransformer(n_quantiles=min(MOST_QUANTILES, n), output_distribution="normal", subsample=None)
+
+
+def _fitted_quantiles(values: np.ndarray) -> QuantileTransformer:
+    """Fit with a row more beyond either end, so that the ends have quantiles like all others.
+
+    scikit-learn puts what is at an end at ±5.2. A column of mostly zeros would be nothing but its zeros then.
+    """
+    ends = np.stack([np.nanmin(values, axis=0) - BEYOND, np.nanmax(values, axis=0) + BEYOND])
+    return _quantiles(len(values) + 2).fit(np.concatenate([values, ends]))
 
 
 def _plain(name: Any) -> str | int:

@@ -1,6 +1,9 @@
 """How well hidden entries are filled in."""
 
+from typing import Any
+
 import numpy as np
+import pandas as pd
 import torch
 
 from isthmus.core.corruption import CORRUPTIONS
@@ -31,3 +34,42 @@ def imputation_errors(
     hidden = hidden & ~np.isnan(rows)
     means = np.broadcast_to(mean, rows.shape)
     return mean_squared_error(rows[hidden], filled[hidden]), mean_squared_error(rows[hidden], means[hidden])
+
+
+def cell_errors(table: pd.DataFrame, filled: pd.DataFrame, hidden: np.ndarray) -> pd.DataFrame:
+    """Measure, column by column of a mixed table, how far what was filled in is from what was hidden.
+
+    Parameters
+    ----------
+    table, filled : DataFrame of shape (n, columns)
+        The truth, and what was put in the place of hidden cells.
+    hidden : ndarray of bool, of shape (n, columns)
+        Which cells were hidden; those that are missing from the truth do not count.
+
+    Returns
+    -------
+    DataFrame
+        A line a column: its ``kind``; the ``error``, for a number the root of the mean squared one in its own units,
+        else the share that is wrong; and the ``baseline``, the same for the median, or the most frequent value, of
+        what was not hidden. NaN where nothing known was hidden.
+    """
+    lines = [_cell_error(table[name], filled[name], hidden[:, i]) for i, name in enumerate(table.columns)]
+    return pd.DataFrame(lines, index=table.columns, columns=["kind", "error", "baseline"])
+
+
+def _cell_error(truth: "pd.Series[Any]", filled: "pd.Series[Any]", hidden: np.ndarray) -> tuple[str, float, float]:
+    """Measure one column; see :func:`cell_errors`."""
+    number = pd.api.types.is_numeric_dtype(truth) and not pd.api.types.is_bool_dtype(truth)
+    asked = hidden & truth.notna().to_numpy()
+    rest, known, told = truth[~hidden].dropna(), truth[asked], filled[asked]
+    if known.empty or rest.empty:
+        return "number" if number else "category", np.nan, np.nan
+    if number:
+        values = known.to_numpy(dtype=float)
+        return "number", _rms(values - told.to_numpy(dtype=float)), _rms(values - float(rest.median()))
+    words = known.astype(object)
+    return "category", float((words != told.astype(object)).mean()), float((words != rest.mode()[0]).mean())
+
+
+def _rms(error: np.ndarray) -> float:
+    return float(np.sqrt(np.square(error).mean()))

@@ -28,7 +28,8 @@ from isthmus.models.checks import check_choice, check_number
 from isthmus.models.engine import Given, decode, encode, rebuild
 from isthmus.models.start import standardise
 from isthmus.networks.multimodal import Modality as NetworkModality
-from isthmus.networks.multimodal import MultimodalDecoder, MultimodalEncoder, build_multimodal
+from isthmus.networks.multimodal import build_multimodal
+from isthmus.networks.pair import start_at_zero
 from isthmus.networks.parameters import Network
 
 FUSIONS = ("concatenation", "product_of_experts")
@@ -218,7 +219,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         Returns
         -------
         dict of str to ndarray, or DataFrame
-            All modalities; the known values are those of `X`, to the bit.
+            All modalities, in the dtypes of ``fit``; the known values are those of `X`, to the bit.
         """
         return self._impute(X, mask, n_iter, None)
 
@@ -463,6 +464,12 @@ class MultimodalAutoencoder(AbstractAutoencoder):
     def _part(self, modality: Modality) -> NetworkModality:
         """Return what the networks need to know of a modality."""
         network = (self.networks or {}).get(modality.name) or self._network()
+        kind = self._kind(modality)
+        if kind != "gaussian" and getattr(network, "output_activation", None) is not None:
+            raise ValueError(
+                f"modality {modality.name!r} is {kind}, which has its activation in itself: give it a network with "
+                "output_activation=None"
+            )
         return NetworkModality(network, modality.shape, len(modality.classes or ()))
 
     def _parts(self) -> dict[str, Any]:
@@ -486,10 +493,9 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         return Block(_term(modality.name), likelihood, modality.size, n_classes or modality.size)
 
     def _start(self, model: Model, rows: Batch, seed: int) -> None:
-        """Standardise each modality's pair by its rows, and set what is learnt of σ."""
-        encoder, decoder = model.encoder, model.decoder
-        assert isinstance(encoder, MultimodalEncoder)
-        assert isinstance(decoder, MultimodalDecoder)
+        """Standardise each modality's pair, have its decoder begin at the mean, and set what is learnt of σ."""
+        encoder: Any = model.encoder
+        decoder: Any = model.decoder
         likelihood: Any = model.likelihood
         parts = zip(
             encoder.encoders,
@@ -505,6 +511,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
                 x = x[rows.known[:, part].any(1)]
             if getattr(its_encoder, "centre", None) is not None:
                 standardise(Model(its_encoder, its_decoder, likelihood=block.likelihood, inputs=shape), Batch(x))
+                start_at_zero(its_decoder.path.linear)
         super()._start(model, rows, seed)
 
 
@@ -525,8 +532,8 @@ def cost_at_mean(cells: np.ndarray, likelihood: str, sigma: float | None) -> flo
     >>> rows = np.array([[0.0, 1.0], [1.0, 1.0]])
     >>> cost_at_mean(rows, "gaussian", sigma=0.5), cost_at_mean(rows, "gaussian", sigma=None)
     (0.5, 1.0)
-    >>> round(cost_at_mean(rows, "bernoulli", None) / np.log(2), 6)
-    1.0
+    >>> round(cost_at_mean(rows, "bernoulli", None), 3)  # log 2
+    0.693
     """
     if likelihood == "categorical":
         classes = cells[~np.isnan(cells)].astype(int)

@@ -3,7 +3,7 @@
 import numbers
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -36,16 +36,20 @@ class TabularAutoencoder(AbstractAutoencoder):
 
     Parameters
     ----------
-    n_components : int, default 2
-        Units of the code.
+    n_components : int, default 32
+        Units of the code. Noise keeps even a wide one from being a mere copy.
     network : MLP, Modules or None, default None
         The encoder and the decoder; None is ``MLP()``. Its output has no activation.
-    numbers : {"rankgauss", "standard"} or None, default "rankgauss"
-        How numbers are scaled: to normal quantiles and from there to mean 0 and variance 1, which neither skewness nor
-        extremes disturb; to mean 0 and variance 1; or not at all.
+    numbers : {"standard", "rankgauss"} or None, default "standard"
+        How numbers are scaled: to mean 0 and variance 1; to normal quantiles and from there to mean 0 and variance 1,
+        which neither skewness nor extremes disturb; or not at all.
     categories : {"onehot", "embedding"}, default "onehot"
         What the encoder is given of a category: a one among zeros, or an embedding that is learnt, of (k + 1) // 2
         numbers, at most 50, for k categories.
+    bins : int, default 24
+        Pieces that a scaled number's range from −3 to 3 is cut into: the encoder is given, beside the number, how much
+        of each lies below it, so that it finds thresholds (Gorishniy et al. 2022, *On embeddings for numerical
+        features*, eq. 1); 0 gives it the number alone.
     corruption : {"swap", "masking"} or None, default "swap"
         What is done to cells in training: ``swap`` takes them from another row, ``masking`` hides them as if missing.
     corruption_level : float in [0, 1], default 0.15
@@ -67,6 +71,9 @@ class TabularAutoencoder(AbstractAutoencoder):
     one value alone is allowed; it scales to 0, tells nothing and comes back as it is. A category that was not there at
     ``fit`` counts as missing. Dates are refused: give what of them matters, such as the month, or the days since.
 
+    Whatever returns rows returns them as ``fit`` was given them: a DataFrame in its units, categories and dtypes, or an
+    array. So does ``score_samples(X, per_feature=True)``: one column a column, in nats.
+
     Examples
     --------
     >>> rng = np.random.default_rng(0)
@@ -79,11 +86,37 @@ class TabularAutoencoder(AbstractAutoencoder):
     1     1.1  small
     """
 
+    n_components: int = 32
     _: KW_ONLY
     corruption: Literal["swap", "masking"] | None = "swap"
     corruption_level: float = 0.15
-    numbers: Literal["rankgauss", "standard"] | None = "rankgauss"
+    numbers: Literal["standard", "rankgauss"] | None = "standard"
     categories: Literal["onehot", "embedding"] = "onehot"
+    bins: int = 24
+
+    def fit(self, X: ArrayLike, y: Any = None) -> Self:
+        """Learn what the columns of a table are, and train on its rows.
+
+        Parameters
+        ----------
+        X : DataFrame, or array-like of numbers, of shape (n, columns)
+            Numbers, truth values and categories; NaN, None and NA are gaps, which take no part in the loss.
+        y : ignored
+            There for scikit-learn's sake.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a column holds nothing, infinity, or what is neither numbers, truth values nor categories; if two have
+            one name; or a parameter has no meaning.
+        FloatingPointError
+            If the loss becomes NaN or infinite.
+        """
+        return super().fit(X, y)
 
     def transform(self, X: ArrayLike, *, layers: Literal["code", "all"] = "code") -> np.ndarray:
         """Encode rows to their codes, or to what all hidden layers make of them.
@@ -119,7 +152,7 @@ class TabularAutoencoder(AbstractAutoencoder):
         """Encode and decode rows; see :meth:`inverse_transform`."""
         return _with_index(super().reconstruct(X), X)
 
-    def impute(self, X: ArrayLike, mask: ArrayLike | None = None, *, n_iter: int = 100) -> Any:
+    def impute(self, X: ArrayLike, mask: ArrayLike | None = None, *, n_iter: int = 10) -> Any:
         """Fill in what is missing from what is known; see :meth:`isthmus.Autoencoder.impute`.
 
         Parameters
@@ -128,8 +161,8 @@ class TabularAutoencoder(AbstractAutoencoder):
             Rows as in ``fit``; NaN and None are missing, and so is a category that was not there at ``fit``.
         mask : array-like of bool of shape (n, columns) or (columns,), optional
             True marks what is missing beside.
-        n_iter : int, default 100
-            Turns.
+        n_iter : int, default 10
+            Turns. With more of them what is filled in drifts away from what was seen in training.
 
         Returns
         -------
@@ -142,15 +175,17 @@ class TabularAutoencoder(AbstractAutoencoder):
     @property
     def sigma_(self) -> float:
         """σ of the normal that scaled numbers are taken for, given or learnt."""
-        numbers = getattr(self.module_.likelihood, "blocks", ())[:1]
-        if not numbers or not isinstance(numbers[0].likelihood, GaussianLikelihood):
+        check_is_fitted(self)
+        likelihood: Any = self.module_.likelihood.blocks[0].likelihood  # type: ignore[attr-defined]
+        if not isinstance(likelihood, GaussianLikelihood):
             raise AttributeError("a table without numbers has no sigma_")
-        return float(numbers[0].likelihood.sigma)
+        return float(likelihood.sigma.item() if isinstance(likelihood.sigma, Tensor) else likelihood.sigma)
 
     def _check_parameters(self) -> None:
         check_choice("corruption", self.corruption, ("swap", "masking", None))
         check_choice("numbers", self.numbers, SCALING)
         check_choice("categories", self.categories, ("onehot", "embedding"))
+        check_scalar(self.bins, "bins", numbers.Integral, min_val=0)
         if self.likelihood != "gaussian":
             raise ValueError(
                 f"likelihood={self.likelihood!r} has no meaning for TabularAutoencoder: each kind of column has its own"
@@ -163,8 +198,6 @@ class TabularAutoencoder(AbstractAutoencoder):
         network = super()._network()
         if isinstance(network, MLP) and network.output_activation is not None:
             raise ValueError("TabularAutoencoder has its own output activations: leave output_activation=None")
-        if isinstance(network, MLP) and network.tied and self.categories == "embedding":
-            raise ValueError("tied=True needs equal widths at both ends: set categories='onehot' or tied=False")
         return network
 
     def _learn_table(self, X: Any) -> pd.DataFrame:
@@ -173,6 +206,7 @@ class TabularAutoencoder(AbstractAutoencoder):
         if self.framed_:
             if len(X) < 2:
                 raise ValueError(f"X has {len(X)} rows: give two or more")
+            self.schema_ = Schema.learn(X, self.numbers)  # first, as it says in one line what is wrong
             validate_data(self, X, skip_check_array=True)
             table = X
         else:
@@ -180,8 +214,8 @@ class TabularAutoencoder(AbstractAutoencoder):
             if rows.ndim > 2:
                 raise ValueError(f"X has the shape {rows.shape}: give a table, of one row a line")
             table = pd.DataFrame(rows)
+            self.schema_ = Schema.learn(table, self.numbers)
         self.row_shape_ = (table.shape[1],)
-        self.schema_ = Schema.learn(table, self.numbers)
         return table
 
     def _table(self, X: Any) -> pd.DataFrame:
@@ -242,7 +276,7 @@ class TabularAutoencoder(AbstractAutoencoder):
         known = self.schema_.by_column(~np.isnan(cells))
         if not self.framed_:
             return np.where(known, table.to_numpy(), filled.to_numpy(dtype=cells.dtype))
-        return _put(filled.set_axis(table.index), table, known)
+        return _put(filled, table, known)
 
     def _fill(self, x: Tensor) -> Tensor:
         """Return the mean of numbers and truth values, and −1 for a category, which is none of them."""
@@ -256,11 +290,15 @@ class TabularAutoencoder(AbstractAutoencoder):
         """Build the model; the decoder gives a number for each number and truth value, and each category's logit."""
         schema = self.schema_
         n_numbers, n_booleans = schema.count("number"), schema.count("boolean")
-        inputs = Cells(n_numbers + n_booleans, schema.sizes, self.categories)
+        inputs = Cells(n_numbers, n_booleans, schema.sizes, self.bins, self.categories)
         n_parameters = n_numbers + n_booleans + sum(schema.sizes)
         encoder, decoder = self._network().build((inputs.width,), self.n_components, **self._code_layout())
         if n_parameters != inputs.width:
+            if getattr(self.network, "tied", False):
+                raise ValueError("tied=True needs equal widths at both ends: set bins=0 and categories='onehot'")
             decoder = self._network().build((n_parameters,), self.n_components, **self._code_layout())[1]
+        # It is given several numbers of a cell, and of a gap those of `fill`, as other encoders are.
+        encoder.takes_known = False  # type: ignore[assignment]
         parts = self._parts()
         blocks = [
             Block("reconstruction_numbers", parts["likelihood"], n_numbers, n_numbers),
@@ -275,7 +313,7 @@ class TabularAutoencoder(AbstractAutoencoder):
     def _parts(self) -> dict[str, Any]:
         parts = super()._parts()
         if self.corruption == "masking":
-            del parts["corruption"]
+            parts.pop("corruption", None)  # a transformer has none: it hides
             parts["hiding"] = partial(hide_entries, level=self.corruption_level)
         return parts
 
@@ -286,11 +324,11 @@ def _put(filled: pd.DataFrame, given: pd.DataFrame, known: np.ndarray) -> pd.Dat
     for i, (name, column) in enumerate(filled.items()):
         values = given[name][known[:, i]]
         same = values.astype(column.dtype)
-        if not (same == values).all():
+        if not (same.astype(object) == values.astype(object)).all():
             column, same = column.astype(values.dtype), values
-        column = column.copy()
-        column[known[:, i]] = same
-        columns[name] = column
+        whole = column.array.copy()
+        whole[known[:, i]] = same.array
+        columns[name] = pd.Series(whole, given.index)
     return pd.DataFrame(columns)
 
 

@@ -12,31 +12,52 @@ WIDEST = 50
 """Numbers that a category is embedded in, at the most."""
 
 
-class Cells(nn.Module):
-    """Cells → numbers: the first columns as they are, then categories, each one-hot or by an embedding that is learnt.
+REACH = 3.0
+"""How far from the mean, in standard deviations, the pieces of a number's range reach."""
 
-    A category that is not known, −1, is zeros.
+
+class Cells(nn.Module):
+    """Cells → numbers: those of a table as they are and in pieces, truth values as they are, categories as vectors.
+
+    A number comes with a piecewise linear code: its range from −3 to 3 is cut into pieces, and each says how much of it
+    lies below the number, from 0 to 1 (Gorishniy et al. 2022, eq. 1, there with quantiles for ends). What hinges on a
+    threshold is then within reach of one layer. A category that is not known, −1, is zeros.
 
     Parameters
     ----------
-    n_numbers : int
-        How many columns come first that are numbers.
+    n_numbers, n_booleans : int
+        How many columns come first that are numbers, and then truth values.
     sizes : sequence of int
         How many categories each of the other columns has.
-    categories : {"onehot", "embedding"}
-        How categories become numbers. An embedding of k categories has (k + 1) // 2 numbers, at most 50.
+    bins : int, default 0
+        Pieces for each number.
+    categories : {"onehot", "embedding"}, default "onehot"
+        What a category becomes: a one among zeros, or a vector that is learnt. k categories get vectors of (k + 1) // 2
+        numbers, at most 50.
 
     Examples
     --------
-    >>> Cells(1, (2, 3), "onehot")(torch.tensor([[0.5, 1, 0], [0.1, -1, 2]]))
+    >>> Cells(0, 1, (2, 3))(torch.tensor([[0.5, 1, 0], [0.1, -1, 2]]))
     tensor([[0.5000, 0.0000, 1.0000, 1.0000, 0.0000, 0.0000],
             [0.1000, 0.0000, 0.0000, 0.0000, 0.0000, 1.0000]])
+    >>> Cells(1, 0, (), bins=3)(torch.tensor([[0.5], [-9.0]]))
+    tensor([[ 0.5000,  1.0000,  0.7500,  0.0000],
+            [-9.0000,  0.0000,  0.0000,  0.0000]])
     """
 
-    def __init__(self, n_numbers: int, sizes: Sequence[int], categories: Literal["onehot", "embedding"]) -> None:
+    def __init__(
+        self,
+        n_numbers: int,
+        n_booleans: int,
+        sizes: Sequence[int],
+        bins: int = 0,
+        categories: Literal["onehot", "embedding"] = "onehot",
+    ) -> None:
         super().__init__()
         self.n_numbers = n_numbers
+        self.n_plain = n_numbers + n_booleans
         self.sizes = tuple(sizes)
+        self.bins = bins
         # The first vector of each stands for what is not known; it is zero, and stays so.
         self.embeddings = nn.ModuleList(
             nn.Embedding(size + 1, min(WIDEST, (size + 1) // 2), padding_idx=0)
@@ -47,15 +68,21 @@ class Cells(nn.Module):
     @property
     def width(self) -> int:
         """How many numbers the encoder is given."""
-        if self.embeddings:
-            return self.n_numbers + sum(embedding.embedding_dim for embedding in self.embeddings)  # type: ignore[misc]
-        return self.n_numbers + sum(self.sizes)
+        vectors = [embedding.embedding_dim for embedding in self.embeddings]
+        return self.n_plain + self.n_numbers * self.bins + sum(vectors or self.sizes)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (rows, columns) → (rows, width)."""
-        numbers, categories = x[:, : self.n_numbers], x[:, self.n_numbers :]
+        plain, categories = x[:, : self.n_plain], x[:, self.n_plain :]
+        given = [plain, *([self._pieces(x[:, : self.n_numbers])] if self.bins else [])]
         if not self.embeddings:
-            return torch.cat([numbers, one_hot(categories, self.sizes)], dim=1)
+            return torch.cat([*given, one_hot(categories, self.sizes)], dim=1)
         index = (categories.long() + 1).unbind(1)
         embedded = [embedding(i) for embedding, i in zip(self.embeddings, index, strict=True)]
-        return torch.cat([numbers, *embedded], dim=1)
+        return torch.cat([*given, *embedded], dim=1)
+
+    def _pieces(self, numbers: Tensor) -> Tensor:
+        """Return the share of each piece that lies below each number; shape (rows, numbers · bins)."""
+        ends = torch.arange(self.bins, device=numbers.device, dtype=numbers.dtype)
+        place = (numbers + REACH) * (self.bins / (2 * REACH))
+        return (place[:, :, None] - ends).clamp(0, 1).flatten(1)

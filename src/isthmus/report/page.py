@@ -19,9 +19,12 @@ from isthmus.atomic import replacing
 from isthmus.compare import HIGHER_IS_BETTER, LOWER_IS_BETTER, Comparison, comparison_cells
 from isthmus.data.rows import to_rows
 from isthmus.evaluation.error import corrupted, mean_squared_error
+from isthmus.models import SequenceAutoencoder, TabularAutoencoder
 from isthmus.models.conditional import told
 from isthmus.report.images import is_image, reconstruction_rows, sprite, weight_images
 from isthmus.report.plots import code_map, training_curves
+from isthmus.report.sequences import sequence_pictures
+from isthmus.report.tables import table_pictures
 from isthmus.report.uses import Picture, uses
 
 MAP_ROWS, FEWEST_ROWS = 800, 3
@@ -74,6 +77,11 @@ def model_page(model: Any, X: Any, y: np.ndarray | None, title: str) -> str:
 
     A conditional model is told the labels.
     """
+    pictures = _own_pictures(model, X)
+    if pictures is not None:
+        name = type(model).__name__
+        summary = f"{name} with {model.n_components} components, on the {len(X):,} rows here."
+        return _page(title, summary, pictures, [_section(name, model, X, y)], None, None)
     X = to_rows(X, allow_nan=True)
     if X[0].size == model.n_features_in_:
         X = X.reshape(-1, *model.row_shape_)  # images in a table are images again
@@ -81,6 +89,15 @@ def model_page(model: Any, X: Any, y: np.ndarray | None, title: str) -> str:
         # X was a frame perhaps, when the model was fitted; here it is pictures and numbers.
         warnings.filterwarnings("ignore", "X does not have valid feature names")
         return _model_page(model, X, y, title)
+
+
+def _own_pictures(model: Any, X: Any) -> list[Picture] | None:
+    """Return the pictures of rows that are no plain arrays of numbers; None for those that are."""
+    if isinstance(model, SequenceAutoencoder):
+        return sequence_pictures(model, X)
+    if isinstance(model, TabularAutoencoder) and isinstance(X, pd.DataFrame):
+        return table_pictures(model, X)
+    return None
 
 
 def _model_page(model: Any, X: np.ndarray, y: np.ndarray | None, title: str) -> str:
@@ -107,7 +124,7 @@ def write_page(page: str, path: str | Path) -> None:
 
 
 def _section(
-    name: str, model: Any, X: np.ndarray, y: np.ndarray | None, known: Mapping[str, Any] | None = None
+    name: str, model: Any, X: Any, y: np.ndarray | None, known: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """Collect what the page says about one model; `known` is what it is told of the rows on the map."""
     rows = X[:MAP_ROWS]
@@ -118,9 +135,16 @@ def _section(
         "description": "scikit-learn's PCA" if baseline else " ".join(repr(model).split()),
         "facts": _facts(model),
         "curves": None if baseline else training_curves(model.history_, model.start_),
-        "weights": None if baseline else weight_images(model.module_, X.shape[1:], _most_units(model)),
+        "weights": _weights(model, X),
         "map": None if len(rows) < FEWEST_ROWS else code_map(codes, None if y is None or y.ndim > 1 else y[:MAP_ROWS]),
     }
+
+
+def _weights(model: Any, X: Any) -> str | None:
+    """Draw the weights with which units see a row, where a row is a plain array of numbers."""
+    if isinstance(model, PCA | SequenceAutoencoder) or not isinstance(X, np.ndarray):
+        return None
+    return weight_images(model.module_, X.shape[1:], _most_units(model))
 
 
 def _facts(model: Any) -> str:
@@ -159,13 +183,12 @@ def _page(
     summary: str,
     pictures: Sequence[Picture],
     sections: list[dict[str, Any]],
-    X: np.ndarray,
+    X: np.ndarray | None,
     table: Mapping[str, Any] | None,
 ) -> str:
-    rows = X[:MAP_ROWS]
-    images = is_image(rows.shape[1:])
     thumbnails = None
-    if images:
+    if X is not None and is_image(X.shape[1:]):
+        rows = X[:MAP_ROWS]
         height, width = rows.shape[-2:]
         sheet = sprite(rows, SHEET_COLUMNS)
         thumbnails = {"sheet": sheet, "columns": SHEET_COLUMNS, "height": height, "width": width}

@@ -16,6 +16,7 @@ PLOTS_A_LINE = 3
 
 TITLES = {
     "reconstruction": "reconstruction, nats a row",
+    "prediction": "prediction, nats a row",
     "kl": "KL divergence, nats a row",
     "free_bits": "what the free bits add, nats a row",
     "loss": "loss, the weighted sum",
@@ -51,6 +52,8 @@ def training_curves(history: Sequence[dict[str, Any]], start: dict[str, float] |
 
 
 def _title(name: str) -> str:
+    if name.startswith("reconstruction_"):
+        return f"reconstruction of {name.removeprefix('reconstruction_')}, nats a row"
     return TITLES.get(name, f"{name.replace('_', ' ')}, unweighted")
 
 

@@ -1,0 +1,84 @@
+"""Sequences in pictures: what is rebuilt of them, what is predicted, what is unusual."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from isthmus.report.images import INK, MUTED, figure_uri
+from isthmus.report.uses import Picture
+
+REBUILT, PREDICTED = "#2f6db5", "#d9742b"
+SHOWN, A_LINE = 10, 5
+"""Sequences that are shown, and how many stand in a line."""
+
+MOST_FEATURES = 3
+"""Features of a sequence that are drawn."""
+
+
+def sequence_pictures(model: Any, X: Any) -> list[Picture]:
+    """Show what a model makes of sequences X, an array or a list of arrays."""
+    shown = [steps_of(x) for x in X[:SHOWN]]
+    pictures = []
+    if model.reconstruction:
+        rebuilt = [steps_of(x) for x in model.reconstruct(X[:SHOWN])]
+        text = "Sequences (grey), and what the model rebuilds from their codes (blue)."
+        pictures.append(Picture("Reconstructions", text, _curves(shown, rebuilt, REBUILT)))
+    if model.future_steps:
+        pictures.append(_predictions(model, X, shown))
+    return [*pictures, _unusual(model, X)]
+
+
+def steps_of(x: Any) -> np.ndarray:
+    """Return a sequence as (steps, features)."""
+    values = np.asarray(x, dtype=float)
+    return values if values.ndim > 1 else values[:, None]
+
+
+def _predictions(model: Any, X: Any, shown: list[np.ndarray]) -> Picture:
+    """Cut the last steps off, predict them, and draw them over what came."""
+    steps = model.future_steps
+    past = [np.asarray(x)[:-steps] for x in X[:SHOWN]]
+    future = [steps_of(x) for x in model.predict_future(past)]
+    ahead = [np.vstack([np.full((len(x) - steps, x.shape[1]), np.nan), f]) for x, f in zip(shown, future, strict=True)]
+    text = f"The last {steps} steps of each sequence, which the model did not see (grey), and its prediction (orange)."
+    return Picture("Predictions", text, _curves(shown, ahead, PREDICTED))
+
+
+def _unusual(model: Any, X: Any) -> Picture:
+    """Draw the sequences with the lowest score a step, coloured by each step's own."""
+    shares = [np.nansum(steps_of(share), axis=1) for share in model.score_samples(X, per_feature=True)]
+    lowest = np.argsort([share.mean() for share in shares])[:SHOWN]
+    figure, axes = _grid(len(lowest))
+    low, high = np.nanquantile(np.concatenate(shares), (0.002, 0.5))
+    for axis, row in zip(axes, lowest, strict=False):
+        values = steps_of(X[row])[:, :MOST_FEATURES]
+        axis.plot(values, color=MUTED, linewidth=0.8)
+        for feature in values.T:
+            colours = shares[row]
+            axis.scatter(np.arange(len(feature)), feature, c=-colours, s=5, cmap="inferno_r", vmin=-high, vmax=-low)
+        axis.set_title(f"row {row}", fontsize=8, color=INK)
+    text = "The sequences with the lowest score a step; the darker a step, the less the model expected it."
+    return Picture("Most unusual", text, figure_uri(figure))
+
+
+def _curves(sequences: list[np.ndarray], over: list[np.ndarray], colour: str) -> str:
+    figure, axes = _grid(len(sequences))
+    for axis, x, other in zip(axes, sequences, over, strict=False):
+        axis.plot(x[:, :MOST_FEATURES], color="#b4bdcb", linewidth=1.6)
+        axis.plot(other[:, :MOST_FEATURES], color=colour, linewidth=1.0)
+    return figure_uri(figure)
+
+
+def _grid(n: int) -> tuple[Figure, list[Axes]]:
+    columns = min(A_LINE, n)
+    lines = -(-n // columns)
+    figure = Figure(figsize=(2.3 * columns, 1.35 * lines), dpi=100)
+    axes = list(figure.subplots(lines, columns, squeeze=False, gridspec_kw={"wspace": 0.08, "hspace": 0.3}).flat)
+    for axis in axes:
+        axis.set(xticks=[], yticks=[])
+        axis.spines[:].set_color("#e3e7ee")
+    for axis in axes[n:]:
+        axis.axis("off")
+    return figure, axes
