@@ -256,6 +256,12 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         codes = check_random_state(random_state).standard_normal((n_samples, self.n_components))
         return self.inverse_transform(codes.astype(np.float32))
 
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn that rows come in a dict."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.dict, tags.input_tags.two_d_array = True, False
+        return tags
+
     @property
     def sigmas_(self) -> dict[str, float]:
         """σ of each Gaussian modality, given or learnt."""
