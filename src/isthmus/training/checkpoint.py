@@ -117,7 +117,7 @@ class Checkpoints:
 def locked(folder: Path) -> Iterator[None]:
     """Keep other processes out of a run's folder, until this one leaves it or dies."""
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / LOCK, blocking=False)
+    lock = FileLock(folder / LOCK, blocking=False, is_singleton=True)  # a run may ask again for what it has
     try:
         lock.acquire()
     except Timeout as error:
