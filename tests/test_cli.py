@@ -501,7 +501,7 @@ MISTAKES = {
     "train digits --set nothing=1 --out run": "Invalid parameter 'nothing'",
     "train digits --epochs 0 --out run": "max_epochs == 0",
     "train digits --epochs x --out run": "Invalid value for '--epochs'",
-    "train digits --lr 1e30 --epochs 1 --set on_nonfinite=raise --out run": "learning rate is too high",
+    "train digits --lr 1e30 --epochs 1 --set validation_fraction=None --set on_nonfinite=raise --out run": "too high",
     "train digits --out full": "cannot write full: it holds other files and no model",
     "train digits --out full/notes.txt": "cannot write full/notes.txt: it is a file",
     "train digits --out full/notes.txt/run": "cannot write full/notes.txt/run",

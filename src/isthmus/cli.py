@@ -173,6 +173,9 @@ def train(
     try:
         with locked(folder) if folder.exists() else nullcontext():
             _train(folder, asked, device, checkpoint_minutes)
+    except Exception:
+        runs.abandon(folder)
+        raise
     except Interrupted as stopped:
         _complain(f"stopped; to go on: isthmus train --resume {folder}")
         raise SystemExit(128 + stopped.signal) from stopped

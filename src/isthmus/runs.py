@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,13 @@ def finish(folder: Path) -> None:
     _write(folder, read(folder) | {"finished": True})
     for name in (CHECKPOINT, LOCK):
         (folder / name).unlink(missing_ok=True)
+
+
+def abandon(folder: Path) -> None:
+    """Take back what a run that failed has written, where nothing of it was kept yet."""
+    left = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if RUN in left and left <= {RUN, LOCK}:
+        shutil.rmtree(folder)
 
 
 def read(folder: Path) -> dict[str, Any]:
