@@ -24,7 +24,17 @@ def outliers(names):
     assert names["column"] == 5
 
 
-CLAIMS = {"outliers": outliers}
+def sequences(names):
+    assert names["auroc"] > 0.88
+    assert names["errors"]["model"] < 0.85 * min(names["errors"]["last value"], names["errors"]["last day"])
+
+
+def transformer(names):
+    assert names["codes"].shape == (200, 32)
+    assert names["error"] < 0.95
+
+
+CLAIMS = {"outliers": outliers, "sequences": sequences, "transformer": transformer}
 """What a page says of the names that its blocks define, beside that they run."""
 
 

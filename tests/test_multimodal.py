@@ -11,13 +11,14 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.utils import get_tags
 from torch import nn
 
 import isthmus
 from isthmus import Autoencoder, MultimodalAutoencoder, OutlierDetector
 from isthmus.core.corruption import hide_modalities
 from isthmus.models.multimodal import cost_at_mean
-from isthmus.networks import MLP, Conv, Modules
+from isthmus.networks import LSTM, MLP, Conv, Modules, Transformer
 from isthmus.networks.multimodal import Concatenation, Modality, ProductOfExperts, build_multimodal
 
 SMALL = MLP(hidden=(32,))
@@ -137,15 +138,15 @@ class TestFusion:
             takes_known = True
 
             def forward(self, x, context, known):
-                assert x.shape[1:] == known.shape[1:] == (2, 3)
+                assert x.shape == known.shape
                 return known.flatten(1).sum(1, keepdim=True).to(x)
 
-        network = Modules(Count(), nn.Linear(1, 6))
-        encoder, _ = build_multimodal([Modality(network, (2, 3))], 1, "concatenation")
+        parts = [Modality(Modules(Count(), nn.Identity()), (2, 3)), Modality(Modules(Count(), nn.Identity()), (), 4)]
+        encoder, _ = build_multimodal(parts, 1, "concatenation")
         nn.init.ones_(encoder.fusion.linear.weight)
-        known = torch.tensor([[True, False, True, False, False, False]])
-        h = encoder(torch.zeros(1, 6), None, known) - encoder.fusion.linear.bias
-        assert h.item() == pytest.approx(2 + 1)
+        known = torch.tensor([[True, False, True, False, False, False, False], [True] * 7])
+        h = encoder(torch.zeros(2, 7), None, known) - encoder.fusion.linear.bias
+        assert h.flatten().tolist() == pytest.approx([2 + 1, 6 + 1 + 4 + 1]), "entries, and a flag each"
 
 
 class TestHiding:
@@ -250,11 +251,22 @@ class TestContract:
         assert model.score_samples(X).shape == (300,)
         assert model.set_output(transform="pandas").transform(X).shape == (300, 6)
 
+    @pytest.mark.parametrize("network", [LSTM(hidden=8), Transformer(width=8, heads=2, depth=1)])
+    def test_every_network_may_be_a_modalitys(self, X, network, tmp_path):
+        model = MultimodalAutoencoder(**QUICK, networks={"upper": network}).fit(X)
+        gaps = X | {"upper": np.where(np.arange(8) < 4, np.float32(np.nan), X["upper"])}
+        filled = model.impute(gaps)["upper"]
+        assert np.isfinite(filled).all()
+        np.testing.assert_array_equal(filled[:, :, 4:], X["upper"][:, :, 4:])
+        model.save(tmp_path / "model")
+        np.testing.assert_array_equal(isthmus.load(tmp_path / "model").transform(gaps), model.transform(gaps))
+
     def test_clone_and_parameters(self, family):
         model = family()
         again = clone(model)
         assert repr(again.get_params()) == repr(model.get_params())
         assert not hasattr(again, "module_")
+        assert get_tags(model).input_tags.dict
         assert model.set_params(modality_dropout=0.5).modality_dropout == 0.5
         with pytest.raises(ValueError, match="Invalid parameter"):
             model.set_params(modality=1)
@@ -433,13 +445,15 @@ class TestMissing:
             ).fit(rows_of(rows, slice(1000)))
             test = rows_of(rows, slice(1000, None))
             guessed = model.reconstruct(test, given=["image"])["label"]
-            assert (guessed == test["label"]).mean() > 0.9
+            assert (guessed == test["label"]).mean() > 0.85
             filled = model.impute(without(test, "label"), n_iter=10)
             np.testing.assert_array_equal(filled["image"], test["image"])
             assert (filled["label"] == test["label"]).mean() > 0.85
             drawn = model.reconstruct(test, given=["label"])["image"]
             error, at_mean = ((test["image"] - each) ** 2 for each in (drawn, digits[:1000].mean(0)))
             assert error.mean() < 0.75 * at_mean.mean()
+            nothing = model.reconstruct({"image": np.full((1, 8, 8), np.nan)})["image"]
+            assert ((test["image"] - nothing) ** 2).mean() < 1.1 * at_mean.mean()
             proba = model.predict_proba(test, "label")
             np.testing.assert_allclose(proba.sum(1), 1, atol=1e-5)
             np.testing.assert_array_equal(proba.argmax(1), guessed)
@@ -577,6 +591,7 @@ class TestBadInput:
             ),
             (lambda X: X | {"sums": X["sums"] / 0.0}, "modality 'sums' contains infinity at row 0, column 0"),
             (lambda X: X | {"kind": np.arange(300)}, "modality 'kind' holds numbers, and was given words at fit"),
+            (lambda X: X | {"odd": np.ones(300)}, "modality 'odd' holds numbers, and was given truth values at fit"),
             (lambda X: X | {"kind": X["upper"]}, "modality 'kind' has the shape"),
             (lambda X: X | {"kind": np.array([("a",)] * 299 + [None], dtype=object)}, "'kind' .*objects"),
             (lambda X: X | {"upper": np.zeros((300, 4, 8), complex)}, "modality 'upper' .*holds complex128"),
@@ -621,7 +636,13 @@ class TestBadInput:
             ({"networks": MLP()}, "networks=.*: give a dict by the modalities' names"),
             ({"networks": {"upper": (3, 2)}}, r"networks\['upper'\]=\(3, 2\): give MLP"),
             ({"networks": {"image": MLP()}}, "networks names 'image', which X does not hold"),
-            ({"networks": {"kind": Conv()}}, "10"),
+            ({"networks": {"kind": Conv()}}, r"\(10,\)"),
+            (
+                {"networks": {"kind": MLP(output_activation="tanh")}},
+                "modality 'kind' is categorical, which has its act",
+            ),
+            ({"network": MLP(code_activation="tanh"), "fusion": "product_of_experts"}, "a Gaussian code has no activ"),
+            ({"networks": {"sums": Modules(nn.Linear(8, 6), nn.Linear(6, 7))}}, "cannot take rows of this shape"),
             ({"likelihoods": {"kind": "poisson"}}, r"unknown likelihoods\['kind'\] 'poisson'"),
             ({"likelihoods": {"sums": "bernoulli"}}, "modality 'sums' reaches from"),
             ({"likelihoods": {"upper": "categorical"}}, "modality 'upper' has the shape"),
@@ -685,7 +706,7 @@ class TestWhatRowsMayComeAs:
         grey = (255 * digits[:100]).round().astype(np.uint8)
         codes = MultimodalAutoencoder(**QUICK).fit_transform({"image": grey})
         scaled = grey.astype(np.float32) / 255
-        for rows in (scaled, torch.tensor(scaled), scaled.tolist(), torch.tensor(grey)):
+        for rows in (scaled, torch.tensor(scaled, requires_grad=True), scaled.tolist(), torch.tensor(grey)):
             again = MultimodalAutoencoder(**QUICK).fit_transform({"image": rows})
             np.testing.assert_allclose(again, codes, atol=1e-3)
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from torch import nn
 
@@ -20,9 +21,18 @@ def blocks(language):
     return [text for name, text in BLOCKS if name == language]
 
 
+def mixed_table(n=300):
+    rng = np.random.default_rng(0)
+    length = rng.uniform(1, 2, n)
+    size = np.where(length > 1.5, "large", "small").astype(object)
+    size[::20] = None
+    return pd.DataFrame({"length": length, "weight": length**3 + rng.normal(0, 0.1, n), "size": size})
+
+
 def test_python(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    names = {"my_encoder": nn.Linear(64, 8), "my_decoder": nn.Linear(8, 64)}
+    names = {"my_encoder": nn.Linear(64, 8), "my_decoder": nn.Linear(8, 64), "frame": mixed_table()}
+    names["sequences"] = [np.sin(np.arange(20 + i % 5) / 3 + i) for i in range(60)]
     for block in blocks("python"):
         exec(block, names)
     X = names["X"]
@@ -36,6 +46,13 @@ def test_python(tmp_path, monkeypatch):
     assert names["restyled"].shape == (5, 8, 8)
     assert names["bound"].shape == (len(X),)
     assert not np.isnan(names["whole"]).any()
+    assert names["whole_frame"].notna().all(axis=None)
+    assert names["whole_frame"].dtypes.equals(names["frame"].dtypes)
+    assert names["features"].shape == (300, 512 + 256 + 4 + 256 + 512)
+    assert names["strange"].shape == names["frame"].shape
+    assert names["ahead"].shape == (60, 5)
+    assert names["guess"].shape == names["y"].shape
+    assert names["masked"].set_params(max_epochs=1).fit(X[:200]).transform(X[:5]).shape == (5, 32)
     assert names["pictures"].set_params(max_epochs=1).fit(X).reconstruct(X).shape == X.shape
     for name in ("deep", "denoiser", "both", "mine"):
         rows = X.reshape(-1, 64)
@@ -44,6 +61,11 @@ def test_python(tmp_path, monkeypatch):
 
 def test_commands(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    mixed_table().to_csv(tmp_path / "table.csv", index=False)
+    steps = np.arange(400)
+    times = pd.date_range("2026-01-01", periods=400, freq="h")
+    series = pd.DataFrame({"time": times, "a": np.sin(steps / 5), "b": np.cos(steps / 9)})
+    series.to_csv(tmp_path / "series.csv", index=False)
     monkeypatch.setattr(cli.warnings, "showwarning", cli.warnings.showwarning)  # main sets its own; put it back
     commands = [shlex.split(line, comments=True) for line in blocks("sh")[1].splitlines() if line.startswith("isthmus")]
     assert {command[1] for command in commands} == {
@@ -69,6 +91,9 @@ def test_every_family_in_the_table():
         "ContractiveAutoencoder",
         "VariationalAutoencoder",
         "ConditionalVariationalAutoencoder",
+        "SequenceAutoencoder",
+        "TabularAutoencoder",
+        "MultimodalAutoencoder",
         "OutlierDetector",
     ):
         assert f"`{name}(" in text

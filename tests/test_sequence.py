@@ -18,7 +18,7 @@ import isthmus
 from isthmus import Autoencoder, OutlierDetector, SequenceAutoencoder
 from isthmus.data import on_time_axis, windows
 from isthmus.data.sequences import Sequences, as_given, join_future, split_future, to_sequences
-from isthmus.networks import LSTM, MLP
+from isthmus.networks import LSTM, MLP, Transformer
 
 QUICK = {"n_components": 4, "max_epochs": 2, "batch_size": 8, "validation_fraction": None, "random_state": 0}
 STILL = QUICK | {"max_epochs": 1, "batch_size": 30, "lr": 1e-12}
@@ -34,6 +34,14 @@ FAMILIES = {
     "everything at once": partial(
         SequenceAutoencoder, future_steps=2, corruption="gaussian", sparsity="l1", weight_decay=1e-4
     ),
+    "transformer": partial(SequenceAutoencoder, network=Transformer(width=8, heads=2, depth=1), future_steps=3),
+    "transformer, masked": partial(
+        SequenceAutoencoder,
+        network=Transformer(width=8, heads=2, depth=1, linear_path=None),
+        corruption="masking",
+        future_steps=3,
+    ),
+    "transformer at PCA": partial(SequenceAutoencoder, network=Transformer(width=8, heads=2, depth=1)),
     "dense": partial(SequenceAutoencoder, network=MLP(hidden=(16,))),
 }
 

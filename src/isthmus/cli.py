@@ -639,7 +639,7 @@ def _write_run(run: Path, data: str, label: str | None, data_dir: Path | None, c
     with replacing(run / "run.json") as temporary:
         noted: dict[str, Any] = {"data": where, "label": label}
         noted |= {"data_dir": None if data_dir is None else str(data_dir.resolve())}
-        noted |= {"window": None, "stride": None} if cut is None else cut._asdict()
+        noted |= {} if cut is None else cut._asdict()
         temporary.write_text(json.dumps(noted, indent=2), encoding="utf-8")
 
 

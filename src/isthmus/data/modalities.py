@@ -17,6 +17,9 @@ from torch import Tensor
 from isthmus.data.labels import are_classes, of_one_kind
 from isthmus.data.rows import check_finite, flatten, where_text_is
 
+KINDS = {"U": "words", "S": "words", "b": "truth values"}
+"""What labels are, by the kind of their dtype; of all others, numbers."""
+
 
 @dataclass(frozen=True)
 class Modality:
@@ -101,9 +104,8 @@ class Modality:
         index = np.full(len(array), -1)
         if known.any():
             values = of_one_kind(array[known], f"modality {self.name!r}")
-            words = [value.dtype.kind in "US" for value in (values, np.array(self.classes))]
-            if words[0] != words[1]:
-                now, then = ("words" if each else "numbers" for each in words)
+            now, then = (KINDS.get(each.dtype.kind, "numbers") for each in (values, np.array(self.classes)))
+            if now != then:
                 raise ValueError(f"modality {self.name!r} holds {now}, and was given {then} at fit: give {then}")
             index[known] = pd.Index(self.classes).get_indexer(pd.Index(values))
         return np.where(index < 0, np.nan, index).astype(np.float32)
@@ -201,6 +203,7 @@ def _columns(X: pd.DataFrame, blocks: Mapping[str, Sequence[Any]] | None) -> dic
 
 def _as_array(name: str, values: Any) -> np.ndarray:
     """Return what a person gave for a modality as an array; bytes (0…255) of images as float32 in [0, 1]."""
+    values = values.detach().cpu() if isinstance(values, Tensor) else values
     if isinstance(values, pd.Series):
         extension = pd.api.types.is_extension_array_dtype(values.dtype)
         array = values.to_numpy(dtype=object, na_value=np.nan) if extension else values.to_numpy()

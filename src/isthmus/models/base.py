@@ -382,7 +382,9 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         for name in ("early_stopping", "warm_start"):
             check_scalar(getattr(self, name), name, (bool, np.bool_))
         if not hasattr(self._network(), "build"):
-            raise TypeError(f"network={self.network!r}: give an MLP, Conv, Transformer or Modules, or None")
+            raise TypeError(
+                f"network={self.network!r}: give MLP(...), Conv(...), Transformer(...), Modules(...) or None"
+            )
         check_choice("precision", self.precision, PRECISIONS)
         check_choice("likelihood", self.likelihood, LIKELIHOODS)
         check_choice("corruption", self.corruption, (None, *CORRUPTIONS))

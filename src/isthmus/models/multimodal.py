@@ -28,7 +28,7 @@ from isthmus.models.checks import check_choice, check_number
 from isthmus.models.engine import Given, decode, encode, rebuild
 from isthmus.models.start import standardise
 from isthmus.networks.multimodal import Modality as NetworkModality
-from isthmus.networks.multimodal import MultimodalDecoder, MultimodalEncoder, build_multimodal
+from isthmus.networks.multimodal import build_multimodal
 from isthmus.networks.pair import start_at_zero
 from isthmus.networks.parameters import Network
 
@@ -254,6 +254,12 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         codes = check_random_state(random_state).standard_normal((n_samples, self.n_components))
         return self.inverse_transform(codes.astype(np.float32))
 
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn that rows come in a dict."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.dict, tags.input_tags.two_d_array = True, False
+        return tags
+
     @property
     def sigmas_(self) -> dict[str, float]:
         """σ of each Gaussian modality, given or learnt."""
@@ -464,6 +470,12 @@ class MultimodalAutoencoder(AbstractAutoencoder):
     def _part(self, modality: Modality) -> NetworkModality:
         """Return what the networks need to know of a modality."""
         network = (self.networks or {}).get(modality.name) or self._network()
+        kind = self._kind(modality)
+        if kind != "gaussian" and getattr(network, "output_activation", None) is not None:
+            raise ValueError(
+                f"modality {modality.name!r} is {kind}, which has its activation in itself: give it a network with "
+                "output_activation=None"
+            )
         return NetworkModality(network, modality.shape, len(modality.classes or ()))
 
     def _parts(self) -> dict[str, Any]:
@@ -488,9 +500,8 @@ class MultimodalAutoencoder(AbstractAutoencoder):
 
     def _start(self, model: Model, rows: Batch, seed: int) -> None:
         """Standardise each modality's pair, have its decoder begin at the mean, and set what is learnt of σ."""
-        encoder, decoder = model.encoder, model.decoder
-        assert isinstance(encoder, MultimodalEncoder)
-        assert isinstance(decoder, MultimodalDecoder)
+        encoder: Any = model.encoder
+        decoder: Any = model.decoder
         likelihood: Any = model.likelihood
         parts = zip(
             encoder.encoders,
@@ -527,8 +538,8 @@ def cost_at_mean(cells: np.ndarray, likelihood: str, sigma: float | None) -> flo
     >>> rows = np.array([[0.0, 1.0], [1.0, 1.0]])
     >>> cost_at_mean(rows, "gaussian", sigma=0.5), cost_at_mean(rows, "gaussian", sigma=None)
     (0.5, 1.0)
-    >>> round(cost_at_mean(rows, "bernoulli", None) / np.log(2), 6)
-    1.0
+    >>> round(cost_at_mean(rows, "bernoulli", None), 3)  # log 2
+    0.693
     """
     if likelihood == "categorical":
         classes = cells[~np.isnan(cells)].astype(int)

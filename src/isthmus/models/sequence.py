@@ -184,7 +184,7 @@ class SequenceAutoencoder(AbstractAutoencoder):
         """
         codes = self._fitted_codes(Z)
         steps = self._checked_lengths(lengths, len(codes))
-        rows = self._in_batches(decode, Given(codes, steps[:, None]))
+        rows = self._in_batches(decode, Given(codes, self._lengths(steps)))
         rows = rows[:, : self.row_shape_[0]]
         if self.flat_:
             rows = rows[:, :, 0]
@@ -335,17 +335,21 @@ class SequenceAutoencoder(AbstractAutoencoder):
         if targets:
             self._check_targets(x)
         x = np.pad(x, ((0, 0), (0, self.future_steps), (0, 0)), constant_values=np.nan)
-        return Given(x, lengths[:, None].astype(float))
+        return Given(x, self._lengths(lengths))
 
-    def _with_future(self, sequences: Sequences) -> Given:
-        """Take the last steps for future, as in training."""
+    def _with_future(self, sequences: Sequences) -> tuple[Given, np.ndarray]:
+        """Take the last steps for future, as in training; return also how many each sequence has before them."""
         self._check_targets(sequences.x)
         x, past = split_future(sequences, self.future_steps)
-        return Given(x, past[:, None].astype(float))
+        return Given(x, self._lengths(past)), past
+
+    def _lengths(self, lengths: np.ndarray) -> np.ndarray | None:
+        """Return the lengths of sequences as the network is told them, if it is."""
+        return lengths[:, None].astype(float) if self._code_layout()["n_context"] else None
 
     def _learn_rows(self, X: Any, y: Any, *, reset: bool) -> Given:
         if not reset:
-            return self._with_future(self._sequences(X))
+            return self._with_future(self._sequences(X))[0]
         x, lengths = to_sequences(X)
         if len(x) < 2:
             raise ValueError(
@@ -360,19 +364,18 @@ class SequenceAutoencoder(AbstractAutoencoder):
         self.mean_ = np.nanmean(x, (0, 1), dtype=float)
         spread = np.nanstd(x, (0, 1), dtype=float)
         self.scale_ = np.where(spread > 1e-12 * np.abs(self.mean_), spread, 1.0)
-        return self._with_future(Sequences(x, lengths))
+        return self._with_future(Sequences(x, lengths))[0]
 
     def _score_samples(self, X: Any, y: Any, per_feature: bool) -> Any:
         check_is_fitted(self)
-        given = self._with_future(self._sequences(X))
+        given, past = self._with_future(self._sequences(X))
         if not per_feature:
             return self._in_batches(self._row_scores, given)
         scores = np.where(np.isnan(given.x), np.nan, self._in_batches(self._entry_scores, given))
-        past = np.asarray(given.context)[:, 0].astype(int)
         return as_given(X, join_future(Sequences(scores, past), self.future_steps))
 
-    def _shared_context(self, a: Given, b: Given) -> np.ndarray:
-        return np.maximum(np.asarray(a.context), np.asarray(b.context))
+    def _shared_context(self, a: Given, b: Given) -> np.ndarray | None:
+        return None if a.context is None or b.context is None else np.maximum(a.context, b.context)
 
     def _code_layout(self) -> dict[str, int]:
         # A transformer is told by what is known how long a sequence is.

@@ -297,6 +297,8 @@ class TabularAutoencoder(AbstractAutoencoder):
             if getattr(self.network, "tied", False):
                 raise ValueError("tied=True needs equal widths at both ends: set bins=0 and categories='onehot'")
             decoder = self._network().build((n_parameters,), self.n_components, **self._code_layout())[1]
+        # It is given several numbers of a cell, and of a gap those of `fill`, as other encoders are.
+        encoder.takes_known = False  # type: ignore[assignment]
         parts = self._parts()
         blocks = [
             Block("reconstruction_numbers", parts["likelihood"], n_numbers, n_numbers),
@@ -311,7 +313,7 @@ class TabularAutoencoder(AbstractAutoencoder):
     def _parts(self) -> dict[str, Any]:
         parts = super()._parts()
         if self.corruption == "masking":
-            del parts["corruption"]
+            parts.pop("corruption", None)  # a transformer has none: it hides
             parts["hiding"] = partial(hide_entries, level=self.corruption_level)
         return parts
 

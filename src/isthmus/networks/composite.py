@@ -43,11 +43,13 @@ class PastEncoder(nn.Module):
         self.steps = steps
         self.takes_known = getattr(encoder, "takes_known", False)
 
-    def forward(self, x: Tensor, lengths: Tensor, known: Tensor | None = None) -> Tensor:
-        """Encode (rows, steps + future steps, features), of so many past steps (rows, 1) each."""
-        if not self.takes_known:
-            return self.encoder(x[:, : self.steps], lengths)
-        return self.encoder(x[:, : self.steps], lengths, None if known is None else known[:, : self.steps])
+    def forward(self, x: Tensor, lengths: Tensor | None = None, known: Tensor | None = None) -> Tensor:
+        """Encode (rows, steps + future steps, features), of so many past steps (rows, 1), if the encoder is told."""
+        told: list[Tensor | None] = [x[:, : self.steps], lengths]
+        if self.takes_known:
+            told.append(None if known is None else known[:, : self.steps])
+        h: Tensor = self.encoder(*told)
+        return h
 
 
 class CompositeDecoder(nn.Module):
@@ -67,7 +69,7 @@ class CompositeDecoder(nn.Module):
         self.past = past
         self.future = future
 
-    def forward(self, z: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, z: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Decode to (rows, steps + future steps, features), or to the future alone."""
         future: Tensor = self.future(z).flip(1)
         return future if self.past is None else torch.cat([self.past(z, lengths), future], dim=1)

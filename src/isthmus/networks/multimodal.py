@@ -123,7 +123,10 @@ def _encode(encoder: nn.Module, shape: nn.Module, part: Tensor, known: Tensor | 
     x = shape(part)
     if not getattr(encoder, "takes_known", False):
         return encoder(x)
-    return encoder(x, None, None if known is None else known.view_as(x))
+    if known is not None:
+        known = known | ~known.any(1, keepdim=True)  # a row that is absent counts nowhere: let it be whole, not empty
+        known = known.expand(-1, x[0].numel()).view_as(x)
+    return encoder(x, None, known)
 
 
 class MultimodalDecoder(nn.Module):
