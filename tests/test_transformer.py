@@ -398,14 +398,14 @@ def test_a_gaussian_code_has_no_activation(digits):
 
 
 def test_a_condition_reaches_encoder_and_decoder(digits, digits_labels):
-    network = Transformer(**SMALL)
+    network = Transformer(**SMALL, linear_path="pca")
     model = ConditionalVariationalAutoencoder(4, network=network, max_epochs=3, random_state=0).fit(
         digits, digits_labels
     )
     ones, twos = (model.transform(digits[:5], y=np.full(5, label)) for label in (1, 2))
     assert not np.allclose(ones, twos)
     assert not np.allclose(*(model.inverse_transform(ones, y=np.full(5, label)) for label in (1, 2)))
-    encoder, _ = network.build((8, 8), 4, n_context=10)
+    encoder, _ = Transformer(**SMALL).build((8, 8), 4, n_context=10)
     x = torch.zeros(2, 8, 8)
     assert not torch.allclose(*encoder(x, torch.eye(10)[:2], None))
 
