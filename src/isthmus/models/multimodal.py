@@ -519,7 +519,8 @@ class MultimodalAutoencoder(AbstractAutoencoder):
                 x = x[rows.known[:, part].any(1)]
             if getattr(its_encoder, "centre", None) is not None:
                 standardise(Model(its_encoder, its_decoder, likelihood=block.likelihood, inputs=shape), Batch(x))
-                start_at_zero(its_decoder.path.linear)
+                if its_decoder.path.linear is not None:
+                    start_at_zero(its_decoder.path.linear)
         super()._start(model, rows, seed)
 
 
