@@ -69,9 +69,9 @@ class MultimodalAutoencoder(AbstractAutoencoder):
     block_weights : "balanced" or dict of str to float, default "balanced"
         The weights of the modalities' terms in the loss; 1 for those that a dict does not name. A label costs a few
         nats and an image hundreds. ``"balanced"`` gives all the same say: the weight is inverse to what the modality
-        would cost at its own mean, or class frequencies, above a perfect rebuild, and these costs sum to what they did. They are ½ Σ variance / σ² for a Gaussian (half the entries where
-        σ is learnt), the entropy lost for a Bernoulli, the entropy of the classes for a label. Terms and scores are
-        always unweighted.
+        would cost at its own mean, or class frequencies, above a perfect rebuild, and these costs sum to what they did.
+        They are ½ Σ variance / σ² for a Gaussian (half the entries where σ is learnt), the entropy lost for a
+        Bernoulli, the entropy of the classes for a label. Terms and scores are always unweighted.
     sigma : float or "learned", default "learned"
         Standard deviation of every Gaussian modality: given, in the units of X, or learnt for each.
     beta : float, default 1
@@ -516,7 +516,8 @@ class MultimodalAutoencoder(AbstractAutoencoder):
                 x = x[rows.known[:, part].any(1)]
             if getattr(its_encoder, "centre", None) is not None:
                 standardise(Model(its_encoder, its_decoder, likelihood=block.likelihood, inputs=shape), Batch(x))
-                start_at_zero(its_decoder.path.linear)
+                if its_decoder.path.linear is not None:
+                    start_at_zero(its_decoder.path.linear)
         super()._start(model, rows, seed)
 
 
