@@ -41,6 +41,7 @@ def tables(names):
 
 def transformer(names):
     assert names["codes"].shape == (200, 32)
+    assert (names["filled"] == names["test"])[~names["hidden"]].all()
     assert names["error"] < 0.95
 
 
