@@ -68,11 +68,10 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         Probability with which each modality of each row is hidden from the encoder in training; one always stays.
     block_weights : "balanced" or dict of str to float, default "balanced"
         The weights of the modalities' terms in the loss; 1 for those that a dict does not name. A label costs a few
-        nats and an image hundreds: unweighted, the label would hardly be learnt. ``"balanced"`` gives all the same say:
-        the weight is inverse to what the modality would cost at its own mean, or class frequencies, above a perfect
-        rebuild, and these costs sum to what they did. They are ½ Σ variance / σ² for a Gaussian (half the entries where
-        σ is learnt), the entropy lost for a Bernoulli, the entropy of the classes for a label. Terms and scores are
-        always unweighted.
+        nats and an image hundreds. ``"balanced"`` gives all the same say: the weight is inverse to what the modality
+        would cost at its own mean, or class frequencies, above a perfect rebuild, and these costs sum to what they did.
+        They are ½ Σ variance / σ² for a Gaussian (half the entries where σ is learnt), the entropy lost for a
+        Bernoulli, the entropy of the classes for a label. Terms and scores are always unweighted.
     sigma : float or "learned", default "learned"
         Standard deviation of every Gaussian modality: given, in the units of X, or learnt for each.
     beta : float, default 1
