@@ -56,7 +56,8 @@ def check_free(folder: str | Path) -> None:
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"cannot write {folder}: it is a file; give a folder")
-    if folder.is_dir() and not {path.name for path in folder.iterdir()} <= A_RUNS and not (folder / CONFIG).is_file():
+    there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if CONFIG not in there and not there <= A_RUNS:
         raise FileExistsError(f"cannot write {folder}: it holds other files and no model; give a new folder")
     check_writable(folder / CONFIG)
 

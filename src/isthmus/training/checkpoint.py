@@ -224,6 +224,7 @@ def _config(state: State) -> dict[str, Any]:
         else {
             "seconds": position.seconds,
             "sizes": position.sizes,
+            "figures": list(position.figures[0]) if position.figures else [],  # a file of tensors keeps no order
             "optimizer": _groups(position.start.optimizer),
             "scheduler": None if position.start.scheduler is None else _numbers(position.start.scheduler),
         },
@@ -262,7 +263,7 @@ def _restored(state: State, config: Mapping[str, Any], tensors: Mapping[str, Ten
     if at is not None:
         optimizer = _optimizer(at["optimizer"], "start.optimizer", tensors)
         snapshot = Snapshot(_part("start.model", tensors), optimizer, at["scheduler"], tensors["start.generator"])
-        columns = {name: column.to(device) for name, column in _part("figures", tensors).items()}
+        columns = {name: tensors[f"figures.{name}"].to(device) for name in at["figures"]}
         figures = [{name: column[i] for name, column in columns.items()} for i in range(len(at["sizes"]))]
         state.position = Position(snapshot, at["seconds"], figures, at["sizes"])
     return state
