@@ -45,7 +45,7 @@ def outcome(folder):
 def children():
     """Children that begin with everything imported."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["isthmus.report", "tests.test_killed"])
+    context.set_forkserver_preload(["isthmus.report"])
     return context
 
 

@@ -133,11 +133,27 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def write(path: Path, state: State, about: Mapping[str, Any]) -> None:
-    """Write a state to one file, whole or not at all."""
+    """Write a state to one file, whole or not at all.
+
+    Raises
+    ------
+    OSError
+        If that cannot be done: in one line that says why. The checkpoint before is untouched.
+    """
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            f"{path.parent} has vanished while the run was kept there: bring it back, or begin anew"
+        )
     tensors, config = _tensors(state), _config(state) | {"about": dict(about)}
     tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
-    with replacing(path) as temporary:
-        temporary.write_bytes(tensors_to_bytes(tensors, {"isthmus": json.dumps(config)}))
+    try:
+        with replacing(path) as temporary:
+            temporary.write_bytes(tensors_to_bytes(tensors, {"isthmus": json.dumps(config)}))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OSError(
+            f"cannot keep the run: {path}: {reason}; what was kept before is whole, to resume from"
+        ) from error
 
 
 def read_about(path: Path) -> dict[str, Any]:
