@@ -78,5 +78,5 @@ def test_a_disk_that_becomes_read_only(tmp_path, digits, monkeypatch):
 
 def test_a_folder_that_vanishes(tmp_path, digits):
     run = copy.deepcopy(SMALL).set_params(callbacks=[at_epoch(3, lambda: shutil.rmtree(tmp_path / "run"))])
-    with pytest.raises(FileNotFoundError, match="run, where the run is kept, has vanished"):
+    with pytest.raises(FileNotFoundError, match="run has vanished while the run was kept there"):
         run.fit(digits, resume_from=tmp_path / "run")
