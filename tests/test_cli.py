@@ -519,7 +519,7 @@ MISTAKES = {
     "reconstruct full digits": "Missing option",
     "report full": "full is not a model folder",
     "train digits --set network__tied=maybe --out run": "tied='maybe': give True or False",
-    "train digits --set network=mlp --out run": "network='mlp': give an MLP",
+    "train digits --set network=mlp --out run": "network='mlp': give MLP(...)",
     "train digits --set precision=32 --out run": "unknown precision 32",
     "train gaps.csv --label a --out run": "column 'a' has no label in row 1",
     "reproduce deep-nien": "unknown reproduction 'deep-nien': did you mean 'deep-nine'?",
