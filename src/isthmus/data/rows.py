@@ -21,7 +21,7 @@ class Flat(NamedTuple):
 
 
 def flatten(X: Any) -> Flat:
-    """Turn images into rows of pixels and bytes (uint8, 0…255) into float32 in [0, 1]; leave tables as they are.
+    """Turn images into rows of pixels; leave tables, and bytes, as they are.
 
     Parameters
     ----------
@@ -39,19 +39,26 @@ def flatten(X: Any) -> Flat:
         X = X.float().numpy() if X.dtype in (torch.bfloat16, torch.float16) else X.numpy()
     if isinstance(X, list | tuple) and len(X) and isinstance(X[0], list | tuple | np.ndarray) and np.ndim(X[0]) > 1:
         X = np.asarray(X)
-    if isinstance(X, np.ndarray):
-        if X.dtype == np.uint8:
-            X = X.astype(np.float32) / 255
-        if X.ndim in (3, 4):
-            return Flat(X.reshape(len(X), int(np.prod(X.shape[1:]))), X.shape[1:])
+    if isinstance(X, np.ndarray) and X.ndim in (3, 4):
+        return Flat(X.reshape(len(X), int(np.prod(X.shape[1:]))), X.shape[1:])
     return Flat(X, None)
+
+
+def are_bytes(table: Any) -> bool:
+    """Tell whether an array holds bytes (uint8), which stand for 0…255."""
+    return isinstance(table, np.ndarray) and table.dtype == np.uint8
+
+
+def in_unit_interval(table: Any) -> Any:
+    """Bring bytes (uint8, 0…255) to float32 in [0, 1]; leave everything else as it is."""
+    return np.divide(table, 255, dtype=np.float32) if are_bytes(table) else table
 
 
 def to_rows(X: Any, *, allow_nan: bool = False) -> np.ndarray:
     """Bring X to finite floating-point rows of shape (n, ...); see :func:`flatten`. Raises ValueError otherwise."""
     table, row_shape = flatten(X)
     names = table.columns if isinstance(table, pd.DataFrame) else None
-    table = check_array(table, dtype=(np.float64, np.float32), ensure_all_finite=False)
+    table = check_array(in_unit_interval(table), dtype=(np.float64, np.float32), ensure_all_finite=False)
     check_finite(table, names, allow_nan=allow_nan)
     return table if row_shape is None else table.reshape(-1, *row_shape)
 

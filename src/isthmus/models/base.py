@@ -26,7 +26,7 @@ from isthmus.core.imputation import iterate
 from isthmus.core.likelihood import LIKELIHOODS, build_likelihood
 from isthmus.core.model import Model
 from isthmus.core.penalty import contractive, kl_sparsity, l1, weight_decay
-from isthmus.data.rows import Rows, check_finite, flatten, where_text_is
+from isthmus.data.rows import Rows, are_bytes, check_finite, flatten, in_unit_interval, where_text_is
 from isthmus.models.checks import check_choice, check_number
 from isthmus.models.engine import (
     INFERENCE_BATCH,
@@ -37,6 +37,7 @@ from isthmus.models.engine import (
     encode,
     in_batches,
     new_fabric,
+    put_known,
     rebuild,
     to_batch,
 )
@@ -416,14 +417,15 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         check_choice("lr_schedule", self.lr_schedule, ("one_cycle", "constant"))
 
     def _rows(self, X: ArrayLike, *, reset: bool) -> np.ndarray:
-        """Validate once, at the door; return float rows shaped as in ``fit``."""
+        """Validate once, at the door; return rows shaped as in ``fit``, floats or, at use, bytes."""
         table, row_shape = flatten(X)
+        table = in_unit_interval(table) if reset else table  # at use it is done batch by batch
         try:
             table = validate_data(
                 self,
                 table,
                 reset=reset,
-                dtype=(np.float64, np.float32),
+                dtype=None if are_bytes(table) else (np.float64, np.float32),
                 ensure_all_finite=False,
                 ensure_min_samples=2 if reset else 1,
             )
@@ -449,7 +451,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     def _check_targets(self, rows: np.ndarray) -> None:
         """Raise ValueError where the likelihood cannot give rise to such rows."""
-        if self.likelihood != "bernoulli":
+        if self.likelihood != "bernoulli" or are_bytes(rows):
             return
         low, high = np.fmin.reduce(rows, None), np.fmax.reduce(rows, None)  # past NaN
         if low < 0 or high > 1:
@@ -486,7 +488,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         given = self._given(X, y, targets=True)
         if not per_feature:
             return self._in_batches(self._row_scores, given)
-        return self._as_given(np.where(np.isnan(given.x), np.nan, self._in_batches(self._entry_scores, given)))
+        return self._as_given(self._in_batches(self._known_entry_scores, given))
 
     def _row_scores(self, model: Model, batch: Batch) -> Tensor:
         """Return what ``score_samples`` gives for a batch."""
@@ -496,13 +498,17 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """Return what ``score_samples`` gives for each entry of a batch."""
         return model.decode(model.encode(batch).z, batch.context).log_density(batch.x)
 
+    def _known_entry_scores(self, model: Model, batch: Batch) -> Tensor:
+        """Return what ``score_samples`` gives for each entry of a batch; NaN where it is not known."""
+        scores = self._entry_scores(model, batch)
+        return scores if batch.known is None else scores.masked_fill(~batch.known, torch.nan)
+
     def _impute(self, X: ArrayLike, mask: ArrayLike | None, n_iter: int, y: Any) -> np.ndarray:
         check_scalar(n_iter, "n_iter", numbers.Integral, min_val=1)
-        rows, context = self._given(X, y, targets=True)
+        given = self._given(X, y, targets=True)
         if mask is not None:
-            rows = np.where(self._row_mask(mask, rows.shape), rows.dtype.type(np.nan), rows)
-        filled = self._in_batches(partial(self._filled, n_iter), Given(rows, context))
-        return self._as_given(np.where(np.isnan(rows), filled, rows))
+            given = given._replace(hidden=self._row_mask(mask, given.x.shape))
+        return self._as_given(put_known(self._in_batches(partial(self._filled, n_iter), given), given))
 
     def _filled(self, n_iter: int, model: Model, batch: Batch) -> Tensor:
         """Return what ``impute`` gives for a batch."""

@@ -419,7 +419,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         if not per_feature:
             return super()._score_samples(X, y, per_feature)
         given = self._given(X, targets=True)
-        shares = np.where(np.isnan(given.x), np.nan, self._in_batches(self._entry_scores, given))
+        shares = self._in_batches(self._known_entry_scores, given)
         values = {
             modality.name: shares[:, part].reshape(-1, *modality.shape) for modality, part in self._parts_of_a_row()
         }

@@ -373,7 +373,7 @@ class SequenceAutoencoder(AbstractAutoencoder):
         given, past = self._with_future(self._sequences(X))
         if not per_feature:
             return self._in_batches(self._row_scores, given)
-        scores = np.where(np.isnan(given.x), np.nan, self._in_batches(self._entry_scores, given))
+        scores = self._in_batches(self._known_entry_scores, given)
         return as_given(X, join_future(Sequences(scores, past), self.future_steps))
 
     def _shared_context(self, a: Given, b: Given) -> np.ndarray | None:

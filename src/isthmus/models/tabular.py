@@ -15,6 +15,7 @@ from torch import Tensor
 from isthmus.core.corruption import hide_entries
 from isthmus.core.likelihood import Bernoulli, Block, CategoricalLikelihood, GaussianLikelihood, ProductLikelihood
 from isthmus.core.model import Model
+from isthmus.data.rows import in_unit_interval
 from isthmus.data.schema import SCALING, Schema
 from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.checks import check_choice
@@ -227,7 +228,7 @@ class TabularAutoencoder(AbstractAutoencoder):
             return X
         if self._mixed:
             raise ValueError("fit was given a DataFrame of several kinds of columns: give X as a DataFrame too")
-        rows = super()._rows(X, reset=False)
+        rows = in_unit_interval(super()._rows(X, reset=False))
         return pd.DataFrame(rows, columns=[column.name for column in self.schema_.columns])
 
     @property
@@ -257,7 +258,7 @@ class TabularAutoencoder(AbstractAutoencoder):
         if not per_feature:
             return super()._score_samples(X, y, per_feature)
         given = self._given(X)
-        scores = np.where(np.isnan(given.x), np.nan, self._in_batches(self._entry_scores, given))
+        scores = self._in_batches(self._known_entry_scores, given)
         scores = self.schema_.by_column(scores)
         if not self.framed_:
             return scores
