@@ -53,8 +53,8 @@ def main():
     models = {
         "Autoencoder, MLP": Autoencoder(COMPONENTS, **setting),
         "masked Transformer": DenoisingAutoencoder(COMPONENTS, network=Transformer(), **MASKED, **setting),
-        "masked Transformer, no linear path": DenoisingAutoencoder(
-            COMPONENTS, network=Transformer(linear_path=None), **MASKED, **setting
+        "masked Transformer, linear path": DenoisingAutoencoder(
+            COMPONENTS, network=Transformer(linear_path="pca"), **MASKED, **setting
         ),
     }
     for name, model in models.items():

@@ -1,6 +1,8 @@
 """Every command, as a person types it."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 
@@ -317,11 +319,8 @@ def test_a_table_with_labels(run, tmp_path, table):
     frame = pd.DataFrame(table, columns=list("abcdef")).assign(kind=np.where(table[:, 0] > 0, "up", "down"))
     frame.to_csv(tmp_path / "t.csv", index=False)
     assert run("train t.csv --label kind --epochs 1 --out run")[0] == 0
-    assert json.loads((tmp_path / "run" / "run.json").read_text()) == {
-        "data": str(tmp_path / "t.csv"),
-        "label": "kind",
-        "data_dir": None,
-    }
+    noted = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert (noted["data"], noted["label"], noted["data_dir"]) == (str(tmp_path / "t.csv"), "kind", None)
     assert run("reconstruct run t.csv --label kind -o r.csv")[0] == 0
     assert list(pd.read_csv(tmp_path / "r.csv").columns) == list("abcdef")
     assert run("report run")[0] == 0
@@ -502,7 +501,7 @@ MISTAKES = {
     "train digits --set nothing=1 --out run": "Invalid parameter 'nothing'",
     "train digits --epochs 0 --out run": "max_epochs == 0",
     "train digits --epochs x --out run": "Invalid value for '--epochs'",
-    "train digits --lr 1e30 --epochs 1 --set validation_fraction=None --set on_nonfinite=raise --out run": "learning rate is too high",
+    "train digits --lr 1e30 --epochs 1 --set validation_fraction=None --set on_nonfinite=raise --out run": "too high",
     "train digits --out full": "cannot write full: it holds other files and no model",
     "train digits --out full/notes.txt": "cannot write full/notes.txt: it is a file",
     "train digits --out full/notes.txt/run": "cannot write full/notes.txt/run",
@@ -620,3 +619,46 @@ def test_the_installed_command():
         "report",
     ):  # fmt: skip
         assert command in done.stdout
+
+
+def test_a_run_that_is_stopped_is_resumed(run, tmp_path, monkeypatch):
+    command = "train digits --model denoising --components 5 --hidden 32,16 --epochs 4 --seed 3"
+    assert run(f"{command} --out whole")[0] == 0
+
+    def stop_at_two(record):
+        if record["epoch"] == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        fit = isthmus.DenoisingAutoencoder.fit
+        patch.setattr(
+            isthmus.DenoisingAutoencoder,
+            "fit",
+            lambda model, *args, **kept: fit(model.set_params(callbacks=[stop_at_two]), *args, **kept),
+        )
+        status, _, err = run(f"{command} --out run")
+    assert (status, err) == (143, "isthmus: stopped; to go on: isthmus train --resume run\n")
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [".lock", "checkpoint.safetensors", "run.json"]
+    status, _, err = run(f"{command} --out run")
+    assert (status, err) == (2, "isthmus: run holds a run that is not finished: train --resume run, or delete it\n")
+    status, _, err = run("train --resume run --epochs 9")
+    assert (status, err) == (2, "isthmus: --epochs beside --resume: the run says itself what it is; leave it out\n")
+    assert run("train --resume run")[0] == 0
+    names = ["config.json", "model.safetensors", "report.html", "run.json"]
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == names
+    assert (tmp_path / "run/model.safetensors").read_bytes() == (tmp_path / "whole/model.safetensors").read_bytes()
+    assert "is finished" in run("train --resume run")[1]
+
+
+def test_a_run_whose_data_have_changed_is_not_resumed(run, tmp_path, monkeypatch):
+    table = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 4)), columns=list("abcd"))
+    table.to_csv(tmp_path / "t.csv", index=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(isthmus.Autoencoder, "save", lambda model, folder: os.kill(os.getpid(), signal.SIGINT))
+        assert run("train t.csv --epochs 1 --out run")[0] == 130
+    table.head(50).to_csv(tmp_path / "t.csv", index=False)
+    status, _, err = run("train --resume run")
+    assert status == 2
+    assert "t.csv is not what run was begun with: bring it back, or begin a new run" in err
+    table.to_csv(tmp_path / "t.csv", index=False)
+    assert run("train --resume run")[0] == 0

@@ -80,7 +80,9 @@ FAMILIES = {
     ),
     "conditional": ConditionalVariationalAutoencoder,
     "transformer, masked": partial(DenoisingAutoencoder, network=SMALL, corruption="masking", corruption_level=0.75),
-    "transformer, variational": partial(VariationalAutoencoder, network=SMALL),
+    "transformer, variational": partial(
+        VariationalAutoencoder, network=Transformer(patch=4, width=16, depth=1, heads=2, linear_path="pca")
+    ),
 }
 VARIATIONAL = (VariationalAutoencoder, ConditionalVariationalAutoencoder)
 

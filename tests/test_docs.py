@@ -24,12 +24,28 @@ def outliers(names):
     assert names["column"] == 5
 
 
+def sequences(names):
+    assert names["auroc"] > 0.88
+    assert names["errors"]["model"] < 0.85 * min(names["errors"]["last value"], names["errors"]["last day"])
+
+
+def tables(names):
+    abalone, filled, hidden = names["abalone"], names["filled"], names["hidden"]
+    assert (filled.dtypes == abalone.dtypes).all()
+    assert (filled == abalone).to_numpy()[~hidden].all()
+    assert not filled.isna().any(axis=None)
+    assert names["by_column"].idxmin() == "Height"
+    assert names["layers"].shape == (2000, 512 + 256 + 32 + 256 + 512)
+    assert names["accuracy"] > 0.8
+
+
 def transformer(names):
     assert names["codes"].shape == (200, 32)
+    assert (names["filled"] == names["test"])[~names["hidden"]].all()
     assert names["error"] < 0.95
 
 
-CLAIMS = {"outliers": outliers, "transformer": transformer}
+CLAIMS = {"outliers": outliers, "sequences": sequences, "tables": tables, "transformer": transformer}
 """What a page says of the names that its blocks define, beside that they run."""
 
 

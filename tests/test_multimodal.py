@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.utils import get_tags
 from torch import nn
 
 import isthmus
@@ -265,6 +266,7 @@ class TestContract:
         again = clone(model)
         assert repr(again.get_params()) == repr(model.get_params())
         assert not hasattr(again, "module_")
+        assert get_tags(model).input_tags.dict
         assert model.set_params(modality_dropout=0.5).modality_dropout == 0.5
         with pytest.raises(ValueError, match="Invalid parameter"):
             model.set_params(modality=1)
@@ -450,6 +452,8 @@ class TestMissing:
             drawn = model.reconstruct(test, given=["label"])["image"]
             error, at_mean = ((test["image"] - each) ** 2 for each in (drawn, digits[:1000].mean(0)))
             assert error.mean() < 0.75 * at_mean.mean()
+            nothing = model.reconstruct({"image": np.full((1, 8, 8), np.nan)})["image"]
+            assert ((test["image"] - nothing) ** 2).mean() < 1.1 * at_mean.mean()
             proba = model.predict_proba(test, "label")
             np.testing.assert_allclose(proba.sum(1), 1, atol=1e-5)
             np.testing.assert_array_equal(proba.argmax(1), guessed)

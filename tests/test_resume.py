@@ -3,6 +3,8 @@
 import copy
 import os
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from isthmus import Autoencoder, ConditionalVariationalAutoencoder, DenoisingAut
 from isthmus.core.model import Model
 from isthmus.networks import MLP
 from isthmus.training import Interrupted
-from isthmus.training.checkpoint import CHECKPOINT, locked, read_about
+from isthmus.training.checkpoint import CHECKPOINT, read_about
 
 # Everything that has a state: dropout, noise, the Gaussian draw, a schedule, early stopping, running means.
 RUNS = {
@@ -136,8 +138,19 @@ def test_what_is_not_the_same_run_is_refused(digits, tmp_path):
 
 
 def test_two_processes_cannot_keep_one_run(digits, tmp_path):
-    with locked(tmp_path), pytest.raises(OSError, match="another process is training in"):
+    hold = f"""
+from pathlib import Path
+from isthmus.training.checkpoint import locked
+with locked(Path({str(tmp_path)!r})):
+    print("held", flush=True)
+    input()
+"""
+    other = subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert other.stdout.readline() == "held\n"
+    with pytest.raises(OSError, match="another process is training in"):
         Autoencoder(4, max_epochs=1).fit(digits, resume_from=tmp_path)
+    other.kill()  # the lock dies with its process
+    other.communicate()
     Autoencoder(4, max_epochs=1).fit(digits, resume_from=tmp_path)
 
 

@@ -41,7 +41,9 @@ FAMILIES = {
         corruption="masking",
         future_steps=3,
     ),
-    "transformer at PCA": partial(SequenceAutoencoder, network=Transformer(width=8, heads=2, depth=1)),
+    "transformer at PCA": partial(
+        SequenceAutoencoder, network=Transformer(width=8, heads=2, depth=1, linear_path="pca")
+    ),
     "dense": partial(SequenceAutoencoder, network=MLP(hidden=(16,))),
 }
 

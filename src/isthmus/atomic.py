@@ -71,11 +71,10 @@ def check_writable(path: str | Path) -> None:
     folder = path.absolute().parent
     while not folder.exists():
         folder = folder.parent
-    try:
-        with tempfile.TemporaryDirectory(dir=folder):
-            pass
-    except OSError as error:
-        raise OSError(f"cannot write {path}: {error.strerror}; choose another place") from error
+    if not folder.is_dir():
+        raise NotADirectoryError(f"cannot write {path}: {folder} is a file; choose another place")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(f"cannot write {path}: {folder} is read-only; choose another place")
 
 
 def _umask() -> int:

@@ -5,6 +5,7 @@ import json
 import re
 import sys
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -15,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 import isthmus
-from isthmus import models, persistence, report, reproduce
+from isthmus import models, report, reproduce, runs
 from isthmus.atomic import check_writable, replacing
 from isthmus.compare import comparison_cells
 from isthmus.data import datasets, files
@@ -28,6 +29,8 @@ from isthmus.evaluation.retrieval import nearest_by_code
 from isthmus.models.conditional import told
 from isthmus.networks import LSTM, MLP, Conv, Transformer
 from isthmus.report import images
+from isthmus.training import Interrupted
+from isthmus.training.checkpoint import locked
 
 CONSTANTS = {"true": "True", "false": "False", "none": "None"}
 
@@ -89,7 +92,7 @@ def main() -> None:
         _complain(str(error))
         sys.exit(2)
     except SystemExit as end:
-        if end.code == 130:  # what typer makes of Ctrl-C
+        if end.code == 130 and not isinstance(end.__cause__, Interrupted):  # what typer makes of Ctrl-C
             _complain("interrupted")
         raise
     except Exception as error:
@@ -121,8 +124,10 @@ def data(data_dir: DataDir = None) -> None:
 
 @app.command()
 def train(
-    data: Data,
-    out: Out,
+    context: typer.Context,
+    data: Annotated[str | None, typer.Argument(metavar="DATA", help="As `isthmus data` says.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="RUN", help="The run's folder.")] = None,
+    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped.")] = None,
     model: Annotated[str, typer.Option(help=f"{', '.join(MODELS)}.")] = "plain",
     components: Components = None,
     network: Annotated[
@@ -142,32 +147,76 @@ def train(
     settings: Settings = None,
     label: Label = None,
     data_dir: DataDir = None,
+    checkpoint_minutes: Annotated[float, typer.Option(min=0, help="Between checkpoints inside an epoch.")] = 10,
 ) -> None:
     """Train an autoencoder on DATA, and save it and its report into a folder.
 
-    The conditional model is told the labels of DATA.
+    The conditional model is told the labels of DATA. The run is kept after every epoch, and where Ctrl-C stops it:
+    `isthmus train --resume RUN` goes on as if nothing had happened.
     """
-    persistence.check_free(out)
-    cut = _parse_cut(window, stride, label)
-    named = {"n_components": components, "max_epochs": epochs, "batch_size": batch_size, "lr": lr}
-    params = {name: value for name, value in named.items() if value is not None}
+    if resume is not None:
+        _refuse_beside_resume(context)
+        folder, asked = resume, runs.read(resume)
+        if asked["finished"]:
+            console.print(f"{resume} is finished: there is nothing to go on with", soft_wrap=True)
+            return
+    else:
+        if data is None or out is None:
+            raise ValueError(f"train needs {'DATA' if data is None else '--out RUN'}: isthmus train --help says more")
+        runs.check_free(out)
+        folder = out
+        asked = runs.described(
+            data=data, label=label, data_dir=data_dir, window=window, stride=stride, model=model, seed=seed,
+            components=components, network=network, hidden=hidden, channels=channels, epochs=epochs,
+            batch_size=batch_size, lr=lr, settings=settings,
+        )  # fmt: skip
+    try:
+        with locked(folder) if folder.exists() else nullcontext():
+            _train(folder, asked, device, checkpoint_minutes)
+    except Exception:
+        runs.abandon(folder)
+        raise
+    except Interrupted as stopped:
+        _complain(f"stopped; to go on: isthmus train --resume {folder}")
+        raise SystemExit(128 + stopped.signal) from stopped
+
+
+def _refuse_beside_resume(context: typer.Context) -> None:
+    """Raise ValueError where something is given beside --resume that the run itself says."""
+    allowed = ("resume", "device", "checkpoint_minutes")
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if name not in allowed and source is not None and source.name == "COMMANDLINE":
+            shown = "DATA" if name == "data" else "--set" if name == "settings" else f"--{name.replace('_', '-')}"
+            raise ValueError(f"{shown} beside --resume: the run says itself what it is; leave it out")
+
+
+def _train(folder: Path, asked: dict[str, Any], device: str, checkpoint_minutes: float) -> None:
+    """Begin a run, or go on with it, and write what comes of it."""
+    data, label, model = asked["data"], asked["label"], asked["model"]
+    data_dir = None if asked["data_dir"] is None else Path(asked["data_dir"])
+    cut = _parse_cut(asked["window"], asked["stride"], label)
+    names = {"components": "n_components", "epochs": "max_epochs", "batch_size": "batch_size", "lr": "lr"}
+    params = {name: asked[option] for option, name in names.items() if asked[option] is not None}
     family = _choice("model", model, MODELS)
-    params |= _parse_network(family, network, hidden=hidden, channels=channels) | _parse_settings(settings)
-    estimator = family(random_state=seed, device=device, verbose=1).set_params(**params)
+    params |= _parse_network(family, asked["network"], hidden=asked["hidden"], channels=asked["channels"])
+    params |= _parse_settings(asked["settings"])
+    estimator = family(random_state=asked["seed"], device=device, verbose=1).set_params(**params)
     X, y = _load(data, "train", label, data_dir, estimator, cut)
     if estimator.takes_conditions and y is None:
         raise ValueError(f"{data} has no labels to be a condition: name their column with --label")
     rows, labels = _load(data, "test", label, data_dir, estimator, cut)
-    estimator.fit(X, **told(estimator, y))
+    runs.begin(folder, asked, X, y)
+    estimator.fit(X, **told(estimator, y), resume_from=folder, checkpoint_minutes=checkpoint_minutes)
     page = report.model_page(estimator, rows, labels, f"{model.capitalize()} autoencoder on {data}")
-    estimator.save(out)
-    _write_run(out, data, label, data_dir, cut)
-    report.write_page(page, out / "report.html")
+    estimator.save(folder)
+    report.write_page(page, folder / "report.html")
+    runs.finish(folder)
     last = estimator.history_[-1]
     held_out = f", held out {last['validation']['mse']:.5g}" if "validation" in last else ""
     active = f"; {estimator.active_units_} active units" if hasattr(estimator, "active_units_") else ""
     console.print(f"{estimator.n_iter_} epochs; squared error an entry {last['train']['mse']:.5g}{held_out}{active}")
-    console.print(f"model and report: {out}/ (open {out / 'report.html'})", soft_wrap=True)
+    console.print(f"model and report: {folder}/ (open {folder / 'report.html'})", soft_wrap=True)
 
 
 @app.command()
@@ -442,7 +491,8 @@ def write_report(
     path = output or run / "report.html"
     check_writable(path)
     if data is None:
-        data, label, data_dir = _read_run(run)
+        noted = runs.read(run)
+        data, label, data_dir = noted["data"], noted["label"], noted["data_dir"] and Path(noted["data_dir"])
     rows, labels = _load(data, "test", label, data_dir, estimator, _read_cut(run))
     report.write_page(report.model_page(estimator, rows, labels, f"{type(estimator).__name__} on {data}"), path)
     console.print(f"report: {path}", soft_wrap=True)
@@ -633,33 +683,10 @@ def _draw(output: Path, png: bytes) -> None:
     console.print(f"picture: {output}", soft_wrap=True)
 
 
-def _write_run(run: Path, data: str, label: str | None, data_dir: Path | None, cut: Cut | None) -> None:
-    """Note in the run's folder what it was trained on; a path as one that holds from anywhere."""
-    where = data if data in datasets.names() else str(Path(data).resolve())
-    with replacing(run / "run.json") as temporary:
-        noted: dict[str, Any] = {"data": where, "label": label}
-        noted |= {"data_dir": None if data_dir is None else str(data_dir.resolve())}
-        noted |= {} if cut is None else cut._asdict()
-        temporary.write_text(json.dumps(noted, indent=2), encoding="utf-8")
-
-
-def _read_run(run: Path) -> tuple[str, str | None, Path | None]:
-    try:
-        noted = json.loads((run / "run.json").read_text(encoding="utf-8"))
-        return noted["data"], noted["label"], None if noted["data_dir"] is None else Path(noted["data_dir"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{run} does not say what it was trained on: give DATA") from error
-
-
 def _read_cut(run: Path) -> Cut | None:
     """Return how the series was cut that the run was trained on; None where it was none, or the run does not say."""
-    try:
-        noted = json.loads((run / "run.json").read_text(encoding="utf-8"))
-        return None if noted.get("window") is None else Cut(int(noted["window"]), int(noted["stride"]))
-    except OSError:
-        return None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{run / 'run.json'} is altered: it does not say how the series was cut") from error
+    noted = runs.read(run) if (run / runs.RUN).is_file() else {"window": None}
+    return _parse_cut(noted["window"], noted["stride"], None) if noted["window"] is not None else None
 
 
 def _parse_cut(window: int | None, stride: int | None, label: str | None) -> Cut | None:

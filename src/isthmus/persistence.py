@@ -17,6 +17,8 @@ FORMAT = "isthmus model"
 VERSION = 2
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
+A_RUNS = {"run.json", "checkpoint.safetensors", ".lock"}
+"""What a run that is not finished has in its folder."""
 
 
 def write(folder: str | Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
@@ -54,7 +56,8 @@ def check_free(folder: str | Path) -> None:
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"cannot write {folder}: it is a file; give a folder")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / CONFIG).is_file():
+    there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if CONFIG not in there and not there <= A_RUNS:
         raise FileExistsError(f"cannot write {folder}: it holds other files and no model; give a new folder")
     check_writable(folder / CONFIG)
 

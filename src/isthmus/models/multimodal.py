@@ -68,11 +68,10 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         Probability with which each modality of each row is hidden from the encoder in training; one always stays.
     block_weights : "balanced" or dict of str to float, default "balanced"
         The weights of the modalities' terms in the loss; 1 for those that a dict does not name. A label costs a few
-        nats and an image hundreds: unweighted, the label would hardly be learnt. ``"balanced"`` gives all the same say:
-        the weight is inverse to what the modality would cost at its own mean, or class frequencies, above a perfect
-        rebuild, and these costs sum to what they did. They are ½ Σ variance / σ² for a Gaussian (half the entries where
-        σ is learnt), the entropy lost for a Bernoulli, the entropy of the classes for a label. Terms and scores are
-        always unweighted.
+        nats and an image hundreds. ``"balanced"`` gives all the same say: the weight is inverse to what the modality
+        would cost at its own mean, or class frequencies, above a perfect rebuild, and these costs sum to what they did.
+        They are ½ Σ variance / σ² for a Gaussian (half the entries where σ is learnt), the entropy lost for a
+        Bernoulli, the entropy of the classes for a label. Terms and scores are always unweighted.
     sigma : float or "learned", default "learned"
         Standard deviation of every Gaussian modality: given, in the units of X, or learnt for each.
     beta : float, default 1
@@ -255,6 +254,12 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         check_scalar(n_samples, "n_samples", numbers.Integral, min_val=1)
         codes = check_random_state(random_state).standard_normal((n_samples, self.n_components))
         return self.inverse_transform(codes.astype(np.float32))
+
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn that rows come in a dict."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.dict, tags.input_tags.two_d_array = True, False
+        return tags
 
     @property
     def sigmas_(self) -> dict[str, float]:
@@ -513,7 +518,8 @@ class MultimodalAutoencoder(AbstractAutoencoder):
                 x = x[rows.known[:, part].any(1)]
             if getattr(its_encoder, "centre", None) is not None:
                 standardise(Model(its_encoder, its_decoder, likelihood=block.likelihood, inputs=shape), Batch(x))
-                start_at_zero(its_decoder.path.linear)
+                if its_decoder.path.linear is not None:
+                    start_at_zero(its_decoder.path.linear)
         super()._start(model, rows, seed)
 
 

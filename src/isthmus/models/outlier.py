@@ -23,7 +23,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
     autoencoder : estimator or None, default None
         Any autoencoder of isthmus; a clone of it is fitted. None is ``VariationalAutoencoder(8, max_epochs=10)``: its
         score, the ELBO, takes a row that lies far out in the code for unusual too, where a plain autoencoder sees only
-        what it cannot rebuild, and few epochs leave it no time to learn the unusual rows by heart.
+        what it cannot rebuild, and few epochs leave it little time to learn the unusual rows too.
     contamination : float in (0, 0.5], default 0.1
         Share of the training rows that are taken for outliers: it sets the threshold, not the scores.
     random_state : int, RandomState or None, default None

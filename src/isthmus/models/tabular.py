@@ -95,7 +95,7 @@ class TabularAutoencoder(AbstractAutoencoder):
     categories: Literal["onehot", "embedding"] = "onehot"
     bins: int = 24
 
-    def fit(self, X: ArrayLike, y: Any = None) -> Self:
+    def fit(self, X: ArrayLike, y: Any = None, **kept: Any) -> Self:
         """Learn what the columns of a table are, and train on its rows.
 
         Parameters
@@ -104,6 +104,8 @@ class TabularAutoencoder(AbstractAutoencoder):
             Numbers, truth values and categories; NaN, None and NA are gaps, which take no part in the loss.
         y : ignored
             There for scikit-learn's sake.
+        **kept
+            `resume_from` and `checkpoint_minutes`, as :meth:`isthmus.Autoencoder.fit` takes them.
 
         Returns
         -------
@@ -117,7 +119,7 @@ class TabularAutoencoder(AbstractAutoencoder):
         FloatingPointError
             If the loss becomes NaN or infinite.
         """
-        return super().fit(X, y)
+        return super().fit(X, y, **kept)
 
     def transform(self, X: ArrayLike, *, layers: Literal["code", "all"] = "code") -> np.ndarray:
         """Encode rows to their codes, or to what all hidden layers make of them.

@@ -61,8 +61,9 @@ class Transformer(Parameters):
         After the encoder's last layer.
     output_activation : str, Module or None, default None
         After the decoder's last layer.
-    linear_path : {"pca", "random"} or None, default "pca"
-        Whether there is a linear path, and whether ``fit`` starts it at the data's PCA or at random.
+    linear_path : {"pca", "random"} or None, default None
+        Whether there is a linear path, and whether ``fit`` starts it at the data's PCA or at random. ``"pca"`` is for
+        few rows, a short training, or one in which nothing is hidden; else the transformers alone make the better code.
 
     Examples
     --------
@@ -86,7 +87,7 @@ class Transformer(Parameters):
     activation: Activation = "gelu"
     code_activation: Activation = None
     output_activation: Activation = None
-    linear_path: Literal["pca", "random"] | None = "pca"
+    linear_path: Literal["pca", "random"] | None = None
 
     def build(
         self, row_shape: tuple[int, ...], n_components: int, *, moments: int = 1, n_context: int = 0

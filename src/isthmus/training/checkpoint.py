@@ -117,7 +117,7 @@ class Checkpoints:
 def locked(folder: Path) -> Iterator[None]:
     """Keep other processes out of a run's folder, until this one leaves it or dies."""
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / LOCK, blocking=False)
+    lock = FileLock(folder / LOCK, blocking=False, is_singleton=True)  # a run may ask again for what it has
     try:
         lock.acquire()
     except Timeout as error:
@@ -133,11 +133,27 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def write(path: Path, state: State, about: Mapping[str, Any]) -> None:
-    """Write a state to one file, whole or not at all."""
+    """Write a state to one file, whole or not at all.
+
+    Raises
+    ------
+    OSError
+        If that cannot be done: in one line that says why. The checkpoint before is untouched.
+    """
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            f"{path.parent} has vanished while the run was kept there: bring it back, or begin anew"
+        )
     tensors, config = _tensors(state), _config(state) | {"about": dict(about)}
     tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
-    with replacing(path) as temporary:
-        temporary.write_bytes(tensors_to_bytes(tensors, {"isthmus": json.dumps(config)}))
+    try:
+        with replacing(path) as temporary:
+            temporary.write_bytes(tensors_to_bytes(tensors, {"isthmus": json.dumps(config)}))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OSError(
+            f"cannot keep the run: {path}: {reason}; what was kept before is whole, to resume from"
+        ) from error
 
 
 def read_about(path: Path) -> dict[str, Any]:
@@ -224,6 +240,7 @@ def _config(state: State) -> dict[str, Any]:
         else {
             "seconds": position.seconds,
             "sizes": position.sizes,
+            "figures": list(position.figures[0]) if position.figures else [],  # a file of tensors keeps no order
             "optimizer": _groups(position.start.optimizer),
             "scheduler": None if position.start.scheduler is None else _numbers(position.start.scheduler),
         },
@@ -262,7 +279,7 @@ def _restored(state: State, config: Mapping[str, Any], tensors: Mapping[str, Ten
     if at is not None:
         optimizer = _optimizer(at["optimizer"], "start.optimizer", tensors)
         snapshot = Snapshot(_part("start.model", tensors), optimizer, at["scheduler"], tensors["start.generator"])
-        columns = {name: column.to(device) for name, column in _part("figures", tensors).items()}
+        columns = {name: tensors[f"figures.{name}"].to(device) for name in at["figures"]}
         figures = [{name: column[i] for name, column in columns.items()} for i in range(len(at["sizes"]))]
         state.position = Position(snapshot, at["seconds"], figures, at["sizes"])
     return state

@@ -1,0 +1,120 @@
+"""A run's folder: what was asked for, so that a run can be resumed, and used, without saying it again."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from isthmus import persistence
+from isthmus.atomic import check_writable, replacing
+from isthmus.data import datasets
+from isthmus.training.checkpoint import CHECKPOINT, LOCK
+
+RUN = "run.json"
+
+WHERE = ("data", "label", "data_dir", "window", "stride")
+HOW = ("model", "seed", "components", "network", "hidden", "channels", "epochs", "batch_size", "lr", "settings")
+KINDS: dict[str, tuple[type, ...]] = {
+    "data": (str,),
+    "model": (str,),
+    "seed": (int,),
+    "window": (int, type(None)),
+    "stride": (int, type(None)),
+    "components": (int, type(None)),
+    "epochs": (int, type(None)),
+    "batch_size": (int, type(None)),
+    "lr": (int, float, type(None)),
+    "settings": (list, type(None)),
+}
+"""What JSON must hold of each; of all others text, or nothing."""
+
+
+def described(**asked: Any) -> dict[str, Any]:
+    """Return what was asked for as JSON can hold it; a path as one that holds from anywhere."""
+    data, data_dir = asked["data"], asked["data_dir"]
+    where = data if data in datasets.names() else str(Path(data).resolve()) if Path(data).exists() else data
+    folder = None if data_dir is None else str(Path(data_dir).resolve())
+    return asked | {"data": where, "data_dir": folder, "checksum": None, "finished": False}
+
+
+def check_free(folder: Path) -> None:
+    """Raise where no run can begin in `folder`: it holds other things, a run that is not finished, or is not ours."""
+    if (folder / RUN).is_file() and not read(folder)["finished"]:
+        raise FileExistsError(f"{folder} holds a run that is not finished: train --resume {folder}, or delete it")
+    persistence.check_free(folder)
+
+
+def begin(folder: Path, asked: dict[str, Any], X: Any, y: Any) -> None:
+    """Note a run before its first step; of one that goes on, make sure that its data are the same.
+
+    Raises
+    ------
+    ValueError
+        If the data are not those that the run was begun with.
+    OSError
+        If the folder cannot be written.
+    """
+    check_writable(folder / RUN)
+    checksum = _checksum(X, y)
+    if asked["checksum"] not in (None, checksum):
+        raise ValueError(f"{asked['data']} is not what {folder} was begun with: bring it back, or begin a new run")
+    _write(folder, asked | {"checksum": checksum})
+
+
+def finish(folder: Path) -> None:
+    """Note that a run is finished; its checkpoint has served."""
+    _write(folder, read(folder) | {"finished": True})
+    for name in (CHECKPOINT, LOCK):
+        (folder / name).unlink(missing_ok=True)
+
+
+def abandon(folder: Path) -> None:
+    """Take back what a run that failed has written, where nothing of it was kept yet."""
+    left = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if RUN in left and left <= {RUN, LOCK}:
+        shutil.rmtree(folder)
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """Read what a run was asked for.
+
+    Raises
+    ------
+    ValueError
+        If the folder does not say.
+    """
+    try:
+        noted = json.loads((folder / RUN).read_text(encoding="utf-8"))
+        asked = {name: noted.get(name) for name in (*WHERE, *HOW, "checksum")}
+        asked["finished"] = bool(noted.get("finished", True))
+    except OSError as error:
+        raise ValueError(f"{folder} does not say what it was trained on: give DATA") from error
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{folder / RUN} is altered: it does not say what the run is") from error
+    for name, value in asked.items():
+        if name != "finished" and not isinstance(value, KINDS.get(name, (str, type(None)))):
+            raise ValueError(f"{folder / RUN} is altered: its {name!r} is {value!r}")
+    return asked
+
+
+def _write(folder: Path, asked: dict[str, Any]) -> None:
+    with replacing(folder / RUN) as temporary:
+        temporary.write_text(json.dumps(asked, indent=2), encoding="utf-8")
+
+
+def _checksum(X: Any, y: Any) -> str:
+    """Return the SHA-256 of rows and labels."""
+    digest = hashlib.sha256()
+    for part in (X, y):
+        if isinstance(part, pd.DataFrame):
+            digest.update(" ".join(map(str, part.columns)).encode())
+            part = pd.util.hash_pandas_object(part, index=False).to_numpy()
+        elif part is not None and part.dtype == object:
+            part = pd.util.hash_array(part)
+        if part is not None:
+            digest.update(f"{part.shape}{part.dtype}".encode() + np.asarray(part).tobytes())
+    return digest.hexdigest()
