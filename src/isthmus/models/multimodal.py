@@ -4,7 +4,7 @@ import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -112,6 +112,8 @@ class MultimodalAutoencoder(AbstractAutoencoder):
     block_weights: Literal["balanced"] | Mapping[str, float] = "balanced"
     sigma: float | Literal["learned"] = "learned"
     beta: float = 1.0
+
+    scales_itself: ClassVar[bool] = True
 
     def fit(self, X: Any, y: Any = None, **kept: Any) -> Self:
         """Train on rows of several modalities.

@@ -121,6 +121,7 @@ class SequenceAutoencoder(AbstractAutoencoder):
     lr: float = 1e-2
 
     default_network: ClassVar[type[Any]] = LSTM
+    scales_itself: ClassVar[bool] = True
 
     def fit(self, X: Any, y: Any = None, **kept: Any) -> Self:
         """Train on sequences.

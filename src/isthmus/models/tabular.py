@@ -3,7 +3,7 @@
 import numbers
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -94,6 +94,8 @@ class TabularAutoencoder(AbstractAutoencoder):
     numbers: Literal["standard", "rankgauss"] | None = "standard"
     categories: Literal["onehot", "embedding"] = "onehot"
     bins: int = 24
+
+    scales_itself: ClassVar[bool] = True
 
     def fit(self, X: ArrayLike, y: Any = None, **kept: Any) -> Self:
         """Learn what the columns of a table are, and train on its rows.
@@ -223,6 +225,8 @@ class TabularAutoencoder(AbstractAutoencoder):
 
     def _table(self, X: Any) -> pd.DataFrame:
         """Validate a table for use; return a DataFrame, of arrays too."""
+        if isinstance(X, pd.DataFrame) and not len(X):
+            raise ValueError("X has 0 rows: give one or more")
         if self.framed_ and isinstance(X, pd.DataFrame):
             if self._mixed:  # of numbers alone, scikit-learn's contract wants its own words
                 self.schema_.check_names(X)
