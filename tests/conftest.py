@@ -1,13 +1,17 @@
 """Fixtures; and one thread a worker, as two workers share two cores."""
 
 import os
+import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 import isthmus
+from isthmus import cli
 
 torch.set_num_threads(1)
 
@@ -44,3 +48,67 @@ def data_dir():
     if not folder or not Path(folder, "mnist").is_dir():
         pytest.skip("ISTHMUS_DATA names no folder with real data")
     return Path(folder)
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path, capfd):
+    """Type a command in an empty folder; returns exit status, output and error lines."""
+    monkeypatch.chdir(tmp_path)
+
+    def type_command(command):
+        monkeypatch.setattr(sys, "argv", ["isthmus", *command.split()])
+        showwarning = cli.warnings.showwarning
+        try:
+            with pytest.raises(SystemExit) as exit_:
+                cli.main()
+        finally:
+            cli.warnings.showwarning = showwarning
+        out, err = capfd.readouterr()
+        return exit_.value.code, out, err
+
+    return type_command
+
+
+@pytest.fixture(scope="session")
+def saved(tmp_path_factory):
+    """A folder with a saved model of each family that commands are tried on."""
+    folder = tmp_path_factory.mktemp("models")
+    X, y = isthmus.datasets.load("digits")
+    setting = {"max_epochs": 2, "random_state": 0}
+    isthmus.VariationalAutoencoder(6, **setting).fit(X).save(folder / "variational")
+    isthmus.ConditionalVariationalAutoencoder(6, likelihood="bernoulli", **setting).fit(X, y).save(folder / "classes")
+    isthmus.DenoisingAutoencoder(6, **setting).fit(X).save(folder / "denoising")
+    roll, place = isthmus.datasets.load("swiss_roll")
+    isthmus.ConditionalVariationalAutoencoder(1, **setting).fit(roll, place).save(folder / "numbers")
+    isthmus.Autoencoder(2, **setting).fit(numbers()).save(folder / "table")
+    isthmus.OutlierDetector(isthmus.Autoencoder(2, **setting)).fit(numbers()).save(folder / "detector")
+    isthmus.TabularAutoencoder(2, **setting).fit(people()).save(folder / "people")
+    isthmus.MultimodalAutoencoder(2, **setting).fit({"image": X, "label": y}).save(folder / "modalities")
+    for table in (numbers, people, series):
+        table().to_csv(folder / f"{table.__name__}.csv", index=False)
+    train = f"train {folder}/series.csv --model sequence --window 10 --components 2 --epochs 1 --out {folder}"
+    cli.app(f"{train}/series".split(), standalone_mode=False)
+    cli.app(f"{train}/future --set future_steps=2 --set reconstruction=False".split(), standalone_mode=False)
+    shutil.copytree(folder / "table", folder / "weightless")
+    (folder / "weightless" / "model.safetensors").unlink()
+    shutil.copytree(folder / "table", folder / "altered")
+    (folder / "altered" / "config.json").write_text("{")
+    return folder
+
+
+def numbers():
+    """A table of numbers."""
+    return pd.DataFrame(np.random.default_rng(0).normal(size=(40, 3)), columns=list("abc"))
+
+
+def people():
+    """A table of several kinds of columns."""
+    rng = np.random.default_rng(0)
+    kind = rng.choice(["x", "y"], 40)
+    return pd.DataFrame({"age": rng.integers(20, 60, 40), "size": rng.normal(size=40), "kind": kind, "ok": kind == "x"})
+
+
+def series():
+    """A long series of two features, with the time of each step."""
+    time, steps = pd.date_range("2020-01-01", periods=60, freq="h").astype(str), np.arange(60)
+    return pd.DataFrame({"time": time, "a": np.sin(steps / 3), "b": np.cos(steps / 7)})

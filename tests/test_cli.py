@@ -19,25 +19,6 @@ from isthmus.evaluation.retrieval import nearest_by_code
 
 
 @pytest.fixture
-def run(monkeypatch, tmp_path, capfd):
-    """Type a command in an empty folder; returns exit status, output and error lines."""
-    monkeypatch.chdir(tmp_path)
-
-    def type_command(command):
-        monkeypatch.setattr(sys, "argv", ["isthmus", *command.split()])
-        showwarning = cli.warnings.showwarning
-        try:
-            with pytest.raises(SystemExit) as exit_:
-                cli.main()
-        finally:
-            cli.warnings.showwarning = showwarning
-        out, err = capfd.readouterr()
-        return exit_.value.code, out, err
-
-    return type_command
-
-
-@pytest.fixture
 def trained(run, tmp_path):
     status, out, err = run("train digits --model denoising --components 5 --hidden 32,16 --epochs 2 --seed 3 --out run")
     assert (status, err) == (0, "")
@@ -86,20 +67,6 @@ def test_what_is_computed_is_what_python_computes(run, trained, tmp_path):
     assert status == 0
     assert "nats" in out
     np.testing.assert_array_equal(pd.read_parquet(tmp_path / "scores.parquet")["score"], model.score_samples(X))
-
-
-@pytest.fixture(scope="session")
-def saved(tmp_path_factory):
-    """A folder with a saved model of each family that the commands below need."""
-    folder = tmp_path_factory.mktemp("models")
-    X, y = isthmus.datasets.load("digits")
-    setting = {"max_epochs": 2, "random_state": 0}
-    isthmus.VariationalAutoencoder(6, **setting).fit(X).save(folder / "variational")
-    isthmus.ConditionalVariationalAutoencoder(6, likelihood="bernoulli", **setting).fit(X, y).save(folder / "classes")
-    isthmus.DenoisingAutoencoder(6, **setting).fit(X).save(folder / "denoising")
-    roll, place = isthmus.datasets.load("swiss_roll")
-    isthmus.ConditionalVariationalAutoencoder(1, **setting).fit(roll, place).save(folder / "numbers")
-    return folder
 
 
 @pytest.fixture
@@ -450,112 +417,6 @@ def test_windows_of_a_long_series(run, tmp_path):
         in run("impute run series.csv -o x.csv --missing 0.2 --block")[2]
     )
     assert run("report run")[0] == 0
-
-
-MISTAKES = {
-    "train t.csv --stride 3 --out run": "--stride 3 is of windows: say how long they are too, such as --window 100",
-    "train t.csv --window 5 --out run": "the series has 2 steps, fewer than a window of 5: give a shorter length",
-    "train t.csv --window 2 --label a --out run": "--label a: the windows of one series have no labels; leave it out",
-    "train words.csv --window 2 --out run": "words.csv: columns 'a', 'b' hold no numbers, and one may, to say when",
-    "train digits --window 2 --out run": "digits is no series: give one that ends in .npy, .csv or .parquet",
-    "train none.csv --window 2 --out run": "there is no file none.csv",
-    "train digist --out run": "unknown dataset 'digist': did you mean 'digits'?",
-    "train rows.csv --out run": "there is no file rows.csv",
-    "train digits --model deep --out run": "unknown model 'deep': give one of plain, denoising, sparse, contractive, ",
-    "train digits --network rnn --out run": "unknown network 'rnn': give one of mlp, conv, lstm, transformer",
-    "train digits --network transformer --hidden 8 --out run": "transformer has no hidden; give --set network__width=",
-    "train digits --network conv --hidden 8 --out run": "the network conv has no hidden; give --channels",
-    "train digits --channels 8 --out run": "the network mlp has no channels; give --hidden",
-    "train digits --network conv --channels 8,x --out run": "--channels 8,x: give whole numbers",
-    "train t.csv --network conv --epochs 1 --out run": "Conv needs images (height, width)",
-    "train t.csv --model conditional --out run": "no labels to be a condition: name their column with --label",
-    "sample MODELS/denoising -o x.npy": "a DenoisingAutoencoder cannot generate: train --model variational",
-    "sample MODELS/variational -o x.txt": "give a name that ends in .npy, .csv, .parquet, .png",
-    "sample MODELS/variational -o x.npy -n 0": "Invalid value for '-n'",
-    "sample MODELS/variational -o x.npy --condition 3": "the model knows no conditions; train --model conditional",
-    "sample MODELS/classes -o x.npy --condition 11": "unknown condition '11': give one of 0, 1, 2",
-    "sample MODELS/numbers -o x.npy --condition red": "--condition red: give numbers",
-    "sample MODELS/numbers -o x.npy --condition 1,2": "the model was trained with 1 a row",
-    "sample MODELS/numbers -o x.png": "cannot draw x.png: the rows of MODELS/numbers are no images",
-    "sample full -o x.npy": "full is not a model folder",
-    "interpolate MODELS/variational digits -o x.npy --from 1,2": "--from has 2 rows and --to 5: name as many of each",
-    "interpolate MODELS/variational digits -o x.npy --to 400": "--to 400: there is no row 400, the last of 360 is 359",
-    "interpolate MODELS/variational digits -o x.npy --from= --to=": "--from '' names no row: give numbers with commas",
-    "interpolate MODELS/variational one.npy -o x.npy": "one.npy has fewer than two rows, no pair to go between",
-    "interpolate MODELS/variational digits -o x.npy --to a": "--to a: give whole numbers",
-    "interpolate MODELS/variational digits -o x.npy --steps 1": "Invalid value for '--steps'",
-    "interpolate MODELS/variational digits -o x.npy --path round": "Invalid value for '--path'",
-    "impute MODELS/variational digits -o x.npy": "nothing is missing in digits: --missing 0.5 hides half of it",
-    "impute MODELS/variational digits -o x.npy --block": "--block says how to hide: say how much too",
-    "impute MODELS/variational digits -o x.npy --missing 1": "a share of 1 cannot be hidden",
-    "impute MODELS/variational one.npy -o x.npy --missing 0.0001": "--missing 0.0001 hides nothing that is known",
-    "neighbors MODELS/variational digits -o x.csv --query ,": "--query ',' names no row: give numbers with commas",
-    "neighbors MODELS/variational digits -o x.csv --query=": "--query '' names no row: give numbers with commas",
-    "neighbors MODELS/variational digits -o x.csv -k 360": "360 neighbours among 360 rows: there are from 1 to 359",
-    "neighbors MODELS/variational digits -o x.csv -k 0": "0 neighbours among 360 rows",
-    "neighbors MODELS/variational digits -o x.csv --query 360": "--query 360: there is no row 360",
-    "neighbors MODELS/variational digits -o x.csv --query rows.csv": "there is no file rows.csv",
-    "transform MODELS/variational digits -o x.png": "cannot write x.png: give a name that ends in .npy, .csv, .parquet",
-    "reconstruct MODELS/classes wrong.npz -o x.npy": "y holds the class 77, which was not there at fit",
-    "train digits": "Missing option '--out'",
-    "train digits --hidden 8,x --out run": "--hidden 8,x: give whole numbers",
-    "train digits --set dropout --out run": "--set dropout: give NAME=VALUE",
-    "train digits --set network__activation=rely --epochs 1 --out run": "unknown activation 'rely'",
-    "train digits --set nothing=1 --out run": "Invalid parameter 'nothing'",
-    "train digits --epochs 0 --out run": "max_epochs == 0",
-    "train digits --epochs x --out run": "Invalid value for '--epochs'",
-    "train digits --lr 1e30 --epochs 1 --set validation_fraction=None --set on_nonfinite=raise --out run": "too high",
-    "train digits --out full": "cannot write full: it holds other files and no model",
-    "train digits --out full/notes.txt": "cannot write full/notes.txt: it is a file",
-    "train digits --out full/notes.txt/run": "cannot write full/notes.txt/run",
-    "train t.csv --label c --out run": "t.csv has no column 'c': it has 'a', 'b'",
-    "train empty --out run": "empty holds no images",
-    "train mnist --data-dir full --out run": "mnist/train-images-idx3-ubyte.gz",
-    "compare digits --models deep,flat --out run": "unknown model 'flat'",
-    "compare digits --corruption blur --epochs 1 --seeds 1 --out run": "'blur'",
-    "compare digits --out full/notes.txt/run": "cannot write",
-    "transform full digits -o codes.csv": "full is not a model folder: it has no config.json",
-    "transform nowhere digits -o codes.csv": "nowhere is not a model folder",
-    "transform full digits -o codes.txt": "cannot write codes.txt: give a name that ends in .npy",
-    "transform full digits -o full/notes.txt/codes.csv": "cannot write full/notes.txt/codes.csv",
-    "score full digits -o full": "give a name that ends in",
-    "reconstruct full digits": "Missing option",
-    "report full": "full is not a model folder",
-    "train digits --set network__tied=maybe --out run": "tied='maybe': give True or False",
-    "train digits --set network=mlp --out run": "network='mlp': give MLP(...)",
-    "train digits --set precision=32 --out run": "unknown precision 32",
-    "train gaps.csv --label a --out run": "column 'a' has no label in row 1",
-    "reproduce deep-nien": "unknown reproduction 'deep-nien': did you mean 'deep-nine'?",
-    "reproduce": "reproduce needs a NAME: isthmus reproduce --list says which there are",
-    "reproduce deep-nine --quick --seed -1": "Invalid value for '--seed'",
-    "reproduce deep-nine --quick --out full/notes.txt": "cannot write full/notes.txt",
-    "reproduce deep-nine --quick --data-dir full": "mnist/train-images-idx3-ubyte.gz",
-    "nonsense": "No such command 'nonsense'",
-    "train digits --nonsense 3 --out run": "No such option: --nonsense",
-}
-
-
-@pytest.mark.parametrize("command", MISTAKES)
-def test_a_mistake_gets_one_line(run, saved, tmp_path, monkeypatch, command):
-    monkeypatch.delenv("ISTHMUS_DATA", raising=False)
-    monkeypatch.setattr(isthmus.datasets.pooch, "os_cache", lambda name: tmp_path / "full")
-    monkeypatch.setitem(isthmus.datasets.MIRRORS, "mnist", [])
-    (tmp_path / "full" / "mnist").mkdir(parents=True)
-    (tmp_path / "full" / "notes.txt").write_text("mine")
-    (tmp_path / "full" / "mnist" / "train-images-idx3-ubyte.gz").write_bytes(b"no gzip")
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "t.csv").write_text("a,b\n1,2\n3,4\n")
-    (tmp_path / "gaps.csv").write_text("a,b\nx,2\n,4\n")
-    (tmp_path / "words.csv").write_text("a,b,c\nx,y,2\nz,w,4\n")
-    np.save(tmp_path / "one.npy", np.zeros((1, 8, 8)))
-    np.savez(tmp_path / "wrong.npz", X=np.zeros((2, 8, 8)), y=[1, 77])
-    before = sorted(tmp_path.rglob("*"))
-    status, _, err = run(command.replace("MODELS", str(saved)))
-    assert status == 2
-    assert MISTAKES[command].replace("MODELS", str(saved)) in err
-    assert err.startswith("isthmus: ")
-    assert err.count("\n") == 1
-    assert sorted(tmp_path.rglob("*")) == before, "nothing is left behind"
 
 
 def test_a_detector_only_scores(run, tmp_path):

@@ -88,7 +88,7 @@ def main() -> None:
     warnings.showwarning = lambda message, category, *_: _show_warning(message, category)
     try:
         sys.exit(app(standalone_mode=False) or 0)
-    except (ValueError, TypeError, OSError, FloatingPointError) as error:
+    except (ValueError, TypeError, OSError, FloatingPointError, MemoryError) as error:
         _complain(str(error))
         sys.exit(2)
     except SystemExit as end:
@@ -574,6 +574,8 @@ def _load(
         values = windows(files.read_series(data).values, *cut)
         return Dataset(values[:, :, 0] if values.shape[2] == 1 else values)
     if data in datasets.names():
+        if label is not None:
+            raise ValueError(f"--label {label}: {data} has its own labels; leave it out")
         return datasets.load(data, split, data_dir)
     path = Path(data)
     if not path.exists() and not path.suffix and len(path.parts) == 1:

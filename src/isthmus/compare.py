@@ -14,6 +14,7 @@ from sklearn.decomposition import PCA
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_scalar
 
+from isthmus.core.corruption import CORRUPTIONS
 from isthmus.data.labels import are_classes
 from isthmus.data.rows import to_rows
 from isthmus.evaluation.error import corrupted, mean_squared_error
@@ -27,6 +28,7 @@ from isthmus.models import (
     SparseAutoencoder,
 )
 from isthmus.models.base import AbstractAutoencoder
+from isthmus.models.checks import check_choice
 from isthmus.models.conditional import told
 from isthmus.networks import MLP
 
@@ -184,7 +186,11 @@ def compare(
     ['PCA-8', 'plain', 'contractive']
     """
     check_scalar(seeds, "seeds", numbers.Integral, min_val=1)
-    check_scalar(corruption_level, "corruption_level", numbers.Real, min_val=0)
+    check_choice("corruption", corruption, CORRUPTIONS)
+    most = None if corruption == "gaussian" else 1
+    check_scalar(corruption_level, "corruption_level", numbers.Real, min_val=0, max_val=most)
+    if n_components is not None:
+        check_scalar(n_components, "n_components", numbers.Integral, min_val=1)
     split = _split(X, y, X_test, y_test, corruption, corruption_level, random_state)
     features = int(np.prod(split.X.shape[1:]))
     if n_components is None:
@@ -223,6 +229,10 @@ def _split(X: Any, y: Any, X_test: Any, y_test: Any, corruption: str, level: flo
     """Bring all rows to floating-point arrays, and set a fifth aside where there are no test rows."""
     X = to_rows(X)
     y = None if y is None else np.asarray(y)
+    if X_test is None and len(X) < 3:
+        raise ValueError(f"X has {len(X)} rows, too few to set some aside for a test: give more, or X_test")
+    if y is not None and len(y) != len(X):
+        raise ValueError(f"y has {len(y)} labels, and X {len(X)} rows: give one a row")
     if y is not None and pd.isna(y).any():
         raise ValueError(f"row {int(pd.isna(y).argmax())} has no label: fill the gaps in y, or drop those rows")
     if X_test is not None:

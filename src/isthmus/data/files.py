@@ -1,5 +1,6 @@
 """Rows from a person's files, and results to files: ``.npy``, ``.npz``, ``.csv``, ``.parquet``, folders of images."""
 
+import warnings
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -110,7 +111,7 @@ def read_series(path: str | Path) -> Series:
                 raise ValueError(f"{path} has the shape {values.shape}: a series has (n_steps,) or (n_steps, features)")
             values = values.reshape(len(values), -1)
             return Series(values, [f"x_{i}" for i in range(values.shape[1])])
-        frame = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+        frame = _read_frame(path)
     except BROKEN as error:
         raise ValueError(f"cannot read {path}: {_first_line(error)}") from error
     except UnicodeDecodeError as error:
@@ -119,9 +120,15 @@ def read_series(path: str | Path) -> Series:
     if len(others) > 1:
         raise ValueError(f"{path}: columns {_few(others)} hold no numbers, and one may, to say when; drop the rest")
     time = frame.pop(others[0]) if others else None
+    if time is not None and pd.to_numeric(time, errors="coerce").notna().any():
+        raise ValueError(f"{path}: {_text_in(time)}; put a number there, or leave it blank")
     if frame.shape[1] == 0:
         raise ValueError(f"{path} has no column of numbers")
-    return Series(frame.to_numpy(dtype=float), list(map(str, frame.columns)), time)
+    values = frame.to_numpy(dtype=float)
+    if np.isinf(values).any():
+        row, column = np.argwhere(np.isinf(values))[0]
+        raise ValueError(f"{path}: column {str(frame.columns[column])!r} holds infinity in row {row}; leave it blank")
+    return Series(values, list(map(str, frame.columns)), time)
 
 
 def _first_line(error: Exception) -> str:
@@ -136,9 +143,11 @@ def _read_arrays(path: Path, label: str | None) -> Dataset:
     if isinstance(content, np.ndarray):
         if label is not None:
             raise ValueError(f"{path} is one array and has no {label!r}: leave the label out")
-        return Dataset(content)
+        return Dataset(_numbers(path, content))
     with content:
         names = content.files
+        if not names:
+            raise ValueError(f"{path} holds no array: save the rows in it as X")
         rows = "X" if "X" in names else names[0] if len(names) == 1 else None
         if rows is None:
             raise ValueError(f"{path} holds the arrays {', '.join(names)}: name the one with the rows X")
@@ -146,22 +155,69 @@ def _read_arrays(path: Path, label: str | None) -> Dataset:
             raise ValueError(f"{path} has no array {label!r}: it holds {', '.join(names)}")
         labels = label or ("y" if "y" in names else None)
         try:
-            return Dataset(content[rows], None if labels is None else content[labels])
+            X, y = content[rows], None if labels is None else content[labels]
         except ValueError as error:
             raise ValueError(f"cannot read {path}: an array in it holds objects, not numbers") from error
+        if y is not None and np.shape(y)[:1] != np.shape(X)[:1]:
+            raise ValueError(f"{path}: {rows} has the shape {X.shape} and {labels} {y.shape}: give a label a row")
+        return Dataset(_numbers(path, X), y)
+
+
+def _numbers(path: Path, array: np.ndarray) -> np.ndarray:
+    """Return an array of rows, once it is sure that it is one of numbers."""
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{path} holds {array.dtype} where numbers are needed: turn it into numbers")
+    if not array.ndim:
+        raise ValueError(f"{path} holds a single number: give rows, of shape (n, ...)")
+    return array
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    """Read a table none of whose columns is an index; pandas takes one for it that has no name."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        try:
+            return pd.read_csv(path, index_col=False)
+        except pd.errors.ParserWarning as error:
+            reason = "its rows have more values than its first line has names"
+            raise ValueError(f"cannot read {path}: {reason}") from error
+
+
+def _read_frame(path: Path) -> pd.DataFrame:
+    """Read a table of rows under names, each of which is there once."""
+    if path.suffix == ".csv":
+        frame = _read_csv(path)
+        names = pd.Index(pd.read_csv(path, header=None, nrows=1, dtype=str).iloc[0])  # pandas renames the second
+    else:
+        frame = pd.read_parquet(path)
+        names = frame.columns
+    twice = names[names.duplicated()].dropna()
+    if len(twice):
+        raise ValueError(f"{path} has more than one column {str(twice[0])!r}: give each a name of its own")
+    if not len(frame):
+        raise ValueError(f"{path} has names of columns, and no rows")
+    return frame
 
 
 def _read_table(path: Path, label: str | None, gaps: bool, mixed: bool) -> Dataset:
-    frame = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+    frame = _read_frame(path)
     if label is not None and label not in frame:
         raise ValueError(f"{path} has no column {label!r}: it has {_few(frame.columns)}")
     y = None if label is None else frame.pop(label).to_numpy(na_value=np.nan)
     if y is not None and not gaps and pd.isna(y).any():
         raise ValueError(f"{path}: column {label!r} has no label in row {int(pd.isna(y).argmax())}; drop such rows")
     text = frame.columns[[not pd.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes]]
+    if len(text) == 1 and not mixed and pd.to_numeric(frame[text[0]], errors="coerce").notna().any():
+        raise ValueError(f"{path}: {_text_in(frame[text[0]])}; put a number there, or leave it blank")
     if len(text) and not mixed:
         raise ValueError(f"{path}: column {_few(text)} holds no numbers; drop it, or name it as the label")
     return Dataset(frame, y)
+
+
+def _text_in(column: "pd.Series[Any]") -> str:
+    """Say where in a column of numbers there is text."""
+    row = int((pd.to_numeric(column, errors="coerce").isna() & column.notna()).argmax())
+    return f"column {str(column.name)!r} holds {str(column.iloc[row])!r} in row {row}, and numbers elsewhere"
 
 
 def _few(names: Sequence[Any] | pd.Index, most: int = 10) -> str:
@@ -236,7 +292,12 @@ def write_table(path: str | Path, table: pd.DataFrame) -> None:
     check_output(path)
     with replacing(path) as temporary:
         if Path(path).suffix == ".npy":
-            np.save(temporary, table.to_numpy(), allow_pickle=False)
+            values = table.to_numpy()
+            if values.dtype == object:
+                raise ValueError(
+                    f"cannot write {path}: its columns are of several kinds; give a name that ends in .csv"
+                )
+            np.save(temporary, values, allow_pickle=False)
         elif Path(path).suffix == ".csv":
             table.to_csv(temporary, index=False)
         else:

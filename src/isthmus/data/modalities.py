@@ -15,7 +15,7 @@ from sklearn.utils import check_array
 from torch import Tensor
 
 from isthmus.data.labels import are_classes, of_one_kind
-from isthmus.data.rows import check_finite, flatten, where_text_is
+from isthmus.data.rows import check_finite, flatten, in_unit_interval, where_text_is
 
 KINDS = {"U": "words", "S": "words", "b": "truth values"}
 """What labels are, by the kind of their dtype; of all others, numbers."""
@@ -209,7 +209,8 @@ def _as_array(name: str, values: Any) -> np.ndarray:
         array = values.to_numpy(dtype=object, na_value=np.nan) if extension else values.to_numpy()
     elif np.ndim(values) > 1:
         table, row_shape = flatten(values if isinstance(values, Tensor | pd.DataFrame) else np.asarray(values))
-        array = np.asarray(table) if row_shape is None else np.asarray(table).reshape(-1, *row_shape)
+        array = np.asarray(in_unit_interval(table))
+        array = array if row_shape is None else array.reshape(-1, *row_shape)
     else:
         array = np.asarray(values)
     if array.ndim == 0 or array.dtype.kind not in "biufOUT":

@@ -21,7 +21,7 @@ class Flat(NamedTuple):
 
 
 def flatten(X: Any) -> Flat:
-    """Turn images into rows of pixels and bytes (uint8, 0…255) into float32 in [0, 1]; leave tables as they are.
+    """Turn images into rows of pixels; leave tables, and bytes, as they are.
 
     Parameters
     ----------
@@ -39,21 +39,63 @@ def flatten(X: Any) -> Flat:
         X = X.float().numpy() if X.dtype in (torch.bfloat16, torch.float16) else X.numpy()
     if isinstance(X, list | tuple) and len(X) and isinstance(X[0], list | tuple | np.ndarray) and np.ndim(X[0]) > 1:
         X = np.asarray(X)
-    if isinstance(X, np.ndarray):
-        if X.dtype == np.uint8:
-            X = X.astype(np.float32) / 255
-        if X.ndim in (3, 4):
-            return Flat(X.reshape(len(X), int(np.prod(X.shape[1:]))), X.shape[1:])
+    if isinstance(X, np.ndarray) and X.ndim in (3, 4):
+        return Flat(X.reshape(len(X), int(np.prod(X.shape[1:]))), X.shape[1:])
     return Flat(X, None)
+
+
+def are_bytes(table: Any) -> bool:
+    """Tell whether an array holds bytes (uint8), which stand for 0…255."""
+    return isinstance(table, np.ndarray) and table.dtype == np.uint8
+
+
+def in_unit_interval(table: Any) -> Any:
+    """Bring bytes (uint8, 0…255) to float32 in [0, 1]; leave everything else as it is."""
+    return np.divide(table, 255, dtype=np.float32) if are_bytes(table) else table
 
 
 def to_rows(X: Any, *, allow_nan: bool = False) -> np.ndarray:
     """Bring X to finite floating-point rows of shape (n, ...); see :func:`flatten`. Raises ValueError otherwise."""
     table, row_shape = flatten(X)
     names = table.columns if isinstance(table, pd.DataFrame) else None
-    table = check_array(table, dtype=(np.float64, np.float32), ensure_all_finite=False)
+    check_shape(table)
+    try:
+        table = check_array(in_unit_interval(table), dtype=(np.float64, np.float32), ensure_all_finite=False)
+    except ValueError as error:
+        raise text_error(error, table) from error
     check_finite(table, names, allow_nan=allow_nan)
     return table if row_shape is None else table.reshape(-1, *row_shape)
+
+
+def check_shape(table: Any, least: int = 1) -> None:
+    """Raise ValueError, in one line, for an array or a frame that is no table of at least so many rows of numbers."""
+    if isinstance(table, pd.DataFrame):
+        twice = table.columns[table.columns.duplicated()]
+        if len(twice):
+            raise ValueError(f"X has more than one column {twice[0]!r}: give each a name of its own")
+        for name, dtype in table.dtypes.items():
+            check_real(dtype, f"column {name!r}")
+    elif table is None or isinstance(table, np.ndarray):
+        array = np.asarray(table)
+        check_real(array.dtype, "X")
+        if array.ndim < 2:
+            raise ValueError(
+                f"Expected 2D array, got {array.ndim}D array instead, of shape {array.shape}. Reshape your data: "
+                "X.reshape(-1, 1) if it has a single feature, X.reshape(1, -1) if it is a single row"
+            )
+        if len(array) < least:
+            raise ValueError(
+                f"Found array with {len(array)} sample(s) (shape={array.shape}) while a minimum of {least} is required"
+            )
+
+
+def check_real(dtype: Any, where: str) -> None:
+    """Raise ValueError for dates, durations and complex numbers, which would become other numbers in silence."""
+    kind = getattr(dtype, "kind", "f")
+    if kind == "c":
+        raise ValueError(f"Complex data not supported: {where} holds {dtype}; give real numbers")
+    if kind in "mM":
+        raise ValueError(f"{where} holds {dtype}: give what of it matters as numbers, such as the days since the first")
 
 
 def check_finite(table: np.ndarray, names: "pd.Index | np.ndarray | None" = None, *, allow_nan: bool = False) -> None:
@@ -71,6 +113,13 @@ def check_finite(table: np.ndarray, names: "pd.Index | np.ndarray | None" = None
             f"Input X contains {kind} at row {row}, {place} ({wrong.sum()} such values in all): "
             "fill them in or drop those rows"
         )
+
+
+def text_error(error: ValueError, table: Any) -> ValueError:
+    """Return what to raise where a table could not be turned into numbers: a line that says where text is in it."""
+    if "could not convert string" not in str(error):
+        return error
+    return ValueError(f"{where_text_is(table)} holds text where numbers are needed: {error}; encode or drop it")
 
 
 def where_text_is(table: Any) -> str:

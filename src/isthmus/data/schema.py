@@ -187,8 +187,14 @@ class Schema:
         values = schema._numbers(frame)
         if values.shape[1]:
             for step in SCALING[numbers]:
-                transformer = _fitted_quantiles(values) if step is QuantileTransformer else step().fit(values)
-                values = transformer.transform(values)
+                with np.errstate(over="ignore", invalid="ignore"):
+                    transformer = _fitted_quantiles(values) if step is QuantileTransformer else step().fit(values)
+                    scaled = transformer.transform(values)
+                if not np.isfinite(scaled[~np.isnan(values)]).all():
+                    wrong = int((~np.isfinite(scaled) & ~np.isnan(values)).any(0).argmax())
+                    far = [column.name for column in schema.columns if column.kind == "number"][wrong]
+                    raise ValueError(f"column {far!r} reaches too far for the sum of its squares: divide it")
+                values = scaled
                 schema.steps.append(transformer)
         return schema
 

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
+from isthmus.data.rows import check_real
+
 
 class Sequences(NamedTuple):
     """Sequences side by side.
@@ -67,6 +69,8 @@ def masked(X: Any, mask: Any) -> Any:
     """Return `X` with NaN where a mask is True, which has its form, or without features, or that of one sequence."""
     array = _as_array(X)
     if array is None:
+        if len(mask) != len(X):
+            raise ValueError(f"mask is of {len(mask)} sequences, and X has {len(X)}: give one for each")
         return [masked(np.asarray(values), marked) for values, marked in zip(X, mask, strict=True)]
     marked = np.asarray(mask)
     if marked.dtype != bool:
@@ -172,10 +176,18 @@ def _as_floats(values: Any, where: str) -> np.ndarray:
     """Return numbers as float32 where they are, else as float64."""
     try:
         array = np.asarray(values)
+    except ValueError as error:
+        raise _no_numbers(where, error) from error
+    check_real(array.dtype, f"X, in {where},")
+    try:
         return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
     except (TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"X holds something else than numbers in {where}: {reason}") from error
+        raise _no_numbers(where, error) from error
+
+
+def _no_numbers(where: str, error: Exception) -> ValueError:
+    reason = " ".join(str(error).split())
+    return ValueError(f"X holds something else than numbers in {where}: {reason}")
 
 
 def _cut(row: np.ndarray, values: np.ndarray) -> np.ndarray:

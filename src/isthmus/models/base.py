@@ -3,7 +3,7 @@
 import math
 import numbers
 from abc import ABC
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
+import pandas as pd
 import torch
 from lightning_fabric import Fabric
 from numpy.typing import ArrayLike
@@ -26,7 +27,7 @@ from isthmus.core.imputation import iterate
 from isthmus.core.likelihood import LIKELIHOODS, build_likelihood
 from isthmus.core.model import Model
 from isthmus.core.penalty import contractive, kl_sparsity, l1, weight_decay
-from isthmus.data.rows import Rows, check_finite, flatten, where_text_is
+from isthmus.data.rows import Rows, are_bytes, check_finite, check_shape, flatten, in_unit_interval, text_error
 from isthmus.models.checks import check_choice, check_number
 from isthmus.models.engine import (
     INFERENCE_BATCH,
@@ -37,11 +38,13 @@ from isthmus.models.engine import (
     encode,
     in_batches,
     new_fabric,
+    put_known,
     rebuild,
     to_batch,
 )
 from isthmus.models.folder import plain_params, save_estimator
 from isthmus.models.interpolation import spherical, straight
+from isthmus.models.scale import check_size, warn_of_columns, warn_of_scale
 from isthmus.models.start import start_model
 from isthmus.networks import MLP, Conv, Transformer
 from isthmus.networks.parameters import Network
@@ -90,6 +93,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     verbose: int = 0
 
     default_network: ClassVar[type[Any]] = MLP
+    scales_itself: ClassVar[bool] = False
 
     def fit(
         self, X: ArrayLike, y: Any = None, *, resume_from: str | Path | None = None, checkpoint_minutes: float = 10
@@ -345,6 +349,9 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         precision = chosen_precision(self.precision, self.device, given.x, before)
         fabric = new_fabric(self.device, precision)
         dtype = torch.float64 if precision.startswith("64") else torch.float32
+        check_size(given.x, torch.finfo(dtype).max)
+        if reset:
+            self._check_scale(given.x)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         return fabric, to_batch(given, dtype, fabric.device), seed
 
@@ -409,6 +416,9 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             raise TypeError(
                 f"network={self.network!r}: give MLP(...), Conv(...), Transformer(...), Modules(...) or None"
             )
+        check_number("verbose", self.verbose)
+        if not isinstance(self.callbacks, Iterable) or not all(map(callable, self.callbacks)):
+            raise TypeError(f"callbacks={self.callbacks!r}: give a list of functions that take a record of the history")
         check_choice("precision", self.precision, PRECISIONS)
         check_choice("likelihood", self.likelihood, LIKELIHOODS)
         check_choice("corruption", self.corruption, (None, *CORRUPTIONS))
@@ -416,22 +426,22 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         check_choice("lr_schedule", self.lr_schedule, ("one_cycle", "constant"))
 
     def _rows(self, X: ArrayLike, *, reset: bool) -> np.ndarray:
-        """Validate once, at the door; return float rows shaped as in ``fit``."""
+        """Validate once, at the door; return rows shaped as in ``fit``, floats or, at use, bytes."""
         table, row_shape = flatten(X)
+        table = in_unit_interval(table) if reset else table  # at use it is done batch by batch
+        check_shape(table, 2 if reset else 1)
+        self._check_width(table, reset=reset)
         try:
             table = validate_data(
                 self,
                 table,
                 reset=reset,
-                dtype=(np.float64, np.float32),
+                dtype=None if are_bytes(table) else (np.float64, np.float32),
                 ensure_all_finite=False,
                 ensure_min_samples=2 if reset else 1,
             )
         except ValueError as error:
-            if "could not convert string" in str(error):
-                place = where_text_is(table)
-                raise ValueError(f"{place} holds text where numbers are needed: {error}; encode or drop it") from error
-            raise
+            raise text_error(error, table) from error
         check_finite(table, getattr(self, "feature_names_in_", None), allow_nan=True)
         if reset:
             self.row_shape_ = row_shape or table.shape[1:]
@@ -439,17 +449,39 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             raise ValueError(f"X has images of shape {row_shape}, and the model was fitted on {self.row_shape_}")
         return table.reshape(-1, *self.row_shape_)
 
+    def _check_width(self, table: Any, *, reset: bool) -> None:
+        """Raise ValueError for another number of features than at ``fit``, before anything is said of their names."""
+        named = isinstance(table, pd.DataFrame) and hasattr(self, "feature_names_in_")
+        shape: tuple[int, ...] = tuple(getattr(table, "shape", ()))
+        if len(shape) > 2:
+            raise ValueError(f"Found array with dim {len(shape)}, while dim <= 4 is required: give rows, or images")
+        if not reset and not named and len(shape) == 2 and shape[1] != self.n_features_in_:
+            raise ValueError(
+                f"X has {shape[1]} features, but {type(self).__name__} is expecting {self.n_features_in_} features as "
+                "input."
+            )
+
     def _check_columns(self, rows: np.ndarray) -> None:
         """Raise ValueError where a column is missing in every row: nothing could be learnt of it."""
-        missing = np.isnan(rows).all(0).flatten()
+        missing = np.isnan(rows).all(0)
         if missing.any():
-            column = int(missing.argmax())
-            name = getattr(self, "feature_names_in_", range(len(missing)))[column]
-            raise ValueError(f"Input X has nothing but NaN in column {name!r}: drop it")
+            place = np.unravel_index(int(missing.argmax()), missing.shape)
+            name = getattr(self, "feature_names_in_", range(missing.size))[place[0]]
+            where = f"column {name!r}" if missing.ndim == 1 else f"entry {', '.join(map(str, place))} of every row"
+            raise ValueError(f"Input X has nothing but NaN in {where}: drop it")
+
+    def _check_scale(self, rows: np.ndarray) -> None:
+        """Warn of rows on a scale that does harm, where they are not brought to another inside."""
+        if self.scales_itself:
+            return
+        fixed = None if self.likelihood != "gaussian" or isinstance(self.sigma, str) else float(self.sigma)
+        warn_of_scale(rows, fixed)
+        if rows.ndim == 2 and self.likelihood == "gaussian":
+            warn_of_columns(rows, getattr(self, "feature_names_in_", range(rows.shape[1])))
 
     def _check_targets(self, rows: np.ndarray) -> None:
         """Raise ValueError where the likelihood cannot give rise to such rows."""
-        if self.likelihood != "bernoulli":
+        if self.likelihood != "bernoulli" or are_bytes(rows):
             return
         low, high = np.fmin.reduce(rows, None), np.fmax.reduce(rows, None)  # past NaN
         if low < 0 or high > 1:
@@ -468,7 +500,9 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     def _fitted_codes(self, Z: ArrayLike) -> np.ndarray:
         check_is_fitted(self)
-        codes = check_array(Z, dtype=(np.float64, np.float32))
+        if np.ndim(Z) != 2:
+            raise ValueError(f"Z has the shape {np.shape(Z)}: give codes as (n, {self.n_components})")
+        codes = check_array(Z, dtype=(np.float64, np.float32), input_name="Z")
         if codes.shape[1] != self.n_components:
             raise ValueError(f"Z has {codes.shape[1]} columns, but the codes have n_components={self.n_components}")
         return codes
@@ -486,7 +520,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         given = self._given(X, y, targets=True)
         if not per_feature:
             return self._in_batches(self._row_scores, given)
-        return self._as_given(np.where(np.isnan(given.x), np.nan, self._in_batches(self._entry_scores, given)))
+        return self._as_given(self._in_batches(self._known_entry_scores, given))
 
     def _row_scores(self, model: Model, batch: Batch) -> Tensor:
         """Return what ``score_samples`` gives for a batch."""
@@ -496,13 +530,17 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """Return what ``score_samples`` gives for each entry of a batch."""
         return model.decode(model.encode(batch).z, batch.context).log_density(batch.x)
 
+    def _known_entry_scores(self, model: Model, batch: Batch) -> Tensor:
+        """Return what ``score_samples`` gives for each entry of a batch; NaN where it is not known."""
+        scores = self._entry_scores(model, batch)
+        return scores if batch.known is None else scores.masked_fill(~batch.known, torch.nan)
+
     def _impute(self, X: ArrayLike, mask: ArrayLike | None, n_iter: int, y: Any) -> np.ndarray:
         check_scalar(n_iter, "n_iter", numbers.Integral, min_val=1)
-        rows, context = self._given(X, y, targets=True)
+        given = self._given(X, y, targets=True)
         if mask is not None:
-            rows = np.where(self._row_mask(mask, rows.shape), rows.dtype.type(np.nan), rows)
-        filled = self._in_batches(partial(self._filled, n_iter), Given(rows, context))
-        return self._as_given(np.where(np.isnan(rows), filled, rows))
+            given = given._replace(hidden=self._row_mask(mask, given.x.shape))
+        return self._as_given(put_known(self._in_batches(partial(self._filled, n_iter), given), given))
 
     def _filled(self, n_iter: int, model: Model, batch: Batch) -> Tensor:
         """Return what ``impute`` gives for a batch."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from isthmus.core.batch import Batch
 from isthmus.core.model import Model
+from isthmus.data.rows import in_unit_interval
 from isthmus.networks.mlp import TiedLinear
 
 PRECISIONS = ("auto", "32-true", "64-true", "16-mixed", "bf16-mixed")
@@ -28,13 +29,25 @@ class Given(NamedTuple):
     Attributes
     ----------
     x : ndarray of shape (n, ...)
-        Rows, or codes; NaN where an entry is not known.
+        Rows, or codes; NaN where an entry is not known. Bytes become numbers a batch at a time.
     context : ndarray of shape (n, n_context), optional
         What encoder and decoder are told beside.
+    hidden : ndarray of bool, shaped like x, optional
+        Which entries are taken for not known beside.
     """
 
     x: np.ndarray
     context: np.ndarray | None = None
+    hidden: np.ndarray | None = None
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """In which results are handed back."""
+        return np.dtype(np.float32) if self.x.dtype == np.uint8 else self.x.dtype
+
+    def take(self, rows: slice) -> "Given":
+        """Return some of the rows."""
+        return Given._make(None if each is None else each[rows] for each in self)
 
 
 def new_fabric(device: str, precision: Any) -> Fabric:
@@ -64,8 +77,10 @@ def _has_accelerator() -> bool:
 
 def to_batch(given: Given, dtype: torch.dtype, device: torch.device) -> Batch:
     """Bring rows, with NaN where they have it, and their context to the device."""
-    rows, context = given
-    x = torch.tensor(rows, dtype=dtype, device=device)
+    rows, context, hidden = given
+    x = torch.tensor(in_unit_interval(rows), dtype=dtype, device=device)
+    if hidden is not None:
+        x[torch.tensor(hidden, device=device)] = torch.nan
     return Batch(x, None if context is None else torch.tensor(context, dtype=dtype, device=device))
 
 
@@ -74,20 +89,56 @@ def in_batches(
     function: Callable[[Model, Batch], Tensor],
     given: Given,
 ) -> np.ndarray:
-    """Apply a function of the model to rows, batch by batch, in the rows' own dtype."""
-    rows, context = given
+    """Apply a function of the model to rows, batch by batch, in the rows' own dtype.
+
+    Where memory runs out, a batch is tried again with half of its rows, and so are those after it.
+    """
     weight = next(model.parameters())
-    dtype = torch.promote_types(weight.dtype, torch.from_numpy(rows[:0].copy()).dtype)
+    dtype = torch.promote_types(weight.dtype, torch.from_numpy(given.x[:0].copy()).dtype)
     if weight.device.type == "mps":
         dtype = torch.float32  # all that it has
     model = model if dtype == weight.dtype else copy.deepcopy(model).to(dtype)
-    results = []
-    with torch.no_grad():
-        for start in range(0, len(rows), INFERENCE_BATCH):
-            part = slice(start, start + INFERENCE_BATCH)
-            batch = to_batch(Given(rows[part], None if context is None else context[part]), dtype, weight.device)
-            results.append(function(model, model.filled(batch)).cpu().numpy())
-    return np.concatenate(results).astype(rows.dtype, copy=False)
+    n, start, size = len(given.x), 0, min(INFERENCE_BATCH, len(given.x))
+    results = None
+    while start < n:
+        part = slice(start, start + size)
+        try:
+            with torch.no_grad():
+                batch = model.filled(to_batch(given.take(part), dtype, weight.device))
+                values = function(model, batch).cpu().numpy()
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if size == 1:
+                raise MemoryError(OUT_OF_MEMORY.format(weight.device)) from error
+            size //= 2
+            continue
+        if results is None:
+            results = np.empty((n, *values.shape[1:]), given.dtype)
+        results[part] = values
+        start += size
+    assert results is not None, "there is a row, at the least"
+    return results
+
+
+OUT_OF_MEMORY = "memory has run out on {}, even for one row at a time: free some, or take a smaller network"
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Tell whether it is memory that there was too little of; torch on the CPU says so in words alone."""
+    said = str(error).lower()
+    words = ("out of memory", "not enough memory", "can't allocate memory")
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(each in said for each in words)
+
+
+def put_known(results: np.ndarray, given: Given) -> np.ndarray:
+    """Put what is known of rows in its place in what was computed of them, to the bit."""
+    for start in range(0, len(results), INFERENCE_BATCH):
+        part = slice(start, start + INFERENCE_BATCH)
+        rows, _, hidden = given.take(part)
+        known = ~np.isnan(rows) if hidden is None else ~(np.isnan(rows) | hidden)
+        np.copyto(results[part], in_unit_interval(rows), where=known)
+    return results
 
 
 def encode(model: Model, batch: Batch) -> Tensor:

@@ -4,7 +4,7 @@ import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -112,6 +112,8 @@ class MultimodalAutoencoder(AbstractAutoencoder):
     block_weights: Literal["balanced"] | Mapping[str, float] = "balanced"
     sigma: float | Literal["learned"] = "learned"
     beta: float = 1.0
+
+    scales_itself: ClassVar[bool] = True
 
     def fit(self, X: Any, y: Any = None, **kept: Any) -> Self:
         """Train on rows of several modalities.
@@ -424,7 +426,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         if not per_feature:
             return super()._score_samples(X, y, per_feature)
         given = self._given(X, targets=True)
-        shares = np.where(np.isnan(given.x), np.nan, self._in_batches(self._entry_scores, given))
+        shares = self._in_batches(self._known_entry_scores, given)
         values = {
             modality.name: shares[:, part].reshape(-1, *modality.shape) for modality, part in self._parts_of_a_row()
         }

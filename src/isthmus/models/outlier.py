@@ -1,16 +1,15 @@
 """Finding the unusual with any autoencoder."""
 
-import numbers
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, OutlierMixin, clone
-from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
 from isthmus.models.base import AbstractAutoencoder
+from isthmus.models.checks import check_number
 from isthmus.models.folder import save_estimator
 from isthmus.models.variational import VariationalAutoencoder
 
@@ -65,9 +64,9 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
 
         `y` holds the conditions for a conditional autoencoder, and is ignored by all others.
         """
-        check_scalar(
-            self.contamination, "contamination", numbers.Real, min_val=0, max_val=0.5, include_boundaries="right"
-        )
+        check_number("contamination", self.contamination, min_val=0, max_val=0.5, include_boundaries="right")
+        if self.autoencoder is not None and not hasattr(self.autoencoder, "score_samples"):
+            raise TypeError(f"autoencoder={self.autoencoder!r}: give an autoencoder of isthmus, or None")
         if self.autoencoder is None:
             autoencoder: AbstractAutoencoder = VariationalAutoencoder(8, max_epochs=10)
         else:

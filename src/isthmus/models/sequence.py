@@ -121,6 +121,7 @@ class SequenceAutoencoder(AbstractAutoencoder):
     lr: float = 1e-2
 
     default_network: ClassVar[type[Any]] = LSTM
+    scales_itself: ClassVar[bool] = True
 
     def fit(self, X: Any, y: Any = None, **kept: Any) -> Self:
         """Train on sequences.
@@ -373,7 +374,7 @@ class SequenceAutoencoder(AbstractAutoencoder):
         given, past = self._with_future(self._sequences(X))
         if not per_feature:
             return self._in_batches(self._row_scores, given)
-        scores = np.where(np.isnan(given.x), np.nan, self._in_batches(self._entry_scores, given))
+        scores = self._in_batches(self._known_entry_scores, given)
         return as_given(X, join_future(Sequences(scores, past), self.future_steps))
 
     def _shared_context(self, a: Given, b: Given) -> np.ndarray | None:

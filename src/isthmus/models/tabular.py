@@ -3,7 +3,7 @@
 import numbers
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ from torch import Tensor
 from isthmus.core.corruption import hide_entries
 from isthmus.core.likelihood import Bernoulli, Block, CategoricalLikelihood, GaussianLikelihood, ProductLikelihood
 from isthmus.core.model import Model
+from isthmus.data.rows import in_unit_interval
 from isthmus.data.schema import SCALING, Schema
 from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.checks import check_choice
@@ -93,6 +94,8 @@ class TabularAutoencoder(AbstractAutoencoder):
     numbers: Literal["standard", "rankgauss"] | None = "standard"
     categories: Literal["onehot", "embedding"] = "onehot"
     bins: int = 24
+
+    scales_itself: ClassVar[bool] = True
 
     def fit(self, X: ArrayLike, y: Any = None, **kept: Any) -> Self:
         """Learn what the columns of a table are, and train on its rows.
@@ -222,6 +225,8 @@ class TabularAutoencoder(AbstractAutoencoder):
 
     def _table(self, X: Any) -> pd.DataFrame:
         """Validate a table for use; return a DataFrame, of arrays too."""
+        if isinstance(X, pd.DataFrame) and not len(X):
+            raise ValueError("X has 0 rows: give one or more")
         if self.framed_ and isinstance(X, pd.DataFrame):
             if self._mixed:  # of numbers alone, scikit-learn's contract wants its own words
                 self.schema_.check_names(X)
@@ -229,7 +234,7 @@ class TabularAutoencoder(AbstractAutoencoder):
             return X
         if self._mixed:
             raise ValueError("fit was given a DataFrame of several kinds of columns: give X as a DataFrame too")
-        rows = super()._rows(X, reset=False)
+        rows = in_unit_interval(super()._rows(X, reset=False))
         return pd.DataFrame(rows, columns=[column.name for column in self.schema_.columns])
 
     @property
@@ -259,7 +264,7 @@ class TabularAutoencoder(AbstractAutoencoder):
         if not per_feature:
             return super()._score_samples(X, y, per_feature)
         given = self._given(X)
-        scores = np.where(np.isnan(given.x), np.nan, self._in_batches(self._entry_scores, given))
+        scores = self._in_batches(self._known_entry_scores, given)
         scores = self.schema_.by_column(scores)
         if not self.framed_:
             return scores

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -19,6 +20,7 @@ MOST_FEATURES = 3
 
 def sequence_pictures(model: Any, X: Any) -> list[Picture]:
     """Show what a model makes of sequences X, an array or a list of arrays."""
+    X = X.to_numpy() if isinstance(X, pd.DataFrame) else X
     shown = [steps_of(x) for x in X[:SHOWN]]
     pictures = []
     if model.reconstruction:
