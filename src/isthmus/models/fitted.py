@@ -23,6 +23,14 @@ FITTED = (
 )
 FITTED_ARRAYS = ("feature_names_in_", "classes_", "y_mean_", "y_scale_", "mean_", "scale_")
 
+NEEDED: dict[str, set[str]] = {
+    "OutlierDetector": {"offset_"},
+    "MultimodalAutoencoder": {"modalities_", "block_weights_"},
+    "SequenceAutoencoder": {"flat_", "mean_", "scale_"},
+    "TabularAutoencoder": {"schema_", "framed_"},
+}
+"""What a family cannot do without, beside what all have."""
+
 LONGEST_TEXT = 2**24
 """Letters that an array of text may take: each of its words takes as many as the longest."""
 
@@ -38,9 +46,11 @@ def from_json(name: str, value: Any) -> Any:
     return tuple(value) if name == "row_shape_" else value
 
 
-def check_fitted(fitted: Mapping[str, Any], needed: set[str]) -> None:
-    """Raise ValueError where what JSON held is not what an estimator learns in ``fit``."""
-    lacking = needed - set(fitted)
+def check_fitted(family: str, fitted: Mapping[str, Any]) -> None:
+    """Raise ValueError where what JSON held is not what an estimator of that family learns in ``fit``."""
+    lacking = NEEDED.get(family, set()) - set(fitted)
+    if family != "OutlierDetector":
+        lacking |= {"n_features_in_", "row_shape_", "history_"} - set(fitted)
     if lacking:
         raise ValueError(f"{min(lacking)} is not there")
     for name, value in fitted.items():
@@ -56,13 +66,26 @@ def _check_lengths(fitted: Mapping[str, Any]) -> None:
     n, row_shape = fitted.get("n_features_in_"), fitted.get("row_shape_")
     if row_shape is not None and n not in (row_shape[-1], math.prod(row_shape)):
         raise ValueError(f"n_features_in_={n} features are not those of rows of shape {row_shape}")
+    if ("y_mean_" in fitted) != ("y_scale_" in fitted):
+        raise ValueError("y_mean_ and y_scale_ go together")
     pairs = [("mean_", n), ("scale_", n), ("feature_names_in_", n), ("y_scale_", len(fitted.get("y_mean_", ())))]
     for name, length in pairs:
         if name in fitted and len(fitted[name]) != length:
             raise ValueError(f"{name} has {len(fitted[name])} values, and {length} are needed")
 
 
-def is_whole(value: Any) -> bool:
+def check_parts(estimator: Any) -> None:
+    """Raise ValueError where the columns or modalities of a row are not as many as its entries."""
+    columns = estimator.schema_.columns if hasattr(estimator, "schema_") else ()
+    size = len(columns) + sum(modality.size for modality in getattr(estimator, "modalities_", ()))
+    if size and estimator.row_shape_ != (size,):
+        raise ValueError(f"its columns or modalities make rows of shape {(size,)}, and it has {estimator.row_shape_}")
+    names = [modality.name for modality in getattr(estimator, "modalities_", ())]
+    if len(set(names)) < len(names) or (names and set(estimator.block_weights_) != set(names)):
+        raise ValueError("its modalities have no name, or no weight, each of its own")
+
+
+def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
@@ -84,7 +107,7 @@ def _named(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
 
 def _is_record(value: Any) -> bool:
     """Tell whether it is a line of the history: numbers, and terms by the rows that they are of."""
-    return _named(lambda each: _is_number(each) or _named(_is_number)(each))(value) and is_whole(value.get("epoch"))
+    return _named(lambda each: _is_number(each) or _named(_is_number)(each))(value) and _is_whole(value.get("epoch"))
 
 
 def _is_finite(value: Any) -> bool:
@@ -92,7 +115,7 @@ def _is_finite(value: Any) -> bool:
 
 
 def _is_size(value: Any) -> bool:
-    return is_whole(value) and 1 <= value < 2**40
+    return _is_whole(value) and 1 <= value < 2**40
 
 
 def _is_shape(value: Any) -> bool:
@@ -119,7 +142,7 @@ CHECKS: dict[str, Callable[[Any], bool]] = {
     "history_": lambda value: value == [] or _all(_is_record)(value),
     "start_": lambda value: value is None or _named(_is_number)(value),
     "interrupted_": _is_bool,
-    "active_units_": is_whole,
+    "active_units_": _is_whole,
     "flat_": _is_bool,
     "framed_": _is_bool,
     "block_weights_": _named(_is_finite),

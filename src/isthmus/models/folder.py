@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from isthmus import networks, persistence
-from isthmus.models.fitted import FITTED, FITTED_ARRAYS, check_fitted, from_json
+from isthmus.models.fitted import FITTED, FITTED_ARRAYS, check_fitted, check_parts, from_json
 from isthmus.untrusted import WRONG, at_most, one_line, parse
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def _estimator(config: Mapping[str, Any], tensors: dict[str, Tensor], network: A
         raise ValueError(f"{config['class']!r} has no autoencoder")
     _check_plain(config["params"])
     detector = models.OutlierDetector(None, **config["params"] | _seed(config["params"]))
-    check_fitted(config["fitted"], {"offset_"})
+    check_fitted(config["class"], config["fitted"])
     detector.offset_ = config["fitted"]["offset_"]
     return detector.adopt(_autoencoder_of(config["autoencoder"], tensors, network))
 
@@ -172,9 +172,10 @@ def _autoencoder_of(config: Mapping[str, Any], tensors: dict[str, Tensor], netwo
     if NOT_SAVED in (params.get("network"), params.get("networks")):
         raise ValueError("its weights are for a network of your own: give it again, load(folder, network=...)")
     estimator = getattr(models, name)(**params)
-    check_fitted(config["fitted"], {"row_shape_", "n_features_in_", "history_"})
+    check_fitted(name, config["fitted"])
     for name, value in config["fitted"].items():
         setattr(estimator, name, from_json(name, value))
+    check_parts(estimator)
     return estimator.restore(tensors)
 
 
