@@ -80,9 +80,17 @@ def check_parts(estimator: Any) -> None:
     size = len(columns) + sum(modality.size for modality in getattr(estimator, "modalities_", ()))
     if size and estimator.row_shape_ != (size,):
         raise ValueError(f"its columns or modalities make rows of shape {(size,)}, and it has {estimator.row_shape_}")
-    names = [modality.name for modality in getattr(estimator, "modalities_", ())]
-    if len(set(names)) < len(names) or (names and set(estimator.block_weights_) != set(names)):
+    if not hasattr(estimator, "modalities_"):
+        return
+    columns = {modality.name: modality.columns for modality in estimator.modalities_}
+    if len(columns) < len(estimator.modalities_) or set(estimator.block_weights_) != set(columns):
         raise ValueError("its modalities have no name, or no weight, each of its own")
+    framed = hasattr(estimator, "feature_names_in_")
+    blocks = {name: tuple(block) for name, block in (estimator.blocks or {}).items()}
+    if blocks != (columns if framed else {}) or (not framed and set(columns.values()) != {None}):
+        raise ValueError("its blocks are not the columns of its modalities")
+    if framed and sorted(map(str, estimator.feature_names_in_)) != sorted(str(c) for block in blocks.values() for c in block):
+        raise ValueError("its feature_names_in_ are not the columns of its modalities")
 
 
 def _is_whole(value: Any) -> bool:

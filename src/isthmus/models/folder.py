@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -132,7 +133,7 @@ def _plain(value: Any) -> Any:
         return int(value)
     if isinstance(value, numbers.Real):
         return float(value)
-    if isinstance(value, list | tuple | np.ndarray):
+    if isinstance(value, list | tuple | np.ndarray | pd.Index):
         return [_plain(item) for item in value]
     if isinstance(value, dict):
         items = {name: _plain(item) for name, item in value.items()}
@@ -152,7 +153,7 @@ def _estimator(config: Mapping[str, Any], tensors: dict[str, Tensor], network: A
     if config["class"] != "OutlierDetector" or set(config["params"]) != {"contamination", "random_state"}:
         raise ValueError(f"{config['class']!r} has no autoencoder")
     _check_plain(config["params"])
-    detector = models.OutlierDetector(None, **config["params"] | _seed(config["params"]))
+    detector = models.OutlierDetector(None, **_saved(config["params"]))
     check_fitted(config["class"], config["fitted"])
     detector.offset_ = config["fitted"]["offset_"]
     return detector.adopt(_autoencoder_of(config["autoencoder"], tensors, network))
@@ -166,12 +167,11 @@ def _autoencoder_of(config: Mapping[str, Any], tensors: dict[str, Tensor], netwo
         raise ValueError(f"it holds a {name!r}, and this isthmus has none")
     _check_plain(config["params"])
     params = {name: _value(value, len(tensors)) for name, value in config["params"].items()}
-    params |= _seed(params)
     if network is not None:
         params["networks" if isinstance(network, dict) else "network"] = network
     if NOT_SAVED in (params.get("network"), params.get("networks")):
         raise ValueError("its weights are for a network of your own: give it again, load(folder, network=...)")
-    estimator = getattr(models, name)(**params)
+    estimator = getattr(models, name)(**_saved(params))
     check_fitted(name, config["fitted"])
     for name, value in config["fitted"].items():
         setattr(estimator, name, from_json(name, value))
@@ -179,21 +179,20 @@ def _autoencoder_of(config: Mapping[str, Any], tensors: dict[str, Tensor], netwo
     return estimator.restore(tensors)
 
 
-def _seed(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return no seed for one that could not be saved, and raise ValueError for one that is none."""
-    seed = params.get("random_state")
-    if not isinstance(seed, int | None) and seed != NOT_SAVED:
-        raise ValueError(f"random_state={seed!r} is no whole number")
-    return {"random_state": None if seed == NOT_SAVED else seed}
+def _saved(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what could not be saved: it is at its default again."""
+    return {name: value for name, value in params.items() if value != NOT_SAVED}
 
 
 def _check_plain(params: Mapping[str, Any]) -> None:
     """Raise ValueError for parameters that are never saved, and for those that no method checks before it needs them."""
     if "callbacks" in params:
         raise ValueError("it has callbacks, which are never saved")
-    for name, kind in {"device": str, "verbose": int, "contamination": float}.items():
-        if name in params and not isinstance(params[name], kind):
-            raise ValueError(f"{name}={params[name]!r} is no {kind.__name__}")
+    kinds: dict[str, Any] = {"device": str, "verbose": int, "contamination": float, "random_state": int | None}
+    for name, kind in kinds.items():
+        value = params.get(name, NOT_SAVED)
+        if not isinstance(value, kind) and value != NOT_SAVED:
+            raise ValueError(f"{name}={value!r} cannot be")
 
 
 def _value(value: Any, most: int) -> Any:
