@@ -9,12 +9,13 @@ SOURCE = Path(isthmus.__file__).parent
 
 ROOMS = {  # room: the rooms that it may import from
     "atomic": set(),
+    "untrusted": set(),
     "core": set(),
     "networks": {"core"},
     "data": {"core", "atomic"},
-    "training": {"core", "atomic"},
-    "persistence": {"core", "atomic"},
-    "models": {"training", "persistence", "data", "networks", "core"},
+    "training": {"core", "atomic", "untrusted"},
+    "persistence": {"core", "atomic", "untrusted"},
+    "models": {"training", "persistence", "data", "networks", "core", "untrusted"},
     "evaluation": {"models", "core"},
     "compare": {"evaluation", "models", "data", "networks", "core"},
     "reproduce": {"compare", "evaluation", "models", "data", "networks", "core"},

@@ -7,12 +7,14 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load as tensors_from_bytes
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
 from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor
 
 from isthmus.atomic import check_writable, replacing, replacing_folder
+from isthmus.untrusted import MOST_BYTES, MOST_TENSORS, check_header, one_line, parse, read_file
 
 FORMAT = "isthmus model"
 VERSION = 2
@@ -20,6 +22,10 @@ CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 A_RUNS = {"run.json", "checkpoint.safetensors", ".lock"}
 """What a run that is not finished has in its folder."""
+
+DTYPES = {"F32": torch.float32, "F64": torch.float64, "BOOL": torch.bool, "U8": torch.uint8}
+DTYPES |= {"I8": torch.int8, "I16": torch.int16, "I32": torch.int32, "I64": torch.int64}
+"""What a model's weights and counts are of, by safetensors' names."""
 
 
 def write(folder: str | Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
@@ -48,11 +54,13 @@ def write(folder: str | Path, config: Mapping[str, Any], tensors: Mapping[str, T
     weights = tensors_to_bytes({name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()})
     whole = {"format": FORMAT, "version": VERSION, "weights_sha256": _sha256(weights), "model": dict(config)}
     whole["config_sha256"] = _sha256(_canonical(whole))
+    indent = 2 if len(_canonical(config)) < MOST_BYTES // 8 else None  # a large one shall stay below the limit
+    text = json.dumps(whole, indent=indent, ensure_ascii=False)
     with nullcontext(folder) if _is_unfinished_run(folder) else replacing_folder(folder) as place:
         with replacing(place / WEIGHTS) as file:
             file.write_bytes(weights)
         with replacing(place / CONFIG) as file:
-            file.write_text(json.dumps(whole, indent=2, ensure_ascii=False), encoding="utf-8")
+            file.write_text(text, encoding="utf-8")
 
 
 def check_free(folder: str | Path) -> None:
@@ -72,45 +80,83 @@ def _is_unfinished_run(folder: Path) -> bool:
     return bool(there & A_RUNS) and there <= A_RUNS | {WEIGHTS}
 
 
-def read(folder: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Read a model's folder: its config and its weights.
+def read_config(folder: str | Path) -> dict[str, Any]:
+    """Read a model's ``config.json``: what :func:`write` was given is its ``model``.
 
     Raises
     ------
     FileNotFoundError
         If there is no such folder, or no model in it.
     ValueError
-        If a file is truncated, altered, or of a version that this isthmus does not know.
+        If the file is truncated, altered, or of a version that this isthmus does not know.
     """
     folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is not a model folder: it is a file")
     for file in (CONFIG, WEIGHTS):
         if not (folder / file).is_file():
             raise FileNotFoundError(f"{folder} is not a model folder: it has no {file}")
-    config = _read_config(folder / CONFIG)
-    weights = (folder / WEIGHTS).read_bytes()
-    if _sha256(weights) != config["weights_sha256"]:
-        raise ValueError(f"{folder / WEIGHTS} is truncated or altered: it is not the file that was saved")
+    path = folder / CONFIG
+    content = read_file(path, MOST_BYTES)
     try:
-        return config["model"], tensors_from_bytes(weights)
-    except SafetensorError as error:
-        raise ValueError(f"{folder / WEIGHTS} is not a safetensors file: {error}") from error
-
-
-def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = parse(content)
     except ValueError as error:  # wrong JSON or wrong UTF-8
-        raise ValueError(f"{path} is truncated or altered: {error}") from error
+        raise ValueError(f"{path} is truncated or altered: {one_line(error)}") from error
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise ValueError(f"{path} is not an isthmus model's config")
-    if config.get("version") != VERSION:
+    if config.get("version") != VERSION or isinstance(config["version"], float):
         raise ValueError(
-            f"{path} is of version {config.get('version')!r}, and this isthmus reads version {VERSION}: "
+            f"{path} is of version {_short(config.get('version'))}, and this isthmus reads version {VERSION}: "
             "load it with the isthmus that saved it"
         )
     if config.pop("config_sha256", None) != _sha256(_canonical(config)):
         raise ValueError(f"{path} is altered: its checksum differs")
+    if not isinstance(config.get("model"), dict) or not isinstance(config.get("weights_sha256"), str):
+        raise ValueError(f"{path} does not describe a model")
     return config
+
+
+def describe(folder: str | Path) -> dict[str, Tensor]:
+    """Read the names, shapes and dtypes of a model's weights: tensors on the "meta" device, which hold no numbers.
+
+    Raises
+    ------
+    ValueError
+        If the file is truncated or no safetensors file, or has a dtype that no model's weights are of.
+    """
+    path = Path(folder) / WEIGHTS
+    check_header(path)
+    try:
+        with safe_open(path, "pt") as file:
+            names = file.keys()
+            if len(names) > MOST_TENSORS:
+                raise ValueError(f"{path} has {len(names)} tensors, and no model has more than {MOST_TENSORS}")
+            parts = {name: file.get_slice(name) for name in names}
+            return {
+                name: torch.empty(part.get_shape(), dtype=DTYPES[part.get_dtype()], device="meta")
+                for name, part in parts.items()
+            }
+    except (SafetensorError, KeyError, RuntimeError, TypeError) as error:
+        raise ValueError(f"{path} is truncated or altered: {one_line(error)}") from error
+
+
+def read_weights(folder: str | Path, sha256: str) -> dict[str, Tensor]:
+    """Read a model's weights.
+
+    Raises
+    ------
+    ValueError
+        If the file is truncated or altered.
+    """
+    path = Path(folder) / WEIGHTS
+    with path.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+            raise ValueError(f"{path} is truncated or altered: it is not the file that was saved")
+    return load_file(path)
+
+
+def _short(value: Any) -> str:
+    return repr(value) if isinstance(value, int | str | None) and len(str(value)) < 50 else "unknown"
 
 
 def _canonical(config: Mapping[str, Any]) -> bytes:

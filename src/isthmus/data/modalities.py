@@ -11,11 +11,15 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import pandas_dtype
 from sklearn.utils import check_array
 from torch import Tensor
 
 from isthmus.data.labels import are_classes, of_one_kind
 from isthmus.data.rows import check_finite, flatten, in_unit_interval, where_text_is
+
+WIDEST = 64
+"""Bytes of a dtype for each letter of the longest class."""
 
 KINDS = {"U": "words", "S": "words", "b": "truth values"}
 """What labels are, by the kind of their dtype; of all others, numbers."""
@@ -73,9 +77,22 @@ class Modality:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
-        """Make one of what ``dataclasses.asdict`` gave and JSON held."""
+        """Make one of what ``dataclasses.asdict`` gave and JSON held; raise ValueError or TypeError where it is none."""
         values: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in fields.items()}
-        return cls(**values)
+        modality = cls(**values)
+        shape, classes, columns = modality.shape, modality.classes, modality.columns
+        if not isinstance(modality.name, str) or not all(type(side) is int and side > 0 for side in shape):
+            raise ValueError(f"modality {modality.name!r} cannot be of shape {shape}")
+        if classes is not None and (not classes or shape or len({type(each) for each in classes} - {int, float}) > 1):
+            raise ValueError(f"modality {modality.name!r} has classes that are not all words, or all numbers")
+        if columns is not None and len(columns) != modality.size:
+            raise ValueError(f"modality {modality.name!r} has {modality.size} entries and {len(columns)} columns")
+        if not all(isinstance(each, str | int | float) for each in (*(classes or ()), *(columns or ()))):
+            raise ValueError(f"modality {modality.name!r} has classes or columns that are neither text nor numbers")
+        dtype = pandas_dtype(modality.dtype)
+        if getattr(dtype, "itemsize", 0) > WIDEST * (1 + max((len(str(each)) for each in classes or ()), default=0)):
+            raise ValueError(f"modality {modality.name!r} is of the dtype {modality.dtype}, which is wider than it is")
+        return modality
 
     def encode(self, values: Any) -> np.ndarray:
         """Return flat rows of shape (n, size), with NaN where a value is missing or a class was not there at fit."""

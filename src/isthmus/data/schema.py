@@ -31,6 +31,9 @@ FITTED: dict[type, tuple[str, ...]] = {
 
 MOST_QUANTILES = 1000
 
+WIDEST = 16
+"""Bytes of a cell: dtypes of more are text of a fixed length, or structures."""
+
 BEYOND = 1e-3
 """How far outside what was seen the end quantiles lie, in standard deviations."""
 
@@ -76,6 +79,27 @@ class Column:
         elif kind == "category":
             categories = tuple(sorted(map(str, column.dropna().unique())))
         return cls(name, kind, str(column.dtype), categories, levels)
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Self:
+        """Make one of what ``dataclasses.asdict`` gave, and JSON may have held since; raise where it is no column."""
+        column = cls(**fields | {"categories": tuple(fields["categories"])})
+        levels = column.levels
+        values = column.categories if levels is None else (*column.categories, *levels["values"])
+        if not isinstance(column.name, str | int) or column.kind not in KINDS:
+            raise ValueError(f"column {column.name!r} is of no kind that a column can be")
+        if len(set(column.categories)) < max(len(column.categories), column.kind == "category"):
+            raise ValueError(f"column {column.name!r} has no categories, or one twice")
+        if not all(isinstance(value, str | int | float) for value in values):
+            raise ValueError(f"column {column.name!r} has categories that are neither text nor numbers")
+        dtype = pandas_dtype(column.dtype)
+        if levels is not None and not (dtype == "category" and isinstance(levels["ordered"], bool)):
+            raise ValueError(f"column {column.name!r} is of the dtype {column.dtype}, and has levels")
+        for each in (dtype, pandas_dtype("object" if levels is None else levels["dtype"])):
+            if getattr(each, "itemsize", 0) > WIDEST or not isinstance(each.name, str):
+                raise ValueError(f"column {column.name!r} is of the dtype {column.dtype}, which none can be")
+        column.decode(np.array([0.0, np.nan])[: 1 if column.kind == "number" else 2])  # what it will have to do
+        return column
 
     def encode(self, column: pd.Series) -> np.ndarray:
         """Return a number a cell: a number, 0 or 1, the index of a category; NaN where missing or unknown."""
@@ -271,14 +295,24 @@ class Schema:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
-        """Make a schema of what :meth:`as_json` gave."""
-        columns = tuple(Column(**column | {"categories": tuple(column["categories"])}) for column in content["columns"])
+        """Make a schema of what :meth:`as_json` gave, and JSON may have held since.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If it is nothing that :meth:`learn` could have learnt.
+        """
+        columns = tuple(Column.from_json(column) for column in content["columns"])
+        if not columns or len({column.name for column in columns}) < len(columns):
+            raise ValueError("a table has columns, each with a name of its own")
         schema = cls(columns, content["numbers"])
-        for step, fitted in zip(SCALING[content["numbers"]], content["steps"], strict=bool(content["steps"])):
+        n_numbers = schema.count("number")
+        steps = SCALING[content["numbers"]] if n_numbers else ()
+        for step, fitted in zip(steps, content["steps"], strict=True):
             transformer = _quantiles(0) if step is QuantileTransformer else step()
-            for name, value in fitted.items():
-                setattr(transformer, name, np.array(value))
-            transformer.n_features_in_ = schema.count("number")
+            for name in FITTED[step]:
+                setattr(transformer, name, _fitted(name, fitted[name], n_numbers))
+            transformer.n_features_in_ = n_numbers
             schema.steps.append(transformer)
         return schema
 
@@ -290,6 +324,18 @@ class Schema:
             values[:, i] = column.encode(frame[column.name])
         check_finite(values, np.array([column.name for column in columns], dtype=object), allow_nan=True)
         return values
+
+
+def _fitted(name: str, values: Any, n: int) -> np.ndarray:
+    """Return what a step knows of `n` columns, finite numbers of the right shape; raise ValueError where they are not.
+
+    `references_` are the probabilities of the quantiles, of which any number will do.
+    """
+    array = np.array(values, dtype=float)
+    right = {"quantiles_": (len(array), n), "references_": (len(array),)}.get(name, (n,))
+    if array.shape != right or not len(array) or not np.isfinite(array).all():
+        raise ValueError(f"{name} has the shape {array.shape} or is not finite, and {n} columns are scaled by it")
+    return array
 
 
 def _quantiles(n: int) -> QuantileTransformer:

@@ -3,7 +3,7 @@
 import math
 import numbers
 from abc import ABC
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
@@ -51,6 +51,7 @@ from isthmus.networks.parameters import Network
 from isthmus.training import EarlyStopping, Progress, State, new_state, run
 from isthmus.training.callbacks import Callback
 from isthmus.training.checkpoint import Checkpoints, checksum
+from isthmus.untrusted import check_dtypes, float_dtype
 
 ENOUGH_TO_CHOOSE_BY = 50
 """Held-out rows under which the choice of the best epoch is a matter of luck."""
@@ -321,12 +322,22 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def _n_features_out(self) -> int:
         return self.n_components
 
-    def restore(self, tensors: Mapping[str, Tensor]) -> Self:
-        """Rebuild ``module_`` from saved weights; for :func:`isthmus.load`, which has set the other attributes."""
+    def restore(self, tensors: dict[str, Tensor]) -> Self:
+        """Rebuild ``module_`` from saved weights; for :func:`isthmus.load`, which has set the other attributes.
+
+        Weights on the "meta" device make a model without numbers there.
+
+        Raises
+        ------
+        ValueError, TypeError, RuntimeError
+            If a parameter has no meaning, or weights have other names, shapes or dtypes than the model's.
+        """
+        self._check_parameters()
+        dtype = float_dtype(tensors)
         with torch.random.fork_rng(devices=[]):
             module = self._build()
-        dtype = next(tensor.dtype for tensor in tensors.values() if tensor.is_floating_point())
-        module.to(dtype).load_state_dict(tensors)
+        module.to(next(iter(tensors.values())).device, dtype).load_state_dict(tensors)
+        check_dtypes(module.state_dict(), tensors)
         self.module_ = module.eval()
         return self
 

@@ -1,6 +1,7 @@
 """Estimators ↔ (config, weights): what is in a saved model, and how it becomes an estimator again."""
 
 import json
+import math
 import numbers
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -8,29 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
+import torch
 from torch import Tensor
 
 from isthmus import networks, persistence
-from isthmus.data.modalities import Modality
-from isthmus.data.schema import Schema
+from isthmus.models.fitted import FITTED, FITTED_ARRAYS, check_fitted, check_parts, from_json
+from isthmus.untrusted import WRONG, at_most, one_line, parse
 
 if TYPE_CHECKING:
     from isthmus.models.base import AbstractAutoencoder
     from isthmus.models.outlier import OutlierDetector
 
 NOT_SAVED = "not saved"
-FITTED = (
-    "n_features_in_",
-    "row_shape_",
-    "history_",
-    "start_",
-    "interrupted_",
-    "active_units_",
-    "flat_",
-    "framed_",
-    "block_weights_",
-)
-FITTED_ARRAYS = ("feature_names_in_", "classes_", "y_mean_", "y_scale_", "mean_", "scale_")
 
 
 def save_estimator(estimator: "AbstractAutoencoder | OutlierDetector", folder: str | Path) -> None:
@@ -38,9 +29,10 @@ def save_estimator(estimator: "AbstractAutoencoder | OutlierDetector", folder: s
     autoencoder = _autoencoder(estimator)
     config, tensors = _config(estimator), autoencoder.module_.state_dict()
     own = getattr(autoencoder, "networks", None) or autoencoder.network
+    content = parse(json.dumps(config).encode())
     try:
-        _estimator(json.loads(json.dumps(config)), tensors, own, Path(folder))
-    except (RuntimeError, TypeError, ValueError) as error:
+        _plan(content, {name: tensor.to("meta") for name, tensor in tensors.items()}, own)
+    except WRONG as error:
         raise ValueError(
             "the parameters are not those of the last fit, and the model could not be loaded: fit it again"
         ) from error
@@ -65,10 +57,16 @@ def load(folder: str | Path, *, network: Any = None) -> Any:
 
     Raises
     ------
-    FileNotFoundError
+    FileNotFoundError, NotADirectoryError
         If `folder` is no model folder.
     ValueError
-        If a file is truncated, altered or of another version, or `network` is needed and is not given, or does not fit.
+        If a file is truncated, altered or of another version, its parts do not fit together, or `network` is needed
+        and is not given, or does not fit.
+
+    Notes
+    -----
+    A folder may be a stranger's: nothing in it is run, and nothing is taken for granted because a checksum is right.
+    The model is first built without memory and held against the names, shapes and dtypes of the weights in the file.
 
     Examples
     --------
@@ -81,12 +79,22 @@ def load(folder: str | Path, *, network: Any = None) -> Any:
     >>> bool((again.transform(X) == autoencoder.transform(X)).all())
     True
     """
-    config, tensors = persistence.read(folder)
+    folder = Path(folder)
     try:
-        return _estimator(config, tensors, network, Path(folder))
-    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{folder} does not describe a model that this isthmus can build: {reason}") from error
+        whole = persistence.read_config(folder)
+        _plan(whole["model"], persistence.describe(folder), network)
+        return _estimator(whole["model"], persistence.read_weights(folder, whole["weights_sha256"]), network)
+    except WRONG as error:
+        reason = one_line(error)
+        if not reason.startswith(str(folder)):
+            reason = f"{folder} does not describe a model that this isthmus can build: {reason}"
+        raise ValueError(reason) from error
+
+
+def _plan(config: Mapping[str, Any], described: dict[str, Tensor], network: Any) -> None:
+    """Build what a config describes on the "meta" device, where it takes no memory, and hold it against the weights."""
+    with torch.device("meta"), at_most(len(described)):
+        _estimator(config, described, network)
 
 
 def _autoencoder(estimator: Any) -> Any:
@@ -127,7 +135,7 @@ def _plain(value: Any) -> Any:
         return int(value)
     if isinstance(value, numbers.Real):
         return float(value)
-    if isinstance(value, list | tuple | np.ndarray):
+    if isinstance(value, list | tuple | np.ndarray | pd.Index):
         return [_plain(item) for item in value]
     if isinstance(value, dict):
         items = {name: _plain(item) for name, item in value.items()}
@@ -138,50 +146,70 @@ def _plain(value: Any) -> Any:
     return NOT_SAVED
 
 
-def _estimator(config: Mapping[str, Any], tensors: Mapping[str, Tensor], network: Any, folder: Path) -> Any:
+def _estimator(config: Mapping[str, Any], tensors: dict[str, Tensor], network: Any) -> Any:
     """Build the estimator that a config describes and put the weights into it."""
     from isthmus import models
 
-    if config["class"] not in models.__all__:
-        raise ValueError(f"{folder} holds a {config['class']!r}, and this isthmus has none")
-    cls = getattr(models, config["class"])
-    params = {name: _value(value) for name, value in config["params"].items()}
-    if params["random_state"] == NOT_SAVED:
-        params["random_state"] = None
-    if "autoencoder" in config:
-        autoencoder = _estimator(config["autoencoder"], tensors, network, folder)
-        detector = cls(autoencoder, **params)
-        detector.offset_ = config["fitted"]["offset_"]
-        return detector.adopt(autoencoder)
+    if "autoencoder" not in config:
+        return _autoencoder_of(config, tensors, network)
+    if config["class"] != "OutlierDetector" or set(config["params"]) != {"contamination", "random_state"}:
+        raise ValueError(f"{config['class']!r} has no autoencoder")
+    _check_plain(config["params"])
+    detector = models.OutlierDetector(None, **_saved(config["params"]))
+    check_fitted(config["class"], config["fitted"])
+    detector.offset_ = config["fitted"]["offset_"]
+    return detector.adopt(_autoencoder_of(config["autoencoder"], tensors, network))
+
+
+def _autoencoder_of(config: Mapping[str, Any], tensors: dict[str, Tensor], network: Any) -> Any:
+    from isthmus import models
+
+    name = config["class"]
+    if name not in models.__all__ or not hasattr(getattr(models, name), "restore"):
+        raise ValueError(f"it holds a {name!r}, and this isthmus has none")
+    _check_plain(config["params"])
+    params = {name: _value(value, len(tensors)) for name, value in config["params"].items()}
     if network is not None:
         params["networks" if isinstance(network, dict) else "network"] = network
-    if NOT_SAVED in (params["network"], params.get("networks")):
-        raise ValueError(f"{folder} holds weights for a network of your own: give it again, load(folder, network=...)")
-    estimator = cls(**params)
+    if NOT_SAVED in (params.get("network"), params.get("networks")):
+        raise ValueError("its weights are for a network of your own: give it again, load(folder, network=...)")
+    estimator = getattr(models, name)(**_saved(params))
+    check_fitted(name, config["fitted"])
     for name, value in config["fitted"].items():
-        setattr(estimator, name, _fitted(name, value))
+        setattr(estimator, name, from_json(name, value))
+    check_parts(estimator)
     return estimator.restore(tensors)
 
 
-def _fitted(name: str, value: Any) -> Any:
-    """Turn what JSON held into a fitted attribute again."""
-    if name in FITTED_ARRAYS:
-        return np.array(value, dtype=object if name == "feature_names_in_" else None)
-    if name == "schema_":
-        return Schema.from_json(value)
-    if name == "modalities_":
-        return tuple(Modality.from_json(fields) for fields in value)
-    return tuple(value) if name == "row_shape_" else value
+def _saved(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what could not be saved: it is at its default again."""
+    return {name: value for name, value in params.items() if value != NOT_SAVED}
 
 
-def _value(value: Any) -> Any:
-    """Turn what JSON held into a parameter again."""
+def _check_plain(params: Mapping[str, Any]) -> None:
+    """Raise ValueError for parameters that are never saved, and for those that no method checks before it needs them."""
+    if "callbacks" in params:
+        raise ValueError("it has callbacks, which are never saved")
+    kinds: dict[str, Any] = {"device": str, "verbose": int, "contamination": float, "random_state": int | None}
+    for name, kind in kinds.items():
+        value = params.get(name, NOT_SAVED)
+        if not isinstance(value, kind) and value != NOT_SAVED:
+            raise ValueError(f"{name}={value!r} cannot be")
+
+
+def _value(value: Any, most: int) -> Any:
+    """Turn what JSON held into a parameter again; `most` is how many layers a network may have."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"a parameter is {value}")
     if isinstance(value, list):
-        return tuple(_value(item) for item in value)
-    if isinstance(value, dict) and value["class"] == "dict":
-        return {name: _value(item) for name, item in value["params"].items()}
-    if isinstance(value, dict):
-        if value["class"] not in networks.__all__:
-            raise ValueError(f"there is no network {value['class']!r}")
-        return getattr(networks, value["class"])(**{name: _value(item) for name, item in value["params"].items()})
-    return value
+        return tuple(_value(item, most) for item in value)
+    if not isinstance(value, dict):
+        return value
+    params = {name: _value(item, most) for name, item in value["params"].items()}
+    if value["class"] == "dict":
+        return params
+    if value["class"] not in networks.__all__ or value["class"] == "Modules":
+        raise ValueError(f"there is no network {value['class']!r}")
+    if any(isinstance(item, tuple) and len(item) > max(most, 3) for item in params.values()):
+        raise ValueError(f"its network has more layers than its weights, which are {most} tensors")
+    return getattr(networks, value["class"])(**params)

@@ -57,7 +57,7 @@ class Cells(nn.Module):
         self.n_numbers = n_numbers
         self.n_plain = n_numbers + n_booleans
         self.sizes = tuple(sizes)
-        self.bins = bins
+        self.bins = bins if n_numbers else 0
         # The first vector of each stands for what is not known; it is zero, and stays so.
         self.embeddings = nn.ModuleList(
             nn.Embedding(size + 1, min(WIDEST, (size + 1) // 2), padding_idx=0)

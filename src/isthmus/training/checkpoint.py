@@ -26,6 +26,7 @@ from isthmus.atomic import replacing
 from isthmus.core.batch import Batch
 from isthmus.training.loop import Interrupted
 from isthmus.training.state import Best, Evaluation, Position, Snapshot, State, dropout_state
+from isthmus.untrusted import WRONG, check_header, one_line, parse
 
 CHECKPOINT = "checkpoint.safetensors"
 LOCK = ".lock"
@@ -165,12 +166,15 @@ def read_about(path: Path) -> dict[str, Any]:
         If it is no checkpoint, or of another version.
     """
     try:
+        check_header(path)
         with safe_open(path, "pt") as file:
-            config = json.loads((file.metadata() or {})["isthmus"])
-    except (SafetensorError, ValueError, KeyError, RecursionError) as error:
+            config = parse((file.metadata() or {})["isthmus"].encode())
+    except (SafetensorError, ValueError, KeyError) as error:
         raise ValueError(f"{path} is no checkpoint, or it is truncated: delete it to start afresh") from error
     if not isinstance(config, dict) or config.get("version") != VERSION:
         raise ValueError(f"{path} is of another version: resume it with the isthmus that wrote it")
+    if not isinstance(config.get("about"), dict):
+        raise ValueError(f"{path} is altered: it does not say how its run was begun; delete it to start afresh")
     return config
 
 
@@ -187,9 +191,8 @@ def read(path: Path, state: State) -> State:
         with safe_open(path, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
         return _restored(state, config, tensors)
-    except (SafetensorError, KeyError, IndexError, TypeError, RuntimeError, AttributeError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{path} is not of this model and these parameters: {reason}") from error
+    except (SafetensorError, *WRONG) as error:
+        raise ValueError(f"{path} is not of this model and these parameters: {one_line(error)}") from error
 
 
 FREE = ("verbose", "device", "random_state")
@@ -264,6 +267,7 @@ def _tensors(state: State) -> dict[str, Tensor]:
 
 def _restored(state: State, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> State:
     device = state.device
+    _check(state, config, tensors)
     state.model.load_state_dict(_part("model", tensors))
     state.optimizer.load_state_dict(_optimizer(config["optimizer"], "optimizer", tensors))
     if state.scheduler is not None:
@@ -283,6 +287,44 @@ def _restored(state: State, config: Mapping[str, Any], tensors: Mapping[str, Ten
         figures = [{name: column[i] for name, column in columns.items()} for i in range(len(at["sizes"]))]
         state.position = Position(snapshot, at["seconds"], figures, at["sizes"])
     return state
+
+
+def _check(state: State, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    """Raise ValueError where a checkpoint's numbers and tensors are not of the kind that the state's own are."""
+    at, best = config["position"], config["best"]
+    scheduler = None if state.scheduler is None else _numbers(state.scheduler.state_dict())
+    for found in (config, *([] if at is None else [at])):
+        _check_alike("optimizer", found["optimizer"], json.loads(json.dumps(_groups(state.optimizer.state_dict()))))
+        _check_alike("scheduler", found["scheduler"], json.loads(json.dumps(scheduler)))
+    counts = [config["epoch"], config["halvings"], *([] if at is None else at["sizes"])]
+    if not all(type(count) is int and count >= 0 for count in counts):
+        raise ValueError("its epoch, halvings or sizes are no counts")
+    numbers = [*([] if at is None else [at["seconds"]]), *([] if best is None else [best["lowest"]])]
+    if not all(
+        type(number) in (int, float) for number in [*numbers, *({} if best is None else best["means"]).values()]
+    ):
+        raise ValueError("its best loss or its seconds are no numbers")
+    if not isinstance(config["history"], list) or not all(isinstance(record, dict) for record in config["history"]):
+        raise ValueError("its history is no list of records")
+    weights = dict(enumerate(state.optimizer.param_groups[0]["params"]))
+    for prefix in ("optimizer", "start.optimizer"):
+        for name, tensor in _part(prefix, tensors).items():
+            weight, _, moment = name.partition(".")
+            if moment != "step" and tensor.shape != weights[int(weight)].shape:
+                raise ValueError(f"{prefix}.{name} is of shape {tuple(tensor.shape)}")
+
+
+def _check_alike(name: str, found: Any, own: Any) -> None:
+    """Raise ValueError where two JSON values differ in more than their numbers."""
+    are_numbers = all(type(each) in (int, float) for each in (found, own))
+    if isinstance(found, dict) and isinstance(own, dict) and found.keys() == own.keys():
+        for key, value in found.items():
+            _check_alike(f"{name}.{key}", value, own[key])
+    elif isinstance(found, list) and isinstance(own, list) and len(found) == len(own):
+        for value, other in zip(found, own, strict=True):
+            _check_alike(name, value, other)
+    elif not are_numbers and found != own:
+        raise ValueError(f"{name} is {one_line(ValueError(found), 50)}, and not {own!r}")
 
 
 def _named(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,0 +1,176 @@
+"""What a fitted estimator knows ↔ what JSON holds of it, checked, as a file may be a stranger's."""
+
+import math
+import numbers
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from isthmus.data.modalities import Modality
+from isthmus.data.schema import Schema
+
+FITTED = (
+    "n_features_in_",
+    "row_shape_",
+    "history_",
+    "start_",
+    "interrupted_",
+    "active_units_",
+    "flat_",
+    "framed_",
+    "block_weights_",
+)
+FITTED_ARRAYS = ("feature_names_in_", "classes_", "y_mean_", "y_scale_", "mean_", "scale_")
+
+NEEDED: dict[str, set[str]] = {
+    "OutlierDetector": {"offset_"},
+    "MultimodalAutoencoder": {"modalities_", "block_weights_"},
+    "SequenceAutoencoder": {"flat_", "mean_", "scale_"},
+    "TabularAutoencoder": {"schema_", "framed_"},
+}
+"""What a family cannot do without, beside what all have."""
+
+LONGEST_TEXT = 2**24
+"""Letters that an array of text may take: each of its words takes as many as the longest."""
+
+
+def from_json(name: str, value: Any) -> Any:
+    """Turn what JSON held into a fitted attribute again."""
+    if name in FITTED_ARRAYS:
+        return np.array(value, dtype=object if name == "feature_names_in_" else None)
+    if name == "schema_":
+        return Schema.from_json(value)
+    if name == "modalities_":
+        return tuple(Modality.from_json(fields) for fields in value)
+    return tuple(value) if name == "row_shape_" else value
+
+
+def check_fitted(family: str, fitted: Mapping[str, Any]) -> None:
+    """Raise ValueError where what JSON held is not what an estimator of that family learns in ``fit``."""
+    lacking = NEEDED.get(family, set()) - set(fitted)
+    if family != "OutlierDetector":
+        lacking |= {"n_features_in_", "row_shape_", "history_"} - set(fitted)
+    if lacking:
+        raise ValueError(f"{min(lacking)} is not there")
+    for name, value in fitted.items():
+        if name not in CHECKS:
+            raise ValueError(f"{name!r} is nothing that is learnt in fit")
+        if not CHECKS[name](value):
+            raise ValueError(f"{name} cannot be {_cut(value)}")
+    _check_lengths(fitted)
+
+
+def _check_lengths(fitted: Mapping[str, Any]) -> None:
+    """Raise ValueError where attributes that are as long as one another are not."""
+    n, row_shape = fitted.get("n_features_in_"), fitted.get("row_shape_")
+    if row_shape is not None and n not in (row_shape[-1], math.prod(row_shape)):
+        raise ValueError(f"n_features_in_={n} features are not those of rows of shape {row_shape}")
+    if ("y_mean_" in fitted) != ("y_scale_" in fitted):
+        raise ValueError("y_mean_ and y_scale_ go together")
+    pairs = [("mean_", n), ("scale_", n), ("feature_names_in_", n), ("y_scale_", len(fitted.get("y_mean_", ())))]
+    for name, length in pairs:
+        if name in fitted and len(fitted[name]) != length:
+            raise ValueError(f"{name} has {len(fitted[name])} values, and {length} are needed")
+
+
+def check_parts(estimator: Any) -> None:
+    """Raise ValueError where the columns or modalities of a row are not as many as its entries."""
+    columns = estimator.schema_.columns if hasattr(estimator, "schema_") else ()
+    size = len(columns) + sum(modality.size for modality in getattr(estimator, "modalities_", ()))
+    if size and estimator.row_shape_ != (size,):
+        raise ValueError(f"its columns or modalities make rows of shape {(size,)}, and it has {estimator.row_shape_}")
+    if not hasattr(estimator, "modalities_"):
+        return
+    columns = {modality.name: modality.columns for modality in estimator.modalities_}
+    if len(columns) < len(estimator.modalities_) or set(estimator.block_weights_) != set(columns):
+        raise ValueError("its modalities have no name, or no weight, each of its own")
+    framed = hasattr(estimator, "feature_names_in_")
+    blocks = {name: tuple(block) for name, block in (estimator.blocks or {}).items()}
+    if blocks != (columns if framed else {}) or (not framed and set(columns.values()) != {None}):
+        raise ValueError("its blocks are not the columns of its modalities")
+    if framed and sorted(map(str, estimator.feature_names_in_)) != sorted(
+        str(c) for block in blocks.values() for c in block
+    ):
+        raise ValueError("its feature_names_in_ are not the columns of its modalities")
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def _is_bool(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _all(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, list) and len(value) > 0 and all(map(check, value))
+
+
+def _named(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, dict) and all(map(check, value.values()))
+
+
+def _is_record(value: Any) -> bool:
+    """Tell whether it is a line of the history: numbers, and terms by the rows that they are of."""
+    return _named(lambda each: _is_number(each) or _named(_is_number)(each))(value) and _is_whole(value.get("epoch"))
+
+
+def _is_finite(value: Any) -> bool:
+    return _is_number(value) and math.isfinite(value)
+
+
+def _is_size(value: Any) -> bool:
+    return _is_whole(value) and 1 <= value < 2**40
+
+
+def _is_shape(value: Any) -> bool:
+    return _all(_is_size)(value) and len(value) <= 3
+
+
+def are_classes(value: Any) -> bool:
+    """Tell whether a list has classes, each once: all of them words, or truth values, or numbers."""
+    if not isinstance(value, list) or not value:
+        return False
+    kinds = {type(each) for each in value}
+    if kinds == {str}:
+        return len(set(value)) == len(value) and len(value) * max(map(len, value)) <= LONGEST_TEXT
+    return (kinds == {bool} or (kinds <= {int, float} and all(map(_is_finite, value)))) and len(set(value)) == len(
+        value
+    )
+
+
+def _are_scales(value: Any) -> bool:
+    return _all(_is_finite)(value) and min(value) > 0
+
+
+CHECKS: dict[str, Callable[[Any], bool]] = {
+    "n_features_in_": _is_size,
+    "row_shape_": _is_shape,
+    "history_": lambda value: value == [] or _all(_is_record)(value),
+    "start_": lambda value: value is None or _named(_is_number)(value),
+    "interrupted_": _is_bool,
+    "active_units_": _is_whole,
+    "flat_": _is_bool,
+    "framed_": _is_bool,
+    "block_weights_": _named(_is_finite),
+    "feature_names_in_": _all(lambda name: isinstance(name, str | int)),
+    "classes_": are_classes,
+    "y_mean_": _all(_is_finite),
+    "y_scale_": _are_scales,
+    "mean_": _all(_is_finite),
+    "scale_": _are_scales,
+    "schema_": lambda value: isinstance(value, dict),
+    "modalities_": _all(lambda value: isinstance(value, dict)),
+    "offset_": _is_number,
+}
+"""What each attribute may be in JSON; schema and modalities check what is in them themselves."""
+
+
+def _cut(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) < 60 else shown[:60] + "…"
