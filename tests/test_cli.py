@@ -329,13 +329,16 @@ def test_one_row(run, saved, tmp_path):
     assert np.load(tmp_path / "x.npy").shape == (1, 9, 8, 8)
 
 
-def test_without_a_report_there_is_no_run(run, monkeypatch, tmp_path):
+def test_a_run_whose_report_fails_is_not_lost(run, monkeypatch, tmp_path):
     def fail(*_):
         raise ValueError("no page")
 
-    monkeypatch.setattr(cli.report, "model_page", fail)
-    assert run("train digits --hidden 4 --epochs 1 --out run")[::2] == (2, "isthmus: no page\n")
-    assert not (tmp_path / "run").exists()
+    with monkeypatch.context() as patch:
+        patch.setattr(cli.report, "model_page", fail)
+        assert run("train digits --hidden 4 --epochs 1 --out run")[::2] == (2, "isthmus: no page\n")
+    assert not (tmp_path / "run" / "config.json").exists()
+    assert run("train --resume run")[0] == 0
+    assert (tmp_path / "run" / "config.json").exists()
 
 
 def test_a_folder_of_images(run, tmp_path):

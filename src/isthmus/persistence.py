@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ A_RUNS = {"run.json", "checkpoint.safetensors", ".lock"}
 def write(folder: str | Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
     """Write a model's folder under a temporary name, flushed to disk, and rename it; other files in it stay.
 
+    The folder of a run that is not finished stays where it is, as its lock is there: the weights are written first, and
+    the config, which makes them a model, last.
+
     Parameters
     ----------
     config : mapping
@@ -44,10 +48,10 @@ def write(folder: str | Path, config: Mapping[str, Any], tensors: Mapping[str, T
     weights = tensors_to_bytes({name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()})
     whole = {"format": FORMAT, "version": VERSION, "weights_sha256": _sha256(weights), "model": dict(config)}
     whole["config_sha256"] = _sha256(_canonical(whole))
-    with replacing_folder(folder) as temporary:
-        with replacing(temporary / WEIGHTS) as file:
+    with nullcontext(folder) if _is_unfinished_run(folder) else replacing_folder(folder) as place:
+        with replacing(place / WEIGHTS) as file:
             file.write_bytes(weights)
-        with replacing(temporary / CONFIG) as file:
+        with replacing(place / CONFIG) as file:
             file.write_text(json.dumps(whole, indent=2, ensure_ascii=False), encoding="utf-8")
 
 
@@ -56,10 +60,16 @@ def check_free(folder: str | Path) -> None:
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"cannot write {folder}: it is a file; give a folder")
-    there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    if CONFIG not in there and not there <= A_RUNS:
+    empty = not folder.is_dir() or not any(folder.iterdir())
+    if not empty and not (folder / CONFIG).exists() and not _is_unfinished_run(folder):
         raise FileExistsError(f"cannot write {folder}: it holds other files and no model; give a new folder")
     check_writable(folder / CONFIG)
+
+
+def _is_unfinished_run(folder: Path) -> bool:
+    """Tell whether nothing is in a folder but what a run needs to go on, and perhaps weights without a config yet."""
+    there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    return bool(there & A_RUNS) and there <= A_RUNS | {WEIGHTS}
 
 
 def read(folder: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
