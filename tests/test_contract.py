@@ -1,6 +1,7 @@
 """What holds for every family: one contract, and scikit-learn's own."""
 
 import pickle
+import random
 from functools import partial
 
 import joblib
@@ -21,13 +22,15 @@ from isthmus import (
     ConditionalVariationalAutoencoder,
     ContractiveAutoencoder,
     DenoisingAutoencoder,
+    MultimodalAutoencoder,
     OutlierDetector,
+    SequenceAutoencoder,
     SparseAutoencoder,
     TabularAutoencoder,
     VariationalAutoencoder,
 )
 from isthmus.core.batch import Batch
-from isthmus.networks import MLP, Transformer
+from isthmus.networks import LSTM, MLP, Transformer
 
 # A handful of steps from a random start may well leave a Gaussian code at the prior.
 pytestmark = pytest.mark.filterwarnings("ignore:the code has collapsed")
@@ -192,6 +195,69 @@ def test_equal_seeds_give_equal_weights_to_the_bit(family, digits, digits_labels
     differs = any(not torch.equal(tensor, other[name]) for name, tensor in first.module_.state_dict().items())
     # A linear autoencoder starts where it ends, at PCA, whatever the seed.
     assert differs or first.network == MLP(hidden=())
+
+
+OTHERS = {
+    "sequence": (
+        partial(SequenceAutoencoder, 4, network=LSTM(hidden=8, layers=2, dropout=0.2), future_steps=2),
+        lambda digits, labels: digits[:60],
+    ),
+    "sequence, transformer": (
+        partial(SequenceAutoencoder, 4, network=SMALL, corruption="masking"),
+        lambda digits, labels: digits[:60],
+    ),
+    "tabular": (
+        partial(TabularAutoencoder, 4, network=MLP(hidden=(16,), dropout=0.2)),
+        lambda digits, labels: pd.DataFrame(digits[:200, 3]).rename(columns=str).assign(label=labels[:200].astype(str)),
+    ),
+    "tabular, masking": (
+        partial(TabularAutoencoder, 4, corruption="masking", categories="embedding", numbers="rankgauss"),
+        lambda digits, labels: pd.DataFrame(digits[:200, 3]).rename(columns=str).assign(label=labels[:200].astype(str)),
+    ),
+    "multimodal": (
+        partial(MultimodalAutoencoder, 4),
+        lambda digits, labels: {"image": digits[:200], "label": labels[:200]},
+    ),
+    "multimodal, product of experts": (
+        partial(MultimodalAutoencoder, 4, fusion="product_of_experts"),
+        lambda digits, labels: {"image": digits[:200], "label": labels[:200]},
+    ),
+}
+"""Families whose rows are of their own kind."""
+
+
+@pytest.mark.parametrize("name", [*FAMILIES, *OTHERS])
+def test_a_seed_settles_all_whatever_else_the_program_does(name, digits, digits_labels, tmp_path, capfd):
+    """Callbacks, verbosity, a run that is kept, and other random numbers, drawn or seeded anew, change no bit."""
+    build, rows = OTHERS.get(name, (FAMILIES.get(name), lambda digits, labels: digits[:200]))
+    X, y = rows(digits, digits_labels), None if name in OTHERS else digits_labels[:200]
+
+    def meddle(*_):
+        torch.manual_seed(torch.randint(10**6, ()).item())
+        np.random.seed(np.random.randint(10**6))
+        random.seed(random.random())
+
+    def uses(model):
+        return model.transform(X), model.score_samples(X)
+
+    quiet = build(max_epochs=2, random_state=0).fit(X, y)
+    meddle()
+    loud = build(max_epochs=2, random_state=0, verbose=2, callbacks=[meddle, lambda record: print(record)])
+    state = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
+    kept = build(max_epochs=2, random_state=np.random.RandomState(0)).fit(X, y, resume_from=tmp_path / "run")
+    assert torch.equal(state[0], torch.get_rng_state())
+    assert np.array_equal(state[1], np.random.get_state()[1])
+    assert state[2] == random.getstate()
+    loud.fit(X, y)
+    for other in (loud, kept):
+        for key, tensor in quiet.module_.state_dict().items():
+            assert torch.equal(tensor, other.module_.state_dict()[key]), key
+        told, again = ([{**record, "seconds": 0} for record in model.history_] for model in (quiet, other))
+        assert told == again
+    first = uses(quiet)
+    meddle()
+    for one, two in zip(first, uses(quiet), strict=True):
+        np.testing.assert_array_equal(one, two)
 
 
 def test_saved_and_pickled_models_give_the_same_bits(family, digits, digits_labels, tmp_path):
@@ -360,7 +426,8 @@ def test_more_components_than_rows_or_columns(table):
 
 def test_constant_and_duplicate_columns():
     X = np.column_stack([np.ones(50), np.arange(50.0), np.arange(50.0)])
-    model = Autoencoder(2, random_state=0, max_epochs=3).fit(X)
+    with pytest.warns(UserWarning, match="one value alone in column 0"):
+        model = Autoencoder(2, random_state=0, max_epochs=3).fit(X)
     np.testing.assert_allclose(model.reconstruct(X), X, atol=1)
     constant = np.full((20, 3), 7.0)
     np.testing.assert_allclose(Autoencoder(2, max_epochs=1).fit(constant).reconstruct(constant), constant, atol=1e-3)

@@ -172,12 +172,12 @@ class TestFiles:
     def test_arrays(self, tmp_path):
         rows = np.arange(12.0).reshape(4, 3)
         np.save(tmp_path / "a.npy", rows)
-        np.savez(tmp_path / "a.npz", X=rows, y=[0, 1, 0, 1], other=[1])
+        np.savez(tmp_path / "a.npz", X=rows, y=[0, 1, 0, 1], other=[1, 1, 2, 2])
         np.savez(tmp_path / "b.npz", rows)
         np.testing.assert_array_equal(files.read(tmp_path / "a.npy").X, rows)
         assert files.read(tmp_path / "a.npy").y is None
         assert files.read(tmp_path / "a.npz").y.tolist() == [0, 1, 0, 1]
-        assert files.read(tmp_path / "a.npz", label="other").y.tolist() == [1]
+        assert files.read(tmp_path / "a.npz", label="other").y.tolist() == [1, 1, 2, 2]
         np.testing.assert_array_equal(files.read(tmp_path / "b.npz").X, rows)
 
     @pytest.mark.parametrize("suffix", [".npy", ".csv", ".parquet"])

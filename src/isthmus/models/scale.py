@@ -29,8 +29,11 @@ def warn_of_scale(rows: np.ndarray, sigma: float | None) -> None:
     gradients: nothing is learnt beyond PCA. Far above it, what is weighed against the squared error, a penalty or noise
     added to the rows, counts for nothing.
     """
-    spread = float(np.sqrt(np.nanmean(_variances(rows))))
-    if sigma is None or spread == 0 or SMALL * sigma < spread < GREAT * sigma:
+    variances = _variances(rows)
+    if sigma is None or not (variances > 0).any():
+        return
+    spread = float(np.sqrt(np.median(variances[variances > 0])))
+    if SMALL * sigma < spread < GREAT * sigma:
         return
     harm = "next to nothing will be learnt" if spread < sigma else "penalties and added noise will have no effect"
     warnings.warn(
