@@ -39,8 +39,14 @@ gappy = np.where(rng.uniform(size=table.shape) < 0.1, np.nan, table)
 MODELS = {
     "autoencoder": (isthmus.Autoencoder(2, network=SMALL), table),
     "autoencoder_gaps": (isthmus.Autoencoder(2, network=SMALL, sigma="learned"), gappy),
-    "autoencoder_tied": (isthmus.Autoencoder(2, network=MLP(hidden=(6,), tied=True)), pd.DataFrame(table[:, :3], columns=list("abc"))),
-    "autoencoder_conv": (isthmus.Autoencoder(3, network=Conv(channels=(2,), pool="max"), likelihood="bernoulli"), images),
+    "autoencoder_tied": (
+        isthmus.Autoencoder(2, network=MLP(hidden=(6,), tied=True)),
+        pd.DataFrame(table[:, :3], columns=list("abc")),
+    ),
+    "autoencoder_conv": (
+        isthmus.Autoencoder(3, network=Conv(channels=(2,), pool="max"), likelihood="bernoulli"),
+        images,
+    ),
     "denoising_transformer": (
         isthmus.DenoisingAutoencoder(2, network=TOKENS, corruption="masking", corruption_level=0.5),
         images,
@@ -54,7 +60,10 @@ MODELS = {
     "conditional_numbers": (isthmus.ConditionalVariationalAutoencoder(2, network=SMALL), table[:, 1:], table[:, 0]),
     "sequence_lstm": (isthmus.SequenceAutoencoder(3, network=LSTM(hidden=4, conditioned=True), future_steps=2), steps),
     "sequence_transformer": (isthmus.SequenceAutoencoder(3, network=TOKENS), steps),
-    "tabular": (isthmus.TabularAutoencoder(3, network=SMALL, bins=3, numbers="rankgauss", categories="embedding"), frame),
+    "tabular": (
+        isthmus.TabularAutoencoder(3, network=SMALL, bins=3, numbers="rankgauss", categories="embedding"),
+        frame,
+    ),
     "tabular_numbers": (isthmus.TabularAutoencoder(3, network=SMALL, bins=0), gappy),
     "multimodal": (
         isthmus.MultimodalAutoencoder(2, networks={"image": Conv(channels=(2,)), "label": SMALL}),

@@ -89,7 +89,9 @@ def check_parts(estimator: Any) -> None:
     blocks = {name: tuple(block) for name, block in (estimator.blocks or {}).items()}
     if blocks != (columns if framed else {}) or (not framed and set(columns.values()) != {None}):
         raise ValueError("its blocks are not the columns of its modalities")
-    if framed and sorted(map(str, estimator.feature_names_in_)) != sorted(str(c) for block in blocks.values() for c in block):
+    if framed and sorted(map(str, estimator.feature_names_in_)) != sorted(
+        str(c) for block in blocks.values() for c in block
+    ):
         raise ValueError("its feature_names_in_ are not the columns of its modalities")
 
 
@@ -137,7 +139,9 @@ def are_classes(value: Any) -> bool:
     kinds = {type(each) for each in value}
     if kinds == {str}:
         return len(set(value)) == len(value) and len(value) * max(map(len, value)) <= LONGEST_TEXT
-    return (kinds == {bool} or (kinds <= {int, float} and all(map(_is_finite, value)))) and len(set(value)) == len(value)
+    return (kinds == {bool} or (kinds <= {int, float} and all(map(_is_finite, value)))) and len(set(value)) == len(
+        value
+    )
 
 
 def _are_scales(value: Any) -> bool:

@@ -283,7 +283,9 @@ def _check(state: State, config: Mapping[str, Any], tensors: Mapping[str, Tensor
     if not all(type(count) is int and count >= 0 for count in counts):
         raise ValueError("its epoch, halvings or sizes are no counts")
     numbers = [*([] if at is None else [at["seconds"]]), *([] if best is None else [best["lowest"]])]
-    if not all(type(number) in (int, float) for number in [*numbers, *({} if best is None else best["means"]).values()]):
+    if not all(
+        type(number) in (int, float) for number in [*numbers, *({} if best is None else best["means"]).values()]
+    ):
         raise ValueError("its best loss or its seconds are no numbers")
     if not isinstance(config["history"], list) or not all(isinstance(record, dict) for record in config["history"]):
         raise ValueError("its history is no list of records")
