@@ -1,4 +1,4 @@
-"""Model folders from strangers: damaged or made with intent, each is refused in one line, quickly, and in little memory.
+"""Model folders from strangers, damaged or made with intent: each is refused in one line, quickly, in little memory.
 
 A checksum protects against damage alone: whoever makes a folder can make its checksums too. So all attacks on what is
 in the files come with checksums that are right.
@@ -29,6 +29,7 @@ from safetensors.torch import save as tensors_to_bytes
 
 import isthmus
 from isthmus import persistence
+from isthmus.training.checkpoint import CHECKPOINT
 
 SAVED = Path(__file__).parent / "saved" / f"v{persistence.VERSION}"
 NAMES = sorted(path.parent.name for path in SAVED.glob("*/config.json"))
@@ -183,9 +184,7 @@ scalars = (
     | st.sampled_from([2**31, 2**63, 10**9, 10**30, 10**400, -(10**9)])
     | st.sampled_from([0.0, -1.0, 0.5, 1e308, float("nan"), float("inf"), -float("inf")])
     | st.text(max_size=8)
-    | st.sampled_from(
-        ["not saved", "dict", "MLP", "Modules", "../../x", "/etc/passwd", "__class__", "\ud800", "\x1b[2J"]
-    )
+    | st.sampled_from(["not saved", "dict", "MLP", "Modules", "../x", "/etc/passwd", "__class__", "\ud800", "\x1b[2J"])
 )
 values = st.recursive(
     scalars,
@@ -424,7 +423,7 @@ TEXTS = {
     "a million numbers": "[" + "1.2345678901234567," * 10**6 + "0]",
     "three million zeros": "[" + "0," * (3 * 10**6) + "0]",
     "a hundred thousand objects": "[" + '{"a":{}},' * 50_000 + "0]",
-    "a million names": "{" + ",".join(f'"{i}":0' for i in range(10**6)) + "}",
+    "half a million names": "{" + ",".join(f'"{i}":0' for i in range(500_000)) + "}",
     "more bytes than any": '"' + "x" * (70 * 2**20) + '"',
     "a long text": '"' + "x" * (60 * 2**20) + '"',
     "another's config": '{"architectures": ["Bert"], "model_type": "bert"}',
@@ -546,7 +545,7 @@ DTYPES = (torch.float16, torch.bfloat16, torch.float64, torch.int64, torch.int32
 HARMLESS = (torch.float32, torch.float64)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NAMES[::2])
 def test_tensors_of_other_names_shapes_and_dtypes(tmp_path, name):
     keys = list(load_file(SAVED / name / WEIGHTS))
     for i, key in enumerate([*keys[:4], *keys[-3:]]):
@@ -563,7 +562,7 @@ def test_tensors_of_other_names_shapes_and_dtypes(tmp_path, name):
         def drop(tensors, key=key):
             del tensors[key]
 
-        def recast(tensors, key=key, dtype=DTYPES[i % len(DTYPES)]):
+        def recast(tensors, key=key, dtype=DTYPES[i]):
             tensors[key] = tensors[key].to(torch.float16 if tensors[key].dtype == dtype else dtype)
 
         def add(tensors):
@@ -642,7 +641,7 @@ def test_a_file_that_may_not_be_read(tmp_path):
         pytest.skip("root may read everything")
     folder = fresh(tmp_path, "autoencoder")
     (folder / CONFIG).chmod(0)
-    with pytest.raises(OSError, match="config.json"):
+    with pytest.raises(OSError, match=CONFIG):
         isthmus.load(folder)
 
 
@@ -665,6 +664,87 @@ def test_sealed_as_it_was(tmp_path, name):
     folder = fresh(tmp_path, name)
     seal(folder, model_of(folder), (folder / WEIGHTS).read_bytes())
     assert not refused_or_sound(folder, name)
+
+
+# Checkpoints.
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Leave the checkpoint of a run that is not over."""
+    folder = tmp_path_factory.mktemp("run")
+    X = np.random.default_rng(0).normal(size=(40, 4))
+    fit_on(X, folder)
+    return X, (folder / CHECKPOINT).read_bytes()
+
+
+def fit_on(X, folder):
+    return isthmus.DenoisingAutoencoder(2, network=isthmus.networks.MLP(hidden=(4,)), max_epochs=2, random_state=0).fit(
+        X, resume_from=folder
+    )
+
+
+def with_header(content, change):
+    """Alter the JSON of a checkpoint."""
+    length = struct.unpack("<Q", content[:8])[0]
+    header = json.loads(content[8 : 8 + length])
+    config = json.loads(header["__metadata__"]["isthmus"])
+    config = change(config)
+    header["__metadata__"]["isthmus"] = json.dumps(config)
+    return raw(header, content[8 + length :])
+
+
+CHECKPOINT_PLACES = [
+    ("version",),
+    ("epoch",),
+    ("history",),
+    ("halvings",),
+    ("optimizer",),
+    ("optimizer", 0),
+    ("optimizer", 0, "lr"),
+    ("optimizer", 0, "betas"),
+    ("optimizer", 0, "params"),
+    ("scheduler",),
+    ("scheduler", "total_steps"),
+    ("scheduler", "_anneal_func_type"),
+    ("best",),
+    ("best", "lowest"),
+    ("best", "means"),
+    ("position",),
+    ("about",),
+    ("about", "seed"),
+    ("about", "rows"),
+    ("about", "params"),
+    (),
+]
+
+
+@pytest.mark.parametrize("new", ["evil", [[]], {"class": []}, True], ids=str)
+@pytest.mark.parametrize("place", CHECKPOINT_PLACES, ids=lambda place: ".".join(map(str, place)))
+def test_a_checkpoint_with_anything_in_the_place_of_anything(tmp_path, run, place, new):
+    X, content = run
+    (tmp_path / CHECKPOINT).write_bytes(with_header(content, lambda config: put(config, place, new)))
+    if new is True and place == ("version",):
+        fit_on(X, tmp_path)  # to Python it is the number one, and no harm
+        return
+    with pytest.raises(ValueError, match=str(tmp_path)) as raised:
+        fit_on(X, tmp_path)
+    assert str(raised.value).isprintable()
+
+
+@pytest.mark.parametrize("content", RAW)
+def test_a_checkpoint_that_is_none(tmp_path, run, content):
+    (tmp_path / CHECKPOINT).write_bytes(RAW[content])
+    with pytest.raises(ValueError, match=r"is no checkpoint, or it is truncated|is of another version"):
+        fit_on(run[0], tmp_path)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.1, 0.5, 0.9, 0.99])
+def test_a_checkpoint_cut_short(tmp_path, run, share):
+    X, content = run
+    (tmp_path / CHECKPOINT).write_bytes(content[: int(share * len(content))])
+    with pytest.raises(ValueError, match="is no checkpoint, or it is truncated"):
+        fit_on(X, tmp_path)
 
 
 # Memory.

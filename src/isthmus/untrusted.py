@@ -17,8 +17,10 @@ MOST_BYTES = 64 * 2**20
 MOST_VALUES = 2**20
 """In it: a second's work, and the quantiles of a thousand columns of numbers."""
 
+MOST_NAMES = 2**19
+
 MOST_OBJECTS = 2**17
-"""In it, and lists. Each takes up to a hundred times its own letters."""
+"""In it, and lists. Each takes up to a hundred times its own letters in memory."""
 
 MOST_HEADER = 32 * 2**20
 """Bytes of a safetensors file before its numbers."""
@@ -59,8 +61,9 @@ def parse(content: bytes) -> Any:
     ValueError
         If it is no JSON, has more in it than the limits, one name twice in an object, or is nested too deeply.
     """
-    if content.count(b",") > MOST_VALUES or content.count(b"[") + content.count(b"{") > MOST_OBJECTS:
-        raise ValueError(f"it has more than {MOST_VALUES} values or {MOST_OBJECTS} lists and objects")
+    values, names, objects = content.count(b","), content.count(b":"), content.count(b"[") + content.count(b"{")
+    if values > MOST_VALUES or names > MOST_NAMES or objects > MOST_OBJECTS:
+        raise ValueError(f"it has more than {MOST_VALUES} values, {MOST_NAMES} names or {MOST_OBJECTS} objects")
     try:
         return json.loads(content.decode("utf-8"), object_pairs_hook=_object)
     except RecursionError as error:

@@ -77,7 +77,7 @@ class Modality:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
-        """Make one of what ``dataclasses.asdict`` gave and JSON held; raise ValueError or TypeError where it is none."""
+        """Make one of what ``dataclasses.asdict`` gave and JSON held; raise ValueError where it is none."""
         values: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in fields.items()}
         modality = cls(**values)
         shape, classes, columns = modality.shape, modality.classes, modality.columns

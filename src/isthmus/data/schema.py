@@ -83,7 +83,7 @@ class Column:
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
         """Make one of what ``dataclasses.asdict`` gave, and JSON may have held since; raise where it is no column."""
-        column = cls(**fields | {"categories": tuple(fields["categories"])})
+        column = cls(**dict(fields) | {"categories": tuple(fields["categories"])})
         levels = column.levels
         values = column.categories if levels is None else (*column.categories, *levels["values"])
         if not isinstance(column.name, str | int) or column.kind not in KINDS:

@@ -187,7 +187,7 @@ def _saved(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_plain(params: Mapping[str, Any]) -> None:
-    """Raise ValueError for parameters that are never saved, and for those that no method checks before it needs them."""
+    """Raise ValueError for parameters that are never saved, and for what no method checks before it needs it."""
     if "callbacks" in params:
         raise ValueError("it has callbacks, which are never saved")
     kinds: dict[str, Any] = {"device": str, "verbose": int, "contamination": float, "random_state": int | None}

@@ -206,7 +206,8 @@ def _check_same(path: Path, about: Mapping[str, Any], found: Mapping[str, Any]) 
     if found.get("warm") != about["warm"]:
         raise ValueError(f"{path} is of a run whose warm_start was not this one's: delete it to start afresh")
     before, now = found.get("params"), about["params"]
-    if not isinstance(before, dict) or not isinstance(found.get("seed"), int):
+    seed = found.get("seed")
+    if not isinstance(before, dict) or type(seed) is not int or not 0 <= seed < 2**31:
         raise ValueError(f"{path} is altered: it does not say how its run was begun; delete it to start afresh")
     other = [name for name in {*before, *now} - {*FREE} if before.get(name) != now.get(name)]
     if other:
