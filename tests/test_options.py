@@ -39,12 +39,13 @@ OPTIONS = {
     "batch_size": ({}, 64),
     "lr": ({}, 1e-3),
     "lr_schedule": ({}, "constant"),
+    "max_grad_norm": ({}, 1e-3),
     "validation_fraction": ({}, 0.2),
     "random_state": ({}, 1),
     "precision": ({}, "64-true"),
 }
-ELSEWHERE = {  # test_training.py shows these; they move no weight, or need a longer story
-    "early_stopping", "patience", "warm_start", "callbacks", "verbose", "device",
+ELSEWHERE = {  # test_training.py and test_resume.py show these; they move no weight, or need a longer story
+    "early_stopping", "patience", "warm_start", "callbacks", "verbose", "device", "on_nonfinite",
 }  # fmt: skip
 
 VARIATIONAL_OPTIONS = {
