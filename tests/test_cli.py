@@ -526,3 +526,21 @@ def test_a_run_whose_data_have_changed_is_not_resumed(run, tmp_path, monkeypatch
     assert "t.csv is not what run was begun with: bring it back, or begin a new run" in err
     table.to_csv(tmp_path / "t.csv", index=False)
     assert run("train --resume run")[0] == 0
+
+
+def test_a_run_without_reconstruction_has_a_report(run, tmp_path):
+    np.save(tmp_path / "s.npy", np.sin(np.arange(40)[:, None] + np.arange(12)))
+    command = "train s.npy --model sequence --components 3 --epochs 1 --set future_steps=2 --set reconstruction=False"
+    assert run(f"{command} --out ahead")[0] == 0
+    assert run("report ahead")[0] == 0
+    status, _, err = run("reconstruct ahead s.npy -o x.npy")
+    assert status == 2
+    assert "trained without reconstruction has no reconstruct" in err
+
+
+def test_a_table_with_a_column_step(run, tmp_path):
+    table = pd.DataFrame({"step": np.arange(30.0), "kind": ["a", "b"] * 15})
+    table.to_csv(tmp_path / "t.csv", index=False)
+    assert run("train t.csv --model tabular --components 2 --epochs 1 --out run")[0] == 0
+    assert run("interpolate run t.csv -o x.csv --from 0 --to 1 --steps 3")[0] == 0
+    assert list(pd.read_csv(tmp_path / "x.csv").columns) == ["pair", "step of the way", "step", "kind"]

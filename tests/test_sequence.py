@@ -7,6 +7,7 @@ from functools import partial
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.stats import norm
@@ -18,7 +19,7 @@ import isthmus
 from isthmus import Autoencoder, OutlierDetector, SequenceAutoencoder
 from isthmus.data import on_time_axis, windows
 from isthmus.data.sequences import Sequences, as_given, join_future, split_future, to_sequences
-from isthmus.networks import LSTM, MLP, Transformer
+from isthmus.networks import LSTM, MLP, Modules, Transformer
 
 QUICK = {"n_components": 4, "max_epochs": 2, "batch_size": 8, "validation_fraction": None, "random_state": 0}
 STILL = QUICK | {"max_epochs": 1, "batch_size": 30, "lr": 1e-12}
@@ -457,3 +458,46 @@ def test_spikes_of_the_gradient_are_cut(X, monkeypatch):
 def test_as_many_epochs_as_it_takes():
     model = SequenceAutoencoder(batch_size=16)
     assert [model._default_epochs(rows) for rows in (100, 1000, 100_000)] == [300, 64, 10]
+
+
+def test_a_mask_of_one_sequence_is_of_steps_also_where_there_are_as_many_rows():
+    X = np.random.default_rng(0).normal(size=(12, 12))
+    model = SequenceAutoencoder(**QUICK).fit(X)
+    mask = np.zeros(12, bool)
+    mask[3] = True
+    changed = model.impute(X, mask) != X
+    np.testing.assert_array_equal(changed, np.broadcast_to(mask, X.shape))
+    wide = np.random.default_rng(0).normal(size=(5, 12))
+    with pytest.raises(ValueError, match=r"mask has the shape"):
+        SequenceAutoencoder(**QUICK).fit(wide).impute(wide, np.zeros(5, bool))
+
+
+def test_of_the_past_a_share_is_hidden_and_never_all():
+    model = SequenceAutoencoder(
+        network=Transformer(patch=4, width=8, depth=1, heads=2),
+        corruption="masking",
+        corruption_level=0.75,
+        future_steps=8,
+        **QUICK,
+    ).fit(np.random.default_rng(0).normal(size=(40, 24)))
+    x = torch.zeros(200, 24, 1)
+    shown = model.module_.hiding(x, None, generator=torch.Generator().manual_seed(0))
+    assert not shown[:, -8:].any()
+    assert (shown[:, :16].sum((1, 2)) == 4).all(), "one of the four patches of the past"
+
+
+def test_sequences_in_a_series_with_another_index():
+    sequences = pd.Series([np.sin(np.arange(8 + i % 3)) for i in range(20)], index=range(100, 120))
+    model = SequenceAutoencoder(future_steps=2, **QUICK).fit(sequences)
+    assert model.predict_future(sequences).shape == (20, 2)
+    with pytest.raises(ValueError, match="X is a generator: give an array, or a list"):
+        SequenceAutoencoder(**QUICK).fit(x for x in sequences)
+
+
+def test_what_cannot_be_done_with_sequences_is_said():
+    lists = [np.ones(3 + i % 4) for i in range(12)]
+    with pytest.raises(ValueError, match="takes a step from another sequence, which may have none"):
+        SequenceAutoencoder(corruption="swap", **QUICK).fit(lists)
+    own = Modules(torch.nn.Identity(), torch.nn.Identity())
+    with pytest.raises(ValueError, match="Modules have one decoder, and future_steps needs a second"):
+        SequenceAutoencoder(network=own, future_steps=2, **QUICK).fit(np.ones((9, 6)))

@@ -268,7 +268,7 @@ def transform(
     estimator, cut = _ready(run, output, "transform"), _read_cut(run)
     X, y = _load(data, split, label, data_dir, estimator, cut)
     codes = estimator.transform(X, **told(estimator, y))
-    start = {} if cut is None else {"start": window_starts(len(files.read_series(data).values), *cut)}
+    start = {} if cut is None else {"start": _starts(data, cut)}
     _write(output, codes, [f"code_{i}" for i in range(codes.shape[1])], start)
 
 
@@ -427,7 +427,8 @@ def interpolate(
     shared: Any = None if y is None else np.where(y[a] == y[b], y[a].astype(object), None)  # type: ignore[arg-type]
     rows = estimator.interpolate(_take(X, a), _take(X, b), steps, path=path, **told(estimator, shared))
     if isinstance(rows, pd.DataFrame):
-        _write(output, rows.reset_index(names=["pair", "step"]), [])
+        names = [name if name not in rows.columns else f"{name} of the way" for name in ("pair", "step")]
+        _write(output, rows.reset_index(names=names), [])
     elif output.suffix == ".png":
         _draw(output, images.grid_png(rows.reshape(-1, *estimator.row_shape_), steps))
     elif output.suffix == ".npy":
@@ -467,8 +468,9 @@ def neighbors(
         _draw(output, images.grid_png(lines.reshape(-1, *estimator.row_shape_), k + 1))
     else:
         # Of a long series rows are windows, and go by the step that they begin at.
-        places = np.arange(len(codes)) if cut is None else window_starts(len(files.read_series(data).values), *cut)
-        table = {"row": np.arange(len(queries)) if own is None else places[own]}
+        places = np.arange(max(len(codes), len(queries))) if cut is None else _starts(data, cut)
+        asking = places if own is not None or cut is None else _starts(str(query), cut)
+        table = {"row": asking[np.arange(len(queries)) if own is None else own]}
         table |= {f"neighbour_{i + 1}": places[index[:, i]] for i in range(k)}
         table |= {f"distance_{i + 1}": distance[:, i] for i in range(k)}
         files.write_table(output, pd.DataFrame(table))
@@ -487,7 +489,7 @@ def write_report(
     data_dir: DataDir = None,
 ) -> None:
     """Write the report about a run again, or about how it does on other DATA."""
-    estimator = _loaded(run, "reconstruct")
+    estimator = _loaded(run, "transform")
     path = output or run / "report.html"
     check_writable(path)
     if data is None:
@@ -663,6 +665,11 @@ def _hidden(shape: tuple[int, ...], share: float, block: bool, seed: int, data: 
         raise ValueError("--block: a long series is hidden step by step; leave it out")
     steps = hidden_entries(files.read_series(data).values.shape, share, seed=seed)
     return windows(steps, *cut).reshape(shape)
+
+
+def _starts(data: str, cut: Cut) -> np.ndarray:
+    """Return the step that each window of a series begins at."""
+    return window_starts(len(files.read_series(data).values), *cut)
 
 
 def _write_steps(output: Path, values: np.ndarray, data: str, cut: Cut, total: str | None = None) -> None:

@@ -112,7 +112,7 @@ def _checksum(X: Any, y: Any) -> str:
     for part in (X, y):
         if isinstance(part, pd.DataFrame):
             digest.update(" ".join(map(str, part.columns)).encode())
-            objects = part.select_dtypes(object).columns  # which may hold what has no hash
+            objects = part.columns[part.dtypes.map(pd.api.types.is_object_dtype)]  # which may hold what has no hash
             part = pd.util.hash_pandas_object(part.astype(dict.fromkeys(objects, str)), index=False).to_numpy()
         elif part is not None and part.dtype == object:
             part = pd.util.hash_array(part)

@@ -84,7 +84,7 @@ class Gaussian:
     def fit(self, x: Tensor, known: Tensor | None = None) -> Fit:
         """Hold the distribution against the rows `x`, where `known` is True."""
         squared_error = _squared_error(x, self.mean, known)
-        features = x[0].numel() if known is None else known.flatten(1).sum(1)
+        features = x[0].numel() if known is None else known.flatten(1).sum(1).to(squared_error)
         log_prob = -0.5 * squared_error / self.sigma**2 - self._constant() * features
         return Fit({"reconstruction": log_prob}, squared_error)
 

@@ -62,7 +62,7 @@ def as_given(X: Any, x: np.ndarray) -> Any:
 def without_features(X: Any) -> bool:
     """Tell whether sequences have no axis of features."""
     array = _as_array(X)
-    return np.ndim(X[0]) == 1 if array is None else array.ndim == 2
+    return np.ndim(next(iter(X))) == 1 if array is None else array.ndim == 2
 
 
 def masked(X: Any, mask: Any) -> Any:
@@ -71,12 +71,20 @@ def masked(X: Any, mask: Any) -> Any:
     if array is None:
         if len(mask) != len(X):
             raise ValueError(f"mask is of {len(mask)} sequences, and X has {len(X)}: give one for each")
-        return [masked(np.asarray(values), marked) for values, marked in zip(X, mask, strict=True)]
+        sequences = [np.asarray(values) for values in X]
+        return [_masked(each, marked, each.ndim > 1) for each, marked in zip(sequences, mask, strict=True)]
+    return _masked(array, mask, array.ndim > 2)
+
+
+def _masked(array: np.ndarray, mask: Any, has_features: bool) -> np.ndarray:
+    """Return one sequence, or all of them side by side, with NaN where a mask is True; see :func:`masked`."""
     marked = np.asarray(mask)
     if marked.dtype != bool:
         raise ValueError(f"mask holds {marked.dtype}: give True where a value is missing, and False elsewhere")
-    if marked.ndim and array.ndim > 1 and marked.shape in (array.shape[:-1], array.shape[-2:-1]):
+    if has_features and marked.ndim and marked.shape in (array.shape[:-1], array.shape[-2:-1]):
         marked = marked[..., None]
+    elif not has_features and marked.shape not in ((), array.shape, array.shape[-1:]):
+        marked = np.empty(0, bool)  # numpy would broadcast a mark for each sequence over its steps
     try:
         return np.where(marked, np.nan, array).astype(array.dtype if array.dtype.kind == "f" else float)
     except ValueError as error:
@@ -137,7 +145,8 @@ def _as_array(X: Any) -> np.ndarray | None:
     if isinstance(X, Tensor):
         X = X.detach().cpu().double().numpy() if X.element_size() < 4 else X.detach().cpu().numpy()
     if isinstance(X, pd.DataFrame):
-        X = X.to_numpy()
+        numbers = all(pd.api.types.is_numeric_dtype(dtype) for dtype in X.dtypes)
+        X = X.to_numpy(dtype=float, na_value=np.nan) if numbers else X.to_numpy()
     return X if isinstance(X, np.ndarray) and not (X.dtype == object and X.ndim == 1) else None
 
 
@@ -149,6 +158,8 @@ def _whole(array: np.ndarray) -> Sequences:
 
 
 def _padded(X: Any) -> Sequences:
+    if not hasattr(X, "__len__"):
+        raise ValueError(f"X is a {type(X).__name__}: give an array, or a list of arrays, of sequences")
     try:
         sequences = [_as_floats(values, f"sequence {i}") for i, values in enumerate(X)]
     except TypeError as error:

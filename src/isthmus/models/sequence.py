@@ -38,7 +38,7 @@ from isthmus.data.sequences import (
 )
 from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.engine import Given, decode
-from isthmus.networks import LSTM
+from isthmus.networks import LSTM, Modules
 from isthmus.networks.composite import CompositeDecoder, PastEncoder, Standardise
 from isthmus.networks.parameters import Network
 
@@ -71,7 +71,8 @@ class SequenceAutoencoder(AbstractAutoencoder):
     n_components : int, default 32
         Units of the code.
     network : LSTM, Transformer, Modules or None, default None
-        The encoder and the decoder; None is ``LSTM()``. With `future_steps` it gives a second decoder.
+        The encoder and the decoder; None is ``LSTM()``. With `future_steps` it gives a second decoder, which Modules
+        cannot. Modules are called with the lengths in steps, (rows, 1), as a second argument.
     future_steps : int, default 0
         How many steps to predict; 0 has no decoder for it.
     reconstruction : bool, default True
@@ -361,6 +362,11 @@ class SequenceAutoencoder(AbstractAutoencoder):
         missing = np.isnan(x).all((0, 1))
         if missing.any():
             raise ValueError(f"Input X has nothing but NaN in feature {int(missing.argmax())}: drop it")
+        if self.corruption == "swap" and len(np.unique(lengths)) > 1:
+            raise ValueError(
+                "corruption='swap' takes a step from another sequence, which may have none: give sequences of one "
+                "length, or another corruption"
+            )
         self.n_features_in_ = x.shape[2]
         self.row_shape_ = x.shape[1:]
         self.flat_ = without_features(X)
@@ -394,6 +400,8 @@ class SequenceAutoencoder(AbstractAutoencoder):
     def _build(self) -> Model:
         network, (steps, features) = self._network(), self.row_shape_
         encoder, decoder = network.build(self.row_shape_, self.n_components, **self._code_layout())
+        if self.future_steps and isinstance(network, Modules):
+            raise ValueError("Modules have one decoder, and future_steps needs a second: take LSTM() or Transformer()")
         if self.future_steps:
             encoder = PastEncoder(encoder, steps)
             _, future = network.build((self.future_steps, features), self.n_components)
@@ -434,13 +442,11 @@ def _hide_future(
     steps: int,
     hiding: Callable[..., Tensor | None] | None = None,
     generator: torch.Generator | None = None,
-) -> Tensor:
+) -> Tensor | None:
     """Return what the encoder is shown: nothing of the last steps, and what another rule leaves of those before."""
-    if hiding is not None:
-        known = hiding(x, known, generator=generator)
-    shown = torch.ones_like(x, dtype=torch.bool) if known is None else known.clone()
-    shown[:, -steps:] = False
-    return shown
+    past = torch.ones_like(x, dtype=torch.bool) if known is None else known.clone()
+    past[:, -steps:] = False
+    return past if hiding is None else hiding(x, past, generator=generator)
 
 
 def _future(model: Model, batch: Batch, *, steps: int) -> Tensor:
