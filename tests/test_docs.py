@@ -63,3 +63,12 @@ def test_page(page, request, tmp_path, monkeypatch):
 
 def test_every_claim_has_its_page():
     assert set(CLAIMS) <= {page.stem for page in PAGES}
+
+
+def test_every_promise_names_a_test_that_is_there():
+    page = (DOCS / "promises.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(test_\w+\.py)(?:::(test_\w+))?", page)
+    assert len(named) > 10
+    for file, test in named:
+        text = (Path(__file__).parent / file).read_text(encoding="utf-8")
+        assert not test or f"def {test}(" in text, f"{file} has no {test}"
