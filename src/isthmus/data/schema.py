@@ -326,6 +326,27 @@ class Schema:
         return values
 
 
+def put_known_cells(filled: pd.DataFrame, given: pd.DataFrame, known: np.ndarray) -> pd.DataFrame:
+    """Put the known cells, as they were given, into a table; a dtype that cannot hold them gives way to theirs."""
+    columns = {}
+    for i, (name, column) in enumerate(filled.items()):
+        values = given[name][known[:, i]]
+        same = values.astype(column.dtype)
+        if not (same.astype(object) == values.astype(object)).all():
+            column, same = column.astype(values.dtype), values
+        whole = column.array.copy()
+        whole[known[:, i]] = same.array
+        columns[name] = pd.Series(whole, given.index)
+    return pd.DataFrame(columns)
+
+
+def with_index(rows: Any, given: Any) -> Any:
+    """Give a DataFrame the index of the one that it is made of."""
+    if isinstance(rows, pd.DataFrame) and isinstance(given, pd.DataFrame):
+        return rows.set_axis(given.index)
+    return rows
+
+
 def _fitted(name: str, values: Any, n: int) -> np.ndarray:
     """Return what a step knows of `n` columns, finite numbers of the right shape; raise ValueError where they are not.
 
