@@ -27,7 +27,7 @@ from isthmus.networks.parameters import Network
 
 
 class _Layers:
-    """``transform`` with all layers, outside of the estimator: there scikit-learn would name its columns as the code's."""
+    """``transform`` with all layers, outside of the estimator, where scikit-learn would name its columns as a code's."""
 
     def transform(self: Any, X: ArrayLike, *, layers: Literal["code", "all"] = "code") -> np.ndarray:
         """Encode rows to their codes, or to what all hidden layers make of them.
@@ -311,7 +311,8 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
     def _continued(self, rows: Batch) -> Model:
         if self.numbers != self.schema_.numbers:  # the weights know no other scale
             raise ValueError(
-                f"numbers={self.numbers!r} was {self.schema_.numbers!r} at the last fit: set warm_start=False to begin anew"
+                f"numbers={self.numbers!r} was {self.schema_.numbers!r} at the last fit: set warm_start=False to begin "
+                "anew"
             )
         return super()._continued(rows)
 
