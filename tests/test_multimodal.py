@@ -312,7 +312,9 @@ class TestContract:
         fitted = json.loads((tmp_path / "model" / "config.json").read_text())["model"]["fitted"]
         assert [modality["name"] for modality in fitted["modalities_"]] == list(X)
         assert fitted["modalities_"][4] == {"name": "odd", "shape": [], "dtype": "|b1", "classes": [False, True]} | {
-            "columns": None
+            "columns": None,
+            "dtypes": None,
+            "levels": None,
         }
 
     def test_networks_of_ones_own_are_given_again(self, X, tmp_path):
@@ -539,6 +541,32 @@ class TestFrame:
         assert str(filled["odd"].dtype) == "boolean"
         assert str(filled["kind"].dtype) == "category"
 
+    def test_index_dtypes_and_levels(self, frame, tmp_path):
+        """Also of a block of several dtypes, and of numbers that no float holds."""
+        rows = frame.assign(
+            a=np.arange(300) + 2**61 + 1,
+            b=frame["b"].astype("float32"),
+            c=frame["c"] > 12,
+            d=pd.array(frame["d"].round(), dtype="Int16"),
+            kind=pd.Categorical(frame["kind"], [*WORDS[::-1], "ten"], ordered=True),
+        )
+        rows.index = pd.Index([f"row {i % 290}" for i in range(300)], name="which")
+        model = MultimodalAutoencoder(blocks=BLOCKS, **QUICK).fit(rows)
+        model.save(tmp_path / "model")
+        for each in (model, isthmus.load(tmp_path / "model")):
+            pd.testing.assert_frame_equal(each.impute(rows), rows)
+            for filled in (each.reconstruct(rows), each.impute(rows.drop(columns=["kind", "a", "b"]))):
+                assert filled.index.equals(rows.index)
+                assert filled.dtypes.equals(rows.dtypes)
+            shares = each.score_samples(rows, per_feature=True)
+            assert shares.index.equals(rows.index)
+            np.testing.assert_allclose(shares.sum(axis=1), each.score_samples(rows), rtol=1e-4)
+        mask = pd.DataFrame(False, rows.index, rows.columns)
+        mask.iloc[7, [0, 2]] = True
+        filled, there = model.impute(rows, mask), ~mask.to_numpy()
+        assert (filled.to_numpy(dtype=object) == rows.to_numpy(dtype=object))[there].all()
+        assert filled["a"].iloc[7] == model.impute(rows.mask(mask))["a"].iloc[7]
+
     def test_saved(self, model, frame, tmp_path):
         model.save(tmp_path / "model")
         again = isthmus.load(tmp_path / "model")
@@ -618,6 +646,7 @@ class TestBadInput:
             ),
             (lambda X: X | {"kind": [None] * 300}, "modality 'kind' has nothing but missing values"),
             (lambda X: X | {"kind": 3}, "modality 'kind' is a single value"),
+            (lambda X: {"a": [[1.0, 2.0], [3.0]]}, "modality 'a' has rows of different lengths"),
         ],
     )
     def test_rows_to_fit(self, X, change, message):
@@ -667,6 +696,27 @@ class TestBadInput:
             model.transform(X, given="upper")
         with pytest.raises(ValueError, match="unknown label 'upper'"):
             model.predict_proba(X, "upper")
+        with pytest.raises(ValueError, match="given names no modality: name those to encode from"):
+            model.reconstruct(X, given=[])
+        with pytest.raises(ValueError, match="given names 'upper', which X does not hold: it holds 'lower', 'sums'"):
+            model.reconstruct(without(X, "upper"), given=["upper"])
+        label_alone = model.predict_proba({"kind": X["kind"]}, "kind")
+        np.testing.assert_allclose(label_alone, label_alone[:1].repeat(300, axis=0), atol=1e-6)
+
+    def test_parameters_of_a_modalitys_network(self):
+        networks = {"upper": MLP(), "lower": SMALL}
+        model = MultimodalAutoencoder(networks=networks)
+        model.set_params(networks__upper__hidden=(3,), n_components=4)
+        assert model.networks == {"upper": MLP(hidden=(3,)), "lower": SMALL}
+        assert networks["upper"] == MLP(), "a person's own are left alone"
+        assert model.get_params()["networks__upper__hidden"] == (3,)
+        assert "networks__upper__hidden" not in model.get_params(deep=False)
+        assert clone(model).set_params(networks__lower=Conv()).networks["lower"] == Conv()
+        assert model.set_params(networks={"kind": MLP()}, networks__kind__hidden=(5,)).networks["kind"].hidden == (5,)
+        with pytest.raises(ValueError, match="networks names 'kind'; give it there first"):
+            model.set_params(networks__upper__hidden=(3,))
+        with pytest.raises(ValueError, match="networks names none; give it there first"):
+            MultimodalAutoencoder().set_params(networks__upper__hidden=(3,))
 
     def test_a_fit_that_fails_leaves_the_last_one(self, X):
         model = fitted(X)
@@ -709,6 +759,11 @@ class TestWhatRowsMayComeAs:
         for rows in (scaled, torch.tensor(scaled, requires_grad=True), scaled.tolist(), torch.tensor(grey)):
             again = MultimodalAutoencoder(**QUICK).fit_transform({"image": rows})
             np.testing.assert_allclose(again, codes, atol=1e-3)
+
+    def test_brain_floats(self, digits):
+        ink = torch.tensor(digits.sum((1, 2))).bfloat16()
+        told = MultimodalAutoencoder(**QUICK).fit({"image": digits, "ink": ink}).impute({"ink": ink})["ink"]
+        np.testing.assert_array_equal(told, ink.float().numpy())
 
 
 # Each option beside a setting in which it counts.

@@ -17,7 +17,7 @@ from sklearn.preprocessing import OneHotEncoder
 import isthmus
 from isthmus import Autoencoder, OutlierDetector, TabularAutoencoder
 from isthmus.core.batch import Batch
-from isthmus.networks import MLP, Modules
+from isthmus.networks import MLP, Modules, Transformer
 from isthmus.networks.cells import Cells
 
 
@@ -278,6 +278,32 @@ def test_indices_and_levels_of_ones_own(model, people):
     assert model.score_samples(X, per_feature=True).index.equals(X.index)
 
 
+def test_a_mask_with_names_goes_by_them(model, people):
+    X = people[:30]
+    mask = pd.DataFrame(np.random.default_rng(0).random(X.shape) < 0.2, X.index, X.columns)
+    filled = model.impute(X, mask.to_numpy())
+    pd.testing.assert_frame_equal(model.impute(X, mask[mask.columns[::-1]]), filled)
+    with pytest.raises(ValueError, match=r"mask has the columns \['income'\]: give those of X") as error:
+        model.impute(X, mask[["income"]])
+    assert "\n" not in str(error.value)
+
+
+def test_a_transformer_takes_tables_with_gaps(people):
+    """It is told what is known of an entry elsewhere; here an entry is several numbers, and a gap is among them."""
+    assert people.isna().any(axis=None)
+    model = quick(network=Transformer(patch=4, width=16, depth=1, heads=2), max_epochs=1).fit(people)
+    assert model.transform(people).shape == (400, 3)
+    assert model.impute(people).notna().all(axis=None)
+
+
+def test_a_warm_start_in_another_scale(people):
+    model = quick(warm_start=True, max_epochs=1).fit(people)
+    model.set_params(numbers="rankgauss")
+    with pytest.raises(ValueError, match="numbers='rankgauss' was 'standard' at the last fit: set warm_start=False"):
+        model.fit(people)
+    assert model.set_params(warm_start=False).fit(people).schema_.numbers == "rankgauss"
+
+
 def test_steps_between_rows(model, people):
     path = model.interpolate(people[:3], people[3:6], 4)
     assert path.index.names == ["row", "step"]
@@ -399,6 +425,13 @@ class TestUse:
         codes = quick().set_output(transform="pandas").fit(people).transform(people)
         assert list(codes.columns) == [f"tabularautoencoder{i}" for i in range(3)]
         assert codes.index.equals(people.index)
+
+    def test_all_layers_are_an_array_whatever_comes_out(self, people):
+        model = quick().fit(people)
+        layers = model.transform(people, layers="all")
+        assert layers.shape == (400, 32 + 16 + 3 + 16 + 32)
+        model.set_output(transform="pandas")
+        np.testing.assert_array_equal(model.transform(people, layers="all"), layers)
 
     def test_it_does_not_sample(self):
         assert not hasattr(TabularAutoencoder, "sample")

@@ -11,12 +11,14 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from pandas.api.types import pandas_dtype
+import torch
+from pandas.api.types import is_bool_dtype, is_numeric_dtype, pandas_dtype
 from sklearn.utils import check_array
 from torch import Tensor
 
 from isthmus.data.labels import are_classes, of_one_kind
 from isthmus.data.rows import check_finite, flatten, in_unit_interval, where_text_is
+from isthmus.data.schema import Column, Kind, levels_of
 
 WIDEST = 64
 """Bytes of a dtype for each letter of the longest class."""
@@ -41,6 +43,10 @@ class Modality:
         The classes of a label, in order; None for numbers.
     columns : tuple of str or None
         The columns of a frame that it is.
+    dtypes : tuple of str or None
+        Of each of these; None where a frame was not what it came in.
+    levels : dict or None
+        Of a label that is a pandas Categorical: all its categories, their dtype, and whether they are ordered.
     """
 
     name: str
@@ -48,6 +54,8 @@ class Modality:
     dtype: str
     classes: tuple[Any, ...] | None = None
     columns: tuple[Any, ...] | None = None
+    dtypes: tuple[str, ...] | None = None
+    levels: Mapping[str, Any] | None = None
 
     @property
     def size(self) -> int:
@@ -67,13 +75,17 @@ class Modality:
             categorical = are_classes(known) if categorical is None else categorical
         if not categorical:
             numbers = _as_numbers(name, values, array)
-            return cls(name, numbers.shape[1:], str(numbers.dtype), None, columns)
+            dtype = str(numbers.dtype)
+            return cls(name, numbers.shape[1:], dtype, None, columns, columns and _dtypes_of_numbers(values, dtype))
         if array.ndim != 1:
             raise ValueError(
                 f"modality {name!r} has the shape {array.shape}: labels come one a row, as ({len(array)},)"
             )
-        dtype = array.dtype.str if columns is None else str(values.dtype)
-        return cls(name, (), dtype, tuple(np.unique(known).tolist()), columns)
+        classes = tuple(np.unique(known).tolist())
+        if columns is None:
+            return cls(name, (), array.dtype.str, classes)
+        levels = levels_of(values) if isinstance(values.dtype, pd.CategoricalDtype) else None
+        return cls(name, (), str(values.dtype), classes, columns, (str(values.dtype),), levels)
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
@@ -87,8 +99,14 @@ class Modality:
             raise ValueError(f"modality {modality.name!r} has classes that are not all words, or all numbers")
         if columns is not None and len(columns) != modality.size:
             raise ValueError(f"modality {modality.name!r} has {modality.size} entries and {len(columns)} columns")
-        if not all(isinstance(each, str | int | float) for each in (*(classes or ()), *(columns or ()))):
+        levels = () if modality.levels is None else modality.levels["values"]
+        if not all(isinstance(each, str | int | float) for each in (*(classes or ()), *(columns or ()), *levels)):
             raise ValueError(f"modality {modality.name!r} has classes or columns that are neither text nor numbers")
+        if len(modality.dtypes or modality.columns or ()) != len(modality.columns or ()):
+            raise ValueError(f"modality {modality.name!r} has not a dtype for each of its columns")
+        for column in modality.fields:
+            column.check_dtypes()
+            column.decode(np.zeros(1))  # what it will have to do
         dtype = pandas_dtype(modality.dtype)
         if getattr(dtype, "itemsize", 0) > WIDEST * (1 + max((len(str(each)) for each in classes or ()), default=0)):
             raise ValueError(f"modality {modality.name!r} is of the dtype {modality.dtype}, which is wider than it is")
@@ -112,6 +130,20 @@ class Modality:
             return rows.reshape(len(rows), *self.shape).astype(self.dtype)
         labels = np.array(self.classes, dtype=object)[rows[:, 0].astype(int)]
         return labels.astype(self.dtype) if self.columns is None else labels
+
+    @property
+    def fields(self) -> tuple[Column, ...]:
+        """What the columns of a frame are, each for itself."""
+        if self.columns is None:
+            return ()
+        dtypes = self.dtypes or (self.dtype,) * self.size  # older files have the one alone
+        named = zip(self.columns, dtypes, strict=True)
+        return tuple(Column(name, self._kind(dtype), dtype, self.classes or (), self.levels) for name, dtype in named)
+
+    def _kind(self, dtype: str) -> Kind:
+        if self.classes is not None:
+            return "category"
+        return "boolean" if is_bool_dtype(dtype) else "number"
 
     def _class_index(self, array: np.ndarray) -> np.ndarray:
         assert self.classes is not None
@@ -186,7 +218,7 @@ def in_blocks(X: Any, blocks: Mapping[str, Sequence[Any]] | None) -> dict[str, A
             f"X is a {type(X).__name__}: give a dict of arrays by name, such as {{'image': …, 'label': …}}, or a "
             "DataFrame with blocks={'name': [columns]}"
         )
-    single = [name for name, value in values.items() if np.ndim(value) == 0]
+    single = [name for name, value in values.items() if _n_dimensions(name, value) == 0]
     if single:
         raise ValueError(f"modality {single[0]!r} is a single value: give an array with one line a row")
     lengths = {name: len(value) for name, value in values.items()}
@@ -194,6 +226,13 @@ def in_blocks(X: Any, blocks: Mapping[str, Sequence[Any]] | None) -> dict[str, A
         told = ", ".join(f"{name!r} has {length}" for name, length in lengths.items())
         raise ValueError(f"the modalities of X differ in their numbers of rows: {told}")
     return values
+
+
+def _n_dimensions(name: str, value: Any) -> int:
+    try:
+        return np.ndim(value)
+    except ValueError as error:  # numpy's, of lists that are ragged
+        raise ValueError(f"modality {name!r} has rows of different lengths: give them as many values each") from error
 
 
 def _columns(X: pd.DataFrame, blocks: Mapping[str, Sequence[Any]] | None) -> dict[str, Any]:
@@ -220,7 +259,9 @@ def _columns(X: pd.DataFrame, blocks: Mapping[str, Sequence[Any]] | None) -> dic
 
 def _as_array(name: str, values: Any) -> np.ndarray:
     """Return what a person gave for a modality as an array; bytes (0…255) of images as float32 in [0, 1]."""
-    values = values.detach().cpu() if isinstance(values, Tensor) else values
+    if isinstance(values, Tensor):
+        values = values.detach().cpu()
+        values = values.float() if values.dtype == torch.bfloat16 else values  # numpy has none
     if isinstance(values, pd.Series):
         extension = pd.api.types.is_extension_array_dtype(values.dtype)
         array = values.to_numpy(dtype=object, na_value=np.nan) if extension else values.to_numpy()
@@ -256,6 +297,12 @@ def _as_numbers(name: str, values: Any, array: np.ndarray) -> np.ndarray:
     except ValueError as error:
         raise ValueError(str(error).replace("Input X", f"modality {name!r}")) from error
     return np.asarray(table)
+
+
+def _dtypes_of_numbers(values: pd.Series | pd.DataFrame, dtype: str) -> tuple[str, ...]:
+    """Return the dtype of each column; where it is not one of numbers or truth values, that which they have become."""
+    dtypes = [values.dtype] if isinstance(values, pd.Series) else list(values.dtypes)
+    return tuple(str(each) if is_numeric_dtype(each) else dtype for each in dtypes)
 
 
 def _missing(array: np.ndarray) -> np.ndarray:

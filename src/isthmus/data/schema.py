@@ -75,7 +75,7 @@ class Column:
             if infer_dtype(index) not in LEVELS:
                 raise ValueError(f"column {name!r} has categories that are {infer_dtype(index)}: make them text")
             categories = tuple(column.cat.remove_unused_categories().cat.categories.tolist())
-            levels = {"values": index.tolist(), "dtype": str(index.dtype), "ordered": bool(column.cat.ordered)}
+            levels = levels_of(column)
         elif kind == "category":
             categories = tuple(sorted(map(str, column.dropna().unique())))
         return cls(name, kind, str(column.dtype), categories, levels)
@@ -92,14 +92,18 @@ class Column:
             raise ValueError(f"column {column.name!r} has no categories, or one twice")
         if not all(isinstance(value, str | int | float) for value in values):
             raise ValueError(f"column {column.name!r} has categories that are neither text nor numbers")
-        dtype = pandas_dtype(column.dtype)
-        if levels is not None and not (dtype == "category" and isinstance(levels["ordered"], bool)):
-            raise ValueError(f"column {column.name!r} is of the dtype {column.dtype}, and has levels")
-        for each in (dtype, pandas_dtype("object" if levels is None else levels["dtype"])):
-            if getattr(each, "itemsize", 0) > WIDEST or not isinstance(each.name, str):
-                raise ValueError(f"column {column.name!r} is of the dtype {column.dtype}, which none can be")
+        column.check_dtypes()
         column.decode(np.array([0.0, np.nan])[: 1 if column.kind == "number" else 2])  # what it will have to do
         return column
+
+    def check_dtypes(self) -> None:
+        """Raise ValueError where a dtype is none that a column of a table has; it may come from a stranger's file."""
+        dtype = pandas_dtype(self.dtype)
+        if self.levels is not None and not (dtype == "category" and isinstance(self.levels["ordered"], bool)):
+            raise ValueError(f"column {self.name!r} is of the dtype {self.dtype}, and has levels")
+        for each in (dtype, pandas_dtype("object" if self.levels is None else self.levels["dtype"])):
+            if getattr(each, "itemsize", 0) > WIDEST or not isinstance(each.name, str):
+                raise ValueError(f"column {self.name!r} is of the dtype {self.dtype}, which none can be")
 
     def encode(self, column: pd.Series) -> np.ndarray:
         """Return a number a cell: a number, 0 or 1, the index of a category; NaN where missing or unknown."""
@@ -137,6 +141,12 @@ class Column:
             return self.dtype
         values = pd.Index(self.levels["values"], dtype=self.levels["dtype"])
         return pd.CategoricalDtype(values, self.levels["ordered"])
+
+
+def levels_of(column: pd.Series) -> dict[str, Any]:
+    """Return what JSON can hold of the dtype of a pandas Categorical."""
+    index = column.cat.categories
+    return {"values": index.tolist(), "dtype": str(index.dtype), "ordered": bool(column.cat.ordered)}
 
 
 _PLURAL = {"number": "numbers", "boolean": "truth values", "category": "categories"}
@@ -324,6 +334,27 @@ class Schema:
             values[:, i] = column.encode(frame[column.name])
         check_finite(values, np.array([column.name for column in columns], dtype=object), allow_nan=True)
         return values
+
+
+def put_known_cells(filled: pd.DataFrame, given: pd.DataFrame, known: np.ndarray) -> pd.DataFrame:
+    """Put the known cells, as they were given, into a table; a dtype that cannot hold them gives way to theirs."""
+    columns = {}
+    for i, (name, column) in enumerate(filled.items()):
+        values = given[name][known[:, i]]
+        same = values.astype(column.dtype)
+        if not (same.astype(object) == values.astype(object)).all():
+            column, same = column.astype(values.dtype), values
+        whole = column.array.copy()
+        whole[known[:, i]] = same.array
+        columns[name] = pd.Series(whole, given.index)
+    return pd.DataFrame(columns)
+
+
+def with_index(rows: Any, given: Any) -> Any:
+    """Give a DataFrame the index of the one that it is made of."""
+    if isinstance(rows, pd.DataFrame) and isinstance(given, pd.DataFrame):
+        return rows.set_axis(given.index)
+    return rows
 
 
 def _fitted(name: str, values: Any, n: int) -> np.ndarray:

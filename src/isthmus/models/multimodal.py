@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import ArrayLike
+from sklearn.base import clone
 from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
@@ -23,6 +24,7 @@ from isthmus.core.imputation import explain
 from isthmus.core.likelihood import Block, CategoricalLikelihood, Likelihood, ProductLikelihood, build_likelihood
 from isthmus.core.model import Model
 from isthmus.data.modalities import Modality, flat_rows, in_blocks, slices
+from isthmus.data.schema import put_known_cells, with_index
 from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.checks import check_choice, check_number
 from isthmus.models.engine import Given, decode, encode, rebuild
@@ -153,13 +155,13 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         X : dict of str to array-like, or DataFrame
             Rows as in ``fit``; modalities may be left out. Classes that were not there at ``fit`` count as missing.
         given : sequence of str, optional
-            The modalities to encode from; None is all that `X` has.
+            The modalities to encode from, of those that `X` has; None is all of them.
         """
         return self._in_batches(encode, self._shown(X, given))
 
     def inverse_transform(self, Z: ArrayLike) -> Any:
         """Decode codes of shape (n, n_components) to all modalities; see :meth:`reconstruct`."""
-        return super().inverse_transform(Z)
+        return with_index(super().inverse_transform(Z), Z)
 
     def reconstruct(self, X: Any, *, given: Sequence[str] | None = None) -> Any:
         """Encode what there is, and decode all modalities from it.
@@ -169,15 +171,16 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         X : dict of str to array-like, or DataFrame
             Rows as in ``fit``; modalities may be left out.
         given : sequence of str, optional
-            The modalities to encode from; None is all that `X` has.
+            The modalities to encode from, of those that `X` has; None is all of them.
 
         Returns
         -------
         dict of str to ndarray, or DataFrame
-            All modalities, shaped as in ``fit``: the mean of numbers, the most probable label. A DataFrame where `fit`
-            was given one.
+            All modalities, shaped as in ``fit``: the mean of numbers, the most probable label. Numbers in an array are
+            float32 or float64, whatever they were. A DataFrame where `fit` was given one, with the index of `X` and
+            each column in its dtype of ``fit``: whole numbers and truth values are rounded means.
         """
-        return self._as_given(self._in_batches(rebuild, self._shown(X, given)))
+        return with_index(self._as_given(self._in_batches(rebuild, self._shown(X, given))), X)
 
     def predict_proba(self, X: Any, name: str, *, given: Sequence[str] | None = None) -> np.ndarray:
         """Return the probability of each class of a label.
@@ -189,7 +192,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         name : str
             Which modality; its classes, in order, are those of ``modalities_``.
         given : sequence of str, optional
-            The modalities to encode from; None is all others that `X` has.
+            The modalities to encode from, of those that `X` has; None is all but `name`.
 
         Returns
         -------
@@ -198,13 +201,16 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         check_is_fitted(self)
         labels = [modality.name for modality in self.modalities_ if modality.classes is not None]
         check_choice("label", name, labels)
-        others = [modality.name for modality in self.modalities_ if modality.name != name]
 
         def probabilities(model: Model, batch: Batch) -> Tensor:
             distribution: Any = model.decode(encode(model, batch))
             return distribution.blocks[_term(name)].logits.softmax(1)
 
-        return self._in_batches(probabilities, self._shown(X, others if given is None else given))
+        if given is not None:
+            return self._in_batches(probabilities, self._shown(X, given))
+        rows = self._given(X)
+        rows.x[:, slices(self.modalities_)[name]] = np.nan
+        return self._in_batches(probabilities, rows)
 
     def impute(self, X: Any, mask: Any = None, *, n_iter: int = 100) -> Any:
         """Fill in what is missing from what is known: whole modalities, and entries of them.
@@ -222,7 +228,8 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         Returns
         -------
         dict of str to ndarray, or DataFrame
-            All modalities, in the dtypes of ``fit``; the known values are those of `X`, to the bit.
+            As in :meth:`reconstruct`; what is known, labels and numbers that are floats, or in a DataFrame any, is as
+            in `X`, to the bit. Bytes are brought to [0, 1].
         """
         return self._impute(X, mask, n_iter, None)
 
@@ -245,6 +252,36 @@ class MultimodalAutoencoder(AbstractAutoencoder):
             DataFrame where ``fit`` was given one.
         """
         return self._score_samples(X, None, per_feature)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters by name; with `deep` those of the networks too, as ``networks__upper__hidden``."""
+        params: dict[str, Any] = super().get_params(deep)
+        if deep and isinstance(self.networks, Mapping):
+            for name, network in self.networks.items():
+                own = network.get_params() if hasattr(network, "get_params") else {}
+                params |= {f"networks__{name}": network} | {f"networks__{name}__{key}": own[key] for key in own}
+        return params
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters by name; ``networks__upper__hidden`` is that of the network named "upper"."""
+        deep = {name: params.pop(name) for name in list(params) if name.startswith("networks__")}
+        super().set_params(**params)
+        for name, value in deep.items():
+            self._set_network(name, value)
+        return self
+
+    def _set_network(self, parameter: str, value: Any) -> None:
+        """Set one network, or a parameter of it, in a dict of its own: another estimator may have the same."""
+        name = parameter.removeprefix("networks__")
+        networks = dict(self.networks or {})
+        owner = next((owner for owner in networks if name == owner or name.startswith(f"{owner}__")), None)
+        if owner is None:
+            raise ValueError(
+                f"{parameter}={value!r}: networks names {_listed(networks) or 'none'}; give it there first"
+            )
+        key = name.removeprefix(owner).removeprefix("__")
+        networks[owner] = clone(networks[owner]).set_params(**{key: value}) if key else value
+        self.networks = networks
 
     @available_if(_is_variational)  # type: ignore[untyped-decorator]
     def sample(self, n_samples: int = 1, *, random_state: Any = None) -> Any:
@@ -401,36 +438,54 @@ class MultimodalAutoencoder(AbstractAutoencoder):
             return Given(rows)
         if isinstance(given, str):
             raise TypeError(f"given={given!r}: give a list of modalities, such as [{given!r}]")
-        names = [modality.name for modality in self.modalities_]
+        if not len(given):
+            raise ValueError("given names no modality: name those to encode from, or leave it out for all that X holds")
+        held = in_blocks(X, self.blocks)
         for name in given:
-            check_choice("modality", name, names)
+            check_choice("modality", name, [modality.name for modality in self.modalities_])
+            if name not in held:
+                raise ValueError(f"given names {name!r}, which X does not hold: it holds {_listed(held)}")
         for name, part in slices(self.modalities_).items():
             if name not in given:
                 rows[:, part] = np.nan
         return Given(rows)
 
     def _as_given(self, rows: np.ndarray) -> Any:
-        values = {modality.name: modality.decode(rows[:, part]) for modality, part in self._parts_of_a_row()}
-        return self._as_frame(values, as_at_fit=True) if hasattr(self, "feature_names_in_") else values
+        if hasattr(self, "feature_names_in_"):
+            return self._as_frame(rows)
+        return {modality.name: modality.decode(rows[:, part]) for modality, part in self._parts_of_a_row()}
 
-    def _as_frame(self, values: Mapping[str, np.ndarray], *, as_at_fit: bool) -> pd.DataFrame:
-        """Return the columns of all blocks, in the order, and perhaps in the dtypes, of those given to ``fit``."""
-        columns: dict[Any, pd.Series] = {}
-        for modality in self.modalities_:
-            table = values[modality.name].reshape(-1, modality.size).T
-            for column, cells in zip(modality.columns or (), table, strict=True):
-                columns[column] = pd.Series(cells, dtype=modality.dtype if as_at_fit else None)
-        return pd.DataFrame({column: columns[column] for column in self.feature_names_in_})
+    def _as_frame(self, rows: np.ndarray) -> pd.DataFrame:
+        """Return flat rows as the columns given to ``fit``, in their order and dtypes."""
+        columns = [column for modality in self.modalities_ for column in modality.fields]
+        decoded = {column.name: column.decode(rows[:, i]) for i, column in enumerate(columns)}
+        return pd.DataFrame({name: decoded[name] for name in self.feature_names_in_})
+
+    def _by_column(self, cells: np.ndarray) -> np.ndarray:
+        """Put what is one an entry of flat rows into the order of the columns given to ``fit``."""
+        names = [name for modality in self.modalities_ for name in modality.columns or ()]
+        return cells[:, [names.index(name) for name in self.feature_names_in_]]
+
+    def _impute(self, X: Any, mask: Any, n_iter: int, y: Any) -> Any:
+        """Fill in entries, and put the known ones of a frame itself beside them."""
+        filled = super()._impute(X, mask, n_iter, y)
+        if not isinstance(X, pd.DataFrame):
+            return filled
+        known = ~np.isnan(self._given(X).x)
+        if mask is not None:
+            known &= ~self._row_mask(mask, known.shape)
+        return put_known_cells(filled, X.reindex(columns=filled.columns), self._by_column(known))
 
     def _score_samples(self, X: Any, y: Any, per_feature: bool) -> Any:
         if not per_feature:
             return super()._score_samples(X, y, per_feature)
         given = self._given(X, targets=True)
         shares = self._in_batches(self._known_entry_scores, given)
-        values = {
+        if isinstance(X, pd.DataFrame):
+            return pd.DataFrame(self._by_column(shares), X.index, self.feature_names_in_)
+        return {
             modality.name: shares[:, part].reshape(-1, *modality.shape) for modality, part in self._parts_of_a_row()
         }
-        return self._as_frame(values, as_at_fit=False) if hasattr(self, "feature_names_in_") else values
 
     def _row_mask(self, mask: Any, shape: tuple[int, ...]) -> np.ndarray:
         """Return a mask for flat rows, from a dict of masks or a frame of them."""

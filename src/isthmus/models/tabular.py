@@ -12,11 +12,12 @@ from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
+from isthmus.core.batch import Batch
 from isthmus.core.corruption import hide_entries
 from isthmus.core.likelihood import Bernoulli, Block, CategoricalLikelihood, GaussianLikelihood, ProductLikelihood
 from isthmus.core.model import Model
 from isthmus.data.rows import in_unit_interval
-from isthmus.data.schema import SCALING, Schema
+from isthmus.data.schema import SCALING, Schema, put_known_cells, with_index
 from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.checks import check_choice
 from isthmus.models.engine import Given, activations, decode
@@ -25,8 +26,33 @@ from isthmus.networks.cells import Cells
 from isthmus.networks.parameters import Network
 
 
+class _Layers:
+    """``transform`` with all layers, outside of the estimator, where scikit-learn would name its columns as a code's."""
+
+    def transform(self: Any, X: ArrayLike, *, layers: Literal["code", "all"] = "code") -> np.ndarray:
+        """Encode rows to their codes, or to what all hidden layers make of them.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n, columns)
+            Rows as in ``fit``.
+        layers : {"code", "all"}, default "code"
+            The code; or the activations of every hidden layer one after the other, the encoder's, the code and the
+            decoder's, to train another model on.
+
+        Returns
+        -------
+        ndarray of shape (n, n_components) or (n, units of all layers)
+            What ``set_output`` says is done to codes; all layers are always an array.
+        """
+        check_choice("layers", layers, ("code", "all"))
+        if layers == "code":
+            return super().transform(X)  # type: ignore[misc, no-any-return]
+        return self._in_batches(activations, self._given(X))
+
+
 @dataclass(eq=False, repr=False)
-class TabularAutoencoder(AbstractAutoencoder):
+class TabularAutoencoder(_Layers, AbstractAutoencoder):
     """A denoising autoencoder of tables with numbers, categories, truth values and gaps, as they are.
 
     In training some cells of each row are swapped for the same column's value in another row, and the network learns
@@ -39,7 +65,7 @@ class TabularAutoencoder(AbstractAutoencoder):
     ----------
     n_components : int, default 32
         Units of the code. Noise keeps even a wide one from being a mere copy.
-    network : MLP, Modules or None, default None
+    network : MLP, Transformer, Modules or None, default None
         The encoder and the decoder; None is ``MLP()``. Its output has no activation.
     numbers : {"standard", "rankgauss"} or None, default "standard"
         How numbers are scaled: to mean 0 and variance 1; to normal quantiles and from there to mean 0 and variance 1,
@@ -123,26 +149,6 @@ class TabularAutoencoder(AbstractAutoencoder):
         """
         return super().fit(X, y, **kept)
 
-    def transform(self, X: ArrayLike, *, layers: Literal["code", "all"] = "code") -> np.ndarray:
-        """Encode rows to their codes, or to what all hidden layers make of them.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n, columns)
-            Rows as in ``fit``.
-        layers : {"code", "all"}, default "code"
-            The code; or the activations of every hidden layer one after the other, the encoder's, the code and the
-            decoder's, to train another model on.
-
-        Returns
-        -------
-        ndarray of shape (n, n_components) or (n, units of all layers)
-        """
-        check_choice("layers", layers, ("code", "all"))
-        if layers == "code":
-            return super().transform(X)
-        return self._in_batches(activations, self._given(X))
-
     def inverse_transform(self, Z: ArrayLike) -> Any:
         """Decode codes of shape (n, n_components) to a table as in ``fit``: each number's mean, else what is likeliest.
 
@@ -151,11 +157,11 @@ class TabularAutoencoder(AbstractAutoencoder):
         DataFrame or ndarray of shape (n, columns)
             In the units, the categories and the dtypes of the table given to ``fit``.
         """
-        return _with_index(super().inverse_transform(Z), Z)
+        return with_index(super().inverse_transform(Z), Z)
 
     def reconstruct(self, X: ArrayLike) -> Any:
         """Encode and decode rows; see :meth:`inverse_transform`."""
-        return _with_index(super().reconstruct(X), X)
+        return with_index(super().reconstruct(X), X)
 
     def impute(self, X: ArrayLike, mask: ArrayLike | None = None, *, n_iter: int = 10) -> Any:
         """Fill in what is missing from what is known; see :meth:`isthmus.Autoencoder.impute`.
@@ -165,7 +171,7 @@ class TabularAutoencoder(AbstractAutoencoder):
         X : DataFrame or array-like of shape (n, columns)
             Rows as in ``fit``; NaN and None are missing, and so is a category that was not there at ``fit``.
         mask : array-like of bool of shape (n, columns) or (columns,), optional
-            True marks what is missing beside.
+            True marks what is missing beside; the columns of a DataFrame go by their names, its rows by their place.
         n_iter : int, default 10
             Turns. With more of them what is filled in drifts away from what was seen in training.
 
@@ -245,7 +251,7 @@ class TabularAutoencoder(AbstractAutoencoder):
         return self._cells(self._learn_table(X) if reset else self._table(X))
 
     def _cells(self, table: pd.DataFrame) -> np.ndarray:
-        """Return cells in float32 where all numbers of the table are, else in float64."""
+        """Return cells in float32 where all columns of the table are, else in float64."""
         single = (table.dtypes == np.float32).all()
         return self.schema_.to_cells(table).astype(np.float32 if single else np.float64)
 
@@ -269,7 +275,7 @@ class TabularAutoencoder(AbstractAutoencoder):
         if not self.framed_:
             return scores
         frame = pd.DataFrame(scores, columns=[column.name for column in self.schema_.columns])
-        return _with_index(frame, X)
+        return with_index(frame, X)
 
     def _impute(self, X: ArrayLike, mask: ArrayLike | None, n_iter: int, y: Any) -> Any:
         """Fill in cells, and put the known ones of the table itself beside them."""
@@ -278,12 +284,21 @@ class TabularAutoencoder(AbstractAutoencoder):
         table = self._table(X)
         cells = self._cells(table)
         if mask is not None:
-            cells[self.schema_.by_cell(self._row_mask(mask, cells.shape))] = np.nan
+            cells[self.schema_.by_cell(self._row_mask(self._named(mask), cells.shape))] = np.nan
         filled = self.schema_.to_frame(self._in_batches(partial(self._filled, n_iter), Given(cells)))
         known = self.schema_.by_column(~np.isnan(cells))
         if not self.framed_:
             return np.where(known, table.to_numpy(), filled.to_numpy(dtype=cells.dtype))
-        return _put(filled, table, known)
+        return put_known_cells(filled, table, known)
+
+    def _named(self, mask: Any) -> Any:
+        """Return a mask with its columns in the order of the table's, where both have names."""
+        if not (self.framed_ and isinstance(mask, pd.DataFrame)):
+            return mask
+        names = [column.name for column in self.schema_.columns]
+        if len(mask.columns) != len(names) or set(mask.columns) != set(names):
+            raise ValueError(f"mask has the columns {mask.columns.tolist()}: give those of X, {names}")
+        return mask[names]
 
     def _fill(self, x: Tensor) -> Tensor:
         """Return the mean of numbers and truth values, and −1 for a category, which is none of them."""
@@ -292,6 +307,14 @@ class TabularAutoencoder(AbstractAutoencoder):
         if n_categories:
             fill[-n_categories:] = -1
         return fill
+
+    def _continued(self, rows: Batch) -> Model:
+        if self.numbers != self.schema_.numbers:  # the weights know no other scale
+            raise ValueError(
+                f"numbers={self.numbers!r} was {self.schema_.numbers!r} at the last fit: set warm_start=False to begin "
+                "anew"
+            )
+        return super()._continued(rows)
 
     def _build(self) -> Model:
         """Build the model; the decoder gives a number for each number and truth value, and each category's logit."""
@@ -323,24 +346,3 @@ class TabularAutoencoder(AbstractAutoencoder):
             parts.pop("corruption", None)  # a transformer has none: it hides
             parts["hiding"] = partial(hide_entries, level=self.corruption_level)
         return parts
-
-
-def _put(filled: pd.DataFrame, given: pd.DataFrame, known: np.ndarray) -> pd.DataFrame:
-    """Put the known cells, as they were given, into a table; a dtype that cannot hold them gives way to theirs."""
-    columns = {}
-    for i, (name, column) in enumerate(filled.items()):
-        values = given[name][known[:, i]]
-        same = values.astype(column.dtype)
-        if not (same.astype(object) == values.astype(object)).all():
-            column, same = column.astype(values.dtype), values
-        whole = column.array.copy()
-        whole[known[:, i]] = same.array
-        columns[name] = pd.Series(whole, given.index)
-    return pd.DataFrame(columns)
-
-
-def _with_index(rows: Any, given: Any) -> Any:
-    """Give a DataFrame the index of the one that it is made of."""
-    if isinstance(rows, pd.DataFrame) and isinstance(given, pd.DataFrame):
-        return rows.set_axis(given.index)
-    return rows
