@@ -3,10 +3,11 @@
 import tracemalloc
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
-from isthmus import Autoencoder, VariationalAutoencoder
+from isthmus import Autoencoder, TabularAutoencoder, VariationalAutoencoder
 from isthmus.models import engine
 from isthmus.networks import MLP
 
@@ -98,3 +99,16 @@ def test_other_errors_are_not_tried_again(digits, monkeypatch):
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
         model.transform(digits[:20])
     assert asked == [20]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_many_rows_of_a_table_are_turned_into_cells_and_little_else(dtype):
+    part = pd.DataFrame(np.random.default_rng(0).normal(size=(2000, 30)).astype(dtype)).rename(columns=str)
+    model = TabularAutoencoder(4, bins=0, network=MLP(hidden=(8,)), max_epochs=1, random_state=0).fit(part)
+    X = pd.concat([part] * 50, ignore_index=True)
+    tracemalloc.start()
+    codes = model.transform(X)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak - codes.nbytes < X.size * np.dtype(dtype).itemsize + BEYOND
+    np.testing.assert_allclose(codes[-2000:], model.transform(part), rtol=1e-4, atol=1e-5)

@@ -31,6 +31,9 @@ FITTED: dict[type, tuple[str, ...]] = {
 
 MOST_QUANTILES = 1000
 
+AT_ONCE = 16_384
+"""Rows that are scaled at once: scikit-learn makes copies of them."""
+
 WIDEST = 16
 """Bytes of a cell: dtypes of more are text of a fixed length, or structures."""
 
@@ -218,7 +221,7 @@ class Schema:
                 raise ValueError(f"X has a column {name!r}: give columns names that are text")
         columns = (Column.learn(_plain(name), frame[name]) for name in frame.columns)
         schema = cls(tuple(columns), numbers)
-        values = schema._numbers(frame)
+        values = schema._numbers(frame, np.empty((len(frame), schema.count("number"))))
         if values.shape[1]:
             for step in SCALING[numbers]:
                 with np.errstate(over="ignore", invalid="ignore"):
@@ -246,8 +249,8 @@ class Schema:
         if given != names:
             raise ValueError("X has the columns in another order than at fit, or one of them twice")
 
-    def to_cells(self, frame: pd.DataFrame) -> np.ndarray:
-        """Turn a table into cells, float64 of shape (rows, columns); NaN where missing, or a category unknown at fit.
+    def to_cells(self, frame: pd.DataFrame, dtype: type[np.floating[Any]] = np.float64) -> np.ndarray:
+        """Turn a table into cells of shape (rows, columns); NaN where missing, or a category unknown at fit.
 
         Raises
         ------
@@ -255,12 +258,17 @@ class Schema:
             If the columns are not those of fit, or one of them holds another kind of thing.
         """
         self.check_names(frame)
-        values = self._numbers(frame)
-        if values.shape[1]:
+        cells, n = np.empty(frame.shape, dtype), self.count("number")
+        numbers = self._numbers(frame, cells[:, :n])
+        for start in range(0, len(frame) if n else 0, AT_ONCE):
+            part = slice(start, start + AT_ONCE)
+            values = numbers[part].astype(float)
             for step in self.steps:
                 values = step.transform(values)
-        others = [column.encode(frame[column.name]) for column in self.ordered if column.kind != "number"]
-        return np.column_stack([values, *others])
+            numbers[part] = values
+        for i, column in enumerate(self.ordered[n:], n):
+            cells[:, i] = column.encode(frame[column.name])
+        return cells
 
     def to_frame(self, cells: np.ndarray, index: pd.Index | None = None) -> pd.DataFrame:
         """Turn cells into a table, in the units, categories, dtypes and the order of columns of the first one."""
@@ -326,10 +334,9 @@ class Schema:
             schema.steps.append(transformer)
         return schema
 
-    def _numbers(self, frame: pd.DataFrame) -> np.ndarray:
-        """Return the columns of numbers as they are; shape (rows, numbers)."""
+    def _numbers(self, frame: pd.DataFrame, values: np.ndarray) -> np.ndarray:
+        """Put the columns of numbers, as they are, into an array of shape (rows, numbers), and return it."""
         columns = [column for column in self.columns if column.kind == "number"]
-        values = np.empty((len(frame), len(columns)))
         for i, column in enumerate(columns):
             values[:, i] = column.encode(frame[column.name])
         check_finite(values, np.array([column.name for column in columns], dtype=object), allow_nan=True)

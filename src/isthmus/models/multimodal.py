@@ -468,7 +468,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
 
     def _impute(self, X: Any, mask: Any, n_iter: int, y: Any) -> Any:
         """Fill in entries, and put the known ones of a frame itself beside them."""
-        filled = super()._impute(X, mask, n_iter, y)
+        filled: Any = super()._impute(X, mask, n_iter, y)
         if not isinstance(X, pd.DataFrame):
             return filled
         known = ~np.isnan(self._given(X).x)

@@ -27,7 +27,7 @@ from isthmus.networks.parameters import Network
 
 
 class _Layers:
-    """``transform`` with all layers, outside of the estimator, where scikit-learn would name its columns as a code's."""
+    """``transform`` with all layers, outside of the estimator: there scikit-learn would name all as a code's."""
 
     def transform(self: Any, X: ArrayLike, *, layers: Literal["code", "all"] = "code") -> np.ndarray:
         """Encode rows to their codes, or to what all hidden layers make of them.
@@ -47,7 +47,7 @@ class _Layers:
         """
         check_choice("layers", layers, ("code", "all"))
         if layers == "code":
-            return super().transform(X)  # type: ignore[misc, no-any-return]
+            return super().transform(X)  # type: ignore[misc]
         return self._in_batches(activations, self._given(X))
 
 
@@ -253,7 +253,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
     def _cells(self, table: pd.DataFrame) -> np.ndarray:
         """Return cells in float32 where all columns of the table are, else in float64."""
         single = (table.dtypes == np.float32).all()
-        return self.schema_.to_cells(table).astype(np.float32 if single else np.float64)
+        return self.schema_.to_cells(table, np.float32 if single else np.float64)
 
     def _as_given(self, rows: np.ndarray) -> Any:
         frame = self.schema_.to_frame(rows)
