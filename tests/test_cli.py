@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pandas as pd
@@ -335,7 +336,10 @@ def test_a_run_whose_report_fails_is_not_lost(run, monkeypatch, tmp_path):
 
     with monkeypatch.context() as patch:
         patch.setattr(cli.report, "model_page", fail)
-        assert run("train digits --hidden 4 --epochs 1 --out run")[::2] == (2, "isthmus: no page\n")
+        assert run("train digits --hidden 4 --epochs 1 --out run")[::2] == (
+            2,
+            "isthmus: the run is kept; to go on: isthmus train --resume run\nisthmus: no page\n",
+        )
     assert not (tmp_path / "run" / "config.json").exists()
     assert run("train --resume run")[0] == 0
     assert (tmp_path / "run" / "config.json").exists()
@@ -544,3 +548,59 @@ def test_a_table_with_a_column_step(run, tmp_path):
     assert run("train t.csv --model tabular --components 2 --epochs 1 --out run")[0] == 0
     assert run("interpolate run t.csv -o x.csv --from 0 --to 1 --steps 3")[0] == 0
     assert list(pd.read_csv(tmp_path / "x.csv").columns) == ["pair", "step of the way", "step", "kind"]
+
+
+def test_what_another_process_trains_is_left_alone(run, tmp_path):
+    np.save(tmp_path / "long.npy", np.zeros((20_000, 4)))
+    command = [
+        sys.executable,
+        "-m",
+        "isthmus",
+        "train",
+        "long.npy",
+        "--out",
+        "run",
+        "--epochs",
+        "50",
+        "--batch-size",
+        "1",
+    ]
+    other = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (tmp_path / "run" / "run.json").exists():
+        assert other.poll() is None
+        time.sleep(0.05)
+    for mine in ("train --resume run", "train long.npy --out run"):
+        status, _, err = run(mine)
+        assert status == 2
+        assert "another process is training in run" in err or "holds a run that is not finished" in err
+    assert (tmp_path / "run" / "run.json").exists()
+    other.kill()
+    other.wait()
+
+
+def test_a_run_whose_data_are_away_is_not_lost(run, tmp_path, monkeypatch):
+    np.save(tmp_path / "d.npy", np.random.default_rng(0).normal(size=(60, 4)))
+    with monkeypatch.context() as patch:
+        patch.setattr(isthmus.Autoencoder, "fit", lambda *args, **kept: os.kill(os.getpid(), signal.SIGTERM))
+        status, _, err = run("train d.npy --epochs 1 --out run")
+    assert (status, err) == (143, "isthmus: interrupted\n"), "nothing was kept yet"
+    with monkeypatch.context() as patch:
+        patch.setattr(cli.report, "model_page", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+        status, _, err = run("train d.npy --epochs 1 --out run")
+    assert (status, err) == (130, "isthmus: stopped; to go on: isthmus train --resume run\n")
+    (tmp_path / "run" / "checkpoint.safetensors").unlink()
+    (tmp_path / "d.npy").rename(tmp_path / "away.npy")
+    status, _, err = run("train --resume run")
+    assert status == 2
+    assert "there is no file" in err
+    (tmp_path / "away.npy").rename(tmp_path / "d.npy")
+    assert run("train --resume run")[0] == 0
+
+
+def test_memory_that_runs_out_in_training(run, monkeypatch):
+    def starve(*args, **kept):
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: not enough memory")
+
+    monkeypatch.setattr(isthmus.Autoencoder, "fit", starve)
+    status, _, err = run("train digits --epochs 1 --out run")
+    assert (status, err) == (2, "isthmus: memory has run out: give a smaller --batch-size, or a smaller network\n")

@@ -247,3 +247,35 @@ def test_the_gradient_is_cut(digits):
     gradients = [torch.cat([w.grad.flatten() for w in model.module_.parameters()]).norm() for model in (free, cut)]
     assert gradients[0] > 1e-3
     assert gradients[1] == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_a_bit_that_flips_in_a_checkpoint_is_noticed(digits, tmp_path):
+    Autoencoder(4, max_epochs=2, random_state=0).fit(digits, resume_from=tmp_path)
+    content = bytearray((tmp_path / CHECKPOINT).read_bytes())
+    content[-100] ^= 1
+    (tmp_path / CHECKPOINT).write_bytes(content)
+    with pytest.raises(ValueError, match="is altered: its checksum differs; delete it to start afresh"):
+        Autoencoder(4, max_epochs=2, random_state=0).fit(digits, resume_from=tmp_path)
+
+
+def test_a_run_that_a_callback_has_stopped_does_not_go_on(digits, tmp_path):
+    estimator = Autoencoder(4, max_epochs=5, random_state=0, callbacks=[lambda record: record["epoch"] == 2])
+    kept = copy.deepcopy(estimator).fit(digits, resume_from=tmp_path)
+    assert kept.n_iter_ == 2
+    assert_same(estimator.fit(digits, resume_from=tmp_path), kept)
+
+
+def test_another_precision_is_named(digits, tmp_path):
+    X = digits[:100].reshape(100, -1).astype(float)
+    Autoencoder(4, max_epochs=2, random_state=0).fit(X, resume_from=tmp_path)
+    with pytest.raises(ValueError, match=r"of a run in torch.float64, and this one would be in torch.float32"):
+        Autoencoder(4, max_epochs=2, random_state=0, precision="32-true").fit(X, resume_from=tmp_path)
+
+
+@pytest.mark.parametrize("name", [".run-a.json", ".model-a.safetensors", ".config-a.json", ".DS_Store", "notes.txt"])
+def test_a_stray_file_is_no_obstacle(digits, tmp_path, name):
+    Autoencoder(4, max_epochs=1).fit(digits, resume_from=tmp_path)
+    (tmp_path / name).write_bytes(b"x")
+    Autoencoder(4, max_epochs=1).fit(digits, resume_from=tmp_path).save(tmp_path)
+    assert (tmp_path / "config.json").is_file()
+    assert (tmp_path / name).exists() == (name in (".DS_Store", "notes.txt"))

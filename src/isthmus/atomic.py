@@ -1,5 +1,6 @@
 """Files that are either whole or not there: written under a temporary name, flushed to disk, renamed."""
 
+import errno
 import os
 import shutil
 import tempfile
@@ -31,8 +32,23 @@ def replacing(path: str | Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         temporary.chmod(0o666 & ~_umask())  # mkstemp's files are the owner's alone
         temporary.replace(path)
+        _flush_folder(path.parent)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise OSError(f"cannot write {path}: No space left on device") from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Bring a renaming to the disk, where the system can: Windows cannot open folders."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 @contextmanager

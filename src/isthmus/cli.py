@@ -3,9 +3,11 @@
 import ast
 import json
 import re
+import signal
 import sys
 import warnings
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -27,6 +29,7 @@ from isthmus.data.series import on_time_axis, window_starts, windows
 from isthmus.evaluation.imputation import cell_errors, hidden_entries, imputation_errors
 from isthmus.evaluation.retrieval import nearest_by_code
 from isthmus.models.conditional import told
+from isthmus.models.engine import is_out_of_memory
 from isthmus.networks import LSTM, MLP, Conv, Transformer
 from isthmus.report import images
 from isthmus.training import Interrupted
@@ -96,6 +99,9 @@ def main() -> None:
             _complain("interrupted")
         raise
     except Exception as error:
+        if is_out_of_memory(error):
+            _complain("memory has run out: give a smaller --batch-size, or a smaller network")
+            sys.exit(2)
         if not hasattr(error, "format_message"):  # what typer raises for a command line that it cannot read
             raise
         _complain(f"{error.format_message()} (isthmus --help says more)")
@@ -170,15 +176,36 @@ def train(
             components=components, network=network, hidden=hidden, channels=channels, epochs=epochs,
             batch_size=batch_size, lr=lr, settings=settings,
         )  # fmt: skip
-    try:
-        with locked(folder) if folder.exists() else nullcontext():
+    before = None if resume is not None else runs.before(folder)
+    with locked(folder), _stopping_at_once():
+        try:
             _train(folder, asked, device, checkpoint_minutes)
-    except Exception:
-        runs.abandon(folder)
-        raise
-    except Interrupted as stopped:
-        _complain(f"stopped; to go on: isthmus train --resume {folder}")
-        raise SystemExit(128 + stopped.signal) from stopped
+        except BaseException as error:
+            if before is not None:
+                runs.abandon(folder, before)
+            if runs.is_kept(folder):
+                stopped = "stopped" if isinstance(error, Interrupted) else "the run is kept"
+                _complain(f"{stopped}; to go on: isthmus train --resume {folder}")
+            elif isinstance(error, Interrupted):
+                _complain("interrupted")
+            if isinstance(error, Interrupted):
+                raise SystemExit(128 + error.signal) from error
+            raise
+
+
+@contextmanager
+def _stopping_at_once() -> Iterator[None]:
+    """Make Ctrl-C and SIGTERM end a command in good order, where no training waits for the end of a step."""
+
+    def stop(number: int, frame: Any) -> None:
+        raise Interrupted(number)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _refuse_beside_resume(context: typer.Context) -> None:
@@ -206,12 +233,13 @@ def _train(folder: Path, asked: dict[str, Any], device: str, checkpoint_minutes:
     if estimator.takes_conditions and y is None:
         raise ValueError(f"{data} has no labels to be a condition: name their column with --label")
     rows, labels = _load(data, "test", label, data_dir, estimator, cut)
-    runs.begin(folder, asked, X, y)
+    asked = runs.begin(folder, asked, X, y)
     estimator.fit(X, **told(estimator, y), resume_from=folder, checkpoint_minutes=checkpoint_minutes)
     page = report.model_page(estimator, rows, labels, f"{model.capitalize()} autoencoder on {data}")
+    runs.check_there(folder)
     estimator.save(folder)
     report.write_page(page, folder / "report.html")
-    runs.finish(folder)
+    runs.finish(folder, asked)
     last = estimator.history_[-1]
     held_out = f", held out {last['validation']['mse']:.5g}" if "validation" in last else ""
     active = f"; {estimator.active_units_} active units" if hasattr(estimator, "active_units_") else ""

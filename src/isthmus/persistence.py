@@ -20,9 +20,6 @@ FORMAT = "isthmus model"
 VERSION = 2
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
-A_RUNS = {"run.json", "checkpoint.safetensors", ".lock"}
-"""What a run that is not finished has in its folder."""
-
 DTYPES = {"F32": torch.float32, "F64": torch.float64, "BOOL": torch.bool, "U8": torch.uint8}
 DTYPES |= {"I8": torch.int8, "I16": torch.int16, "I32": torch.int32, "I64": torch.int64}
 """What a model's weights and counts are of, by safetensors' names."""
@@ -68,16 +65,17 @@ def check_free(folder: str | Path) -> None:
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"cannot write {folder}: it is a file; give a folder")
-    empty = not folder.is_dir() or not any(folder.iterdir())
+    # A hidden file is another program's, or what a killed process was writing.
+    empty = not folder.is_dir() or not any(not path.name.startswith(".") for path in folder.iterdir())
     if not empty and not (folder / CONFIG).exists() and not _is_unfinished_run(folder):
         raise FileExistsError(f"cannot write {folder}: it holds other files and no model; give a new folder")
     check_writable(folder / CONFIG)
 
 
 def _is_unfinished_run(folder: Path) -> bool:
-    """Tell whether nothing is in a folder but what a run needs to go on, and perhaps weights without a config yet."""
-    there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    return bool(there & A_RUNS) and there <= A_RUNS | {WEIGHTS}
+    """Tell whether a folder is that of a run which can be gone on with: it has a checkpoint, or a note and no model."""
+    is_noted = (folder / "run.json").is_file() and not (folder / CONFIG).exists()
+    return is_noted or (folder / "checkpoint.safetensors").is_file()
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +47,18 @@ def check_free(folder: Path) -> None:
     persistence.check_free(folder)
 
 
-def begin(folder: Path, asked: dict[str, Any], X: Any, y: Any) -> None:
+def before(folder: Path) -> bytes:
+    """Return what a finished run has noted in the folder that a new one shall take; nothing where there is none."""
+    return (folder / RUN).read_bytes() if (folder / RUN).is_file() else b""
+
+
+def begin(folder: Path, asked: dict[str, Any], X: Any, y: Any) -> dict[str, Any]:
     """Note a run before its first step; of one that goes on, make sure that its data are the same.
+
+    Returns
+    -------
+    dict
+        What is noted.
 
     Raises
     ------
@@ -62,21 +71,42 @@ def begin(folder: Path, asked: dict[str, Any], X: Any, y: Any) -> None:
     checksum = _checksum(X, y)
     if asked["checksum"] not in (None, checksum):
         raise ValueError(f"{asked['data']} is not what {folder} was begun with: bring it back, or begin a new run")
-    _write(folder, asked | {"checksum": checksum})
+    persistence.check_free(folder)
+    asked = asked | {"checksum": checksum}
+    _write(folder, asked)
+    return asked
 
 
-def finish(folder: Path) -> None:
+def check_there(folder: Path) -> None:
+    """Raise FileNotFoundError where a run's folder has vanished."""
+    if not (folder / RUN).is_file():
+        raise FileNotFoundError(f"{folder}, where the run was kept, has vanished: bring it back, or begin anew")
+
+
+def finish(folder: Path, asked: dict[str, Any]) -> None:
     """Note that a run is finished; its checkpoint has served."""
-    _write(folder, read(folder) | {"finished": True})
+    _write(folder, asked | {"finished": True})
     for name in (CHECKPOINT, LOCK):
         (folder / name).unlink(missing_ok=True)
 
 
-def abandon(folder: Path) -> None:
-    """Take back what a run that failed has written, where nothing of it was kept yet."""
-    left = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    if RUN in left and left <= {RUN, LOCK}:
-        shutil.rmtree(folder)
+def is_kept(folder: Path) -> bool:
+    """Tell whether there is a run to go on with."""
+    return (folder / RUN).is_file() and not read(folder)["finished"]
+
+
+def abandon(folder: Path, noted: bytes) -> None:
+    """Take back what a run that failed has written, where nothing of it was kept yet; `noted` was there before it."""
+    if (folder / CHECKPOINT).exists() or not folder.is_dir():
+        return
+    (folder / LOCK).unlink(missing_ok=True)
+    if noted:
+        with replacing(folder / RUN) as temporary:
+            temporary.write_bytes(noted)
+        return
+    (folder / RUN).unlink(missing_ok=True)
+    if not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -110,6 +140,7 @@ def _checksum(X: Any, y: Any) -> str:
     """Return the SHA-256 of rows and labels."""
     digest = hashlib.sha256()
     for part in (X, y):
+        part = part.to_numpy() if isinstance(part, pd.Series) else part
         if isinstance(part, pd.DataFrame):
             digest.update(" ".join(map(str, part.columns)).encode())
             objects = part.columns[part.dtypes.map(pd.api.types.is_object_dtype)]  # which may hold what has no hash

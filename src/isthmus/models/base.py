@@ -136,7 +136,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             kept = None
             if resume_from is not None:
                 check_number("checkpoint_minutes", checkpoint_minutes, min_val=0)
-                about = {"seed": seed, "rows": checksum(rows), "params": plain_params(self), "warm": go_on}
+                about = {"seed": seed, "precision": str(rows.x.dtype), "rows": checksum(rows)}
+                about |= {"params": plain_params(self), "warm": go_on}
                 kept = Checkpoints(resume_from, checkpoint_minutes, about)
                 seed = kept.about["seed"]
             model = self._continued(rows) if go_on else self._new_model(rows, seed)
@@ -731,8 +732,10 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             callbacks: list[Callback] = [progress, *self.callbacks]
             if validation is not None and self.early_stopping:
                 callbacks.append(EarlyStopping(self.patience))
-                if any(callbacks[-1](record) for record in state.history):  # it was told of them before
-                    epochs = state.epoch
+                for record in state.history:
+                    callbacks[-1](record)  # it was told of them before
+            if kept is not None and state.stopped:
+                epochs = state.epoch
             run(
                 fabric,
                 state,

@@ -30,6 +30,9 @@ from isthmus.untrusted import WRONG, check_header, one_line, parse
 
 CHECKPOINT = "checkpoint.safetensors"
 LOCK = ".lock"
+WRITTEN = ("checkpoint", "run", "model", "config", "report")
+"""What is written in a run's folder, under temporary names that begin so after a dot."""
+
 VERSION = 1
 
 
@@ -106,6 +109,8 @@ class Checkpoints:
         before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
+            if self.asked is not None:
+                raise Interrupted(self.asked)  # after the last step: the run is kept as it is
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
@@ -126,8 +131,9 @@ def locked(folder: Path) -> Iterator[None]:
             f"another process is training in {folder}: wait for it, or give another folder"
         ) from error
     try:
-        for stray in folder.glob(f".{Path(CHECKPOINT).stem}-*"):
-            stray.unlink(missing_ok=True)  # what a killed process was writing
+        for name in WRITTEN:
+            for stray in folder.glob(f".{name}-*"):
+                stray.unlink(missing_ok=True)  # what a killed process was writing
         yield
     finally:
         lock.release()
@@ -147,11 +153,12 @@ def write(path: Path, state: State, about: Mapping[str, Any]) -> None:
         )
     tensors, config = _tensors(state), _config(state) | {"about": dict(about)}
     tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
+    config["sha256"] = _digest(config, tensors)
     try:
         with replacing(path) as temporary:
             temporary.write_bytes(tensors_to_bytes(tensors, {"isthmus": json.dumps(config)}))
     except OSError as error:
-        reason = error.strerror or str(error)
+        reason = str(error)
         raise OSError(
             f"cannot keep the run: {path}: {reason}; what was kept before is whole, to resume from"
         ) from error
@@ -189,10 +196,25 @@ def read(path: Path, state: State) -> State:
     config = read_about(path)
     try:
         with safe_open(path, "pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
+            # Cloned, as what stays mapped to the file would change with it.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - it is no dict
+    except (SafetensorError, *WRONG) as error:
+        raise ValueError(f"{path} is truncated or altered: {one_line(error)}; delete it to start afresh") from error
+    if config.pop("sha256", None) != _digest(config, tensors):
+        raise ValueError(f"{path} is altered: its checksum differs; delete it to start afresh")
+    try:
         return _restored(state, config, tensors)
     except (SafetensorError, *WRONG) as error:
         raise ValueError(f"{path} is not of this model and these parameters: {one_line(error)}") from error
+
+
+def _digest(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of all that a checkpoint holds."""
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
+    for name in sorted(tensors):
+        array = tensors[name].numpy()
+        digest.update(f"{name}{array.shape}{array.dtype}".encode() + array.tobytes())
+    return digest.hexdigest()
 
 
 FREE = ("verbose", "device", "random_state")
@@ -201,6 +223,11 @@ FREE = ("verbose", "device", "random_state")
 
 def _check_same(path: Path, about: Mapping[str, Any], found: Mapping[str, Any]) -> None:
     """Raise ValueError where a run would go on as another one than it was begun as."""
+    if found.get("precision") != about["precision"]:
+        raise ValueError(
+            f"{path} is of a run in {found.get('precision')}, and this one would be in {about['precision']}: say it by "
+            "precision, or delete the file to start afresh"
+        )
     if found.get("rows") != about["rows"]:
         raise ValueError(f"{path} is of a run with other rows: give those again, or delete it to start afresh")
     if found.get("warm") != about["warm"]:
@@ -236,6 +263,7 @@ def _config(state: State) -> dict[str, Any]:
         "epoch": state.epoch,
         "history": state.history,
         "halvings": state.halvings,
+        "stopped": state.stopped,
         "optimizer": _groups(state.optimizer.state_dict()),
         "scheduler": None if state.scheduler is None else _numbers(state.scheduler.state_dict()),
         "best": None if state.best is None else {"means": state.best.start.means, "lowest": state.best.lowest},
@@ -276,6 +304,7 @@ def _restored(state: State, config: Mapping[str, Any], tensors: Mapping[str, Ten
     state.generator.set_state(tensors["generator"])
     state.dropout = tensors["dropout"]
     state.epoch, state.history, state.halvings = config["epoch"], config["history"], config["halvings"]
+    state.stopped = bool(config["stopped"])
     if config["best"] is not None:
         start = Evaluation(config["best"]["means"], tensors["losses"].to(device))
         weights = {name: tensor.to(device) for name, tensor in _part("best", tensors).items()}

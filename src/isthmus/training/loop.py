@@ -102,10 +102,10 @@ def run(
                 record["validation"] = evaluation.means
                 state.best.consider(state.model, evaluation)
             state.history.append(record)
-            stop = _any_asks_to_stop(callbacks, record, fabric.device)
+            state.stopped = _any_asks_to_stop(callbacks, record, fabric.device)
             if watch is not None:
                 watch(state)
-            if stop:
+            if state.stopped:
                 break
     except KeyboardInterrupt as asked:
         if len(state.history) == epochs_before or isinstance(asked, Interrupted):

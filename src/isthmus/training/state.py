@@ -106,6 +106,8 @@ class State:
         Inside an epoch.
     halvings : int
         How often the learning rate was halved, as the loss was no longer finite.
+    stopped : bool
+        Whether a callback has ended the run.
     dropout : Tensor or None
         The state of torch's own generator, which dropout draws from, to be set when the run goes on.
     """
@@ -120,6 +122,7 @@ class State:
     best: Best | None = None
     position: Position | None = None
     halvings: int = 0
+    stopped: bool = False
     dropout: Tensor | None = None
 
     @property
