@@ -552,19 +552,8 @@ def test_a_table_with_a_column_step(run, tmp_path):
 
 def test_what_another_process_trains_is_left_alone(run, tmp_path):
     np.save(tmp_path / "long.npy", np.zeros((20_000, 4)))
-    command = [
-        sys.executable,
-        "-m",
-        "isthmus",
-        "train",
-        "long.npy",
-        "--out",
-        "run",
-        "--epochs",
-        "50",
-        "--batch-size",
-        "1",
-    ]
+    start = [sys.executable, "-c", "from isthmus.cli import main; main()"]
+    command = [*start, *["train", "long.npy", "--out", "run", "--epochs", "50", "--batch-size", "1"]]
     other = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while not (tmp_path / "run" / "run.json").exists():
         assert other.poll() is None

@@ -122,7 +122,7 @@ def test_an_option_changes_the_model(sequences, option):
 
 
 @pytest.mark.parametrize("family", [Autoencoder, VariationalAutoencoder])
-@pytest.mark.filterwarnings("ignore:the code has collapsed")
+@pytest.mark.filterwarnings("ignore:the code has collapsed", "ignore:X has one value alone in column")
 def test_any_family_may_have_it(sequences, family):
     model = family(3, network=LSTM(hidden=16), max_epochs=60, lr=0.02, random_state=0).fit(sequences)
     error = np.square(model.reconstruct(sequences) - sequences).mean()

@@ -46,6 +46,7 @@ TABLES = {"wine": load_wine, "breast cancer": load_breast_cancer, "diabetes": lo
 
 
 @pytest.mark.parametrize("name", [*TABLES, "abalone"])
+@pytest.mark.filterwarnings("ignore:X's columns differ in spread")
 def test_the_defaults_are_never_worse_than_pca_on_tables(name, request):
     if name == "abalone":
         path = request.getfixturevalue("data_dir") / "tables" / "abalone.csv"

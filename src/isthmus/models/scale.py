@@ -12,6 +12,9 @@ SMALL, GREAT = 3e-3, 1e4
 UNEQUAL = 1e3
 """By what factor the spreads of columns may differ; at that the narrow ones are rebuilt several times worse."""
 
+FEWEST_PIXELS = 16
+"""Columns from which on constant ones at the end of the scale may be the border of an image."""
+
 HOW_TO_STANDARDISE = "standardise them (sklearn.preprocessing.StandardScaler)"
 
 
@@ -53,7 +56,8 @@ def warn_of_columns(rows: np.ndarray, names: Sequence[Any]) -> None:
     varied = (high > low) & (spread > 0)
     if not varied.any():
         return
-    background = [value for value, reached in ((low.min(), low), (high.max(), high)) if (reached == value).mean() > 0.5]
+    ends = ((low.min(), low), (high.max(), high)) if rows.shape[1] >= FEWEST_PIXELS else ()
+    background = [value for value, reached in ends if (reached == value).mean() > 0.5]
     constant = ~varied & ~np.isin(low, background)
     if constant.any():
         more = f" (and {constant.sum() - 1} more)" if constant.sum() > 1 else ""
