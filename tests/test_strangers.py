@@ -24,12 +24,12 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from safetensors.torch import load_file
+from safetensors.torch import load, load_file
 from safetensors.torch import save as tensors_to_bytes
 
 import isthmus
 from isthmus import persistence
-from isthmus.training.checkpoint import CHECKPOINT
+from isthmus.training.checkpoint import CHECKPOINT, _digest
 
 SAVED = Path(__file__).parent / "saved" / f"v{persistence.VERSION}"
 NAMES = sorted(path.parent.name for path in SAVED.glob("*/config.json"))
@@ -690,6 +690,9 @@ def with_header(content, change):
     header = json.loads(content[8 : 8 + length])
     config = json.loads(header["__metadata__"]["isthmus"])
     config = change(config)
+    if isinstance(config, dict):  # whoever alters a checkpoint can make its checksum too
+        unsigned = {name: value for name, value in config.items() if name != "sha256"}
+        config = unsigned | {"sha256": _digest(unsigned, load(content))}
     header["__metadata__"]["isthmus"] = json.dumps(config)
     return raw(header, content[8 + length :])
 
