@@ -10,7 +10,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 import isthmus
 from isthmus import ConditionalVariationalAutoencoder, VariationalAutoencoder
-from isthmus.core.corruption import hide
+from isthmus.core.corruption import hide_conditions
 from isthmus.networks import MLP
 
 CVAE = ConditionalVariationalAutoencoder
@@ -164,7 +164,7 @@ def test_the_start_is_pca_of_what_the_condition_leaves(rng):
 
 def test_a_share_of_the_conditions_is_hidden():
     context = torch.cat([torch.eye(4), torch.zeros(4, 1)], dim=1).repeat(5000, 1)
-    hidden = hide(context, 0.3, torch.Generator().manual_seed(0))
+    hidden = hide_conditions(context, 0.3, torch.Generator().manual_seed(0))
     unknown = hidden[:, -1] == 1
     assert abs(unknown.float().mean() - 0.3) < 0.02
     assert torch.equal(hidden[~unknown], context[~unknown])

@@ -19,9 +19,9 @@ KILLS = 25
 
 ESTIMATORS = {
     "denoising, dropout": DenoisingAutoencoder(
-        4, corruption="swap", network=MLP(hidden=(24,), dropout=0.2), batch_size=32, max_epochs=14, random_state=0
+        4, corruption="swap", network=MLP(hidden=(24,), dropout=0.2), batch_size=32, max_epochs=60, random_state=0
     ),
-    "variational": VariationalAutoencoder(3, network=MLP(hidden=(16,)), batch_size=32, max_epochs=14, random_state=1),
+    "variational": VariationalAutoencoder(3, network=MLP(hidden=(16,)), batch_size=32, max_epochs=60, random_state=1),
 }
 
 

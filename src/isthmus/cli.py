@@ -176,7 +176,7 @@ def train(
             components=components, network=network, hidden=hidden, channels=channels, epochs=epochs,
             batch_size=batch_size, lr=lr, settings=settings,
         )  # fmt: skip
-    before = None if resume is not None else runs.before(folder)
+    before = None if resume is not None else runs.noted(folder)
     with locked(folder), _stopping_at_once():
         try:
             _train(folder, asked, device, checkpoint_minutes)

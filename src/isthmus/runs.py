@@ -47,7 +47,7 @@ def check_free(folder: Path) -> None:
     persistence.check_free(folder)
 
 
-def before(folder: Path) -> bytes:
+def noted(folder: Path) -> bytes:
     """Return what a finished run has noted in the folder that a new one shall take; nothing where there is none."""
     return (folder / RUN).read_bytes() if (folder / RUN).is_file() else b""
 

@@ -89,7 +89,7 @@ def _run(length: int, share: Tensor, generator: torch.Generator | None) -> Tenso
     return (place >= start) & (place < start + size)
 
 
-def hide(context: Tensor, level: float, generator: torch.Generator | None = None) -> Tensor:
+def hide_conditions(context: Tensor, level: float, generator: torch.Generator | None = None) -> Tensor:
     """Make a share `level` of the rows' conditions unknown: zeros, and a one in the last column."""
     unknown = torch.zeros_like(context[:1])
     unknown[:, -1] = 1

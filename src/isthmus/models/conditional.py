@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
-from isthmus.core.corruption import hide
+from isthmus.core.corruption import hide_conditions
 from isthmus.data.labels import are_classes, of_one_kind
 from isthmus.models.checks import check_choice, check_number
 from isthmus.models.engine import Given, decode, encode, rebuild
@@ -164,7 +164,7 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         return super()._code_layout() | {"n_context": n_values + 1}
 
     def _parts(self) -> dict[str, Any]:
-        return super()._parts() | {"context_corruption": partial(hide, level=self.label_dropout)}
+        return super()._parts() | {"context_corruption": partial(hide_conditions, level=self.label_dropout)}
 
     def _learn_context(self, y: Any, n: int, *, reset: bool) -> np.ndarray:
         if y is None:

@@ -4,6 +4,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -25,6 +26,9 @@ MOST_HALVINGS = 3
 
 Batches = Callable[[torch.Generator | None], Iterable[Batch]]
 """Gives an epoch's batches: shuffled by the generator, or in order without one."""
+
+Step = Callable[[Batch], dict[str, Tensor]]
+"""Changes the weights by a batch, and gives the batch's figures."""
 
 Watch = Callable[[State], None]
 """Is shown the state after each step, and after each epoch, when it is inside of none."""
@@ -92,7 +96,7 @@ def run(
         set_dropout_state(state.dropout, state.device)
     if state.best is None and validation is not None:
         state.best = Best.begin(state.model, evaluate(state.model, validation(None)))
-    step = Step(fabric, state, model, optimizer, max_grad_norm)
+    step = partial(_step, fabric, state, model, optimizer, max_grad_norm)
     epochs_before = len(state.history)
     try:
         for _ in range(epochs):
@@ -125,7 +129,7 @@ def _computes_in_its_own_dtype(fabric: Fabric) -> bool:
     return isinstance(strategy, SingleDeviceStrategy) and str(strategy.precision.precision).endswith("-true")
 
 
-def _finite_epoch(step: "Step", state: State, train: Batches, watch: Watch | None, roll_back: bool) -> Record:
+def _finite_epoch(step: Step, state: State, train: Batches, watch: Watch | None, roll_back: bool) -> Record:
     """Train for one epoch; where the loss does not stay finite, go back and try at half the learning rate."""
     while True:
         try:
@@ -143,7 +147,7 @@ def _finite_epoch(step: "Step", state: State, train: Batches, watch: Watch | Non
             )
 
 
-def _train_epoch(step: "Step", state: State, train: Batches, watch: Watch | None) -> Record:
+def _train_epoch(step: Step, state: State, train: Batches, watch: Watch | None) -> Record:
     """Train on every batch once, or on those that are left, and return the epoch's record."""
     began = time.perf_counter()
     state.model.train()
@@ -176,33 +180,20 @@ def _batches(state: State, position: Position, train: Batches) -> Iterator[tuple
         yield batch, i < n_done
 
 
-class Step:
-    """One step of training: terms → loss → backward → step."""
-
-    def __init__(
-        self, fabric: Fabric, state: State, model: Any, optimizer: Any, max_grad_norm: float | None = None
-    ) -> None:
-        self.fabric = fabric
-        self.state = state
-        self.model = model
-        self.optimizer = optimizer
-        self.max_grad_norm = max_grad_norm
-
-    def __call__(self, batch: Batch) -> dict[str, Tensor]:
-        """Change the weights by a batch, and return its figures."""
-        state = self.state
-        outcome = self.model(batch, state.model.corrupt(batch, state.generator), state.generator)
-        loss = state.model.row_losses(outcome.terms, state.epoch).mean()
-        self.optimizer.zero_grad()
-        self.fabric.backward(loss)
-        if self.max_grad_norm is not None:
-            self.fabric.clip_gradients(
-                self.model, self.optimizer, max_norm=self.max_grad_norm, error_if_nonfinite=False
-            )
-        self.optimizer.step()
-        if state.scheduler is not None:
-            state.scheduler.step()
-        return _figures(outcome, loss, batch)
+def _step(
+    fabric: Fabric, state: State, model: Any, optimizer: Any, max_grad_norm: float | None, batch: Batch
+) -> dict[str, Tensor]:
+    """Terms → loss → backward → step; return the batch's figures."""
+    outcome = model(batch, state.model.corrupt(batch, state.generator), state.generator)
+    loss = state.model.row_losses(outcome.terms, state.epoch).mean()
+    optimizer.zero_grad()
+    fabric.backward(loss)
+    if max_grad_norm is not None:
+        fabric.clip_gradients(model, optimizer, max_norm=max_grad_norm, error_if_nonfinite=False)
+    optimizer.step()
+    if state.scheduler is not None:
+        state.scheduler.step()
+    return _figures(outcome, loss, batch)
 
 
 def _figures(outcome: Outcome, loss: Tensor, batch: Batch) -> dict[str, Tensor]:
