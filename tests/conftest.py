@@ -96,6 +96,13 @@ def saved(tmp_path_factory):
     return folder
 
 
+def score_of(model, shares):
+    """The scores that shares of entries add up to, (n, *row_shape), NaN where an entry is missing."""
+    usual, unknown = (each.double().numpy() for each in (model.module_.usual, model.module_.unknown))
+    shares = np.asarray(shares, float).reshape(len(shares), -1)
+    return np.nansum(shares, 1) + usual.sum() + np.isnan(shares).mean(1) * unknown
+
+
 def numbers():
     """A table of numbers."""
     return pd.DataFrame(np.random.default_rng(0).normal(size=(40, 3)), columns=list("abc"))

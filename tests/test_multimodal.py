@@ -15,6 +15,7 @@ from sklearn.utils import get_tags
 from torch import nn
 
 import isthmus
+from conftest import score_of
 from isthmus import Autoencoder, MultimodalAutoencoder, OutlierDetector
 from isthmus.core.corruption import hide_modalities
 from isthmus.models.multimodal import cost_at_mean
@@ -225,10 +226,8 @@ class TestWeights:
         for record in (model.history_[-1]["train"], model.history_[-1]["validation"]):
             terms = [record[f"reconstruction_{name}"] for name in X]
             assert record["loss"] == pytest.approx(np.dot(terms, list(model.block_weights_.values())), rel=1e-5)
-        assert model.score(X) == pytest.approx(
-            sum(shares.reshape(300, -1).sum(1) for shares in model.score_samples(X, per_feature=True).values()).mean(),
-            rel=1e-5,
-        )
+        shares = [each.reshape(300, -1) for each in model.score_samples(X, per_feature=True).values()]
+        np.testing.assert_allclose(model.score_samples(X), score_of(model, np.hstack(shares)), rtol=1e-5)
 
     def test_a_constant_modality_has_no_say_to_share(self, X):
         model = MultimodalAutoencoder(**QUICK).fit(X | {"nothing": np.ones((300, 2))})
@@ -426,14 +425,18 @@ class TestMissing:
         nothing = {"upper": np.full((2, 4, 8), np.nan, np.float32)}
         rows = model.reconstruct(nothing)
         assert all(values.dtype.kind != "f" or np.isfinite(values).all() for values in rows.values())
-        np.testing.assert_allclose(model.score_samples(nothing), 0, atol=1e-5)
+        np.testing.assert_allclose(model.score_samples(nothing), model.score(X), rtol=0.1)
         if model.fusion == "product_of_experts":
             np.testing.assert_array_equal(model.transform(nothing), 0)
 
-    def test_a_class_that_was_not_there_at_fit_is_missing(self, family, X):
+    def test_a_class_that_was_not_there_at_fit_is_missing_and_costs_the_most(self, family, X):
         model = family().fit(X)
         other = X | {"kind": np.array(["ten"] * 300)}
         np.testing.assert_array_equal(model.transform(other), model.transform(without(X, "kind")))
+        left_out = model.score_samples(without(X, "kind"))
+        assert (model.score_samples(other) < left_out - 1).all()
+        shares = [model.score_samples(each, per_feature=True)["kind"] for each in (other, X)]
+        assert shares[0].max() < shares[1].min()
 
     def test_one_modality(self, family, digits):
         model = family(networks=None, likelihoods=None, block_weights="balanced").fit({"image": digits})
@@ -560,7 +563,7 @@ class TestFrame:
                 assert filled.dtypes.equals(rows.dtypes)
             shares = each.score_samples(rows, per_feature=True)
             assert shares.index.equals(rows.index)
-            np.testing.assert_allclose(shares.sum(axis=1), each.score_samples(rows), rtol=1e-4)
+            np.testing.assert_allclose(score_of(each, shares), each.score_samples(rows), rtol=1e-4)
         mask = pd.DataFrame(False, rows.index, rows.columns)
         mask.iloc[7, [0, 2]] = True
         filled, there = model.impute(rows, mask), ~mask.to_numpy()

@@ -48,7 +48,7 @@ def reseal(folder, change):
 def test_what_is_in_a_folder(folder):
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
     config = json.loads((folder / "config.json").read_text())
-    assert config["version"] == 2
+    assert config["version"] == 3
     assert config["model"]["class"] == "Autoencoder"
     assert config["model"]["params"]["network"] == {
         "class": "MLP",
@@ -92,7 +92,7 @@ def test_an_altered_config(folder):
 
 def test_another_version(folder):
     reseal(folder, lambda config: config.update(version=99))
-    refuses(folder, "of version 99, and this isthmus reads version 2")
+    refuses(folder, "of version 99, and this isthmus reads versions 2 to 3")
 
 
 def test_another_class(folder):

@@ -16,6 +16,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV
 
 import isthmus
+from conftest import score_of
 from isthmus import Autoencoder, OutlierDetector, SequenceAutoencoder
 from isthmus.data import on_time_axis, windows
 from isthmus.data.sequences import Sequences, as_given, join_future, split_future, to_sequences
@@ -195,7 +196,8 @@ def test_padding_enters_no_loss(ragged):
     """The terms of the first epoch, weights unchanged, are those of the scores: sums over what is there."""
     model = SequenceAutoencoder(**STILL).fit(ragged)
     record = model.history_[0]["train"]
-    assert record["reconstruction"] == pytest.approx(-model.score_samples(ragged).mean(), rel=1e-4)
+    shares = model.scores(model.rows_to_score(ragged), per_feature=True) + model.module_.usual.numpy()
+    assert record["reconstruction"] == pytest.approx(-np.nansum(shares, (1, 2)).mean(), rel=1e-4)
     error = np.square(np.concatenate(model.reconstruct(ragged)) - np.concatenate(ragged)).mean()
     assert record["mse"] == pytest.approx(error, rel=1e-4)
 
@@ -207,10 +209,12 @@ def test_the_score_is_a_normal_density_in_the_units_of_x(ragged):
     np.testing.assert_allclose(model.mean_, np.concatenate(given).mean(0))
     np.testing.assert_allclose(model.scale_, np.concatenate(given).std(0))
     sigma = model.sigma_ / np.sqrt(np.square(model.scale_).mean())
-    shares = model.score_samples(given, per_feature=True)
+    shares, usual = model.score_samples(given, per_feature=True), model.module_.usual.numpy()
     for row, rebuilt, share in zip(given, model.reconstruct(given), shares, strict=True):
-        np.testing.assert_allclose(share, norm(rebuilt, sigma * model.scale_).logpdf(row), rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose([share.sum() for share in shares], model.score_samples(given), rtol=1e-4)
+        density = share + usual[: len(row)]
+        np.testing.assert_allclose(density, norm(rebuilt, sigma * model.scale_).logpdf(row), rtol=1e-4, atol=1e-4)
+    padded = np.stack([np.pad(each, ((0, 12 - len(each)), (0, 0)), constant_values=np.nan) for each in shares])
+    np.testing.assert_allclose(score_of(model, padded), model.score_samples(given), rtol=1e-4)
 
 
 def test_units_change_nothing_but_the_density(X):
@@ -228,7 +232,7 @@ def test_gaps_are_left_out_and_filled(X):
     model = SequenceAutoencoder(6, max_epochs=60, lr=0.03, batch_size=10, random_state=0).fit(holes)
     shares = model.score_samples(holes, per_feature=True)
     assert np.isnan(shares[3, 4:6]).all()
-    assert np.nansum(shares[3]) == pytest.approx(model.score_samples(holes)[3], rel=1e-4)
+    np.testing.assert_allclose(score_of(model, shares), model.score_samples(holes), rtol=1e-4)
     mask = np.zeros((30, 12), bool)
     mask[:, 5:7] = True
     filled = model.impute(X, mask, n_iter=20)
@@ -264,14 +268,15 @@ def test_the_future_is_not_seen(ragged):
         assert (new[-3:] != share[-3:]).all()
         predicted = model.predict_future([row[:-3]])[0]
         sigma = model.module_.likelihood.blocks[1].likelihood.likelihood.sigma.item()
-        expected = norm(predicted, sigma * model.scale_).logpdf(row[-3:])
+        expected = norm(predicted, sigma * model.scale_).logpdf(row[-3:]) - model.module_.usual[-3:].numpy()
         np.testing.assert_allclose(share[-3:], expected, rtol=1e-3, atol=1e-3)
 
 
 def test_the_future_is_told_from_its_first_step_on(X):
     """Of an LSTM, which makes one step after the other: how far it is asked to look does not move the first step."""
     far, near = (SequenceAutoencoder(**QUICK, future_steps=steps).fit(X) for steps in (6, 2))
-    near.module_.load_state_dict({**far.module_.state_dict(), "fill": near.module_.fill})
+    sized = {name: getattr(near.module_, name) for name in ("fill", "usual", "rare")}
+    near.module_.load_state_dict({**far.module_.state_dict(), **sized})
     np.testing.assert_allclose(near.predict_future(X), far.predict_future(X)[:, :2], atol=1e-6)
 
 
@@ -284,7 +289,10 @@ def test_prediction_alone(X):
     assert not hasattr(SequenceAutoencoder(), "predict_future")
     shares = model.score_samples(X, per_feature=True)
     assert np.isnan(shares[:, :-3]).all()
-    np.testing.assert_allclose(shares[:, -3:].sum((1, 2)), model.score_samples(X), rtol=1e-4)
+    excess = model.score_samples(X) - shares[:, -3:].sum((1, 2))
+    np.testing.assert_allclose(
+        excess, model.module_.usual.sum().item() + model.module_.unknown.item() * 9 / 12, rtol=1e-4
+    )
     still = SequenceAutoencoder(**STILL, future_steps=3, reconstruction=False).fit(X)
     error = np.square(still.predict_future(X[:, :-3]) - X[:, -3:]).mean()
     assert still.history_[0]["train"]["mse"] == pytest.approx(error, rel=1e-4)

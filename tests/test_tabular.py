@@ -15,8 +15,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 import isthmus
+from conftest import score_of
 from isthmus import Autoencoder, OutlierDetector, TabularAutoencoder
 from isthmus.core.batch import Batch
+from isthmus.core.score import inferred
 from isthmus.networks import MLP, Modules, Transformer
 from isthmus.networks.cells import Cells
 
@@ -111,7 +113,7 @@ class TestAnyVariant:
         assert list(scores.columns) == list(people.columns)
         assert scores.index.equals(people.index)
         np.testing.assert_array_equal(scores.isna(), people.isna())
-        np.testing.assert_allclose(scores.sum(axis=1), fitted.score_samples(people))
+        np.testing.assert_allclose(score_of(fitted, scores), fitted.score_samples(people))
 
     def test_equal_seeds_give_equal_weights(self, fitted, people):
         again = clone(fitted).fit(people)
@@ -130,7 +132,7 @@ def test_the_terms_are_what_is_scored(model, people):
     cells = torch.tensor(model.schema_.to_cells(people))
     filled = model.module_.filled(Batch(cells))
     with torch.no_grad():
-        parameters = model.module_.decoder(model.module_.encode(filled).mean).numpy()
+        parameters = model.module_.decoder(model.module_.encode(inferred(model.module_, filled)).mean).numpy()
     x, known = filled.x.numpy(), filled.known.numpy()
     numbers = -0.5 * (x[:, :3] - parameters[:, :3]) ** 2 - 0.5 * np.log(2 * np.pi)
     on = 1 / (1 + np.exp(-parameters[:, 3]))
@@ -143,9 +145,9 @@ def test_the_terms_are_what_is_scored(model, people):
         scores.append(np.where(index < 0, 0, log_p[np.arange(400), index])[:, None])
         start += size
     assert start == parameters.shape[1]
-    expected = model.schema_.by_column(np.where(known, np.hstack(scores), np.nan))
+    expected = model.schema_.by_column(np.where(known, np.hstack(scores) - model.module_.usual.numpy(), np.nan))
     np.testing.assert_allclose(model.score_samples(people, per_feature=True), expected, atol=1e-9)
-    terms = model.module_(filled).terms
+    terms = model.module_(inferred(model.module_, filled)).terms
     assert set(terms) == {"reconstruction_numbers", "reconstruction_booleans", "reconstruction_categories"}
     np.testing.assert_allclose(terms["reconstruction_booleans"].detach(), -truth, atol=1e-9)
     assert set(model.history_[-1]["train"]) == {*terms, "loss", "mse"}

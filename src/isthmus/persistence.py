@@ -17,7 +17,8 @@ from isthmus.atomic import check_writable, replacing, replacing_folder
 from isthmus.untrusted import MOST_BYTES, MOST_TENSORS, check_header, one_line, parse, read_file
 
 FORMAT = "isthmus model"
-VERSION = 2
+VERSION = 3
+READABLE = (2, 3)
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 DTYPES = {"F32": torch.float32, "F64": torch.float64, "BOOL": torch.bool, "U8": torch.uint8}
@@ -102,10 +103,10 @@ def read_config(folder: str | Path) -> dict[str, Any]:
         raise ValueError(f"{path} is truncated or altered: {one_line(error)}") from error
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise ValueError(f"{path} is not an isthmus model's config")
-    if config.get("version") != VERSION or isinstance(config["version"], float):
+    if config.get("version") not in READABLE or type(config["version"]) is not int:
         raise ValueError(
-            f"{path} is of version {_short(config.get('version'))}, and this isthmus reads version {VERSION}: "
-            "load it with the isthmus that saved it"
+            f"{path} is of version {_short(config.get('version'))}, and this isthmus reads versions "
+            f"{READABLE[0]} to {READABLE[-1]}: load it with the isthmus that saved it"
         )
     if config.pop("config_sha256", None) != _sha256(_canonical(config)):
         raise ValueError(f"{path} is altered: its checksum differs")

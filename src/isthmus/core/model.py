@@ -69,6 +69,14 @@ class Model(nn.Module):
         Epochs of training over which a term's weight rises from 0, evenly.
     row_shape : tuple of int, default ()
         The shape of ``fill``, what stands for entries that are not known.
+
+    Attributes
+    ----------
+    usual, rare : Tensor of shape row_shape
+        The log-density, in nats, that an entry usually has, and that of a category which no training row had: see
+        :func:`isthmus.core.score.learn_usual`. NaN until it is learnt.
+    unknown : Tensor of shape ()
+        What the score of a row of which nothing is known differs by from the sum of ``usual``, in nats.
     """
 
     def __init__(
@@ -101,7 +109,13 @@ class Model(nn.Module):
         self.weights = dict(weights or {})
         self.warm_up = dict(warm_up or {})
         self.fill: Tensor
+        self.usual: Tensor
+        self.rare: Tensor
+        self.unknown: Tensor
         self.register_buffer("fill", torch.zeros(row_shape))
+        self.register_buffer("usual", torch.full(row_shape, torch.nan))
+        self.register_buffer("rare", torch.full(row_shape, torch.nan))
+        self.register_buffer("unknown", torch.full((), torch.nan))
 
     def encode(self, rows: Batch, generator: torch.Generator | None = None) -> Code:
         """Encode rows of shape (rows, ...) to a code of shape (rows, n_components)."""
@@ -117,6 +131,11 @@ class Model(nn.Module):
     def takes_known(self) -> bool:
         """Whether the encoder is told which entries are known, and can leave the others out."""
         return getattr(self.encoder, "takes_known", False)
+
+    @property
+    def knows_usual(self) -> bool:
+        """Whether it was learnt what entries usually cost; a model that an older version saved does not know."""
+        return not bool(self.unknown.isnan())
 
     def decode(self, z: Tensor, context: Tensor | None = None) -> Distribution:
         """Decode codes of shape (rows, n_components) to a distribution of rows."""

@@ -112,11 +112,14 @@ class Modality:
             raise ValueError(f"modality {modality.name!r} is of the dtype {modality.dtype}, which is wider than it is")
         return modality
 
-    def encode(self, values: Any) -> np.ndarray:
-        """Return flat rows of shape (n, size), with NaN where a value is missing or a class was not there at fit."""
+    def encode(self, values: Any, *, mark_new: bool = False) -> np.ndarray:
+        """Return flat rows of shape (n, size), with NaN where a value is missing.
+
+        A class that was not there at fit is NaN too, or has the index after the last one where `mark_new` says so.
+        """
         array = _as_array(self.name, values)
         if self.classes is not None:
-            return self._class_index(array)[:, None]
+            return self._class_index(array, len(self.classes) if mark_new else np.nan)[:, None]
         numbers = _as_numbers(self.name, values, array)
         if numbers.shape[1:] != self.shape:
             raise ValueError(
@@ -145,7 +148,7 @@ class Modality:
             return "category"
         return "boolean" if is_bool_dtype(dtype) else "number"
 
-    def _class_index(self, array: np.ndarray) -> np.ndarray:
+    def _class_index(self, array: np.ndarray, new: float) -> np.ndarray:
         assert self.classes is not None
         if array.ndim != 1:
             raise ValueError(f"modality {self.name!r} has the shape {array.shape}: labels come one a row")
@@ -157,7 +160,7 @@ class Modality:
             if now != then:
                 raise ValueError(f"modality {self.name!r} holds {now}, and was given {then} at fit: give {then}")
             index[known] = pd.Index(self.classes).get_indexer(pd.Index(values))
-        return np.where(index < 0, np.nan, index).astype(np.float32)
+        return np.where(index < 0, np.where(known, new, np.nan), index).astype(np.float32)
 
 
 def slices(modalities: Sequence[Modality]) -> dict[str, slice]:
@@ -166,8 +169,10 @@ def slices(modalities: Sequence[Modality]) -> dict[str, slice]:
     return {each.name: slice(end - each.size, end) for each, end in zip(modalities, ends, strict=True)}
 
 
-def flat_rows(modalities: Sequence[Modality], values: Mapping[str, Any]) -> np.ndarray:
+def flat_rows(modalities: Sequence[Modality], values: Mapping[str, Any], *, mark_new: bool = False) -> np.ndarray:
     """Return flat rows of shape (n, sum of sizes), NaN where a modality, or a value, is missing.
+
+    `mark_new` is that of :meth:`Modality.encode`.
 
     Raises
     ------
@@ -183,7 +188,7 @@ def flat_rows(modalities: Sequence[Modality], values: Mapping[str, Any]) -> np.n
         raise ValueError(f"X holds none of the modalities: give at least one of {listed}")
     n = len(next(iter(values.values())))
     parts = [
-        modality.encode(values[modality.name])
+        modality.encode(values[modality.name], mark_new=mark_new)
         if modality.name in values
         else np.full((n, modality.size), np.nan, dtype=np.float32 if modality.classes is not None else modality.dtype)
         for modality in modalities

@@ -1,7 +1,7 @@
 """From a person's array to tensors, and from tensors to batches."""
 
-from collections.abc import Callable, Iterator
-from operator import itemgetter, methodcaller
+from collections.abc import Iterator
+from operator import methodcaller
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -148,7 +148,7 @@ class Rows:
 
     def take(self, index: Tensor | slice) -> "Rows":
         """Return some of the rows."""
-        return Rows(_each(self.rows, lambda tensor: tensor[index]))
+        return Rows(self.rows.take(index))
 
     def n_batches(self, batch_size: int) -> int:
         """Return how many batches there are in an epoch."""
@@ -168,13 +168,8 @@ class Rows:
         ends = [*starts[1:], n]
         if generator is None:
             for start, end in zip(starts, ends, strict=True):
-                yield _each(rows, itemgetter(slice(start, end)))
+                yield rows.take(slice(start, end))
         else:
             order = torch.randperm(n, generator=generator, device=generator.device)
             for start, end in zip(starts, ends, strict=True):
-                yield _each(rows, methodcaller("index_select", 0, order[start:end]))
-
-
-def _each(rows: Batch, function: Callable[[Tensor], Tensor]) -> Batch:
-    """Apply a function to every tensor that is there."""
-    return Batch._make(None if tensor is None else function(tensor) for tensor in rows)
+                yield rows.each(methodcaller("index_select", 0, order[start:end]))

@@ -108,8 +108,11 @@ class Column:
             if getattr(each, "itemsize", 0) > WIDEST or not isinstance(each.name, str):
                 raise ValueError(f"column {self.name!r} is of the dtype {self.dtype}, which none can be")
 
-    def encode(self, column: pd.Series) -> np.ndarray:
-        """Return a number a cell: a number, 0 or 1, the index of a category; NaN where missing or unknown."""
+    def encode(self, column: pd.Series, *, mark_new: bool = False) -> np.ndarray:
+        """Return a number a cell: a number, 0 or 1, the index of a category; NaN where missing.
+
+        A category that was not there at fit is NaN too, or has the index after the last one where `mark_new` says so.
+        """
         if column.isna().all():
             return np.full(len(column), np.nan)
         kind = _kind(self.name, column)
@@ -123,7 +126,8 @@ class Column:
         if kind == "boolean":
             return column.astype("boolean").to_numpy(dtype=float, na_value=np.nan)
         index = pd.Index(self.categories, dtype=object).get_indexer(column.astype(object)).astype(float)
-        return np.where(index < 0, np.nan, index)
+        new = len(self.categories) if mark_new else np.nan
+        return np.where(index < 0, np.where(column.isna(), np.nan, new), index)
 
     def decode(self, cells: np.ndarray) -> pd.Series:
         """Return the column that numbers stand for: rounded to its dtype, to a truth value or to a category."""
@@ -249,8 +253,12 @@ class Schema:
         if given != names:
             raise ValueError("X has the columns in another order than at fit, or one of them twice")
 
-    def to_cells(self, frame: pd.DataFrame, dtype: type[np.floating[Any]] = np.float64) -> np.ndarray:
+    def to_cells(
+        self, frame: pd.DataFrame, dtype: type[np.floating[Any]] = np.float64, *, mark_new: bool = False
+    ) -> np.ndarray:
         """Turn a table into cells of shape (rows, columns); NaN where missing, or a category unknown at fit.
+
+        With `mark_new` the latter has the index after the last one instead: see :meth:`new_categories`.
 
         Raises
         ------
@@ -267,8 +275,13 @@ class Schema:
                 values = step.transform(values)
             numbers[part] = values
         for i, column in enumerate(self.ordered[n:], n):
-            cells[:, i] = column.encode(frame[column.name])
+            cells[:, i] = column.encode(frame[column.name], mark_new=mark_new)
         return cells
+
+    def new_categories(self, cells: np.ndarray) -> np.ndarray:
+        """Tell which cells are categories that were not there at fit, as :meth:`to_cells` has marked them."""
+        n = len(self.columns) - len(self.sizes)
+        return cells >= np.array([np.inf] * n + [*self.sizes])
 
     def to_frame(self, cells: np.ndarray, index: pd.Index | None = None) -> pd.DataFrame:
         """Turn cells into a table, in the units, categories, dtypes and the order of columns of the first one."""

@@ -23,10 +23,11 @@ from torch import Tensor
 from isthmus.core.batch import Batch
 from isthmus.core.bottleneck import top_k
 from isthmus.core.corruption import CORRUPTIONS, hide_patches
-from isthmus.core.imputation import iterate
+from isthmus.core.imputation import fill_in
 from isthmus.core.likelihood import LIKELIHOODS, build_likelihood
 from isthmus.core.model import Model
 from isthmus.core.penalty import contractive, kl_sparsity, l1, weight_decay
+from isthmus.core.score import entry_scores, learn_usual, row_scores
 from isthmus.data.rows import Rows, are_bytes, check_finite, check_shape, flatten, in_unit_interval, text_error
 from isthmus.models.checks import check_choice, check_number
 from isthmus.models.engine import (
@@ -528,35 +529,43 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """Return the model's rows in the form that they were given in."""
         return rows
 
-    def _score_samples(self, X: ArrayLike, y: Any, per_feature: bool) -> np.ndarray:
-        given = self._given(X, y, targets=True)
-        if not per_feature:
-            return self._in_batches(self._row_scores, given)
-        return self._as_given(self._in_batches(self._known_entry_scores, given))
+    def _score_samples(self, X: Any, y: Any, per_feature: bool) -> Any:
+        scores = self.scores(self.rows_to_score(X, y), per_feature=per_feature)
+        return self.shares_as_given(scores, X) if per_feature else scores
 
-    def _row_scores(self, model: Model, batch: Batch) -> Tensor:
-        """Return what ``score_samples`` gives for a batch."""
-        return model.decode(model.encode(batch).z, batch.context).fit(batch.x, batch.known).log_prob
+    def shares_as_given(self, shares: np.ndarray, X: Any) -> Any:
+        """Return scores of entries in the form of `X`."""
+        return self._as_given(shares)
 
-    def _entry_scores(self, model: Model, batch: Batch) -> Tensor:
-        """Return what ``score_samples`` gives for each entry of a batch."""
-        return model.decode(model.encode(batch).z, batch.context).log_density(batch.x)
+    def rows_to_score(self, X: ArrayLike, y: Any = None) -> Given:
+        """Validate rows to be scored, and conditions; a category that was not there at ``fit`` is marked, not NaN."""
+        return self._given(X, y, targets=True)
 
-    def _known_entry_scores(self, model: Model, batch: Batch) -> Tensor:
-        """Return what ``score_samples`` gives for each entry of a batch; NaN where it is not known."""
-        scores = self._entry_scores(model, batch)
-        return scores if batch.known is None else scores.masked_fill(~batch.known, torch.nan)
+    def scores(self, given: Given, *, per_feature: bool = False) -> np.ndarray:
+        """Return what ``score_samples`` gives for rows, or for each of their entries."""
+        new = self._new_categories(given.x)
+        if new is not None:
+            given = given._replace(x=np.where(new, given.x.dtype.type(np.nan), given.x))
+        scores = self._in_batches(entry_scores if per_feature else row_scores, given)
+        if new is None or not self.module_.knows_usual:
+            return scores
+        costs = (self.module_.rare - self.module_.usual).cpu().numpy().astype(scores.dtype)
+        return np.where(new, costs, scores) if per_feature else scores + (new * costs).sum(1)
+
+    def own_entries(self, X: Any) -> np.ndarray | None:
+        """Return which entries of rows to score are their own, the others being there for the shape; None: all."""
+        return None
+
+    def _new_categories(self, rows: np.ndarray) -> np.ndarray | None:
+        """Mark the entries that are categories which were not there at ``fit``; None where there are none."""
+        return None
 
     def _impute(self, X: ArrayLike, mask: ArrayLike | None, n_iter: int, y: Any) -> np.ndarray:
         check_scalar(n_iter, "n_iter", numbers.Integral, min_val=1)
         given = self._given(X, y, targets=True)
         if mask is not None:
             given = given._replace(hidden=self._row_mask(mask, given.x.shape))
-        return self._as_given(put_known(self._in_batches(partial(self._filled, n_iter), given), given))
-
-    def _filled(self, n_iter: int, model: Model, batch: Batch) -> Tensor:
-        """Return what ``impute`` gives for a batch."""
-        return iterate(model, batch, n_iter)
+        return self._as_given(put_known(self._in_batches(partial(fill_in, iterations=n_iter), given), given))
 
     def _row_mask(self, mask: ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
         """Return a mask for all rows, from one for them, for a row, or for a pixel in all its colours."""
@@ -617,7 +626,12 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     def _start(self, model: Model, rows: Batch, seed: int) -> None:
         """Start a new model by the training rows."""
-        start_model(model, rows, at_pca=getattr(self._network(), "linear_path", None) == "pca", seed=seed)
+        start_model(model, rows, at_pca=self.starts_at_pca, seed=seed)
+
+    @property
+    def starts_at_pca(self) -> bool:
+        """Whether ``fit`` starts the network at the rows' PCA."""
+        return getattr(self._network(), "linear_path", None) == "pca"
 
     def _fill(self, x: Tensor) -> Tensor:
         """Return what the encoder is shown in place of entries that are not known: the mean of the others."""
@@ -747,6 +761,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
                 max_grad_norm=self._largest_gradient(),
                 roll_back=self.on_nonfinite == "roll_back",
             )
+        learn_usual(state.model, train.rows)  # by the weights that are kept
         self.module_ = state.model.eval()
         self.history_ = list(state.history)
         self.start_ = None if state.best is None else state.best.start.means

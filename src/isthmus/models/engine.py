@@ -45,7 +45,7 @@ class Given(NamedTuple):
         """In which results are handed back."""
         return np.dtype(np.float32) if self.x.dtype == np.uint8 else self.x.dtype
 
-    def take(self, rows: slice) -> "Given":
+    def take(self, rows: slice | np.ndarray) -> "Given":
         """Return some of the rows."""
         return Given._make(None if each is None else each[rows] for each in self)
 

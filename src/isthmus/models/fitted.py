@@ -167,8 +167,9 @@ CHECKS: dict[str, Callable[[Any], bool]] = {
     "schema_": lambda value: isinstance(value, dict),
     "modalities_": _all(lambda value: isinstance(value, dict)),
     "offset_": _is_number,
+    "calibration_": lambda value: isinstance(value, dict),
 }
-"""What each attribute may be in JSON; schema and modalities check what is in them themselves."""
+"""What each attribute may be in JSON; schema, modalities and calibration check what is in them themselves."""
 
 
 def _cut(value: Any) -> str:

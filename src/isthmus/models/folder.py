@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from isthmus import networks, persistence
+from isthmus.models.calibration import Calibration
 from isthmus.models.fitted import FITTED, FITTED_ARRAYS, check_fitted, check_parts, from_json
 from isthmus.untrusted import WRONG, at_most, one_line, parse
 
@@ -26,8 +27,8 @@ NOT_SAVED = "not saved"
 
 def save_estimator(estimator: "AbstractAutoencoder | OutlierDetector", folder: str | Path) -> None:
     """Write a fitted estimator to a folder, once it is sure that it can be read again."""
-    autoencoder = _autoencoder(estimator)
-    config, tensors = _config(estimator), autoencoder.module_.state_dict()
+    autoencoder: Any = getattr(estimator, "autoencoder_", estimator)
+    config, tensors = _config(estimator), _weights(estimator)
     own = getattr(autoencoder, "networks", None) or autoencoder.network
     content = parse(json.dumps(config).encode())
     try:
@@ -82,8 +83,10 @@ def load(folder: str | Path, *, network: Any = None) -> Any:
     folder = Path(folder)
     try:
         whole = persistence.read_config(folder)
-        _plan(whole["model"], persistence.describe(folder), network)
-        return _estimator(whole["model"], persistence.read_weights(folder, whole["weights_sha256"]), network)
+        described = _with_scores(whole["version"], persistence.describe(folder))
+        _plan(whole["model"], described, network)
+        weights = _with_scores(whole["version"], persistence.read_weights(folder, whole["weights_sha256"]))
+        return _estimator(whole["model"], weights, network)
     except WRONG as error:
         reason = one_line(error)
         if not reason.startswith(str(folder)):
@@ -97,21 +100,41 @@ def _plan(config: Mapping[str, Any], described: dict[str, Tensor], network: Any)
         _estimator(config, described, network)
 
 
-def _autoencoder(estimator: Any) -> Any:
-    return getattr(estimator, "autoencoder_", estimator)
+def _with_scores(version: int, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Add to the weights that version 2 wrote what it did not know: what entries usually cost; NaN, not learnt."""
+    if version > 2:
+        return tensors
+    fill = tensors["fill"]
+    lacking = {"usual": fill, "rare": fill, "unknown": fill.new_empty(())}
+    return tensors | {name: torch.full_like(each, torch.nan) for name, each in lacking.items()}
+
+
+def _weights(estimator: Any) -> dict[str, Tensor]:
+    """Return the weights by name; those of several autoencoders by their number before it."""
+    autoencoders = getattr(estimator, "autoencoders_", [estimator])
+    if len(autoencoders) == 1:
+        return dict(autoencoders[0].module_.state_dict())
+    return {
+        f"{i}.{name}": tensor
+        for i, autoencoder in enumerate(autoencoders)
+        for name, tensor in autoencoder.module_.state_dict().items()
+    }
 
 
 def _config(estimator: Any) -> dict[str, Any]:
     """Describe an estimator by names and numbers."""
-    if hasattr(estimator, "autoencoder_"):
+    if hasattr(estimator, "autoencoders_"):
+        configs = [_config(autoencoder) for autoencoder in estimator.autoencoders_]
+        calibration = getattr(estimator, "calibration_", None)
         return {
             "class": type(estimator).__name__,
             "params": {
                 "contamination": float(estimator.contamination),
                 "random_state": _plain(estimator.random_state),
             },
-            "autoencoder": _config(estimator.autoencoder_),
-            "fitted": {"offset_": estimator.offset_},
+            **({"autoencoder": configs[0]} if len(configs) == 1 else {"autoencoders": configs}),
+            "fitted": {"offset_": estimator.offset_}
+            | ({} if calibration is None else {"calibration_": calibration.as_json()}),
         }
     fitted = {name: getattr(estimator, name) for name in FITTED if hasattr(estimator, name)}
     fitted |= {name: getattr(estimator, name).tolist() for name in FITTED_ARRAYS if hasattr(estimator, name)}
@@ -150,7 +173,7 @@ def _estimator(config: Mapping[str, Any], tensors: dict[str, Tensor], network: A
     """Build the estimator that a config describes and put the weights into it."""
     from isthmus import models
 
-    if "autoencoder" not in config:
+    if "autoencoder" not in config and "autoencoders" not in config:
         return _autoencoder_of(config, tensors, network)
     if config["class"] != "OutlierDetector" or set(config["params"]) != {"contamination", "random_state"}:
         raise ValueError(f"{config['class']!r} has no autoencoder")
@@ -158,7 +181,18 @@ def _estimator(config: Mapping[str, Any], tensors: dict[str, Tensor], network: A
     detector = models.OutlierDetector(None, **_saved(config["params"]))
     check_fitted(config["class"], config["fitted"])
     detector.offset_ = config["fitted"]["offset_"]
-    return detector.adopt(_autoencoder_of(config["autoencoder"], tensors, network))
+    if "calibration_" in config["fitted"]:
+        detector.calibration_ = Calibration.from_json(config["fitted"]["calibration_"])
+    if "autoencoder" in config:
+        return detector.adopt([_autoencoder_of(config["autoencoder"], tensors, network)])
+    parts = [_part(tensors, f"{i}.") for i in range(len(config["autoencoders"]))]
+    pairs = zip(config["autoencoders"], parts, strict=True)
+    return detector.adopt([_autoencoder_of(each, part, network) for each, part in pairs])
+
+
+def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the weights of one of several autoencoders."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def _autoencoder_of(config: Mapping[str, Any], tensors: dict[str, Tensor], network: Any) -> Any:

@@ -18,9 +18,7 @@ from torch import Tensor
 
 from isthmus.core.batch import Batch
 from isthmus.core.bottleneck import gaussian
-from isthmus.core.bound import elbo, expected_log_density
 from isthmus.core.corruption import hide_modalities
-from isthmus.core.imputation import explain
 from isthmus.core.likelihood import Block, CategoricalLikelihood, Likelihood, ProductLikelihood, build_likelihood
 from isthmus.core.model import Model
 from isthmus.data.modalities import Modality, flat_rows, in_blocks, slices
@@ -476,16 +474,31 @@ class MultimodalAutoencoder(AbstractAutoencoder):
             known &= ~self._row_mask(mask, known.shape)
         return put_known_cells(filled, X.reindex(columns=filled.columns), self._by_column(known))
 
-    def _score_samples(self, X: Any, y: Any, per_feature: bool) -> Any:
-        if not per_feature:
-            return super()._score_samples(X, y, per_feature)
-        given = self._given(X, targets=True)
-        shares = self._in_batches(self._known_entry_scores, given)
+    def shares_as_given(self, shares: np.ndarray, X: Any) -> Any:
+        """Return scores of entries by modality, or as a frame's columns."""
         if isinstance(X, pd.DataFrame):
             return pd.DataFrame(self._by_column(shares), X.index, self.feature_names_in_)
         return {
             modality.name: shares[:, part].reshape(-1, *modality.shape) for modality, part in self._parts_of_a_row()
         }
+
+    def rows_to_score(self, X: Any, y: Any = None) -> Given:
+        """Validate rows to be scored; a class that was not there at ``fit`` is marked, not NaN."""
+        check_is_fitted(self)
+        rows = flat_rows(self.modalities_, in_blocks(X, self.blocks), mark_new=True)
+        if not len(rows):
+            raise ValueError("X has 0 rows: give at least 1")
+        self._check_targets(rows)
+        return Given(rows)
+
+    def _new_categories(self, rows: np.ndarray) -> np.ndarray | None:
+        n_classes = [
+            np.inf if modality.classes is None else len(modality.classes)
+            for modality in self.modalities_
+            for _ in range(modality.size)
+        ]
+        new = rows >= np.array(n_classes)
+        return new if new.any() else None
 
     def _row_mask(self, mask: Any, shape: tuple[int, ...]) -> np.ndarray:
         """Return a mask for flat rows, from a dict of masks or a frame of them."""
@@ -511,15 +524,6 @@ class MultimodalAutoencoder(AbstractAutoencoder):
             modality.name: modality.decode(rows[:, part]).reshape(n, steps, *modality.shape)
             for modality, part in self._parts_of_a_row()
         }
-
-    def _row_scores(self, model: Model, batch: Batch) -> Tensor:
-        return elbo(model, batch) if _is_variational(self) else super()._row_scores(model, batch)
-
-    def _entry_scores(self, model: Model, batch: Batch) -> Tensor:
-        return expected_log_density(model, batch) if _is_variational(self) else super()._entry_scores(model, batch)
-
-    def _filled(self, n_iter: int, model: Model, batch: Batch) -> Tensor:
-        return explain(model, batch, n_iter) if _is_variational(self) else super()._filled(n_iter, model, batch)
 
     def _build(self) -> Model:
         pair = build_multimodal([self._part(modality) for modality in self.modalities_], self.n_components, self.fusion)

@@ -1,5 +1,6 @@
 """Finding the unusual with any autoencoder."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -7,15 +8,29 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, OutlierMixin, clone
 from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
 
 from isthmus.models.base import AbstractAutoencoder
+from isthmus.models.calibration import Calibration, missing_shares
 from isthmus.models.checks import check_number
+from isthmus.models.engine import Given
 from isthmus.models.folder import save_estimator
 from isthmus.models.variational import VariationalAutoencoder
+
+FOLDS = 3
+"""Autoencoders that are fitted where rows are fewer than their entries, each without one part of the rows."""
 
 
 class OutlierDetector(OutlierMixin, BaseEstimator):
     """Tell usual rows from unusual ones by how likely an autoencoder finds them.
+
+    Where rows have more entries than there are rows, an autoencoder that starts at their PCA would spend a unit on
+    every row that is unlike all others, and find it usual. Then three are fitted, each on two thirds of the rows, and a
+    row's score is the lowest of theirs: that of one that was not fitted on it.
+
+    Rows with gaps are scored by what is known of them: a missing entry costs what it usually does, and the score is
+    brought to the scale of rows without (or with the common number of) gaps, so that one threshold holds for all. A row
+    of which nothing is known is an outlier: nothing says that it is usual.
 
     Parameters
     ----------
@@ -30,8 +45,12 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
 
     Attributes
     ----------
+    autoencoders_ : list of estimators
+        The fitted autoencoder; three where rows are fewer than their entries.
     autoencoder_ : estimator
-        The fitted autoencoder.
+        The first of these.
+    calibration_ : Calibration
+        What scores of rows with gaps are worth.
     offset_ : float
         The threshold on ``score_samples``, in nats.
     n_features_in_ : int
@@ -67,23 +86,36 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         check_number("contamination", self.contamination, min_val=0, max_val=0.5, include_boundaries="right")
         if self.autoencoder is not None and not hasattr(self.autoencoder, "score_samples"):
             raise TypeError(f"autoencoder={self.autoencoder!r}: give an autoencoder of isthmus, or None")
-        if self.autoencoder is None:
-            autoencoder: AbstractAutoencoder = VariationalAutoencoder(8, max_epochs=10)
+        first = self._new_autoencoder().fit(X, y)
+        given = [first.rows_to_score(X)]
+        if first.starts_at_pca and 2 * FOLDS <= len(given[0].x) < given[0].x[0].size:
+            self.adopt([self._new_autoencoder().fit(*part) for part in _without_each_fold(X, y, len(given[0].x))])
+            given = self._given(X)
         else:
-            autoencoder = clone(self.autoencoder)
-        if self.random_state is not None:
-            autoencoder.set_params(random_state=self.random_state)
-        self.adopt(autoencoder.fit(X, y))
-        self.offset_ = float(np.percentile(autoencoder.score_samples(X), 100 * self.contamination))
+            self.adopt([first])
+        scores, own = self._lowest(given), self.autoencoder_.own_entries(X)
+        self.calibration_ = Calibration.learn(self._lowest, given, scores, own)
+        calibrated = self.calibration_(scores, missing_shares(given[0].x, own))
+        self.offset_ = float(np.percentile(calibrated, 100 * self.contamination))
         return self
 
-    def adopt(self, autoencoder: AbstractAutoencoder) -> Self:
-        """Take a fitted autoencoder, and what it knows of the rows, for one's own."""
-        self.autoencoder_ = autoencoder
-        self.n_features_in_ = autoencoder.n_features_in_
-        if hasattr(autoencoder, "feature_names_in_"):
-            self.feature_names_in_ = autoencoder.feature_names_in_
+    def _new_autoencoder(self) -> AbstractAutoencoder:
+        default = VariationalAutoencoder(8, max_epochs=10)
+        autoencoder: AbstractAutoencoder = default if self.autoencoder is None else clone(self.autoencoder)
+        return autoencoder if self.random_state is None else autoencoder.set_params(random_state=self.random_state)
+
+    def adopt(self, autoencoders: Sequence[AbstractAutoencoder]) -> Self:
+        """Take fitted autoencoders, and what they know of the rows, for one's own."""
+        self.autoencoders_ = list(autoencoders)
+        self.n_features_in_ = self.autoencoder_.n_features_in_
+        if hasattr(self.autoencoder_, "feature_names_in_"):
+            self.feature_names_in_ = self.autoencoder_.feature_names_in_
         return self
+
+    @property
+    def autoencoder_(self) -> AbstractAutoencoder:
+        """The fitted autoencoder; the first where there are several."""
+        return self.autoencoders_[0]
 
     def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn that NaN is welcome."""
@@ -94,10 +126,27 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
     def score_samples(self, X: ArrayLike, *, per_feature: bool = False) -> Any:
         """Return the autoencoder's score of each row in nats; higher is more usual.
 
-        With `per_feature` the share of each entry instead: which columns, pixels or steps make a row unusual.
+        Parameters
+        ----------
+        X : array-like
+            Rows as in ``fit``. Of rows with gaps the score is that of the same rank among rows without; a row of which
+            nothing is known has one just below the threshold.
+        per_feature : bool, default False
+            Whether to return instead by how much each entry is likelier than it usually is: which columns, pixels or
+            steps make a row unusual, the most negative first.
+
+        Returns
+        -------
+        ndarray of shape (n,), or what the autoencoder's ``score_samples(X, per_feature=True)`` returns
         """
         check_is_fitted(self)
-        return self.autoencoder_.score_samples(X, per_feature=per_feature)
+        given = self._given(X)
+        if per_feature:
+            return self.autoencoder_.shares_as_given(self._shares(given), X)
+        scores, missing = self._lowest(given), missing_shares(given[0].x, self.autoencoder_.own_entries(X))
+        if hasattr(self, "calibration_"):  # an older version saved none
+            scores = self.calibration_(scores, missing)
+        return np.where(missing == 1, np.nextafter(self.offset_, -np.inf), scores)
 
     def decision_function(self, X: ArrayLike) -> np.ndarray:
         """Return the score above the threshold, in nats: negative for outliers."""
@@ -111,3 +160,38 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         """Save to a folder, as :meth:`isthmus.Autoencoder.save` does."""
         check_is_fitted(self)
         save_estimator(self, folder)
+
+    def _given(self, X: Any) -> list[Given]:
+        """Validate rows to be scored, for each autoencoder."""
+        return [autoencoder.rows_to_score(X) for autoencoder in self.autoencoders_]
+
+    def _scores(self, given: Sequence[Given]) -> np.ndarray:
+        """Return the score of each row by each autoencoder; shape (autoencoders, n)."""
+        return np.stack([each.scores(rows) for each, rows in zip(self.autoencoders_, given, strict=True)])
+
+    def _lowest(self, given: Sequence[Given]) -> np.ndarray:
+        return np.asarray(self._scores(given).min(0))
+
+    def _shares(self, given: Sequence[Given]) -> np.ndarray:
+        """Return the scores of each row's entries, by the autoencoder with the lowest score of the row."""
+        pairs = zip(self.autoencoders_, given, strict=True)
+        shares = [each.scores(rows, per_feature=True) for each, rows in pairs]
+        if len(shares) == 1:
+            return shares[0]
+        return np.stack(shares)[self._scores(given).argmin(0), np.arange(len(shares[0]))]
+
+
+def _without_each_fold(X: Any, y: Any, n: int) -> list[tuple[Any, Any]]:
+    """Return X and y without the rows of each fold, drawn by chance but the same each time."""
+    fold = np.random.default_rng(0).permutation(n) % FOLDS
+    kept = [np.flatnonzero(fold != i) for i in range(FOLDS)]
+    return [(_taken(X, rows), None if y is None else _taken(y, rows)) for rows in kept]
+
+
+def _taken(X: Any, rows: np.ndarray) -> Any:
+    """Return some rows of what may be an array, a tensor, a frame, a list, or a dict of these."""
+    if isinstance(X, Mapping):
+        return {name: None if values is None else _taken(values, rows) for name, values in X.items()}
+    if hasattr(X, "iloc"):
+        return X.iloc[rows]
+    return X[rows] if isinstance(X, np.ndarray | Tensor) else [X[row] for row in rows]

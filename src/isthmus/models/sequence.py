@@ -375,13 +375,22 @@ class SequenceAutoencoder(AbstractAutoencoder):
         self.scale_ = np.where(spread > 1e-12 * np.abs(self.mean_), spread, 1.0)
         return self._with_future(Sequences(x, lengths))[0]
 
-    def _score_samples(self, X: Any, y: Any, per_feature: bool) -> Any:
+    def rows_to_score(self, X: Any, y: Any = None) -> Given:
+        """Take the last steps for future, as in training."""
         check_is_fitted(self)
-        given, past = self._with_future(self._sequences(X))
-        if not per_feature:
-            return self._in_batches(self._row_scores, given)
-        scores = self._in_batches(self._known_entry_scores, given)
-        return as_given(X, join_future(Sequences(scores, past), self.future_steps))
+        return self._with_future(self._sequences(X))[0]
+
+    def own_entries(self, X: Any) -> np.ndarray:
+        """Return which entries are no padding behind the end of a sequence."""
+        x, past = self._with_future(self._sequences(X))[0].x, to_sequences(X).lengths - self.future_steps
+        step = np.arange(x.shape[1])
+        is_own = (step < past[:, None]) | (step >= self.row_shape_[0])
+        return np.broadcast_to(is_own[:, :, None], x.shape)
+
+    def shares_as_given(self, shares: np.ndarray, X: Any) -> Any:
+        """Return scores of values as sequences, the future behind the past again."""
+        past = self._with_future(self._sequences(X))[1]
+        return as_given(X, join_future(Sequences(shares, past), self.future_steps))
 
     def _shared_context(self, a: Given, b: Given) -> np.ndarray | None:
         return None if a.context is None or b.context is None else np.maximum(a.context, b.context)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from isthmus.core.batch import Batch
 from isthmus.core.corruption import hide_entries
+from isthmus.core.imputation import fill_in
 from isthmus.core.likelihood import Bernoulli, Block, CategoricalLikelihood, GaussianLikelihood, ProductLikelihood
 from isthmus.core.model import Model
 from isthmus.data.rows import in_unit_interval
@@ -250,10 +251,19 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
     def _rows(self, X: ArrayLike, *, reset: bool) -> np.ndarray:
         return self._cells(self._learn_table(X) if reset else self._table(X))
 
-    def _cells(self, table: pd.DataFrame) -> np.ndarray:
+    def _cells(self, table: pd.DataFrame, *, mark_new: bool = False) -> np.ndarray:
         """Return cells in float32 where all columns of the table are, else in float64."""
         single = (table.dtypes == np.float32).all()
-        return self.schema_.to_cells(table, np.float32 if single else np.float64)
+        return self.schema_.to_cells(table, np.float32 if single else np.float64, mark_new=mark_new)
+
+    def rows_to_score(self, X: Any, y: Any = None) -> Given:
+        """Validate a table to be scored; a category that was not there at ``fit`` is marked, not NaN."""
+        check_is_fitted(self)
+        return Given(self._cells(self._table(X), mark_new=True))
+
+    def _new_categories(self, rows: np.ndarray) -> np.ndarray | None:
+        new = self.schema_.new_categories(rows)
+        return new if new.any() else None
 
     def _as_given(self, rows: np.ndarray) -> Any:
         frame = self.schema_.to_frame(rows)
@@ -266,16 +276,12 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
             return rows.reshape(n, steps, -1)
         return rows.set_axis(pd.MultiIndex.from_product([range(n), range(steps)], names=["row", "step"]))
 
-    def _score_samples(self, X: ArrayLike, y: Any, per_feature: bool) -> Any:
-        if not per_feature:
-            return super()._score_samples(X, y, per_feature)
-        given = self._given(X)
-        scores = self._in_batches(self._known_entry_scores, given)
-        scores = self.schema_.by_column(scores)
+    def shares_as_given(self, shares: np.ndarray, X: Any) -> Any:
+        """Return scores of cells as a table, in the order of its columns."""
+        shares = self.schema_.by_column(shares)
         if not self.framed_:
-            return scores
-        frame = pd.DataFrame(scores, columns=[column.name for column in self.schema_.columns])
-        return with_index(frame, X)
+            return shares
+        return with_index(pd.DataFrame(shares, columns=[column.name for column in self.schema_.columns]), X)
 
     def _impute(self, X: ArrayLike, mask: ArrayLike | None, n_iter: int, y: Any) -> Any:
         """Fill in cells, and put the known ones of the table itself beside them."""
@@ -285,7 +291,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         cells = self._cells(table)
         if mask is not None:
             cells[self.schema_.by_cell(self._row_mask(self._named(mask), cells.shape))] = np.nan
-        filled = self.schema_.to_frame(self._in_batches(partial(self._filled, n_iter), Given(cells)))
+        filled = self.schema_.to_frame(self._in_batches(partial(fill_in, iterations=n_iter), Given(cells)))
         known = self.schema_.by_column(~np.isnan(cells))
         if not self.framed_:
             return np.where(known, table.to_numpy(), filled.to_numpy(dtype=cells.dtype))

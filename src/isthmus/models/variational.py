@@ -15,8 +15,7 @@ from torch import Tensor
 
 from isthmus.core.batch import Batch
 from isthmus.core.bottleneck import active_units, gaussian
-from isthmus.core.bound import SEED, elbo, expected_log_density, importance_log_likelihood
-from isthmus.core.imputation import explain
+from isthmus.core.bound import SEED, importance_log_likelihood
 from isthmus.core.model import Model
 from isthmus.core.penalty import free_bits
 from isthmus.data.rows import Rows
@@ -57,15 +56,6 @@ class AbstractVariationalAutoencoder(AbstractAutoencoder):
             return distribution.sample(generator) if noise else distribution.mean
 
         return self._as_given(self._in_batches(draw, Given(codes, self.context(y, n))))
-
-    def _row_scores(self, model: Model, batch: Batch) -> Tensor:
-        return elbo(model, batch)
-
-    def _entry_scores(self, model: Model, batch: Batch) -> Tensor:
-        return expected_log_density(model, batch)
-
-    def _filled(self, n_iter: int, model: Model, batch: Batch) -> Tensor:
-        return explain(model, batch, n_iter)
 
     def _generator(self, seed: int = SEED) -> torch.Generator:
         """Return a generator for what is drawn at use, apart from the training's."""
