@@ -60,8 +60,8 @@ def inferred(model: Model, batch: Batch) -> Batch:
     if batch.known is None or model.takes_known:
         return batch
     gaps = ~batch.known.flatten(1).all(1)
-    x = batch.x.clone()
-    x[gaps] = fill_in(model, batch.take(gaps), SEARCH)
+    filled, x = fill_in(model, batch.take(gaps), SEARCH), batch.x.clone()
+    x[gaps] = torch.where(filled.isnan(), x[gaps], filled)  # of what is not modelled there is no mean
     return batch._replace(x=x)
 
 
