@@ -60,8 +60,9 @@ class PCABaseline(PCA):
         return super().fit(X.reshape(len(X), -1))
 
     def transform(self, X: np.ndarray) -> np.ndarray:
-        """Project rows onto the components."""
-        return np.asarray(super().transform(X.reshape(len(X), -1)))
+        """Project rows onto the components, with what is missing (NaN) at the mean."""
+        flat = X.reshape(len(X), -1)
+        return np.asarray(super().transform(np.where(np.isnan(flat), self.mean_, flat)))
 
     def reconstruct(self, X: np.ndarray) -> np.ndarray:
         """Project rows onto the components and back."""

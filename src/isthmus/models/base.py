@@ -22,7 +22,7 @@ from torch import Tensor
 
 from isthmus.core.batch import Batch
 from isthmus.core.bottleneck import top_k
-from isthmus.core.corruption import CORRUPTIONS, hide_patches
+from isthmus.core.corruption import CORRUPTIONS, HIDINGS, NOISES, hide_patches
 from isthmus.core.imputation import iterate
 from isthmus.core.likelihood import LIKELIHOODS, build_likelihood
 from isthmus.core.model import Model
@@ -656,8 +656,11 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             patch = patch_shape(self.row_shape_)
             parts["hiding"] = partial(hide_patches, level=self.corruption_level, patch=patch)
             parts["hidden_only"] = True
+        elif self.corruption in HIDINGS:
+            parts["hiding"] = partial(HIDINGS[self.corruption], level=self.corruption_level)
+            parts["rescaled"] = True
         elif self.corruption is not None:
-            parts["corruption"] = partial(CORRUPTIONS[self.corruption], level=self.corruption_level)
+            parts["corruption"] = partial(NOISES[self.corruption], level=self.corruption_level)
         if self.sparsity == "topk":
             parts["bottleneck"] = partial(top_k, k=self.k or max(1, self.n_components // 10))
         if self.sparsity == "kl":
