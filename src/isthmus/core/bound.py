@@ -43,14 +43,14 @@ def _decoded_draws(model: Model, code: Code, context: Tensor | None) -> Iterator
 
 
 def _balanced_draws(units: int) -> Tensor:
-    """Draw ε along orthogonal directions, and their mirror images, with 1 for each unit's variance.
+    """Draw ε along whole orthogonal bases, and their mirror images, with 1 for each unit's variance.
 
-    So the mean over them is exact, to the second order in ε, for codes of up to ``DIRECTIONS`` units: what is left of
-    chance is the same for all rows, and would not average out over them.
+    So the mean over them is exact to the second order in ε, and to all odd ones, whatever the width: what is left of
+    chance is the same for all rows, and would not average out over them. It takes two draws a unit, from 16 units on.
     """
     generator = torch.Generator().manual_seed(SEED)
     bases = -(-DIRECTIONS // units)
-    normal = torch.randn(bases, units, min(units, DIRECTIONS), generator=generator)
+    normal = torch.randn(bases, units, units, generator=generator)
     directions = torch.linalg.qr(normal).Q.mT
     lengths = torch.randn(bases, units, generator=generator).norm(dim=1)
     lengths = lengths * (units / lengths.square().mean()).sqrt()
