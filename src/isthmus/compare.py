@@ -158,7 +158,8 @@ def compare(
     seeds : int, default 3
         How many fits a model gets; they differ in nothing but their random numbers.
     corruption : {"gaussian", "masking", "dropout", "salt_and_pepper", "swap", "block"}, default "masking"
-        What is done to the test rows, the same for all models, and to the training rows of the denoising one.
+        What is done to the test rows, the same for all models, and to the training rows of the denoising one; what
+        ``masking`` and ``block`` hide is missing (NaN).
     corruption_level : float, default 0.25
         How much of it.
     max_epochs : int, optional
