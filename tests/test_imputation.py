@@ -14,9 +14,11 @@ from isthmus import (
     TabularAutoencoder,
     VariationalAutoencoder,
     datasets,
+    load,
 )
 from isthmus.core.batch import Batch
 from isthmus.core.corruption import NOISES
+from isthmus.core.model import Model
 from isthmus.models.engine import to_batch
 from isthmus.networks import MLP, Conv, Transformer
 
@@ -171,3 +173,24 @@ def test_training_by_masking_helps_to_fill_in(digits):
         gaps = np.isnan(with_gaps(test, level))
         assert share_left(masked, test, gaps, mean) < share_left(plain, test, gaps, mean)
     assert np.square(masked.reconstruct(test) - test).mean() < 0.3 * np.square(mean - test).mean()
+
+
+def test_a_model_of_rows_with_gaps_rebuilds_whole_ones(digits, monkeypatch):
+    """Shown what is known scaled up, it is at home with whole rows; with the mean in the gaps alone it is not."""
+    test, gappy = datasets.load("digits", "test").X, with_gaps(digits).astype(np.float32)
+    errors = []
+    for rescale in (Model._rescale, lambda self, x, known: x):
+        monkeypatch.setattr(Model, "_rescale", rescale)
+        model = Autoencoder(16, random_state=0, max_epochs=15).fit(gappy)
+        errors.append(np.square(model.reconstruct(test) - test).mean())
+    assert errors[0] < 0.95 * errors[1]
+
+
+def test_how_gaps_are_shown_is_kept(digits, tmp_path):
+    """By the rows of the training, and in the saved model."""
+    gappy = with_gaps(digits[:100]).astype(np.float32)
+    for X, corruption, rescaled in [(digits[:100], None, False), (gappy, None, True), (digits[:100], "masking", True)]:
+        model = Autoencoder(4, corruption=corruption, max_epochs=1, random_state=0).fit(X)
+        assert model.rescaled_ is model.module_.rescaled is rescaled
+        model.save(tmp_path / "model")
+        np.testing.assert_array_equal(load(tmp_path / "model").transform(gappy), model.transform(gappy))

@@ -103,6 +103,10 @@ class Autoencoder(AbstractAutoencoder):
         Epochs run.
     interrupted_ : bool
         Whether the training was ended from the keyboard.
+    rescaled_ : bool
+        Whether a row with gaps is shown to the encoder with the mean in these and the distances of what is known from
+        it divided by the share that is known. So it is where the training rows had gaps, or some were made by
+        ``masking`` or ``block``; not in tables and sequences.
 
     Examples
     --------

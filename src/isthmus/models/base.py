@@ -606,6 +606,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     def _new_model(self, rows: Batch, seed: int) -> Model:
         """Build the model and start it by the rows; the program's own random numbers are left alone."""
+        self.rescaled_ = self.corruption in HIDINGS or bool(rows.x.isnan().any())
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             model = self._build().to(rows.x)
@@ -649,6 +650,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """Choose the parts, as the arguments of ``Model``: the only place where parameters become an autoencoder."""
         sigma = None if isinstance(self.sigma, str) else float(self.sigma)
         parts: dict[str, Any] = {"likelihood": build_likelihood(self.likelihood, sigma)}
+        parts["rescaled"] = getattr(self, "rescaled_", False)
         penalties: dict[str, Any] = {}
         weights: dict[str, float] = {}
         patch_shape = getattr(self._network(), "patch_shape", None)
@@ -658,7 +660,6 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             parts["hidden_only"] = True
         elif self.corruption in HIDINGS:
             parts["hiding"] = partial(HIDINGS[self.corruption], level=self.corruption_level)
-            parts["rescaled"] = True
         elif self.corruption is not None:
             parts["corruption"] = partial(NOISES[self.corruption], level=self.corruption_level)
         if self.sparsity == "topk":

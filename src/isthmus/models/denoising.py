@@ -17,11 +17,6 @@ class DenoisingAutoencoder(AbstractAutoencoder):
     corruption_level : float, default 0.25
         How much of it: a share of the entries, or the noise's standard deviation in the units of X.
 
-    Notes
-    -----
-    With ``masking`` and ``block`` the encoder is shown the mean of an entry in the place of what is hidden, as of what
-    is missing at use, and the distances of the others from theirs divided by the share of the row that they are.
-
     Examples
     --------
     >>> from isthmus import DenoisingAutoencoder, datasets

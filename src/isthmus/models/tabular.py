@@ -344,4 +344,4 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         parts = super()._parts()
         if self.corruption == "masking":  # by the cell, with a transformer too
             parts["hiding"] = partial(hide_entries, level=self.corruption_level)
-        return parts | {"rescaled": False}  # what a category is called by is no distance
+        return parts | {"rescaled": False}  # the number of a category is no distance
