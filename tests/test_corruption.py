@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isthmus.core.corruption import CORRUPTIONS, block, dropout, gaussian, salt_and_pepper, swap
+from isthmus.core.corruption import HIDINGS, NOISES, dropout, gaussian, hide_block, salt_and_pepper, swap
 
 ROWS, FEATURES = 300, 40
 
@@ -16,7 +16,15 @@ def rows(seed=0):
 
 
 def corrupt(name, x, level, seed=1):
-    return CORRUPTIONS[name](x, level, torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(seed)
+    if name in NOISES:
+        return NOISES[name](x, level, generator)
+    shown = HIDINGS[name](x, None, level, generator)
+    return x if shown is None else x.masked_fill(~shown, 0)
+
+
+def hidden_by_block(shape, level):
+    return ~hide_block(torch.ones(shape), None, level, torch.Generator().manual_seed(0))
 
 
 @given(level=st.floats(0, 1))
@@ -30,10 +38,11 @@ def test_rate(name, level):
     assert abs(changed - level) <= 5 * spread + 2 / x.numel()
 
 
-def test_masking_sets_to_zero():
-    x = rows()
-    y = corrupt("masking", x, 0.5)
-    assert ((y == 0) | (y == x)).all()
+@pytest.mark.parametrize("name", HIDINGS)
+def test_what_is_not_known_is_not_shown(name):
+    x, known = rows(), rows(1) > 1.2
+    shown, of_all = (HIDINGS[name](x, each, 0.5, torch.Generator().manual_seed(1)) for each in (known, None))
+    assert torch.equal(shown, of_all & known)
 
 
 @pytest.mark.parametrize("level", [0.0, 0.3, 0.5, 1.0])
@@ -74,7 +83,7 @@ def test_swap_leaves_a_row_alone_that_has_no_other():
     assert torch.equal(swap(x, 1.0), x)
 
 
-@pytest.mark.parametrize("name", CORRUPTIONS)
+@pytest.mark.parametrize("name", [*NOISES, *HIDINGS])
 def test_only_the_generator_counts(name):
     x = rows()
     first = corrupt(name, x, 0.4)
@@ -84,7 +93,7 @@ def test_only_the_generator_counts(name):
     assert torch.equal(x, rows()), "the rows themselves are left alone"
 
 
-@pytest.mark.parametrize("name", CORRUPTIONS)
+@pytest.mark.parametrize("name", [*NOISES, *HIDINGS])
 def test_level_zero_changes_nothing(name):
     assert torch.equal(corrupt(name, rows(), 0.0), rows())
 
@@ -98,7 +107,7 @@ def test_level_zero_changes_nothing(name):
 @settings(deadline=None, max_examples=40)
 def test_block_hides_one_rectangle_in_all_channels(height, width, channels, level):
     shape = (50, height, width) if channels is None else (50, channels, height, width)
-    hidden = block(torch.ones(shape), level, torch.Generator().manual_seed(0)) == 0
+    hidden = hidden_by_block(shape, level)
     if channels is not None:
         assert torch.equal(hidden, hidden[:, :1].expand_as(hidden))
         hidden = hidden[:, 0]
@@ -111,12 +120,12 @@ def test_block_hides_one_rectangle_in_all_channels(height, width, channels, leve
 
 
 def test_block_hides_its_share():
-    images = torch.ones(2000, 28, 28)
+    images = (2000, 28, 28)
     for level in (0.1, 0.25, 0.5, 1.0):
-        hidden = block(images, level, torch.Generator().manual_seed(0)) == 0
+        hidden = hidden_by_block(images, level)
         assert hidden.float().mean().item() == pytest.approx(level, rel=0.03)
-    hidden = block(images, 0.25, torch.Generator().manual_seed(0)) == 0
+    hidden = hidden_by_block(images, 0.25)
     middle, corner = hidden[:, 14, 14].float().mean(), hidden[:, 0, 0].float().mean()
     assert middle > corner > 0
-    run = block(torch.ones(2000, 30), 0.4, torch.Generator().manual_seed(0)) == 0
+    run = hidden_by_block((2000, 30), 0.4)
     assert (run.sum(1) == 12).all()

@@ -1,5 +1,6 @@
 """What the sum of the parts does with what is hidden, and with what encoders are given."""
 
+import pytest
 import torch
 from torch import nn
 
@@ -45,6 +46,21 @@ def test_an_entry_that_is_hidden_and_not_known_does_not_count():
     batch = Batch(torch.tensor([[9.0, 1.0, 2.0, 3.0]]), known=torch.tensor([[False, True, True, True]]))
     model = Model(MeanOfTheKnown(), Repeat(), hiding=hide_the_first, hidden_only=True)
     assert model(batch, model.corrupt(batch)).squared_error.item() == 0
+
+
+def test_a_sum_over_what_is_known_is_scaled_up_to_all():
+    """Of a row whose known entries are like its hidden ones the code is that of the whole row."""
+    fill = torch.tensor([1.0, 2.0, 3.0, 4.0])
+    x, known = fill + 5, torch.tensor([[True, False, True, False], [False] * 4])
+    for rescaled in (True, False):
+        model = Model(nn.Linear(4, 1), nn.Identity(), rescaled=rescaled, row_shape=(4,))
+        nn.init.ones_(model.encoder.weight)
+        model.fill.copy_(fill)
+        rows = model.filled(Batch(torch.where(known, x, torch.nan)))
+        whole, mean = model.encode(Batch(x[None])).z.item(), model.encode(Batch(fill[None])).z.item()
+        half, none = model.encode(rows).z.flatten().tolist()
+        assert half == pytest.approx(whole if rescaled else (whole + mean) / 2)
+        assert none == pytest.approx(mean), "a row of nothing is the mean"
 
 
 def test_inputs_stand_before_the_encoder():

@@ -197,7 +197,7 @@ def test_warm_start_heeds_parameters_that_were_changed(digits):
     model = Autoencoder(8, warm_start=True, max_epochs=1, random_state=0).fit(digits)
     model.set_params(contraction_weight=0.5, corruption="masking").fit(digits)
     assert "contractive" in model.history_[-1]["train"]
-    assert model.module_.corruption is not None
+    assert model.module_.hiding is not None
     with pytest.raises(ValueError, match="set warm_start=False to begin anew"):
         model.set_params(n_components=9).fit(digits)
 

@@ -8,7 +8,7 @@ import torch
 from sklearn.decomposition import PCA
 from torch.distributions import Normal, kl_divergence
 
-from isthmus import OutlierDetector, VariationalAutoencoder
+from isthmus import MultimodalAutoencoder, OutlierDetector, VariationalAutoencoder
 from isthmus.core.batch import Batch
 from isthmus.core.bottleneck import Code, active_units, gaussian, unit_kl
 from isthmus.core.penalty import free_bits
@@ -166,6 +166,37 @@ def test_the_score_is_the_bound_that_many_draws_give(digits):
         terms = [model.module_(x, generator=generator).terms for _ in range(100)]
     bound = -np.mean([term["reconstruction"].numpy() + term["kl"].numpy() for term in terms])
     assert model.score(digits) == pytest.approx(bound, abs=0.06)
+
+
+@pytest.mark.parametrize("units", [8, 20, 40])
+def test_of_a_linear_decoder_the_bound_is_exact(digits, units):
+    """E ‖x − V z − b‖² = ‖x − V μ − b‖² + Σ_j s_j² ‖V_j‖², entry by entry, for codes of any width."""
+    model = started(digits[:300], units, precision="64-true")
+    X = digits[:20].astype(float)
+    with torch.no_grad():
+        code = model.module_.encode(Batch(torch.tensor(X)))
+        mean = model.module_.decode(code.mean).mean.flatten(1).numpy()
+    codes = np.vstack([np.zeros(units), np.eye(units)])
+    decoded = model.inverse_transform(codes).reshape(units + 1, -1)
+    V = decoded[1:] - decoded[0]
+    error = np.square(X.reshape(20, -1) - mean) + code.log_variance.exp().numpy() @ np.square(V)
+    expected = -0.5 * error / model.sigma_**2 - np.log(model.sigma_) - 0.5 * np.log(2 * np.pi)
+    excess = expected - model.module_.usual.flatten().numpy()
+    np.testing.assert_allclose(model.score_samples(X, per_feature=True).reshape(20, -1), excess, atol=1e-5)
+    np.testing.assert_allclose(model.score_samples(X), expected.sum(1) - code.terms["kl"].numpy(), atol=1e-4)
+
+
+def test_a_wide_code_of_modalities_has_its_bound(digits):
+    """By a product of experts too: the mean over whole bases is that over many draws."""
+    X = {"upper": digits[:300, :4], "lower": digits[:300, 4:]}
+    model = MultimodalAutoencoder(40, fusion="product_of_experts", max_epochs=8, random_state=0).fit(X)
+    rows, generator = Batch(torch.tensor(digits[:300].reshape(300, -1))), torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        terms = [model.module_(rows, generator=generator).terms for _ in range(300)]
+    bounds = -np.array([float(sum(term.mean() for term in each.values())) for each in terms])
+    error = bounds.std() / len(bounds) ** 0.5
+    assert model.score(X) == pytest.approx(bounds.mean(), abs=4 * error)
+    assert error < 0.03, "which is tight"
 
 
 def test_the_warm_up_of_beta(digits):

@@ -60,8 +60,9 @@ class PCABaseline(PCA):
         return super().fit(X.reshape(len(X), -1))
 
     def transform(self, X: np.ndarray) -> np.ndarray:
-        """Project rows onto the components."""
-        return np.asarray(super().transform(X.reshape(len(X), -1)))
+        """Project rows onto the components, with what is missing (NaN) at the mean."""
+        flat = X.reshape(len(X), -1)
+        return np.asarray(super().transform(np.where(np.isnan(flat), self.mean_, flat)))
 
     def reconstruct(self, X: np.ndarray) -> np.ndarray:
         """Project rows onto the components and back."""
@@ -157,7 +158,8 @@ def compare(
     seeds : int, default 3
         How many fits a model gets; they differ in nothing but their random numbers.
     corruption : {"gaussian", "masking", "dropout", "salt_and_pepper", "swap", "block"}, default "masking"
-        What is done to the test rows, the same for all models, and to the training rows of the denoising one.
+        What is done to the test rows, the same for all models, and to the training rows of the denoising one; what
+        ``masking`` and ``block`` hide is missing (NaN).
     corruption_level : float, default 0.25
         How much of it.
     max_epochs : int, optional

@@ -17,13 +17,14 @@ DIRECTIONS = 16
 """Directions in which the code is drawn, at the least, for the bound of a row; each way."""
 
 
-def elbo(model: Model, batch: Batch) -> Tensor:
+def elbo(model: Model, batch: Batch, counted: Tensor | None = None) -> Tensor:
     """Return E_q[log p(x | z)] − KL(q(z | x) ‖ p(z)) of each row, in nats (Kingma & Welling 2013, eq. 3).
 
-    All rows share the same draws of ε, so that a row's figure does not depend on the rows that it came with.
+    All rows share the same draws of ε, so that a row's figure does not depend on the rows that it came with. Only the
+    entries that are `counted` (None: all) are part of it.
     """
     code = model.encode(batch)
-    log_prob = [rows.fit(batch.x, batch.known).log_prob for rows in _decoded_draws(model, code, batch.context)]
+    log_prob = [rows.fit(batch.x, counted).log_prob for rows in _decoded_draws(model, code, batch.context)]
     return torch.stack(log_prob).mean(0) - code.terms["kl"]
 
 
@@ -43,14 +44,14 @@ def _decoded_draws(model: Model, code: Code, context: Tensor | None) -> Iterator
 
 
 def _balanced_draws(units: int) -> Tensor:
-    """Draw ε along orthogonal directions, and their mirror images, with 1 for each unit's variance.
+    """Draw ε along whole orthogonal bases, and their mirror images, with 1 for each unit's variance.
 
-    So the mean over them is exact, to the second order in ε, for codes of up to ``DIRECTIONS`` units: what is left of
-    chance is the same for all rows, and would not average out over them.
+    So the mean over them is exact to the second order in ε, and to all odd ones, whatever the width: what is left of
+    chance is the same for all rows, and would not average out over them. It takes two draws a unit, from 16 units on.
     """
     generator = torch.Generator().manual_seed(SEED)
     bases = -(-DIRECTIONS // units)
-    normal = torch.randn(bases, units, min(units, DIRECTIONS), generator=generator)
+    normal = torch.randn(bases, units, units, generator=generator)
     directions = torch.linalg.qr(normal).Q.mT
     lengths = torch.randn(bases, units, generator=generator).norm(dim=1)
     lengths = lengths * (units / lengths.square().mean()).sqrt()

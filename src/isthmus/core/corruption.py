@@ -1,6 +1,8 @@
-"""What the encoder is shown in training: x → x̃.
+"""What the encoder is shown in training.
 
-A corruption is a pure function ``(x, level, generator) → x̃`` that draws from the run's own generator.
+Noise is a pure function ``(x, level, generator) → x̃``, which changes entries, of which NaN is not known. Hiding is one
+``(x, known, level, generator) → shown``, which tells the entries that are still shown: the others look to the encoder
+as what is missing does at use. All draw from the run's own generator.
 """
 
 import math
@@ -11,7 +13,8 @@ from torch import Tensor
 
 from isthmus.core.patches import from_patches, to_patches
 
-Corruption = Callable[..., Tensor]
+Noise = Callable[..., Tensor]
+Hiding = Callable[..., Tensor | None]
 
 
 def _chosen(x: Tensor, level: float, generator: torch.Generator | None) -> Tensor:
@@ -24,16 +27,11 @@ def gaussian(x: Tensor, level: float, generator: torch.Generator | None = None) 
     return x + level * torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
 
 
-def masking(x: Tensor, level: float, generator: torch.Generator | None = None) -> Tensor:
-    """Set a share `level` of the entries to zero (Vincent et al. 2008, §2.3)."""
-    return x.masked_fill(_chosen(x, level, generator), 0)
-
-
 def dropout(x: Tensor, level: float, generator: torch.Generator | None = None) -> Tensor:
     """Set a share `level` of the entries to zero and divide the rest by 1 − `level` (Srivastava et al. 2014)."""
     if level == 1:
         return torch.zeros_like(x)
-    return masking(x, level, generator) / (1 - level)
+    return x.masked_fill(_chosen(x, level, generator), 0) / (1 - level)
 
 
 def salt_and_pepper(x: Tensor, level: float, generator: torch.Generator | None = None) -> Tensor:
@@ -41,7 +39,8 @@ def salt_and_pepper(x: Tensor, level: float, generator: torch.Generator | None =
 
     Vincent et al. 2010, §3.1. The two values belong to the whole batch, not to a column: pixels share one range.
     """
-    low, high = x.aminmax()
+    missing = x.isnan()
+    low, high = x.masked_fill(missing, torch.inf).amin(), x.masked_fill(missing, -torch.inf).amax()
     return torch.where(_chosen(x, level, generator), torch.where(_chosen(x, 0.5, generator), low, high), x)
 
 
@@ -49,7 +48,7 @@ def swap(x: Tensor, level: float, generator: torch.Generator | None = None) -> T
     """Replace a share `level` of the entries by the same column's value in another row of the batch.
 
     A batch of one row has no other row and is returned as it is. Source: the winning entry of Porto Seguro's Safe
-    Driver Prediction (M. Jahrer, 2017).
+    Driver Prediction (M. Jahrer, 2017). What is not known there (NaN) is not known here then.
     """
     rows = len(x)
     if rows < 2:
@@ -60,14 +59,32 @@ def swap(x: Tensor, level: float, generator: torch.Generator | None = None) -> T
     return torch.where(_chosen(cells, level, generator), cells.gather(0, other), cells).view_as(x)
 
 
-def block(x: Tensor, level: float, generator: torch.Generator | None = None) -> Tensor:
-    """Set a rectangle of each image, or a run of each row, to zero: `level` is its share of the entries.
+def hide_conditions(context: Tensor, level: float, generator: torch.Generator | None = None) -> Tensor:
+    """Make a share `level` of the rows' conditions unknown: zeros, and a one in the last column."""
+    unknown = torch.zeros_like(context[:1])
+    unknown[:, -1] = 1
+    return torch.where(_chosen(context[:, :1], level, generator), unknown, context)
 
-    Of an image all channels are hidden alike; the rectangle's sides are drawn too, its place is anywhere inside
-    (DeVries & Taylor 2017, *cutout*; Pathak et al. 2016).
+
+def hide_entries(x: Tensor, known: Tensor | None, level: float, generator: torch.Generator | None = None) -> Tensor:
+    """Hide a share `level` of the entries, each on its own (Vincent et al. 2008, §2.3); return which are still shown.
+
+    What is not known is not shown either.
+    """
+    shown = ~_chosen(x, level, generator)
+    return shown if known is None else shown & known
+
+
+def hide_block(
+    x: Tensor, known: Tensor | None, level: float, generator: torch.Generator | None = None
+) -> Tensor | None:
+    """Hide a rectangle of each image, or a run of each row, and return which entries are still shown.
+
+    `level` is its share of the entries. Of an image all channels are hidden alike; the rectangle's sides are drawn too,
+    its place is anywhere inside (DeVries & Taylor 2017, *cutout*; Pathak et al. 2016).
     """
     if level == 0:
-        return x
+        return known
     height, width = x.shape[-2:] if x.ndim > 2 else (1, x.shape[1])
     rows = len(x)
     # The area is height × width × level; how it is shared out between the sides is drawn.
@@ -78,7 +95,8 @@ def block(x: Tensor, level: float, generator: torch.Generator | None = None) -> 
         for length, share in ((height, exponent), (width, 1 - exponent))
     ]
     rectangle = hidden[0][:, :, None] & hidden[1][:, None, :]
-    return x.masked_fill(rectangle.view(rows, *[1] * (x.ndim - 3), *x.shape[-2:]) if x.ndim > 2 else rectangle[:, 0], 0)
+    shown = ~rectangle.view(rows, *[1] * (x.ndim - 3), *x.shape[-2:]) if x.ndim > 2 else ~rectangle[:, 0]
+    return shown.expand_as(x) if known is None else shown & known
 
 
 def _run(length: int, share: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -87,19 +105,6 @@ def _run(length: int, share: Tensor, generator: torch.Generator | None) -> Tenso
     start = (torch.rand(share.shape, generator=generator, device=share.device) * (length - size + 1)).floor()
     place = torch.arange(length, device=share.device)
     return (place >= start) & (place < start + size)
-
-
-def hide_conditions(context: Tensor, level: float, generator: torch.Generator | None = None) -> Tensor:
-    """Make a share `level` of the rows' conditions unknown: zeros, and a one in the last column."""
-    unknown = torch.zeros_like(context[:1])
-    unknown[:, -1] = 1
-    return torch.where(_chosen(context[:, :1], level, generator), unknown, context)
-
-
-def hide_entries(x: Tensor, known: Tensor | None, level: float, generator: torch.Generator | None = None) -> Tensor:
-    """Return which entries are shown where a share `level` of them, each on its own, is hidden."""
-    shown = ~_chosen(x, level, generator)
-    return shown if known is None else shown & known
 
 
 def hide_patches(
@@ -161,11 +166,14 @@ def hide_modalities(
     return known & torch.cat([kept[:, [m]].expand(-1, size) for m, size in enumerate(sizes)], dim=1)
 
 
-CORRUPTIONS: dict[str, Corruption] = {
+NOISES: dict[str, Noise] = {
     "gaussian": gaussian,
-    "masking": masking,
     "dropout": dropout,
     "salt_and_pepper": salt_and_pepper,
     "swap": swap,
-    "block": block,
 }
+
+HIDINGS: dict[str, Hiding] = {"masking": hide_entries, "block": hide_block}
+
+CORRUPTIONS = (*NOISES, *HIDINGS)
+"""The names of all that is done to rows in training."""

@@ -20,8 +20,9 @@ def iterate(model: Model, batch: Batch, iterations: int) -> Tensor:
     if model.takes_known:
         return torch.where(known, x, model.decode(model.encode(batch).z, context).mean)
     best, lowest = x, torch.full_like(x.flatten(1)[:, 0], torch.inf)
-    for _ in range(iterations):
-        rebuilt = model.decode(model.encode(Batch(x, context)).z, context)
+    for turn in range(iterations):
+        # A model may be shown gaps as such, but after the first turn there are guesses in them.
+        rebuilt = model.decode(model.encode(batch if turn == 0 else Batch(x, context)).z, context)
         error = rebuilt.fit(x, known).squared_error
         x = torch.where(known, x, rebuilt.mean)
         better = error < lowest

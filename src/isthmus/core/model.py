@@ -13,6 +13,9 @@ from isthmus.core.bottleneck import Bottleneck, Code, deterministic
 from isthmus.core.likelihood import Distribution, Gaussian, Likelihood
 from isthmus.core.penalty import Penalty
 
+LEAST_SHARE = 0.1
+"""What the distances of fewer known entries than this share of a row are scaled up by: a few say little of all."""
+
 
 class Outcome(NamedTuple):
     """What a model makes of a batch.
@@ -51,12 +54,15 @@ class Model(nn.Module):
     likelihood : callable, default Gaussian
         Parameters → Distribution.
     corruption : callable, optional
-        (x, generator=…) → x̃, what the encoder is shown in training.
+        (x, generator=…) → x̃, what the encoder is shown in training; what is not known is NaN in both.
     context_corruption : callable, optional
         (context, generator=…) → what encoder and decoder are told in training.
     hiding : callable, optional
-        (x, known, generator=…) → which entries the encoder is shown in training; one that does not take ``known`` is
-        shown ``fill`` in the place of the others.
+        (x, known, generator=…) → which entries the encoder is shown in training; in the place of the others it is shown
+        ``fill``, and where it takes ``known`` it is told so, as of what is missing at use.
+    rescaled : bool, default False
+        Whether an encoder that does not take ``known`` is shown the distances of what is known from ``fill`` divided by
+        the share of a row that is known: a sum over few entries is then about what it would be over all.
     hidden_only : bool, default False
         Whether in training just the hidden entries count in the loss (He et al. 2021).
     inputs : Module, optional
@@ -87,7 +93,8 @@ class Model(nn.Module):
         likelihood: Likelihood = Gaussian,
         corruption: Callable[..., Tensor] | None = None,
         context_corruption: Callable[..., Tensor] | None = None,
-        hiding: Callable[..., Tensor] | None = None,
+        hiding: Callable[..., Tensor | None] | None = None,
+        rescaled: bool = False,
         hidden_only: bool = False,
         inputs: nn.Module | None = None,
         penalties: Mapping[str, Penalty] | None = None,
@@ -103,6 +110,7 @@ class Model(nn.Module):
         self.corruption = corruption
         self.context_corruption = context_corruption
         self.hiding = hiding
+        self.rescaled = rescaled
         self.hidden_only = hidden_only
         self.inputs = inputs or nn.Identity()
         self.penalties = dict(penalties or {})
@@ -120,6 +128,8 @@ class Model(nn.Module):
     def encode(self, rows: Batch, generator: torch.Generator | None = None) -> Code:
         """Encode rows of shape (rows, ...) to a code of shape (rows, n_components)."""
         x, context, known = rows
+        if self.rescaled and known is not None and not self.takes_known:
+            x = self._rescale(x, known)
         x = self.inputs(x)
         if self.takes_known:
             h = self.encoder(x, context, known)
@@ -144,9 +154,7 @@ class Model(nn.Module):
     def filled(self, rows: Batch) -> Batch:
         """Put ``fill`` where rows hold NaN, and note where they do not."""
         known = ~rows.x.isnan()
-        if known.all():
-            return rows
-        return Batch(torch.where(known, rows.x, self.fill), rows.context, known)
+        return rows if known.all() else Batch(self._with_gaps(rows.x, known), rows.context, known)
 
     def forward(self, batch: Batch, shown: Batch | None = None, generator: torch.Generator | None = None) -> Outcome:
         """Take every term of the loss for a batch, of which the encoder is shown `shown` (default: all)."""
@@ -169,13 +177,33 @@ class Model(nn.Module):
         """Return what is shown in training instead of a batch."""
         x, context, known = batch
         if self.corruption is not None:
-            x = self.corruption(x, generator=generator)
+            x, known = self._noisy(x, known, generator)
         if self.context_corruption is not None:
             context = self.context_corruption(context, generator=generator)
         if self.hiding is not None:
             known = self.hiding(x, known, generator=generator)
-            x = x if self.takes_known else torch.where(known, x, self.fill)
+            x = self._with_gaps(x, known)
         return Batch(x, context, known)
+
+    def _noisy(
+        self, x: Tensor, known: Tensor | None, generator: torch.Generator | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Corrupt what is known: a gap stays one, as it is at use, and one taken from another row is one too."""
+        assert self.corruption is not None
+        if known is None:
+            return self.corruption(x, generator=generator), None
+        x = self.corruption(x.masked_fill(~known, torch.nan), generator=generator)
+        known = known & ~x.isnan()
+        return self._with_gaps(x, known), known
+
+    def _with_gaps(self, x: Tensor, known: Tensor | None) -> Tensor:
+        """Put ``fill`` where entries are not known."""
+        return x if known is None else torch.where(known, x, self.fill)
+
+    def _rescale(self, x: Tensor, known: Tensor) -> Tensor:
+        """Divide the distance of each row from ``fill`` by the share of its entries that is known."""
+        share = known.flatten(1).to(x).mean(1).clamp(min=LEAST_SHARE)
+        return self.fill + (x - self.fill) / share.view(-1, *[1] * (x.ndim - 1))
 
     def weight(self, name: str, epochs: float = math.inf) -> float:
         """Return the weight of a term, after that many epochs of training, or when it has risen to the full."""

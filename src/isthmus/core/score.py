@@ -31,9 +31,9 @@ def row_scores(model: Model, batch: Batch) -> Tensor:
     ``model.unknown`` makes up for what the sum of usual entries differs from it by, in proportion to what is missing.
     """
     if batch.known is None or not model.knows_usual:
-        return _scores_of_known(model, batch)
+        return _scores_of_known(model, batch, batch.known)
     missing = ~batch.known.flatten(1)
-    score = _scores_of_known(model, inferred(model, batch))
+    score = _scores_of_known(model, inferred(model, batch), batch.known)
     return score + missing.to(score) @ model.usual.flatten() + missing.to(score).mean(1) * model.unknown
 
 
@@ -56,13 +56,13 @@ def log_densities(model: Model, batch: Batch) -> Tensor:
 
 
 def inferred(model: Model, batch: Batch) -> Batch:
-    """Return rows whose gaps are filled in for the encoder; it is still noted which entries are known."""
+    """Return rows as the encoder is to see them: without gaps, which are filled in, unless it can leave them out."""
     if batch.known is None or model.takes_known:
         return batch
     gaps = ~batch.known.flatten(1).all(1)
     filled, x = fill_in(model, batch.take(gaps), SEARCH), batch.x.clone()
     x[gaps] = torch.where(filled.isnan(), x[gaps], filled)  # of what is not modelled there is no mean
-    return batch._replace(x=x)
+    return batch._replace(x=x, known=None)
 
 
 def learn_usual(model: Model, rows: Batch) -> None:
@@ -89,10 +89,11 @@ def learn_usual(model: Model, rows: Batch) -> None:
         model.unknown.copy_(mean - row_scores(model, nothing)[0])
 
 
-def _scores_of_known(model: Model, batch: Batch) -> Tensor:
+def _scores_of_known(model: Model, shown: Batch, known: Tensor | None) -> Tensor:
+    """Return what is scored of known entries, by the code of the rows that the encoder is shown."""
     if model.bottleneck is gaussian:
-        return elbo(model, batch)
-    return model.decode(model.encode(batch).z, batch.context).fit(batch.x, batch.known).log_prob
+        return elbo(model, shown, known)
+    return model.decode(model.encode(shown).z, shown.context).fit(shown.x, known).log_prob
 
 
 def _known_densities(model: Model, batch: Batch) -> Tensor:

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from isthmus.core.corruption import CORRUPTIONS
+from isthmus.core.corruption import CORRUPTIONS, HIDINGS, NOISES
 
 
 def mean_squared_error(rows: np.ndarray, reconstruction: np.ndarray) -> float:
@@ -12,9 +12,16 @@ def mean_squared_error(rows: np.ndarray, reconstruction: np.ndarray) -> float:
 
 
 def corrupted(rows: np.ndarray, corruption: str, level: float, seed: int = 0) -> np.ndarray:
-    """Corrupt rows once, for every model to be measured on the same ones; parameters as those of the estimators."""
+    """Corrupt rows once, for every model to be measured on the same ones; parameters as those of the estimators.
+
+    What ``masking`` and ``block`` hide is NaN, which every model takes for missing, as in training.
+    """
     if corruption not in CORRUPTIONS:
         raise ValueError(f"unknown corruption {corruption!r}: give one of {', '.join(CORRUPTIONS)}")
-    generator = torch.Generator().manual_seed(seed)
-    result: np.ndarray = CORRUPTIONS[corruption](torch.tensor(rows), level, generator).numpy()
-    return result
+    x, generator = torch.tensor(rows), torch.Generator().manual_seed(seed)
+    if corruption in NOISES:
+        x = NOISES[corruption](x, level, generator)
+    else:
+        shown = HIDINGS[corruption](x, None, level, generator)
+        x = x if shown is None else x.masked_fill(~shown, torch.nan)
+    return np.asarray(x.numpy())

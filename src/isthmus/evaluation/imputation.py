@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from isthmus.core.corruption import CORRUPTIONS
+from isthmus.core.corruption import HIDINGS
 from isthmus.evaluation.error import mean_squared_error
 
 
@@ -22,9 +22,10 @@ def hidden_entries(shape: tuple[int, ...], share: float, *, block: bool = False,
     if not 0 < share < 1:
         raise ValueError(f"a share of {share:g} cannot be hidden: give one between 0 and 1")
     generator = torch.Generator().manual_seed(seed)
-    hide = CORRUPTIONS["block" if block else "masking"]
     one_colour = (shape[0], 1, *shape[2:]) if len(shape) == 4 else shape
-    return np.broadcast_to((hide(torch.ones(one_colour), share, generator) == 0).numpy(), shape)
+    shown = HIDINGS["block" if block else "masking"](torch.empty(one_colour), None, share, generator)
+    assert shown is not None, "a share above 0 is hidden"
+    return np.broadcast_to(~shown.numpy(), shape)
 
 
 def imputation_errors(

@@ -24,11 +24,12 @@ class Autoencoder(AbstractAutoencoder):
     sigma : float or "learned", default 1
         Standard deviation of that normal, one for all features, in the units of X: given, or learnt with the weights.
     corruption : {"gaussian", "masking", "dropout", "salt_and_pepper", "swap", "block"} or None, default None
-        What is done in training to the rows that the encoder is shown. ``gaussian`` adds noise, ``masking`` sets
-        entries to 0, ``dropout`` also scales up the rest, ``salt_and_pepper`` sets entries to the batch's lowest or
-        highest value, ``swap`` takes them from another row, ``block`` sets a rectangle of an image, or a run of a row,
-        to 0. With a Transformer ``masking`` hides whole patches, which are not encoded at all, and the loss counts the
-        hidden ones alone (He et al. 2021).
+        What is done in training to the rows that the encoder is shown. ``masking`` hides entries, ``block`` a rectangle
+        of an image or a run of a row: what is hidden looks to the encoder as what is missing (NaN) does at use, so that
+        such a model fills gaps in. The others are noise: ``gaussian`` adds some, ``dropout`` sets entries to 0 and
+        scales up the rest, ``salt_and_pepper`` sets entries to the batch's lowest or highest value, ``swap`` takes them
+        from another row. With a Transformer ``masking`` hides whole patches, which are not encoded at all, and the loss
+        counts the hidden ones alone (He et al. 2021).
     corruption_level : float, default 0.25
         The noise's standard deviation in the units of X for ``gaussian``, else the share of entries, or of
         patches, in [0, 1].
@@ -102,6 +103,10 @@ class Autoencoder(AbstractAutoencoder):
         Epochs run.
     interrupted_ : bool
         Whether the training was ended from the keyboard.
+    rescaled_ : bool
+        Whether a row with gaps is shown to the encoder with the mean in these and the distances of what is known from
+        it divided by the share that is known. So it is where the training rows had gaps, or some were made by
+        ``masking`` or ``block``; not in tables and sequences.
 
     Examples
     --------

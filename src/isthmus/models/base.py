@@ -22,7 +22,7 @@ from torch import Tensor
 
 from isthmus.core.batch import Batch
 from isthmus.core.bottleneck import top_k
-from isthmus.core.corruption import CORRUPTIONS, hide_patches
+from isthmus.core.corruption import CORRUPTIONS, HIDINGS, NOISES, hide_patches
 from isthmus.core.imputation import fill_in
 from isthmus.core.likelihood import LIKELIHOODS, build_likelihood
 from isthmus.core.model import Model
@@ -615,6 +615,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     def _new_model(self, rows: Batch, seed: int) -> Model:
         """Build the model and start it by the rows; the program's own random numbers are left alone."""
+        self.rescaled_ = self.corruption in HIDINGS or bool(rows.x.isnan().any())
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             model = self._build().to(rows.x)
@@ -663,6 +664,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """Choose the parts, as the arguments of ``Model``: the only place where parameters become an autoencoder."""
         sigma = None if isinstance(self.sigma, str) else float(self.sigma)
         parts: dict[str, Any] = {"likelihood": build_likelihood(self.likelihood, sigma)}
+        parts["rescaled"] = getattr(self, "rescaled_", False)
         penalties: dict[str, Any] = {}
         weights: dict[str, float] = {}
         patch_shape = getattr(self._network(), "patch_shape", None)
@@ -670,8 +672,10 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             patch = patch_shape(self.row_shape_)
             parts["hiding"] = partial(hide_patches, level=self.corruption_level, patch=patch)
             parts["hidden_only"] = True
+        elif self.corruption in HIDINGS:
+            parts["hiding"] = partial(HIDINGS[self.corruption], level=self.corruption_level)
         elif self.corruption is not None:
-            parts["corruption"] = partial(CORRUPTIONS[self.corruption], level=self.corruption_level)
+            parts["corruption"] = partial(NOISES[self.corruption], level=self.corruption_level)
         if self.sparsity == "topk":
             parts["bottleneck"] = partial(top_k, k=self.k or max(1, self.n_components // 10))
         if self.sparsity == "kl":

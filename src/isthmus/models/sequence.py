@@ -419,7 +419,7 @@ class SequenceAutoencoder(AbstractAutoencoder):
         return Model(encoder, decoder, row_shape=(steps + self.future_steps, features), **parts)
 
     def _parts(self) -> dict[str, Any]:
-        parts = super()._parts()
+        parts = super()._parts() | {"rescaled": False}  # a network that goes step by step takes no sum over them
         if not self.future_steps:
             return parts | {"likelihood": self._likelihood()}
         steps = self.row_shape_[0]

@@ -348,7 +348,6 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
 
     def _parts(self) -> dict[str, Any]:
         parts = super()._parts()
-        if self.corruption == "masking":
-            parts.pop("corruption", None)  # a transformer has none: it hides
+        if self.corruption == "masking":  # by the cell, with a transformer too
             parts["hiding"] = partial(hide_entries, level=self.corruption_level)
-        return parts
+        return parts | {"rescaled": False}  # the number of a category is no distance

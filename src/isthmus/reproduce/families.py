@@ -23,7 +23,7 @@ TITLE = "The families on the same images"
 SETTING = (
     "MNIST, pixels in [0, 1]; a code of 30 each, but for the sparse family, which has 300 units of which 30 are on. "
     "One dense network for all, 784-512-256-30 and mirrored, but for the linear and the convolutional family; five "
-    "epochs, nothing else set. Corrupted: a quarter of the test image's pixels masked, for all alike, as in the "
+    "epochs, nothing else set. Corrupted: a quarter of the test image's pixels missing, for all alike, as in the "
     "training of the denoising family."
 )
 
@@ -67,7 +67,7 @@ def run(study: Study) -> Findings:
         NOTES,
         [
             pictured("From clean images", found, found.X_test[:SHOWN]),
-            pictured("From the same images with a quarter of the pixels masked", found, found.corrupted_test[:SHOWN]),
+            pictured("From the same images with a quarter of the pixels missing", found, found.corrupted_test[:SHOWN]),
         ],
     )
 
