@@ -24,14 +24,17 @@ from isthmus.compare import comparison_cells
 from isthmus.data import datasets, files
 from isthmus.data.datasets import Dataset
 from isthmus.data.labels import are_classes
+from isthmus.data.names import row_names
 from isthmus.data.rows import to_rows
 from isthmus.data.series import on_time_axis, window_starts, windows
 from isthmus.evaluation.imputation import cell_errors, hidden_entries, imputation_errors
 from isthmus.evaluation.retrieval import nearest_by_code
 from isthmus.models.conditional import told
 from isthmus.models.engine import is_out_of_memory
+from isthmus.models.kept import kept_in_words
 from isthmus.networks import LSTM, MLP, Conv, Transformer
 from isthmus.report import images
+from isthmus.report.words import error_in_words
 from isthmus.training import Interrupted
 from isthmus.training.checkpoint import locked
 
@@ -235,16 +238,27 @@ def _train(folder: Path, asked: dict[str, Any], device: str, checkpoint_minutes:
     rows, labels = _load(data, "test", label, data_dir, estimator, cut)
     asked = runs.begin(folder, asked, X, y)
     estimator.fit(X, **told(estimator, y), resume_from=folder, checkpoint_minutes=checkpoint_minutes)
-    page = report.model_page(estimator, rows, labels, f"{model.capitalize()} autoencoder on {data}")
+    title = f"{model.capitalize()} autoencoder on {data}"
+    page = report.model_page(estimator, rows, labels, title, which=_which(data), names=_names(data, rows, cut))
     runs.check_there(folder)
     estimator.save(folder)
     report.write_page(page, folder / "report.html")
     runs.finish(folder, asked)
-    last = estimator.history_[-1]
-    held_out = f", held out {last['validation']['mse']:.5g}" if "validation" in last else ""
     active = f"; {estimator.active_units_} active units" if hasattr(estimator, "active_units_") else ""
-    console.print(f"{estimator.n_iter_} epochs; squared error an entry {last['train']['mse']:.5g}{held_out}{active}")
+    _say(f"{kept_in_words(estimator)}; {_fit_in_words(estimator, X, y)}{active}")
     console.print(f"model and report: {folder}/ (open {folder / 'report.html'})", soft_wrap=True)
+
+
+def _fit_in_words(estimator: Any, X: Any, y: np.ndarray | None) -> str:
+    """Say how well the weights that are kept do on the rows trained on, and on those held out."""
+    held_out = np.isin(np.arange(len(X)), estimator.held_out_)
+    parts = {"trained on": np.flatnonzero(~held_out), "held out": np.flatnonzero(held_out)}
+    name, figures = "", []
+    for part, rows in parts.items():
+        if len(rows):
+            name, figure = error_in_words(estimator, _take(X, rows), None if y is None else y[rows])
+            figures.append(f"{figure} on the {len(rows):,} rows {part}")
+    return f"{name} {', '.join(figures)}"
 
 
 @app.command()
@@ -520,11 +534,22 @@ def write_report(
     estimator = _loaded(run, "transform")
     path = output or run / "report.html"
     check_writable(path)
+    noted = runs.read(run) if data is None or (run / runs.RUN).is_file() else None
+    trained_on = None if noted is None else str(noted["data"])
     if data is None:
-        noted = runs.read(run)
+        assert noted is not None
         data, label, data_dir = noted["data"], noted["label"], noted["data_dir"] and Path(noted["data_dir"])
-    rows, labels = _load(data, "test", label, data_dir, estimator, _read_cut(run))
-    report.write_page(report.model_page(estimator, rows, labels, f"{type(estimator).__name__} on {data}"), path)
+    cut = _read_cut(run)
+    rows, labels = _load(data, "test", label, data_dir, estimator, cut)
+    page = report.model_page(
+        estimator,
+        rows,
+        labels,
+        f"{type(estimator).__name__} on {data}",
+        which=_which(data, trained_on),
+        names=_names(data, rows, cut),
+    )
+    report.write_page(page, path)
     console.print(f"report: {path}", soft_wrap=True)
 
 
@@ -566,6 +591,7 @@ def _print_comparison(cells: pd.DataFrame) -> None:
         "mse_corrupted": "corrupted",
         "linear_probe": "probe",
         "nearest_neighbour": "1-NN",
+        "best_epoch": "epoch kept",
     }
     _print_table("model", cells.rename(columns=short))
 
@@ -612,6 +638,22 @@ def _load(
         datasets.load(data)  # no file and no name of one: says which names there are
     mixed = isinstance(estimator, models.TabularAutoencoder)
     return files.read(path, label, gaps=getattr(estimator, "takes_conditions", False), mixed=mixed)
+
+
+def _which(data: str, trained_on: str | None = None) -> str:
+    """Say what the rows of a report are; a file is trained on whole, a named data set has test rows of its own."""
+    if data in datasets.names():
+        return "test rows"
+    return "rows" if trained_on is not None and Path(data).resolve() != Path(trained_on) else "training rows"
+
+
+def _names(data: str, X: Any, cut: Cut | None) -> list[str]:
+    """Return what rows are called: images by their files, windows by their steps, others as they are in a table."""
+    if cut is not None:
+        return [f"steps {start} to {start + cut.window - 1}" for start in _starts(data, cut)]
+    if Path(data).is_dir() and data not in datasets.names():
+        return [path.relative_to(data).as_posix() for path in files.image_paths(Path(data))]
+    return row_names(X)
 
 
 def _ready(run: Path, output: Path, method: str, *, pictures: bool = False) -> Any:
