@@ -54,10 +54,9 @@ def worst_columns(errors: pd.DataFrame, most: int = MOST_COLUMNS) -> list[Any]:
 
 
 def errors_in_words(errors: pd.DataFrame) -> list[str]:
-    """Format each column's error, as a share of the variance or as the share that is wrong."""
-    ends = {"number": "of variance", "category": "wrong"}
+    """Format each column's error: of numbers the root of the mean squared one in standard deviations, else a share."""
     return [
-        "–" if np.isnan(error) else f"{error:.2g} {ends[kind]}" if kind == "number" else f"{error:.1%} {ends[kind]}"
+        "–" if np.isnan(error) else f"{error**0.5:.3g} sd" if kind == "number" else f"{error:.1%} wrong"
         for kind, error in errors[["kind", "error"]].itertuples(index=False)
     ]
 
@@ -125,5 +124,6 @@ def short(value: Any, most: int = 16) -> str:
     """Return a value as a cell has room for it; a gap as a dash."""
     if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
         return "–"
-    text = f"{value:.4g}" if isinstance(value, float | np.floating) else str(value)
+    whole = isinstance(value, float | np.floating) and 1e3 <= abs(value) < 1e7
+    text = f"{value:.0f}" if whole else f"{value:.4g}" if isinstance(value, float | np.floating) else str(value)
     return text if len(text) <= most else f"{text[: most - 1]}…"

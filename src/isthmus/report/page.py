@@ -173,7 +173,7 @@ def model_page(
     error = error_in_words(model, X, y)
     summary = (
         f"{type(model).__name__} with {model.n_components} components; {error.name} {error.figure} on the "
-        f"{len(X):,} {which} here."
+        f"{len(X):,} {which}."
     )
     pictures = _own_pictures(model, X, y, names)
     if pictures is not None:

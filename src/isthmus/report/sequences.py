@@ -29,7 +29,7 @@ def sequence_pictures(model: Any, X: Any, names: Sequence[str], order: np.ndarra
     if model.reconstruction:
         shown, rebuilt = [steps_of(x) for x in taken], [steps_of(x) for x in model.reconstruct(taken)]
         text = f"Sequences (grey), and what the model rebuilds from their codes (blue).{_cut_features(shown)}"
-        pictures.append(Picture("Reconstructions", text, _curves(shown, rebuilt, REBUILT, titles)))
+        pictures.append(Picture("Reconstructions", text, _curves(shown, rebuilt, REBUILT, titles), across=True))
     if model.future_steps:
         pictures.append(_predictions(model, taken, titles))
     return [*pictures, _unusual(model, X, names)]
@@ -53,7 +53,7 @@ def _predictions(model: Any, X: Any, titles: Sequence[str]) -> Picture:
     future = [steps_of(x) for x in model.predict_future(past)]
     ahead = [np.vstack([np.full((len(x) - steps, x.shape[1]), np.nan), f]) for x, f in zip(shown, future, strict=True)]
     text = f"The last {steps} steps of each sequence, which the model did not see (grey), and its prediction (orange)."
-    return Picture("Predictions", text, _curves(shown, ahead, PREDICTED, titles))
+    return Picture("Predictions", text, _curves(shown, ahead, PREDICTED, titles), across=True)
 
 
 def _unusual(model: Any, X: Any, names: Sequence[str]) -> Picture:
@@ -70,7 +70,7 @@ def _unusual(model: Any, X: Any, names: Sequence[str]) -> Picture:
             axis.scatter(np.arange(len(feature)), feature, c=-colours, s=5, cmap="inferno_r", vmin=-high, vmax=-low)
         axis.set_title(names[row], fontsize=8, color=INK)
     text = "The sequences with the lowest score a step; the darker a step, the less the model expected it."
-    return Picture("Most unusual", text, figure_uri(figure))
+    return Picture("Most unusual", text, figure_uri(figure), across=True)
 
 
 def _curves(sequences: list[np.ndarray], over: list[np.ndarray], colour: str, titles: Sequence[str]) -> str:

@@ -63,12 +63,13 @@ def reconstruction_table(
     if corrupted is not None:
         what = "Rows drawn at random, as they are, as they are corrupted, and below as they are rebuilt from that"
     some = "" if len(columns) == X.shape[1] else f": the {len(columns)} of {X.shape[1]} columns that are rebuilt worst"
-    return Picture(heading, f"{what}{some}. {MARKS}", None, laid)
+    over = " The last line is of all rows." if foot else ""
+    return Picture(heading, f"{what}{some}. {MARKS}{over}", None, laid)
 
 
 MARKS = (
-    "Marked: categories that are wrong, and the tenth of the numbers that are furthest off, in standard deviations of "
-    "their column."
+    "Marked: categories that are wrong, and the tenth of the numbers that are furthest off, in standard deviations "
+    "(sd) of their column."
 )
 
 

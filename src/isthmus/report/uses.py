@@ -28,6 +28,12 @@ class Picture(NamedTuple):
     text: str
     uri: str | None
     table: CellTable | None = None
+    across: bool = False
+
+    @property
+    def wide(self) -> bool:
+        """Whether it takes the page's whole width."""
+        return self.across or self.table is not None
 
 
 def uses(model: Any, X: np.ndarray, y: np.ndarray | None, names: Sequence[str]) -> list[Picture]:
