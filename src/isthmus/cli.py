@@ -6,7 +6,7 @@ import re
 import signal
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -23,7 +23,7 @@ from isthmus.atomic import check_writable, replacing
 from isthmus.compare import comparison_cells
 from isthmus.data import datasets, files
 from isthmus.data.datasets import Dataset
-from isthmus.data.labels import are_classes
+from isthmus.data.labels import are_classes, spread_order
 from isthmus.data.names import row_names
 from isthmus.data.rows import to_rows
 from isthmus.data.series import on_time_axis, window_starts, windows
@@ -34,7 +34,7 @@ from isthmus.models.engine import is_out_of_memory
 from isthmus.models.kept import kept_in_words
 from isthmus.networks import LSTM, MLP, Conv, Transformer
 from isthmus.report import images
-from isthmus.report.words import error_in_words
+from isthmus.report.words import error_in_words, listed
 from isthmus.training import Interrupted
 from isthmus.training.checkpoint import locked
 
@@ -318,14 +318,15 @@ def transform(
 def reconstruct(
     run: Run, data: Data, output: OutputOrPicture, split: Split = "test", label: Label = None, data_dir: DataDir = None
 ) -> None:
-    """Write DATA's rows as the model rebuilds them; .png: the first 30, below what they are."""
+    """Write DATA's rows as the model rebuilds them; .png: 30 drawn at random over the classes, below what they are."""
     estimator, cut = _ready(run, output, "reconstruct", pictures=True), _read_cut(run)
     X, y = _load(data, split, label, data_dir, estimator, cut)
     rows = estimator.reconstruct(X, **told(estimator, y))
     if cut is not None:
         _write_steps(output, rows, data, cut)
     elif output.suffix == ".png":
-        _draw(output, images.beside_png(_shaped(estimator, X), rows))
+        shown = spread_order(len(rows), y)[: images.MOST_BESIDE]
+        _draw(output, images.beside_png(_shaped(estimator, X)[shown], rows[shown]), _names(data, X, cut), shown)
     else:
         _write(output, rows, _features(estimator, rows))
 
@@ -365,7 +366,7 @@ def impute(
     label: Label = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Write DATA's rows with what is missing (NaN, blanks) filled in; .png: the first 30, below what was known."""
+    """Write DATA's rows with what is missing (NaN, blanks) filled in; .png: 30 at random, below what was known."""
     estimator, cut = _ready(run, output, "impute", pictures=True), _read_cut(run)
     if block and missing is None:
         raise ValueError("--block says how to hide: say how much too, such as --missing 0.5")
@@ -385,8 +386,9 @@ def impute(
     if cut is not None:
         _write_steps(output, filled, data, cut)
     elif output.suffix == ".png":
-        known = np.where(hidden, np.nan, rows)
-        _draw(output, images.beside_png(known, filled, *([] if missing is None else [rows])))
+        shown = spread_order(len(rows), y)[: images.MOST_BESIDE]
+        lines = [np.where(hidden, np.nan, rows), filled, *([] if missing is None else [rows])]
+        _draw(output, images.beside_png(*(line[shown] for line in lines)), _names(data, X, cut), shown)
     else:
         _write(output, filled, _features(estimator, filled))
     if missing is not None:
@@ -445,8 +447,10 @@ def interpolate(
     run: Run,
     data: Data,
     output: OutputOrPicture,
-    start: Annotated[str | None, typer.Option("--from", help="Rows to start from, such as 0,1; default: five.")] = None,
-    end: Annotated[str | None, typer.Option("--to", help="As many to end at; default: the next five.")] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="Rows to start from, such as 0,1; default: five, at random.")
+    ] = None,
+    end: Annotated[str | None, typer.Option("--to", help="As many to end at; default: five others, at random.")] = None,
     steps: Annotated[int, typer.Option(min=2, help="Rows on the way, with both ends.")] = 9,
     path: Annotated[Literal["straight", "spherical"], typer.Option(help="The way from code to code.")] = "straight",
     split: Split = "test",
@@ -458,15 +462,17 @@ def interpolate(
     A conditional model is told the label of a pair that shares one.
     """
     estimator = _ready(run, output, "interpolate", pictures=True)
-    X, y = _load(data, split, label, data_dir, estimator, _read_cut(run))
+    cut = _read_cut(run)
+    X, y = _load(data, split, label, data_dir, estimator, cut)
     half = min(5, len(X) // 2)
+    order = spread_order(len(X), y)
     if not half and (start is None or end is None):
         raise ValueError(f"{data} has fewer than two rows, no pair to go between: name both ends with --from and --to")
-    a = np.arange(half) if start is None else _parse_rows("--from", start, len(X))
-    b = np.arange(half, 2 * half) if end is None else _parse_rows("--to", end, len(X))
+    a = order[:half] if start is None else _parse_rows("--from", start, len(X))
+    b = order[half : 2 * half] if end is None else _parse_rows("--to", end, len(X))
     if len(a) != len(b):
         raise ValueError(f"--from has {len(a)} rows and --to {len(b)}: name as many of each")
-    shared: Any = None if y is None else np.where(y[a] == y[b], y[a].astype(object), None)  # type: ignore[arg-type]
+    shared: Any = None if y is None else np.where(y[a] == y[b], y[a].astype(object), None)
     rows = estimator.interpolate(_take(X, a), _take(X, b), steps, path=path, **told(estimator, shared))
     if isinstance(rows, pd.DataFrame):
         names = [name if name not in rows.columns else f"{name} of the way" for name in ("pair", "step")]
@@ -479,6 +485,10 @@ def interpolate(
         places = {"pair": np.repeat(np.arange(len(a)), steps), "step": np.tile(np.arange(steps), len(a))}
         rows = rows.reshape(-1, *rows.shape[2:])
         _write(output, rows, _features(estimator, rows), places)
+    if start is None or end is None:
+        names = _names(data, X, cut)
+        pairs = [f"{names[i]} to {names[j]}" for i, j in zip(a, b, strict=True)]
+        _say(f"drawn at random: {'; '.join(pairs)}")
 
 
 @app.command()
@@ -487,7 +497,7 @@ def neighbors(
     data: Data,
     output: OutputOrPicture,
     query: Annotated[
-        str | None, typer.Option(help="Row numbers of DATA, such as 0,5,9, or other data; default: the first ten rows.")
+        str | None, typer.Option(help="Row numbers of DATA, such as 0,5,9, or other data; default: ten, at random.")
     ] = None,
     k: Annotated[int, typer.Option("-k", help="Neighbours of each.")] = 5,
     split: Split = "test",
@@ -499,7 +509,7 @@ def neighbors(
     found = _load(data, split, label, data_dir, estimator, cut)
     codes = estimator.transform(found.X, **told(estimator, found.y))
     if query is None or re.fullmatch(r"[\d, ]*", query):
-        own = np.arange(min(10, len(codes))) if query is None else _parse_rows("--query", query, len(codes))
+        own = spread_order(len(codes), found.y)[:10] if query is None else _parse_rows("--query", query, len(codes))
         asked, queries = Dataset(_take(found.X, own), None if found.y is None else found.y[own]), codes[own]
     else:
         own, asked = None, _load(query, split, label, data_dir, estimator, cut)
@@ -507,7 +517,9 @@ def neighbors(
     index, distance = nearest_by_code(codes, queries, k, own)
     if output.suffix == ".png":
         lines = np.concatenate([_shaped(estimator, asked.X)[:, None], _shaped(estimator, found.X)[index]], axis=1)
-        _draw(output, images.grid_png(lines.reshape(-1, *estimator.row_shape_), k + 1))
+        names = _names(data if own is not None else str(query), asked.X if own is None else found.X, cut)
+        asking_rows = np.arange(len(queries)) if own is None else own
+        _draw(output, images.grid_png(lines.reshape(-1, *estimator.row_shape_), k + 1), names, asking_rows)
     else:
         # Of a long series rows are windows, and go by the step that they begin at.
         places = np.arange(max(len(codes), len(queries))) if cut is None else _starts(data, cut)
@@ -756,10 +768,12 @@ def _write_steps(output: Path, values: np.ndarray, data: str, cut: Cut, total: s
         console.print(f"mean {np.nanmean(steps):.5g} nats, lowest {np.nanmin(steps):.5g} in row {np.nanargmin(steps)}")
 
 
-def _draw(output: Path, png: bytes) -> None:
+def _draw(output: Path, png: bytes, names: Sequence[str] = (), rows: np.ndarray | None = None) -> None:
+    """Write a picture, and say which rows are on it."""
     with replacing(output) as temporary:
         temporary.write_bytes(png)
-    console.print(f"picture: {output}", soft_wrap=True)
+    shown = "" if rows is None else f", of {listed([names[i] for i in rows], len(rows))}"
+    console.print(f"picture: {output}{shown}", soft_wrap=True)
 
 
 def _read_cut(run: Path) -> Cut | None:

@@ -124,6 +124,8 @@ def short(value: Any, most: int = 16) -> str:
     """Return a value as a cell has room for it; a gap as a dash."""
     if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
         return "–"
-    whole = isinstance(value, float | np.floating) and 1e3 <= abs(value) < 1e7
-    text = f"{value:.0f}" if whole else f"{value:.4g}" if isinstance(value, float | np.floating) else str(value)
+    text = str(value)
+    if isinstance(value, float | np.floating):
+        number = float(value)
+        text = f"{number:.0f}" if 1e3 <= abs(number) < 1e7 else f"{number:.4g}"
     return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -23,6 +23,9 @@ TILE = 56
 LINE_GAP, GROUP_GAP = 3, 9
 """Pixels of the screen between lines of images, and, beside these, between groups of lines."""
 
+MOST_BESIDE = 30
+"""Images that stand one below the other in a file."""
+
 MOST_NAMED = 40
 """Features up to which each has its name below its weights."""
 
@@ -90,7 +93,7 @@ def grid_png(rows: np.ndarray, columns: int, scale: Scale | None = None) -> byte
 
 def beside_png(*lines: np.ndarray) -> bytes:
     """Return a PNG of up to 30 images of each line, ten at a time, those of the first line at the top."""
-    n = min(30, len(lines[0]))
+    n = min(MOST_BESIDE, len(lines[0]))
     columns = min(10, n)
     tiles = _enlarged(pixels(np.concatenate([line[:n] for line in lines])))
     tile = tiles.shape[1:]
