@@ -93,6 +93,8 @@ class Comparison:
     names_test : list of str
         What each is called: by a frame's index or its column of ids, else "row 17", in `X_test` or, where that was not
         given, in `X`.
+    columns : list or None
+        The names of a frame's columns.
     corruption : str
         What was done to the corrupted rows, in words.
     """
@@ -103,6 +105,7 @@ class Comparison:
     corrupted_test: np.ndarray
     y_test: np.ndarray | None
     names_test: list[str]
+    columns: list[Any] | None
     corruption: str
 
 
@@ -200,6 +203,7 @@ def compare(
     check_scalar(corruption_level, "corruption_level", numbers.Real, min_val=0, max_val=most)
     if n_components is not None:
         check_scalar(n_components, "n_components", numbers.Integral, min_val=1)
+    columns = list(X.columns) if isinstance(X, pd.DataFrame) else None
     split = _split(X, y, X_test, y_test, corruption, corruption_level, random_state)
     features = int(np.prod(split.X.shape[1:]))
     if n_components is None:
@@ -223,7 +227,7 @@ def compare(
     words = f"{corruption.replace('_', ' ')}, level {corruption_level:g}"
     table = _in_order(lines, fitted)
     _warn_of_starts(table["best_epoch"])
-    return Comparison(table, fitted, split.X_test, split.shown, split.y_test, split.names, words)
+    return Comparison(table, fitted, split.X_test, split.shown, split.y_test, split.names, columns, words)
 
 
 def _warn_of_starts(best_epoch: "pd.Series[float]") -> None:

@@ -69,9 +69,9 @@ def comparison_page(comparison: Comparison, title: str) -> str:
     seen = _seen(comparison.X_test, comparison.y_test, comparison.names_test)
     broken, models = comparison.corrupted_test[seen.order], comparison.models
     if is_image(seen.X.shape[1:]):
-        pictures = _compared_images(models, seen, broken, comparison.corruption)
+        pictures = _compared_images(comparison, seen, broken)
     else:
-        pictures = _compared_tables(models, seen, broken, comparison.corruption)
+        pictures = _compared_tables(comparison, seen, broken)
     sections = [_section(name, model, seen, seen.y) for name, model in models.items()]
     summary = f"{len(models)} models, {len(comparison.X_test):,} test rows of shape {_times(seen.X.shape[1:])}."
     return _page(title, summary, pictures, sections, seen, _table(comparison.table))
@@ -109,7 +109,8 @@ def _seen(X: np.ndarray, y: np.ndarray | None, names: Sequence[str], which: str 
     return Seen(X[order], None if y is None else y[order], [names[i] for i in order], order, words)
 
 
-def _compared_images(models: Mapping[str, Any], seen: Seen, broken: np.ndarray, corruption: str) -> list[Picture]:
+def _compared_images(comparison: Comparison, seen: Seen, broken: np.ndarray) -> list[Picture]:
+    models = comparison.models
     shown, broken = seen.X[:SHOWN_ROWS], broken[:SHOWN_ROWS]
     clean = {"input": shown} | {name: model.reconstruct(shown) for name, model in models.items()}
     from_corrupted = {"input": shown, "corrupted": broken}
@@ -121,19 +122,19 @@ def _compared_images(models: Mapping[str, Any], seen: Seen, broken: np.ndarray, 
             f"Test rows drawn at random, and what each model makes of them. {_from_left(seen)}",
             image_lines([clean], titles),
         ),
-        Picture(FROM_CORRUPTED, SAME_CORRUPTION.format(corruption), image_lines([from_corrupted], titles)),
+        Picture(FROM_CORRUPTED, SAME_CORRUPTION.format(comparison.corruption), image_lines([from_corrupted], titles)),
     ]
 
 
-def _compared_tables(models: Mapping[str, Any], seen: Seen, broken: np.ndarray, corruption: str) -> list[Picture]:
-    features = next((list(m.feature_names_in_) for m in models.values() if hasattr(m, "feature_names_in_")), None)
+def _compared_tables(comparison: Comparison, seen: Seen, broken: np.ndarray) -> list[Picture]:
+    models, features = comparison.models, comparison.columns
     X, broken = seen.X[:MAP_ROWS], broken[:MAP_ROWS]
     order = np.arange(len(X))
     clean = {name: _framed(model.reconstruct(X), features) for name, model in models.items()}
     mended = {name: _framed(model.reconstruct(broken), features) for name, model in models.items()}
     frame, corrupted_frame = _framed(X, features), _framed(broken, features)
     second = reconstruction_table(frame, mended, seen.names, order, corrupted_frame, FROM_CORRUPTED)
-    text = f"{SAME_CORRUPTION.format(corruption)} {second.text}"
+    text = f"{SAME_CORRUPTION.format(comparison.corruption)} {second.text}"
     return [reconstruction_table(frame, clean, seen.names, order), second._replace(text=text)]
 
 

@@ -85,7 +85,7 @@ def _curves(sequences: list[np.ndarray], over: list[np.ndarray], colour: str, ti
 def _grid(n: int) -> tuple[Figure, list[Axes]]:
     columns = min(A_LINE, n)
     lines = -(-n // columns)
-    figure = Figure(figsize=(2.3 * columns, 1.35 * lines), dpi=100)
+    figure = Figure(figsize=(2.9 * columns, 1.6 * lines), dpi=100)
     axes = list(figure.subplots(lines, columns, squeeze=False, gridspec_kw={"wspace": 0.08, "hspace": 0.35}).flat)
     for axis in axes:
         axis.set(xticks=[], yticks=[])
