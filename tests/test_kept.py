@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 import isthmus
@@ -143,6 +144,14 @@ def test_a_detector_says_it_of_its_autoencoder(tmp_path):
     detector = OutlierDetector(Autoencoder(2, max_epochs=1, lr=1e-12, random_state=0)).fit(NOISE)
     detector.save(tmp_path / "model")
     assert isthmus.load(tmp_path / "model").autoencoder_.best_epoch_ == 0
+
+
+def test_the_bar_ends_with_the_epoch_that_is_kept(overfitted, capsys):
+    X, model = overfitted
+    clone(model).set_params(verbose=1).fit(X)
+    lowest = min(record["validation"]["loss"] for record in model.history_)
+    last = " ".join(capsys.readouterr().out.split()).rpartition("60/60")[2]
+    assert f"kept: epoch {model.best_epoch_}, loss held out {lowest:.5g}" in last
 
 
 def test_of_older_models_it_is_not_made_up():

@@ -760,6 +760,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
                 max_grad_norm=self._largest_gradient(),
                 roll_back=self.on_nonfinite == "roll_back",
             )
+            progress.end_with(state.best_epoch, None if state.best is None else state.best.lowest)
         self.module_ = state.model.eval()
         self.history_ = list(state.history)
         self.start_ = None if state.best is None else state.best.start.means
