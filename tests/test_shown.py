@@ -134,6 +134,20 @@ def test_ways_between_rows_of_a_sorted_folder(run, folder, trained, tmp_path):
     np.testing.assert_allclose(np.load(tmp_path / "x.npy"), model.interpolate(a, b, 3), atol=1e-6)
 
 
+def test_results_of_a_folder_name_its_files(run, folder, trained, tmp_path):
+    X, files = read(folder).X, [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*.png"))]
+    scores = isthmus.load(trained).score_samples(X)
+    status, out, _ = run(f"score {trained} {folder} -o s.csv")
+    assert status == 0
+    assert f"in {files[scores.argmin()]}\n" in out
+    table = pd.read_csv(tmp_path / "s.csv")
+    assert table["file"].tolist() == files
+    np.testing.assert_allclose(table["score"], scores, rtol=1e-6)
+    assert run(f"neighbors {trained} {folder} -o n.csv -k 2")[0] == 0
+    table = pd.read_csv(tmp_path / "n.csv")
+    assert table["file_2"].tolist() == [files[row] for row in table["neighbour_2"]]
+
+
 def test_a_named_data_set_is_shown_by_its_test_rows(run):
     assert run("train digits --components 2 --epochs 1 --out run")[0] == 0
     page = Path("run", "report.html").read_text(encoding="utf-8")

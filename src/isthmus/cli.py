@@ -349,9 +349,10 @@ def score(
     if cut is not None:
         _write_steps(output, scores, data, cut, None if per_feature else "score")
         return
-    _write(output, scores, _features(estimator, scores) if per_feature else ["score"])
+    _write(output, scores, _features(estimator, scores) if per_feature else ["score"], _file_column(data))
     if not per_feature:
-        console.print(f"mean {scores.mean():.5g} nats, lowest {scores.min():.5g} in row {scores.argmin()}")
+        lowest = _names(data, X, None)[scores.argmin()]
+        _say(f"mean {scores.mean():.5g} nats, lowest {scores.min():.5g} in {lowest}")
 
 
 @app.command()
@@ -527,6 +528,8 @@ def neighbors(
         table = {"row": asking[np.arange(len(queries)) if own is None else own]}
         table |= {f"neighbour_{i + 1}": places[index[:, i]] for i in range(k)}
         table |= {f"distance_{i + 1}": distance[:, i] for i in range(k)}
+        for name, column in _file_column(data).items():
+            table |= {f"{name}_{i + 1}": np.array(column)[index[:, i]] for i in range(k)}
         files.write_table(output, pd.DataFrame(table))
         console.print(f"{len(queries):,} rows: {output}", soft_wrap=True)
     share = None if found.y is None or asked.y is None else _share_alike(found.y, index, asked.y)
@@ -666,6 +669,12 @@ def _names(data: str, X: Any, cut: Cut | None) -> list[str]:
     if Path(data).is_dir() and data not in datasets.names():
         return [path.relative_to(data).as_posix() for path in files.image_paths(Path(data))]
     return row_names(X)
+
+
+def _file_column(data: str) -> dict[str, Any]:
+    """Return the files of a folder of images, to stand beside its rows; of other data nothing."""
+    is_folder = Path(data).is_dir() and data not in datasets.names()
+    return {"file": _names(data, None, None)} if is_folder else {}
 
 
 def _ready(run: Path, output: Path, method: str, *, pictures: bool = False) -> Any:
