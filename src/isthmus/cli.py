@@ -618,7 +618,7 @@ def _print_table(first: str, cells: pd.DataFrame) -> None:
         table.add_column(str(name), justify="right")
     for line in cells.itertuples():
         table.add_row(*map(str, line))
-    Console(width=max(console.width, 120)).print(table)
+    Console(width=max(console.width, 140)).print(table)
 
 
 def _say(text: str) -> None:
