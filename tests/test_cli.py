@@ -15,6 +15,7 @@ from PIL import Image
 import isthmus
 from isthmus import cli
 from isthmus.data import on_time_axis, windows
+from isthmus.data.labels import spread_order
 from isthmus.evaluation.imputation import hidden_entries
 from isthmus.evaluation.retrieval import nearest_by_code
 
@@ -163,8 +164,10 @@ def test_a_class_by_its_number(run, tmp_path, table, written):
 def test_interpolate(type_and_read, saved):
     X, y = isthmus.datasets.load("digits", "test")
     model = isthmus.load(saved / "variational")
-    rows, _ = type_and_read("interpolate variational digits -o out.npy")
-    np.testing.assert_array_equal(rows, model.interpolate(X[:5], X[5:10]))
+    rows, out = type_and_read("interpolate variational digits -o out.npy")
+    order = spread_order(len(X), y)
+    np.testing.assert_array_equal(rows, model.interpolate(X[order[:5]], X[order[5:10]]))
+    assert f"drawn at random: row {order[0]} to row {order[5]}; " in out
     rows, _ = type_and_read("interpolate variational digits -o out.npy --from 3,4 --to 1,9 --steps 4 --path spherical")
     np.testing.assert_array_equal(rows, model.interpolate(X[[3, 4]], X[[1, 9]], 4, path="spherical"))
     table, _ = type_and_read("interpolate variational digits -o out.csv --from 3,4 --to 1,9 --steps 4")
@@ -246,9 +249,11 @@ def test_neighbors(type_and_read, saved, tmp_path):
     np.testing.assert_allclose(table[[f"distance_{i}" for i in range(1, 5)]], found.distances)
     share = (y[found.rows] == y[[3, 200], None]).mean()
     assert f"{share:.1%} of the neighbours have the label" in out
-    picture, _ = type_and_read("neighbors variational digits -o out.png")
+    picture, out = type_and_read("neighbors variational digits -o out.png")
     assert picture.shape == size(10, 6)
-    np.testing.assert_array_equal(picture[:56, :56:7], (255 * X[0]).round().repeat(7, 0)), "the query stands first"
+    first = spread_order(len(X), y)[0]
+    assert f", of rows {first}, " in out
+    np.testing.assert_array_equal(picture[:56, :56:7], (255 * X[first]).round().repeat(7, 0)), "the query stands first"
     np.save(tmp_path / "mine.npy", X[[3]])
     rows, _ = type_and_read("neighbors variational digits -o out.npy --query mine.npy -k 1")
     assert rows[0, :2].tolist() == [0, 3], "among other data a row finds its twin"
@@ -331,7 +336,7 @@ def test_one_row(run, saved, tmp_path):
 
 
 def test_a_run_whose_report_fails_is_not_lost(run, monkeypatch, tmp_path):
-    def fail(*_):
+    def fail(*_, **__):
         raise ValueError("no page")
 
     with monkeypatch.context() as patch:
@@ -574,7 +579,7 @@ def test_a_run_whose_data_are_away_is_not_lost(run, tmp_path, monkeypatch):
         status, _, err = run("train d.npy --epochs 1 --out run")
     assert (status, err) == (143, "isthmus: interrupted\n"), "nothing was kept yet"
     with monkeypatch.context() as patch:
-        patch.setattr(cli.report, "model_page", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+        patch.setattr(cli.report, "model_page", lambda *_, **__: os.kill(os.getpid(), signal.SIGINT))
         status, _, err = run("train d.npy --epochs 1 --out run")
     assert (status, err) == (130, "isthmus: stopped; to go on: isthmus train --resume run\n")
     (tmp_path / "run" / "checkpoint.safetensors").unlink()

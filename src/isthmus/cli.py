@@ -6,7 +6,7 @@ import re
 import signal
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -23,15 +23,18 @@ from isthmus.atomic import check_writable, replacing
 from isthmus.compare import comparison_cells
 from isthmus.data import datasets, files
 from isthmus.data.datasets import Dataset
-from isthmus.data.labels import are_classes
+from isthmus.data.labels import are_classes, spread_order
+from isthmus.data.names import row_names
 from isthmus.data.rows import to_rows
 from isthmus.data.series import on_time_axis, window_starts, windows
 from isthmus.evaluation.imputation import cell_errors, hidden_entries, imputation_errors
 from isthmus.evaluation.retrieval import nearest_by_code
 from isthmus.models.conditional import told
 from isthmus.models.engine import is_out_of_memory
+from isthmus.models.kept import kept_in_words
 from isthmus.networks import LSTM, MLP, Conv, Transformer
 from isthmus.report import images
+from isthmus.report.words import error_in_words, listed
 from isthmus.training import Interrupted
 from isthmus.training.checkpoint import locked
 
@@ -235,16 +238,27 @@ def _train(folder: Path, asked: dict[str, Any], device: str, checkpoint_minutes:
     rows, labels = _load(data, "test", label, data_dir, estimator, cut)
     asked = runs.begin(folder, asked, X, y)
     estimator.fit(X, **told(estimator, y), resume_from=folder, checkpoint_minutes=checkpoint_minutes)
-    page = report.model_page(estimator, rows, labels, f"{model.capitalize()} autoencoder on {data}")
+    title = f"{model.capitalize()} autoencoder on {data}"
+    page = report.model_page(estimator, rows, labels, title, which=_which(data), names=_names(data, rows, cut))
     runs.check_there(folder)
     estimator.save(folder)
     report.write_page(page, folder / "report.html")
     runs.finish(folder, asked)
-    last = estimator.history_[-1]
-    held_out = f", held out {last['validation']['mse']:.5g}" if "validation" in last else ""
     active = f"; {estimator.active_units_} active units" if hasattr(estimator, "active_units_") else ""
-    console.print(f"{estimator.n_iter_} epochs; squared error an entry {last['train']['mse']:.5g}{held_out}{active}")
+    _say(f"{kept_in_words(estimator)}; {_fit_in_words(estimator, X, y)}{active}")
     console.print(f"model and report: {folder}/ (open {folder / 'report.html'})", soft_wrap=True)
+
+
+def _fit_in_words(estimator: Any, X: Any, y: np.ndarray | None) -> str:
+    """Say how well the weights that are kept do on the rows trained on, and on those held out."""
+    held_out = np.isin(np.arange(len(X)), estimator.held_out_)
+    parts = {"trained on": np.flatnonzero(~held_out), "held out": np.flatnonzero(held_out)}
+    name, figures = "", []
+    for part, rows in parts.items():
+        if len(rows):
+            name, figure = error_in_words(estimator, _take(X, rows), None if y is None else y[rows])
+            figures.append(f"{figure} on the {len(rows):,} rows {part}")
+    return f"{name} {', '.join(figures)}"
 
 
 @app.command()
@@ -304,14 +318,15 @@ def transform(
 def reconstruct(
     run: Run, data: Data, output: OutputOrPicture, split: Split = "test", label: Label = None, data_dir: DataDir = None
 ) -> None:
-    """Write DATA's rows as the model rebuilds them; .png: the first 30, below what they are."""
+    """Write DATA's rows as the model rebuilds them; .png: 30 drawn at random over the classes, below what they are."""
     estimator, cut = _ready(run, output, "reconstruct", pictures=True), _read_cut(run)
     X, y = _load(data, split, label, data_dir, estimator, cut)
     rows = estimator.reconstruct(X, **told(estimator, y))
     if cut is not None:
         _write_steps(output, rows, data, cut)
     elif output.suffix == ".png":
-        _draw(output, images.beside_png(_shaped(estimator, X), rows))
+        shown = spread_order(len(rows), y)[: images.MOST_BESIDE]
+        _draw(output, images.beside_png(_shaped(estimator, X)[shown], rows[shown]), _names(data, X, cut), shown)
     else:
         _write(output, rows, _features(estimator, rows))
 
@@ -334,9 +349,10 @@ def score(
     if cut is not None:
         _write_steps(output, scores, data, cut, None if per_feature else "score")
         return
-    _write(output, scores, _features(estimator, scores) if per_feature else ["score"])
+    _write(output, scores, _features(estimator, scores) if per_feature else ["score"], _file_column(data))
     if not per_feature:
-        console.print(f"mean {scores.mean():.5g} nats, lowest {scores.min():.5g} in row {scores.argmin()}")
+        lowest = _names(data, X, None)[scores.argmin()]
+        _say(f"mean {scores.mean():.5g} nats, lowest {scores.min():.5g} in {lowest}")
 
 
 @app.command()
@@ -351,7 +367,7 @@ def impute(
     label: Label = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Write DATA's rows with what is missing (NaN, blanks) filled in; .png: the first 30, below what was known."""
+    """Write DATA's rows with what is missing (NaN, blanks) filled in; .png: 30 at random, below what was known."""
     estimator, cut = _ready(run, output, "impute", pictures=True), _read_cut(run)
     if block and missing is None:
         raise ValueError("--block says how to hide: say how much too, such as --missing 0.5")
@@ -371,8 +387,9 @@ def impute(
     if cut is not None:
         _write_steps(output, filled, data, cut)
     elif output.suffix == ".png":
-        known = np.where(hidden, np.nan, rows)
-        _draw(output, images.beside_png(known, filled, *([] if missing is None else [rows])))
+        shown = spread_order(len(rows), y)[: images.MOST_BESIDE]
+        lines = [np.where(hidden, np.nan, rows), filled, *([] if missing is None else [rows])]
+        _draw(output, images.beside_png(*(line[shown] for line in lines)), _names(data, X, cut), shown)
     else:
         _write(output, filled, _features(estimator, filled))
     if missing is not None:
@@ -431,8 +448,10 @@ def interpolate(
     run: Run,
     data: Data,
     output: OutputOrPicture,
-    start: Annotated[str | None, typer.Option("--from", help="Rows to start from, such as 0,1; default: five.")] = None,
-    end: Annotated[str | None, typer.Option("--to", help="As many to end at; default: the next five.")] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="Rows to start from, such as 0,1; default: five, at random.")
+    ] = None,
+    end: Annotated[str | None, typer.Option("--to", help="As many to end at; default: five others, at random.")] = None,
     steps: Annotated[int, typer.Option(min=2, help="Rows on the way, with both ends.")] = 9,
     path: Annotated[Literal["straight", "spherical"], typer.Option(help="The way from code to code.")] = "straight",
     split: Split = "test",
@@ -444,15 +463,17 @@ def interpolate(
     A conditional model is told the label of a pair that shares one.
     """
     estimator = _ready(run, output, "interpolate", pictures=True)
-    X, y = _load(data, split, label, data_dir, estimator, _read_cut(run))
+    cut = _read_cut(run)
+    X, y = _load(data, split, label, data_dir, estimator, cut)
     half = min(5, len(X) // 2)
+    order = spread_order(len(X), y)
     if not half and (start is None or end is None):
         raise ValueError(f"{data} has fewer than two rows, no pair to go between: name both ends with --from and --to")
-    a = np.arange(half) if start is None else _parse_rows("--from", start, len(X))
-    b = np.arange(half, 2 * half) if end is None else _parse_rows("--to", end, len(X))
+    a = order[:half] if start is None else _parse_rows("--from", start, len(X))
+    b = order[half : 2 * half] if end is None else _parse_rows("--to", end, len(X))
     if len(a) != len(b):
         raise ValueError(f"--from has {len(a)} rows and --to {len(b)}: name as many of each")
-    shared: Any = None if y is None else np.where(y[a] == y[b], y[a].astype(object), None)  # type: ignore[arg-type]
+    shared: Any = None if y is None else np.where(y[a] == y[b], y[a].astype(object), None)
     rows = estimator.interpolate(_take(X, a), _take(X, b), steps, path=path, **told(estimator, shared))
     if isinstance(rows, pd.DataFrame):
         names = [name if name not in rows.columns else f"{name} of the way" for name in ("pair", "step")]
@@ -465,6 +486,10 @@ def interpolate(
         places = {"pair": np.repeat(np.arange(len(a)), steps), "step": np.tile(np.arange(steps), len(a))}
         rows = rows.reshape(-1, *rows.shape[2:])
         _write(output, rows, _features(estimator, rows), places)
+    if start is None or end is None:
+        names = _names(data, X, cut)
+        pairs = [f"{names[i]} to {names[j]}" for i, j in zip(a, b, strict=True)]
+        _say(f"drawn at random: {'; '.join(pairs)}")
 
 
 @app.command()
@@ -473,7 +498,7 @@ def neighbors(
     data: Data,
     output: OutputOrPicture,
     query: Annotated[
-        str | None, typer.Option(help="Row numbers of DATA, such as 0,5,9, or other data; default: the first ten rows.")
+        str | None, typer.Option(help="Row numbers of DATA, such as 0,5,9, or other data; default: ten, at random.")
     ] = None,
     k: Annotated[int, typer.Option("-k", help="Neighbours of each.")] = 5,
     split: Split = "test",
@@ -485,7 +510,7 @@ def neighbors(
     found = _load(data, split, label, data_dir, estimator, cut)
     codes = estimator.transform(found.X, **told(estimator, found.y))
     if query is None or re.fullmatch(r"[\d, ]*", query):
-        own = np.arange(min(10, len(codes))) if query is None else _parse_rows("--query", query, len(codes))
+        own = spread_order(len(codes), found.y)[:10] if query is None else _parse_rows("--query", query, len(codes))
         asked, queries = Dataset(_take(found.X, own), None if found.y is None else found.y[own]), codes[own]
     else:
         own, asked = None, _load(query, split, label, data_dir, estimator, cut)
@@ -493,7 +518,9 @@ def neighbors(
     index, distance = nearest_by_code(codes, queries, k, own)
     if output.suffix == ".png":
         lines = np.concatenate([_shaped(estimator, asked.X)[:, None], _shaped(estimator, found.X)[index]], axis=1)
-        _draw(output, images.grid_png(lines.reshape(-1, *estimator.row_shape_), k + 1))
+        names = _names(data if own is not None else str(query), asked.X if own is None else found.X, cut)
+        asking_rows = np.arange(len(queries)) if own is None else own
+        _draw(output, images.grid_png(lines.reshape(-1, *estimator.row_shape_), k + 1), names, asking_rows)
     else:
         # Of a long series rows are windows, and go by the step that they begin at.
         places = np.arange(max(len(codes), len(queries))) if cut is None else _starts(data, cut)
@@ -501,6 +528,8 @@ def neighbors(
         table = {"row": asking[np.arange(len(queries)) if own is None else own]}
         table |= {f"neighbour_{i + 1}": places[index[:, i]] for i in range(k)}
         table |= {f"distance_{i + 1}": distance[:, i] for i in range(k)}
+        for name, column in _file_column(data).items():
+            table |= {f"{name}_{i + 1}": np.array(column)[index[:, i]] for i in range(k)}
         files.write_table(output, pd.DataFrame(table))
         console.print(f"{len(queries):,} rows: {output}", soft_wrap=True)
     share = None if found.y is None or asked.y is None else _share_alike(found.y, index, asked.y)
@@ -520,11 +549,22 @@ def write_report(
     estimator = _loaded(run, "transform")
     path = output or run / "report.html"
     check_writable(path)
+    noted = runs.read(run) if data is None or (run / runs.RUN).is_file() else None
+    trained_on = None if noted is None else str(noted["data"])
     if data is None:
-        noted = runs.read(run)
+        assert noted is not None
         data, label, data_dir = noted["data"], noted["label"], noted["data_dir"] and Path(noted["data_dir"])
-    rows, labels = _load(data, "test", label, data_dir, estimator, _read_cut(run))
-    report.write_page(report.model_page(estimator, rows, labels, f"{type(estimator).__name__} on {data}"), path)
+    cut = _read_cut(run)
+    rows, labels = _load(data, "test", label, data_dir, estimator, cut)
+    page = report.model_page(
+        estimator,
+        rows,
+        labels,
+        f"{type(estimator).__name__} on {data}",
+        which=_which(data, trained_on),
+        names=_names(data, rows, cut),
+    )
+    report.write_page(page, path)
     console.print(f"report: {path}", soft_wrap=True)
 
 
@@ -566,6 +606,7 @@ def _print_comparison(cells: pd.DataFrame) -> None:
         "mse_corrupted": "corrupted",
         "linear_probe": "probe",
         "nearest_neighbour": "1-NN",
+        "best_epoch": "epoch kept",
     }
     _print_table("model", cells.rename(columns=short))
 
@@ -577,7 +618,7 @@ def _print_table(first: str, cells: pd.DataFrame) -> None:
         table.add_column(str(name), justify="right")
     for line in cells.itertuples():
         table.add_row(*map(str, line))
-    Console(width=max(console.width, 120)).print(table)
+    Console(width=max(console.width, 140)).print(table)
 
 
 def _say(text: str) -> None:
@@ -612,6 +653,28 @@ def _load(
         datasets.load(data)  # no file and no name of one: says which names there are
     mixed = isinstance(estimator, models.TabularAutoencoder)
     return files.read(path, label, gaps=getattr(estimator, "takes_conditions", False), mixed=mixed)
+
+
+def _which(data: str, trained_on: str | None = None) -> str:
+    """Say what the rows of a report are; a file is trained on whole, a named data set has test rows of its own."""
+    if data in datasets.names():
+        return "test rows"
+    return "rows" if trained_on is not None and Path(data).resolve() != Path(trained_on) else "training rows"
+
+
+def _names(data: str, X: Any, cut: Cut | None) -> list[str]:
+    """Return what rows are called: images by their files, windows by their steps, others as they are in a table."""
+    if cut is not None:
+        return [f"steps {start} to {start + cut.window - 1}" for start in _starts(data, cut)]
+    if Path(data).is_dir() and data not in datasets.names():
+        return [path.relative_to(data).as_posix() for path in files.image_paths(Path(data))]
+    return row_names(X)
+
+
+def _file_column(data: str) -> dict[str, Any]:
+    """Return the files of a folder of images, to stand beside its rows; of other data nothing."""
+    is_folder = Path(data).is_dir() and data not in datasets.names()
+    return {"file": _names(data, None, None)} if is_folder else {}
 
 
 def _ready(run: Path, output: Path, method: str, *, pictures: bool = False) -> Any:
@@ -714,10 +777,12 @@ def _write_steps(output: Path, values: np.ndarray, data: str, cut: Cut, total: s
         console.print(f"mean {np.nanmean(steps):.5g} nats, lowest {np.nanmin(steps):.5g} in row {np.nanargmin(steps)}")
 
 
-def _draw(output: Path, png: bytes) -> None:
+def _draw(output: Path, png: bytes, names: Sequence[str] = (), rows: np.ndarray | None = None) -> None:
+    """Write a picture, and say which rows are on it."""
     with replacing(output) as temporary:
         temporary.write_bytes(png)
-    console.print(f"picture: {output}", soft_wrap=True)
+    shown = "" if rows is None else f", of {listed([names[i] for i in rows], len(rows))}"
+    console.print(f"picture: {output}{shown}", soft_wrap=True)
 
 
 def _read_cut(run: Path) -> Cut | None:

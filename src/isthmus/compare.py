@@ -2,6 +2,7 @@
 
 import numbers
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
@@ -11,11 +12,13 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_scalar
 
 from isthmus.core.corruption import CORRUPTIONS
 from isthmus.data.labels import are_classes
+from isthmus.data.names import row_names
 from isthmus.data.rows import to_rows
 from isthmus.evaluation.error import corrupted, mean_squared_error
 from isthmus.evaluation.jacobian import mean_jacobian_norm
@@ -44,6 +47,7 @@ COLUMNS = (
     "nearest_neighbour",
     "sparsity",
     "jacobian",
+    "best_epoch",
     "parameters",
     "seconds",
 )
@@ -79,13 +83,19 @@ class Comparison:
         A row a model. ``mse`` and ``mse_sd``: squared error an entry on test rows, mean and standard deviation over
         seeds; ``share_of_pca``: the same as a share of PCA's of that size; ``mse_corrupted``: of test rows rebuilt
         from the same corrupted input; ``linear_probe``, ``nearest_neighbour``: accuracies, with labels; ``sparsity``:
-        Hoyer's, in [0, 1]; ``jacobian``: mean ‖∂h/∂x‖_F; ``parameters``; ``seconds`` to fit.
+        Hoyer's, in [0, 1]; ``jacobian``: mean ‖∂h/∂x‖_F; ``best_epoch``: the epoch whose weights are kept, a mean over
+        seeds, 0 being the start; ``parameters``; ``seconds`` to fit.
     models : dict of str to estimator
         The fitted models of the first seed.
     X_test, corrupted_test : ndarray
         The test rows, and what became of them.
     y_test : ndarray or None
         Their labels.
+    names_test : list of str
+        What each is called: by a frame's index or its column of ids, else "row 17", in `X_test` or, where that was not
+        given, in `X`.
+    columns : list or None
+        The names of a frame's columns.
     corruption : str
         What was done to the corrupted rows, in words.
     """
@@ -95,6 +105,8 @@ class Comparison:
     X_test: np.ndarray
     corrupted_test: np.ndarray
     y_test: np.ndarray | None
+    names_test: list[str]
+    columns: list[Any] | None
     corruption: str
 
 
@@ -193,6 +205,7 @@ def compare(
     check_scalar(corruption_level, "corruption_level", numbers.Real, min_val=0, max_val=most)
     if n_components is not None:
         check_scalar(n_components, "n_components", numbers.Integral, min_val=1)
+    columns = list(X.columns) if isinstance(X, pd.DataFrame) else None
     split = _split(X, y, X_test, y_test, corruption, corruption_level, random_state)
     features = int(np.prod(split.X.shape[1:]))
     if n_components is None:
@@ -214,7 +227,21 @@ def compare(
         )
         lines.append(line)
     words = f"{corruption.replace('_', ' ')}, level {corruption_level:g}"
-    return Comparison(_in_order(lines, fitted), fitted, split.X_test, split.shown, split.y_test, words)
+    table = _in_order(lines, fitted)
+    _warn_of_starts(table["best_epoch"])
+    return Comparison(table, fitted, split.X_test, split.shown, split.y_test, split.names, columns, words)
+
+
+def _warn_of_starts(best_epoch: "pd.Series[float]") -> None:
+    """Name, in one line, the models that are still what they began as, in every fit."""
+    names = [repr(str(name)) for name in best_epoch.index[best_epoch == 0]]
+    if names:
+        warnings.warn(
+            f"the model is still what it began as, in every fit of {', '.join(names)}: no epoch was better on held-out "
+            "rows by more than three standard errors; try more rows or epochs, or X standardised",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
 
 
 class Split(NamedTuple):
@@ -225,10 +252,12 @@ class Split(NamedTuple):
     X_test: np.ndarray
     y_test: np.ndarray | None
     shown: np.ndarray
+    names: list[str]
 
 
 def _split(X: Any, y: Any, X_test: Any, y_test: Any, corruption: str, level: float, random_state: int) -> Split:
     """Bring all rows to floating-point arrays, and set a fifth aside where there are no test rows."""
+    names = row_names(X if X_test is None else X_test)
     X = to_rows(X)
     y = None if y is None else np.asarray(y)
     if X_test is None and len(X) < 3:
@@ -241,13 +270,15 @@ def _split(X: Any, y: Any, X_test: Any, y_test: Any, corruption: str, level: flo
         X_test = to_rows(X_test)
         y_test = None if y is None or y_test is None else np.asarray(y_test)
     elif y is None:
-        X, X_test = train_test_split(X, test_size=0.2, random_state=random_state)
+        X, X_test, _, names = train_test_split(X, names, test_size=0.2, random_state=random_state)
     else:
         counts = np.unique(y, return_counts=True)[1]
         each_in_both = counts.min() > 1 and len(y) // 5 >= len(counts)
         stratify = y if are_classes(y) and each_in_both and len(counts) > 1 else None
-        X, X_test, y, y_test = train_test_split(X, y, test_size=0.2, random_state=random_state, stratify=stratify)
-    return Split(X, y, X_test, y_test if y is not None else None, corrupted(X_test, corruption, level))
+        X, X_test, y, y_test, _, names = train_test_split(
+            X, y, names, test_size=0.2, random_state=random_state, stratify=stratify
+        )
+    return Split(X, y, X_test, y_test if y is not None else None, corrupted(X_test, corruption, level), names)
 
 
 def _chosen(
@@ -275,7 +306,9 @@ def _fit_and_measure(
         if progress is not None:
             progress(f"{name}, seed {seed}")
         began = time.perf_counter()
-        fitted.append(clone(candidate).set_params(random_state=seed).fit(split.X, **told(candidate, split.y)))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "the model is still", ConvergenceWarning)  # said once, at the end
+            fitted.append(clone(candidate).set_params(random_state=seed).fit(split.X, **told(candidate, split.y)))
         if getattr(fitted[-1], "interrupted_", False):
             raise KeyboardInterrupt  # a model cut short must not stand beside whole ones
         runs.append({"seconds": time.perf_counter() - began} | _measure(fitted[-1], split))
@@ -303,7 +336,7 @@ def _measure(model: Any, split: Split) -> dict[str, float]:
     parameters = sum(weight.numel() for weight in model.module_.parameters())
     rows = split.X_test[:JACOBIAN_ROWS]
     jacobian = mean_jacobian_norm(model.module_, rows, model.context(None, len(rows)))
-    return measured | {"jacobian": jacobian, "parameters": parameters}
+    return measured | {"jacobian": jacobian, "best_epoch": model.best_epoch_, "parameters": parameters}
 
 
 def _in_order(lines: list[dict[str, Any]], models: Mapping[str, Any]) -> pd.DataFrame:
@@ -317,7 +350,13 @@ def _in_order(lines: list[dict[str, Any]], models: Mapping[str, Any]) -> pd.Data
 
 def comparison_cells(table: pd.DataFrame) -> pd.DataFrame:
     """Format a comparison's table for people: text in every cell, the error and its spread in one column."""
-    formats = {"parameters": "{:,.0f}", "seconds": "{:.1f}", "linear_probe": "{:.1%}", "nearest_neighbour": "{:.1%}"}
+    formats = {
+        "parameters": "{:,.0f}",
+        "best_epoch": "{:.3g}",
+        "seconds": "{:.1f}",
+        "linear_probe": "{:.1%}",
+        "nearest_neighbour": "{:.1%}",
+    }
     cells = pd.DataFrame(
         {
             name: ["–" if np.isnan(value) else formats.get(name, "{:.3g}").format(value) for value in table[name]]

@@ -227,7 +227,7 @@ def _few(names: Sequence[Any] | pd.Index, most: int = 10) -> str:
 
 def read_images(folder: Path) -> Dataset:
     """Read all images under `folder`, in the order of their names; see :func:`read`."""
-    paths = sorted(path for path in folder.rglob("*") if _is_image(path))
+    paths = image_paths(folder)
     if not paths:
         raise ValueError(f"{folder} holds no images: give a folder of files such as .png, or of subfolders of them")
     images = [_read_image(path) for path in paths]
@@ -241,6 +241,11 @@ def read_images(folder: Path) -> Dataset:
             )
     labels = [str(path.parent.relative_to(folder)) for path in paths]
     return Dataset(np.stack(images), np.array(labels) if len(set(labels)) > 1 else None)
+
+
+def image_paths(folder: Path) -> list[Path]:
+    """Return the images under a folder, in the order in which :func:`read_images` reads them."""
+    return sorted(path for path in folder.rglob("*") if _is_image(path))
 
 
 def _is_image(path: Path) -> bool:

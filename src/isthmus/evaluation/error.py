@@ -1,6 +1,9 @@
 """How far reconstructions are from rows."""
 
+from typing import Any
+
 import numpy as np
+import pandas as pd
 import torch
 
 from isthmus.core.corruption import CORRUPTIONS, HIDINGS, NOISES
@@ -9,6 +12,53 @@ from isthmus.core.corruption import CORRUPTIONS, HIDINGS, NOISES
 def mean_squared_error(rows: np.ndarray, reconstruction: np.ndarray) -> float:
     """Return the squared error of an entry, averaged over rows and entries, in the squared units of the rows."""
     return float(np.square(rows.astype(np.float64) - reconstruction.reshape(rows.shape)).mean())
+
+
+def known_squared_error(rows: Any, reconstruction: Any) -> float:
+    """Return the squared error of an entry that is known, in the squared units of the rows.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n, ...), or list of ndarray
+        NaN where an entry is not known.
+    reconstruction : ndarray or list of ndarray
+        As many entries in the same order.
+    """
+    if isinstance(rows, list):
+        rows, reconstruction = (np.concatenate([np.ravel(row) for row in each]) for each in (rows, reconstruction))
+    known = ~np.isnan(rows)
+    return mean_squared_error(rows[known], np.reshape(reconstruction, rows.shape)[known])
+
+
+def column_errors(table: pd.DataFrame, reconstruction: pd.DataFrame) -> pd.DataFrame:
+    """Measure, column by column of a table, how far what was rebuilt is from it; gaps do not count.
+
+    Returns
+    -------
+    DataFrame
+        A line a column: its ``kind``, "number" or "category"; and the ``error``: of numbers the mean squared one as a
+        share of the column's variance, of all others the share that is wrong. NaN for a column without known cells, or
+        of one number alone.
+    """
+    lines = [_column_error(table[name], reconstruction[name]) for name in table.columns]
+    return pd.DataFrame(lines, index=table.columns, columns=["kind", "error"])
+
+
+def _column_error(truth: "pd.Series[Any]", rebuilt: "pd.Series[Any]") -> tuple[str, float]:
+    known = truth.notna().to_numpy()
+    truth, rebuilt = truth[known], rebuilt[known]
+    if not is_number(truth):
+        wrong = truth.astype(object).to_numpy() != rebuilt.astype(object).to_numpy()
+        return "category", float(wrong.mean()) if len(wrong) else np.nan
+    values = truth.to_numpy(dtype=float)
+    spread = values.var() if len(values) else 0.0
+    error = np.square(values - rebuilt.to_numpy(dtype=float)).mean() if spread > 0 else np.nan
+    return "number", float(error / spread) if spread > 0 else np.nan
+
+
+def is_number(column: "pd.Series[Any]") -> bool:
+    """Tell whether a column holds numbers; truth values are none."""
+    return bool(pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column))
 
 
 def corrupted(rows: np.ndarray, corruption: str, level: float, seed: int = 0) -> np.ndarray:

@@ -88,9 +88,17 @@ class Autoencoder(AbstractAutoencoder):
         The trained model, with ``encoder`` and ``decoder``.
     history_ : list of dict
         One record an epoch: ``{"epoch", "seconds", "train": {term: value, "loss", "mse"}, "validation": {…}}``; terms
-        unweighted, in nats a row.
+        unweighted, in nats a row. ``"loss"`` is their weighted sum, constants of the density and all; ``"mse"`` is the
+        squared error an entry of the rows as they are, rebuilt from what the encoder is shown in training: corrupted,
+        where there is a corruption, and from a draw of the code, where it is Gaussian. ``"train"`` is a mean over the
+        epoch, while the weights change; ``"validation"`` is of the weights at its end.
     start_ : dict or None
         The validation record before the first step: PCA's, with the default network.
+    best_epoch_ : int
+        The epoch whose weights are kept, the best on held-out rows; the last one where none were held out. 0 is the
+        start: no epoch was better by more than three standard errors, and ``fit`` has warned of it.
+    held_out_ : ndarray of int
+        The rows of `X` that were held out to choose that epoch by, empty where none were; not saved.
     n_features_in_ : int
         Features (or pixels times channels) of a row.
     feature_names_in_ : ndarray of str

@@ -2,6 +2,7 @@
 
 import math
 import numbers
+import warnings
 from abc import ABC
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -16,6 +17,7 @@ import torch
 from lightning_fabric import Fabric
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state, check_scalar, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
@@ -45,6 +47,7 @@ from isthmus.models.engine import (
 )
 from isthmus.models.folder import plain_params, save_estimator
 from isthmus.models.interpolation import spherical, straight
+from isthmus.models.kept import kept_start, why_start_is_kept
 from isthmus.models.scale import check_size, warn_of_columns, warn_of_scale
 from isthmus.models.start import start_model
 from isthmus.networks import MLP, Conv, Transformer
@@ -130,6 +133,12 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             If the loss becomes NaN or infinite, and going back and on at half the learning rate did not help.
         OSError
             If the run cannot be kept, or another process keeps one there; what was kept before is untouched.
+
+        Warns
+        -----
+        sklearn.exceptions.ConvergenceWarning
+            If no epoch was better on the held-out rows, by more than three standard errors, than the start, which is
+            then what is kept.
         """
         go_on = self.warm_start and hasattr(self, "module_")
         with self._as_before_on_error():
@@ -163,6 +172,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         first = not hasattr(self, "module_")
         with self._as_before_on_error():
             fabric, rows, seed = self._prepare(X, y, reset=first)
+            self.held_out_ = np.array([], int)
             state = getattr(self, "_state", None)
             if first or state is None or state.scheduler is not None:
                 model = self._new_model(rows, seed) if first else self._continued(rows)
@@ -170,6 +180,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
                 state = new_state(model, self.lr, generator, "constant", 0)
                 state.history = list(getattr(self, "history_", []))
                 state.epoch = len(state.history)
+            state.best = None  # there are no held-out rows here, and those of a fit before must not undo the epoch
             state.optimizer.param_groups[0]["lr"] = self.lr
             train = Rows(state.model.filled(rows))
             self._train(fabric, state, train, None, epochs=state.epoch + 1, seed=seed + state.epoch)
@@ -719,11 +730,13 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def _split(self, rows: Batch, generator: torch.Generator) -> tuple[Rows, Rows | None]:
         """Hold out `validation_fraction` of the rows, and enough of few rows to tell better from worse by them."""
         n = len(rows.x)
+        self.held_out_ = np.array([], int)
         if self.validation_fraction is None or n < 3:
             return Rows(rows), None
         held_out = max(math.ceil(self.validation_fraction * n), min(ENOUGH_TO_CHOOSE_BY, n // 4), 2)
         held_out = min(held_out, n - 1)
         order = torch.randperm(n, generator=generator, device=rows.x.device)
+        self.held_out_ = np.sort(order[:held_out].cpu().numpy())
         return Rows(rows).take(order[held_out:]), Rows(rows).take(order[:held_out])
 
     def _train(
@@ -765,12 +778,16 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
                 max_grad_norm=self._largest_gradient(),
                 roll_back=self.on_nonfinite == "roll_back",
             )
+            progress.end_with(state.best_epoch, None if state.best is None else state.best.lowest)
         learn_usual(state.model, train.rows)  # by the weights that are kept
         self.module_ = state.model.eval()
         self.history_ = list(state.history)
         self.start_ = None if state.best is None else state.best.start.means
+        self.best_epoch_ = state.best_epoch
         self.interrupted_ = state.interrupted
         self._state = state
+        if kept_start(self):
+            warnings.warn(why_start_is_kept(self), ConvergenceWarning, stacklevel=3)
 
 
 def default_epochs(rows: int) -> int:

@@ -15,6 +15,7 @@ FITTED = (
     "row_shape_",
     "history_",
     "start_",
+    "best_epoch_",
     "interrupted_",
     "rescaled_",
     "active_units_",
@@ -67,6 +68,9 @@ def _check_lengths(fitted: Mapping[str, Any]) -> None:
     n, row_shape = fitted.get("n_features_in_"), fitted.get("row_shape_")
     if row_shape is not None and n not in (row_shape[-1], math.prod(row_shape)):
         raise ValueError(f"n_features_in_={n} features are not those of rows of shape {row_shape}")
+    epochs = len(fitted.get("history_", ()))
+    if fitted.get("best_epoch_", 0) > epochs:
+        raise ValueError(f"best_epoch_={fitted['best_epoch_']} is none of its {epochs} epochs")
     if ("y_mean_" in fitted) != ("y_scale_" in fitted):
         raise ValueError("y_mean_ and y_scale_ go together")
     pairs = [("mean_", n), ("scale_", n), ("feature_names_in_", n), ("y_scale_", len(fitted.get("y_mean_", ())))]
@@ -154,6 +158,7 @@ CHECKS: dict[str, Callable[[Any], bool]] = {
     "row_shape_": _is_shape,
     "history_": lambda value: value == [] or _all(_is_record)(value),
     "start_": lambda value: value is None or _named(_is_number)(value),
+    "best_epoch_": lambda value: _is_whole(value) and value >= 0,
     "interrupted_": _is_bool,
     "rescaled_": _is_bool,
     "active_units_": _is_whole,

@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -21,6 +22,12 @@ TILE = 56
 
 LINE_GAP, GROUP_GAP = 3, 9
 """Pixels of the screen between lines of images, and, beside these, between groups of lines."""
+
+MOST_BESIDE = 30
+"""Images that stand one below the other in a file."""
+
+MOST_NAMED = 40
+"""Features up to which each has its name below its weights."""
 
 Scale = tuple[float, float]
 
@@ -86,7 +93,7 @@ def grid_png(rows: np.ndarray, columns: int, scale: Scale | None = None) -> byte
 
 def beside_png(*lines: np.ndarray) -> bytes:
     """Return a PNG of up to 30 images of each line, ten at a time, those of the first line at the top."""
-    n = min(30, len(lines[0]))
+    n = min(MOST_BESIDE, len(lines[0]))
     columns = min(10, n)
     tiles = _enlarged(pixels(np.concatenate([line[:n] for line in lines])))
     tile = tiles.shape[1:]
@@ -146,25 +153,9 @@ def _coloured(tiles: np.ndarray) -> np.ndarray:
     return np.repeat(tiles[..., None], 3, axis=3) if tiles.ndim == 3 else tiles
 
 
-def reconstruction_rows(named_rows: Mapping[str, np.ndarray]) -> str:
-    """Draw a line of the same rows under each name: images as pictures, others as curves over their features."""
-    first = next(iter(named_rows.values()))
-    if is_image(first.shape[1:]):
-        return image_lines([named_rows])
-    n = len(first)
-    figure = Figure(figsize=(n, len(named_rows)), dpi=100)
-    axes = figure.subplots(
-        len(named_rows), n, squeeze=False, sharey="col", gridspec_kw={"wspace": 0.06, "hspace": 0.06}
-    )
-    for line, (name, rows) in enumerate(named_rows.items()):
-        for axis, row in zip(axes[line], rows.reshape(n, -1), strict=True):
-            axis.plot(row, color=INK, linewidth=0.8)
-            axis.set(xticks=[], yticks=[])
-        axes[line, 0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9, color=INK)
-    return figure_uri(figure)
-
-
-def weight_images(model: Model, row_shape: Sequence[int], most: int = 32) -> str | None:
+def weight_images(
+    model: Model, row_shape: Sequence[int], most: int = 32, names: Sequence[Any] | None = None
+) -> str | None:
     """Draw the weights with which the encoder's units see a row; None where its first layer has none that can be shown.
 
     With a linear path they are the rows of W, the linear part of each unit of the code; else those of the first layer,
@@ -189,6 +180,8 @@ def weight_images(model: Model, row_shape: Sequence[int], most: int = 32) -> str
     axis.set(xlabel="feature", ylabel="unit")
     for ticks in (axis.xaxis, axis.yaxis):
         ticks.set_major_locator(MaxNLocator(integer=True))
+    if names is not None and len(names) <= MOST_NAMED:
+        axis.set_xticks(range(len(names)), list(map(str, names)), rotation=60, ha="right", fontsize=7)
     figure.colorbar(picture)
     return figure_uri(figure)
 

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jinja2
 import numpy as np
@@ -17,15 +17,20 @@ from sklearn.decomposition import PCA
 
 from isthmus.atomic import replacing
 from isthmus.compare import HIGHER_IS_BETTER, LOWER_IS_BETTER, Comparison, comparison_cells
+from isthmus.data.labels import spread_order
+from isthmus.data.names import row_names
 from isthmus.data.rows import to_rows
-from isthmus.evaluation.error import corrupted, mean_squared_error
+from isthmus.evaluation.error import corrupted
 from isthmus.models import SequenceAutoencoder, TabularAutoencoder
 from isthmus.models.conditional import told
-from isthmus.report.images import is_image, reconstruction_rows, sprite, weight_images
-from isthmus.report.plots import code_map, training_curves
+from isthmus.models.kept import kept_in_words, kept_start, why_start_is_kept
+from isthmus.report.cells import short
+from isthmus.report.images import image_lines, is_image, sprite, weight_images
+from isthmus.report.plots import BOUND, code_map, training_curves
 from isthmus.report.sequences import sequence_pictures
-from isthmus.report.tables import table_pictures
+from isthmus.report.tables import reconstruction_table, table_pictures
 from isthmus.report.uses import Picture, uses
+from isthmus.report.words import error_in_words, listed
 
 MAP_ROWS, FEWEST_ROWS = 800, 3
 """Rows on a map of codes; fewer than the latter have none."""
@@ -33,8 +38,14 @@ MAP_ROWS, FEWEST_ROWS = 800, 3
 SHEET_COLUMNS = 40
 """Thumbnails in a line of the sheet that the page cuts them from."""
 
+SEEN_ROWS = 2000
+"""Rows, drawn at random, that pictures are made of."""
+
 SHOWN_ROWS = 10
 """Rows whose reconstructions are shown."""
+
+FROM_CORRUPTED = "Reconstructions from the same corrupted rows"
+SAME_CORRUPTION = "Every model is shown the same corrupted rows ({}) and held against the clean ones."
 
 MOST_WEIGHTS = 32
 """Units whose weights are shown."""
@@ -47,6 +58,7 @@ MEANINGS = {
     "nearest_neighbour": "accuracy of the nearest training code's label",
     "sparsity": "Hoyer's measure of the code, 0 (all units alike) to 1 (one unit alone)",
     "jacobian": "mean ‖∂h/∂x‖: how much the code moves with its input, in the code's own units",
+    "best_epoch": "the epoch whose weights are kept, a mean over seeds; 0 is the start, PCA",
     "parameters": "numbers that were learnt",
     "seconds": "time to fit",
 }
@@ -54,67 +66,192 @@ MEANINGS = {
 
 def comparison_page(comparison: Comparison, title: str) -> str:
     """Return the page about a comparison: table, reconstructions from clean and corrupted rows, a section a model."""
-    shown, broken = comparison.X_test[:SHOWN_ROWS], comparison.corrupted_test[:SHOWN_ROWS]
+    seen = _seen(comparison.X_test, comparison.y_test, comparison.names_test)
+    broken, models = comparison.corrupted_test[seen.order], comparison.models
+    if is_image(seen.X.shape[1:]):
+        pictures = _compared_images(comparison, seen, broken)
+    else:
+        pictures = _compared_tables(comparison, seen, broken)
+    sections = [_section(name, model, seen, seen.y) for name, model in models.items()]
+    summary = f"{len(models)} models, {len(comparison.X_test):,} test rows of shape {_times(seen.X.shape[1:])}."
+    return _page(title, summary, pictures, sections, seen, _table(comparison.table))
+
+
+class Seen(NamedTuple):
+    """Rows as the page shows them: in an order whose first ones are a fair sight of all.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n, ...)
+        Rows.
+    y : ndarray or None
+        Their labels.
+    names : list of str
+        Their names.
+    order : ndarray of int
+        Where they stood.
+    which : str
+        What they are, with their number: "800 of the 10,000 test rows".
+    """
+
+    X: np.ndarray
+    y: np.ndarray | None
+    names: list[str]
+    order: np.ndarray
+    which: str
+
+
+def _seen(X: np.ndarray, y: np.ndarray | None, names: Sequence[str], which: str = "test rows") -> Seen:
+    """Take up to ``SEEN_ROWS`` rows at random, the classes in turn."""
+    order = spread_order(len(X), y)[:SEEN_ROWS]
+    n = min(len(order), MAP_ROWS)
+    words = f"{n:,} {which}" if n == len(X) else f"{n:,} of {len(X):,} {which}, drawn at random"
+    return Seen(X[order], None if y is None else y[order], [names[i] for i in order], order, words)
+
+
+def _compared_images(comparison: Comparison, seen: Seen, broken: np.ndarray) -> list[Picture]:
     models = comparison.models
+    shown, broken = seen.X[:SHOWN_ROWS], broken[:SHOWN_ROWS]
     clean = {"input": shown} | {name: model.reconstruct(shown) for name, model in models.items()}
     from_corrupted = {"input": shown, "corrupted": broken}
     from_corrupted |= {name: model.reconstruct(broken) for name, model in models.items()}
-    pictures = [
-        Picture("Reconstructions", "Test rows, and what each model makes of them.", reconstruction_rows(clean)),
+    titles = _column_titles(seen)
+    return [
         Picture(
-            "Reconstructions from the same corrupted rows",
-            f"Every model is shown the same corrupted rows ({comparison.corruption}) and held against the clean ones.",
-            reconstruction_rows(from_corrupted),
+            "Reconstructions",
+            f"Test rows drawn at random, and what each model makes of them. {_from_left(seen)}",
+            image_lines([clean], titles),
         ),
+        Picture(FROM_CORRUPTED, SAME_CORRUPTION.format(comparison.corruption), image_lines([from_corrupted], titles)),
     ]
-    sections = [_section(name, model, comparison.X_test, comparison.y_test) for name, model in models.items()]
-    summary = f"{len(models)} models, {len(comparison.X_test):,} test rows of shape {_times(shown.shape[1:])}."
-    return _page(title, summary, pictures, sections, comparison.X_test, _table(comparison.table))
 
 
-def model_page(model: Any, X: Any, y: np.ndarray | None, title: str) -> str:
-    """Return the page about one fitted autoencoder, seen on the rows X, which may have gaps, with labels y.
+def _compared_tables(comparison: Comparison, seen: Seen, broken: np.ndarray) -> list[Picture]:
+    models, features = comparison.models, comparison.columns
+    X, broken = seen.X[:MAP_ROWS], broken[:MAP_ROWS]
+    order = np.arange(len(X))
+    clean = {name: _framed(model.reconstruct(X), features) for name, model in models.items()}
+    mended = {name: _framed(model.reconstruct(broken), features) for name, model in models.items()}
+    frame, corrupted_frame = _framed(X, features), _framed(broken, features)
+    second = reconstruction_table(frame, mended, seen.names, order, corrupted_frame, FROM_CORRUPTED)
+    text = f"{SAME_CORRUPTION.format(comparison.corruption)} {second.text}"
+    return [reconstruction_table(frame, clean, seen.names, order), second._replace(text=text)]
 
-    A conditional model is told the labels.
+
+def _framed(rows: np.ndarray, names: Sequence[Any] | None) -> pd.DataFrame:
+    """Return rows that are no images as a table, a column an entry."""
+    flat = rows.reshape(len(rows), -1)
+    return pd.DataFrame(flat, columns=[f"x_{i}" for i in range(flat.shape[1])] if names is None else list(names))
+
+
+def model_page(
+    model: Any,
+    X: Any,
+    y: np.ndarray | None,
+    title: str,
+    *,
+    which: str = "rows",
+    names: Sequence[str] | None = None,
+) -> str:
+    """Return the page about one fitted autoencoder, seen on rows.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted autoencoder; a conditional one is told the labels.
+    X : array-like, DataFrame or list of arrays
+        Rows, which may have gaps.
+    y : ndarray or None
+        Their labels.
+    title : str
+        The page's.
+    which : str, default "rows"
+        What the rows are, as the page shall call them: "test rows", "training rows".
+    names : sequence of str, optional
+        What each row is called; by default by a frame's index or its column of ids, else "row 17".
     """
-    pictures = _own_pictures(model, X)
+    names = row_names(X) if names is None else names
+    error = error_in_words(model, X, y)
+    summary = (
+        f"{type(model).__name__} with {model.n_components} components; {error.name} {error.figure} on the "
+        f"{len(X):,} {which}."
+    )
+    pictures = _own_pictures(model, X, y, names)
     if pictures is not None:
-        name = type(model).__name__
-        summary = f"{name} with {model.n_components} components, on the {len(X):,} rows here."
-        return _page(title, summary, pictures, [_section(name, model, X, y)], None, None)
+        order = spread_order(len(X), y)
+        rows = _taken(X, order[:MAP_ROWS])
+        words = _seen(np.arange(len(X)), y, names, which).which
+        seen = Seen(rows, None if y is None else y[order], [names[i] for i in order], order, words)
+        return _page(title, summary, pictures, [_section(type(model).__name__, model, seen, seen.y)], None, None)
     X = to_rows(X, allow_nan=True)
     if X[0].size == model.n_features_in_:
         X = X.reshape(-1, *model.row_shape_)  # images in a table are images again
     with warnings.catch_warnings():
         # X was a frame perhaps, when the model was fitted; here it is pictures and numbers.
         warnings.filterwarnings("ignore", "X does not have valid feature names")
-        return _model_page(model, X, y, title)
+        return _model_page(model, _seen(X, y, names, which), title, summary)
 
 
-def _own_pictures(model: Any, X: Any) -> list[Picture] | None:
+def _taken(X: Any, rows: np.ndarray) -> Any:
+    """Return some rows of a frame, an array or a list."""
+    if isinstance(X, pd.DataFrame):
+        return X.iloc[rows]
+    return X[rows] if isinstance(X, np.ndarray) else [X[i] for i in rows]
+
+
+def _own_pictures(model: Any, X: Any, y: np.ndarray | None, names: Sequence[str]) -> list[Picture] | None:
     """Return the pictures of rows that are no plain arrays of numbers; None for those that are."""
+    order = spread_order(len(X), y)
     if isinstance(model, SequenceAutoencoder):
-        return sequence_pictures(model, X)
+        return sequence_pictures(model, X, names, order)
     if isinstance(model, TabularAutoencoder) and isinstance(X, pd.DataFrame):
-        return table_pictures(model, X)
+        return table_pictures(model, X, names, order)
     return None
 
 
-def _model_page(model: Any, X: np.ndarray, y: np.ndarray | None, title: str) -> str:
-    rebuilt, known = model.reconstruct(X, **told(model, y)), ~np.isnan(X)
-    rows = {"input": X[:SHOWN_ROWS]}
+def _model_page(model: Any, seen: Seen, title: str, summary: str) -> str:
+    X, y = seen.X, seen.y
+    pictures = _rebuilt_images(model, seen) if is_image(X.shape[1:]) else _rebuilt_tables(model, seen)
+    section = _section(type(model).__name__, model, seen, y, told(model, y, slice(MAP_ROWS)))
+    return _page(title, summary, [*pictures, *uses(model, X, y, seen.names)], [section], seen, None)
+
+
+def _rebuilt_images(model: Any, seen: Seen) -> list[Picture]:
+    first = slice(SHOWN_ROWS)
+    mine, rows = told(model, seen.y, first), {"input": seen.X[first]}
     if model.corruption is not None:
         rows["corrupted"] = corrupted(rows["input"], model.corruption, model.corruption_level)
-        rows["from corrupted"] = model.reconstruct(rows["corrupted"], **told(model, y, slice(SHOWN_ROWS)))
-    rows["reconstruction"] = rebuilt[:SHOWN_ROWS]
-    picture = Picture("Reconstructions", "Rows, and what the model makes of them.", reconstruction_rows(rows))
-    name = type(model).__name__
-    summary = (
-        f"{name} with {model.n_components} components; squared error an entry "
-        f"{mean_squared_error(X[known], rebuilt[known]):.4g} on the {len(X):,} rows here."
-    )
-    section = _section(name, model, X, y, told(model, y, slice(MAP_ROWS)))
-    return _page(title, summary, [picture, *uses(model, X, y)], [section], X, None)
+        rows["from corrupted"] = model.reconstruct(rows["corrupted"], **mine)
+    rows["reconstruction"] = model.reconstruct(seen.X[first], **mine)
+    text = f"Rows drawn at random, and what the model makes of them. {_from_left(seen)}"
+    return [Picture("Reconstructions", text, image_lines([rows], _column_titles(seen)))]
+
+
+def _rebuilt_tables(model: Any, seen: Seen) -> list[Picture]:
+    mine, features = told(model, seen.y), getattr(model, "feature_names_in_", None)
+    frame, order = _framed(seen.X, features), np.arange(len(seen.X))
+    pictures = [
+        reconstruction_table(
+            frame, {"rebuilt": _framed(model.reconstruct(seen.X, **mine), features)}, seen.names, order
+        )
+    ]
+    if model.corruption is not None:
+        broken = corrupted(seen.X, model.corruption, model.corruption_level)
+        mended = {"rebuilt": _framed(model.reconstruct(broken, **mine), features)}
+        broken_frame = _framed(broken, features)
+        pictures.append(reconstruction_table(frame, mended, seen.names, order, broken_frame, FROM_CORRUPTED))
+    return pictures
+
+
+def _column_titles(seen: Seen) -> list[str]:
+    """Return the classes of the rows that are shown, to stand above them; nothing where there are none."""
+    if seen.y is None or seen.y.ndim > 1 or seen.y.dtype.kind == "f":
+        return []
+    return [short(label, 8) for label in seen.y[:SHOWN_ROWS]]
+
+
+def _from_left(seen: Seen) -> str:
+    return f"From the left: {listed(seen.names[:SHOWN_ROWS])}."
 
 
 def write_page(page: str, path: str | Path) -> None:
@@ -124,32 +261,56 @@ def write_page(page: str, path: str | Path) -> None:
 
 
 def _section(
-    name: str, model: Any, X: Any, y: np.ndarray | None, known: Mapping[str, Any] | None = None
+    name: str, model: Any, seen: Seen, y: np.ndarray | None, known: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """Collect what the page says about one model; `known` is what it is told of the rows on the map."""
-    rows = X[:MAP_ROWS]
+    rows = _taken(seen.X, np.arange(min(len(seen.X), MAP_ROWS)))
     baseline = isinstance(model, PCA)
     codes = model.transform(rows, **(known or {}))
+    labels = None if y is None or y.ndim > 1 else y[:MAP_ROWS]
     return {
         "name": name,
         "description": "scikit-learn's PCA" if baseline else " ".join(repr(model).split()),
         "facts": _facts(model),
-        "curves": None if baseline else training_curves(model.history_, model.start_),
-        "weights": _weights(model, X),
-        "map": None if len(rows) < FEWEST_ROWS else code_map(codes, None if y is None or y.ndim > 1 else y[:MAP_ROWS]),
+        "kept": "" if baseline or not kept_start(model) else why_start_is_kept(model),
+        "curves": None if baseline else _curves(model),
+        "curves_text": "" if baseline else _what_curves_show(model),
+        "weights": _weights(model, rows),
+        "map": None if len(rows) < FEWEST_ROWS else code_map(codes, labels, seen.names[:MAP_ROWS]),
+        "map_title": f"Codes of {seen.which}",
     }
+
+
+def _curves(model: Any) -> dict[str, Any]:
+    titles = {"loss": BOUND} if _is_bound(model) else None
+    return training_curves(model.history_, model.start_, getattr(model, "best_epoch_", None), titles)
+
+
+def _is_bound(model: Any) -> bool:
+    """Tell whether the loss is minus the ELBO, the quantity that the model's score is."""
+    terms = set(model.history_[0]["train"]) - {"loss", "mse", "active_units"}
+    return bool(terms == {"reconstruction", "kl"} and getattr(model, "beta", None) == 1)
+
+
+def _what_curves_show(model: Any) -> str:
+    """Say of what weights and rows the curves are."""
+    shown = "" if model.corruption is None else "; rows as they are, rebuilt from corrupted ones"
+    drawn = "; codes are drawn" if hasattr(model, "active_units_") else ""
+    rising = "; in training β rises to its full weight" if getattr(model, "beta_warm_up", 0) else ""
+    held_out = "; held out: of the weights at its end" if "validation" in model.history_[0] else ""
+    return f"Training: a mean over each epoch, while the weights change{held_out}{shown}{drawn}{rising}."
 
 
 def _weights(model: Any, X: Any) -> str | None:
     """Draw the weights with which units see a row, where a row is a plain array of numbers."""
     if isinstance(model, PCA | SequenceAutoencoder) or not isinstance(X, np.ndarray):
         return None
-    return weight_images(model.module_, X.shape[1:], _most_units(model))
+    return weight_images(model.module_, X.shape[1:], _most_units(model), getattr(model, "feature_names_in_", None))
 
 
 def _facts(model: Any) -> str:
-    """Say what was found of a code that is a distribution, and of the likelihood's σ; of others there is nothing."""
-    facts = []
+    """Say which weights are kept, and what was found of a code that is a distribution, and of the likelihood's σ."""
+    facts = [] if isinstance(model, PCA) else list(filter(None, [kept_in_words(model)]))
     if hasattr(model, "active_units_"):
         facts.append(f"{model.active_units_} of {model.n_components} units are active")
     if getattr(model, "sigma", 1.0) != 1.0 and hasattr(model, "sigma_"):
@@ -183,12 +344,12 @@ def _page(
     summary: str,
     pictures: Sequence[Picture],
     sections: list[dict[str, Any]],
-    X: np.ndarray | None,
+    seen: Seen | None,
     table: Mapping[str, Any] | None,
 ) -> str:
     thumbnails = None
-    if X is not None and is_image(X.shape[1:]):
-        rows = X[:MAP_ROWS]
+    if seen is not None and is_image(seen.X.shape[1:]):
+        rows = seen.X[:MAP_ROWS]
         height, width = rows.shape[-2:]
         sheet = sprite(rows, SHEET_COLUMNS)
         thumbnails = {"sheet": sheet, "columns": SHEET_COLUMNS, "height": height, "width": width}

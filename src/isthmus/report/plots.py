@@ -1,6 +1,6 @@
 """Plots that answer the mouse: training curves and the map of codes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,25 +12,55 @@ from sklearn.manifold import TSNE
 
 COLOURS = ("#2f6db5", "#d9742b", "#3a9a5b", "#c2405b", "#7d5ba6", "#8c6d46", "#d27fb0", "#6b7785", "#a8a832", "#38a3b8")
 
+KEPT = "#22304a"
+"""The colour of the mark on the epoch whose weights are kept."""
+
 PLOTS_A_LINE = 3
+
+MOST_COLOURED = 30
+"""Classes that have a colour each on the map."""
 
 TITLES = {
     "reconstruction": "reconstruction, nats a row",
     "prediction": "prediction, nats a row",
     "kl": "KL divergence, nats a row",
     "free_bits": "what the free bits add, nats a row",
-    "loss": "loss, the weighted sum",
+    "loss": "loss: the weighted sum, nats a row",
     "mse": "squared error an entry",
     "active_units": "active units in a batch",
 }
 
 
-def training_curves(history: Sequence[dict[str, Any]], start: dict[str, float] | None) -> dict[str, Any]:
-    """Plot every term over epochs, on training and validation rows; epoch 0 is the start, before any training."""
+BOUND = "loss: minus the bound (ELBO), nats a row"
+"""What the loss is where it is made of the reconstruction and the KL divergence alone, each with weight 1."""
+
+
+def training_curves(
+    history: Sequence[dict[str, Any]],
+    start: dict[str, float] | None,
+    best_epoch: int | None = None,
+    titles: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Plot every term over epochs, on training and held-out rows; epoch 0 is the start, before any training.
+
+    Parameters
+    ----------
+    history : sequence of dict
+        An estimator's ``history_``.
+    start : dict or None
+        Its ``start_``.
+    best_epoch : int, optional
+        Its ``best_epoch_``, which is marked.
+    titles : mapping of str to str, optional
+        What to call a term, where it is not its usual name.
+    """
     names = list(history[0]["train"])
     lines = -(-len(names) // PLOTS_A_LINE)
     figure = make_subplots(
-        lines, PLOTS_A_LINE, subplot_titles=[_title(name) for name in names], horizontal_spacing=0.07
+        lines,
+        PLOTS_A_LINE,
+        subplot_titles=[(titles or {}).get(name) or _title(name) for name in names],
+        horizontal_spacing=0.07,
     )
     epochs = [record["epoch"] for record in history]
     for i, name in enumerate(names):
@@ -43,10 +73,17 @@ def training_curves(history: Sequence[dict[str, Any]], start: dict[str, float] |
             held_out = [record["validation"][name] for record in history]
             xs, ys = (epochs, held_out) if start is None else ([0, *epochs], [start[name], *held_out])
             figure.add_scatter(
-                x=xs, y=ys, name="validation", line_color=COLOURS[1], showlegend=i == 0, legendgroup="v", **place
+                x=xs, y=ys, name="held out", line_color=COLOURS[1], showlegend=i == 0, legendgroup="v", **place
             )
         if name == "active_units":
             figure.update_yaxes(rangemode="tozero", **place)
+        if best_epoch is not None:
+            figure.add_vline(best_epoch, line={"dash": "dot", "color": KEPT, "width": 1.5}, **place)
+    if best_epoch is not None:  # a line of the legend
+        name = f"kept: {'the start' if best_epoch == 0 else f'epoch {best_epoch}'}"
+        figure.add_scatter(
+            x=[None], y=[None], mode="lines", name=name, line={"dash": "dot", "color": KEPT}, row=1, col=1
+        )
     figure.update_xaxes(title_text="epoch", row=lines)
     return _json(figure, height=70 + 220 * lines)
 
@@ -70,31 +107,39 @@ def plane(codes: np.ndarray) -> tuple[np.ndarray, str]:
     return TSNE(2, init="pca", perplexity=perplexity, random_state=0).fit_transform(codes), "t-SNE of the codes"
 
 
-def code_map(codes: np.ndarray, labels: np.ndarray | None) -> dict[str, Any]:
-    """Plot codes in the plane, coloured by label; each point knows its row, for the page to show its thumbnail."""
+def code_map(codes: np.ndarray, labels: np.ndarray | None, names: Sequence[str] | None = None) -> dict[str, Any]:
+    """Plot codes in the plane, coloured by label; each point knows its name, and its place for the thumbnail."""
     xy, way = plane(codes)
+    text = np.array([f"row {i}" for i in range(len(codes))] if names is None else list(names), dtype=object)
     figure = go.Figure()
     rows = np.arange(len(codes))
     numeric = labels is not None and labels.dtype.kind == "f"
-    classes, names = _classes(labels)
-    if not 0 < len(names) <= 30:
+    classes, kinds = _classes(labels)
+    if not 0 < len(kinds) <= MOST_COLOURED:
         colour = COLOURS[0] if labels is None or not numeric else labels
         marker = {"color": colour, "colorscale": "Viridis", "showscale": bool(numeric), "size": 5}
-        figure.add_scattergl(x=xy[:, 0], y=xy[:, 1], customdata=rows, mode="markers", marker=marker, showlegend=False)
+        figure.add_scattergl(
+            x=xy[:, 0], y=xy[:, 1], customdata=rows, text=text, mode="markers", marker=marker, showlegend=False
+        )
     else:
-        for i, name in enumerate([*names, "no label"]):
-            chosen = classes == (i if i < len(names) else -1)
+        for i, name in enumerate([*kinds, "no label"]):
+            chosen = classes == (i if i < len(kinds) else -1)
             if not chosen.any():
                 continue
             figure.add_scattergl(
                 x=xy[chosen, 0],
                 y=xy[chosen, 1],
                 customdata=rows[chosen],
+                text=text[chosen],
                 mode="markers",
                 name=str(name),
                 marker={"color": COLOURS[i % len(COLOURS)], "size": 5},
             )
-    figure.update_traces(hovertemplate="row %{customdata}<extra>%{fullData.name}</extra>")
+    figure.update_traces(
+        hovertemplate="%{text}<extra>%{fullData.name}</extra>"
+        if 0 < len(kinds) <= MOST_COLOURED
+        else "%{text}<extra></extra>"
+    )
     figure.update_xaxes(title_text=way, showticklabels=False, zeroline=False)
     figure.update_yaxes(showticklabels=False, zeroline=False, scaleanchor="x")
     return _json(figure, height=430)

@@ -1,5 +1,6 @@
 """Sequences in pictures: what is rebuilt of them, what is predicted, what is unusual."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,18 +19,25 @@ MOST_FEATURES = 3
 """Features of a sequence that are drawn."""
 
 
-def sequence_pictures(model: Any, X: Any) -> list[Picture]:
-    """Show what a model makes of sequences X, an array or a list of arrays."""
+def sequence_pictures(model: Any, X: Any, names: Sequence[str], order: np.ndarray) -> list[Picture]:
+    """Show what a model makes of sequences X, an array or a list of arrays; the first of an order are shown."""
     X = X.to_numpy() if isinstance(X, pd.DataFrame) else X
-    shown = [steps_of(x) for x in X[:SHOWN]]
+    chosen = [int(i) for i in order[:SHOWN]]
+    taken = X[chosen] if isinstance(X, np.ndarray) else [X[i] for i in chosen]
+    titles = [names[i] for i in chosen]
     pictures = []
     if model.reconstruction:
-        rebuilt = [steps_of(x) for x in model.reconstruct(X[:SHOWN])]
-        text = "Sequences (grey), and what the model rebuilds from their codes (blue)."
-        pictures.append(Picture("Reconstructions", text, _curves(shown, rebuilt, REBUILT)))
+        shown, rebuilt = [steps_of(x) for x in taken], [steps_of(x) for x in model.reconstruct(taken)]
+        text = f"Sequences (grey), and what the model rebuilds from their codes (blue).{_cut_features(shown)}"
+        pictures.append(Picture("Reconstructions", text, _curves(shown, rebuilt, REBUILT, titles), across=True))
     if model.future_steps:
-        pictures.append(_predictions(model, X, shown))
-    return [*pictures, _unusual(model, X)]
+        pictures.append(_predictions(model, taken, titles))
+    return [*pictures, _unusual(model, X, names)]
+
+
+def _cut_features(sequences: Sequence[np.ndarray]) -> str:
+    features = sequences[0].shape[1]
+    return f" The first {MOST_FEATURES} of {features} features." if features > MOST_FEATURES else ""
 
 
 def steps_of(x: Any) -> np.ndarray:
@@ -38,17 +46,17 @@ def steps_of(x: Any) -> np.ndarray:
     return values if values.ndim > 1 else values[:, None]
 
 
-def _predictions(model: Any, X: Any, shown: list[np.ndarray]) -> Picture:
+def _predictions(model: Any, X: Any, titles: Sequence[str]) -> Picture:
     """Cut the last steps off, predict them, and draw them over what came."""
-    steps = model.future_steps
-    past = [np.asarray(x)[:-steps] for x in X[:SHOWN]]
+    steps, shown = model.future_steps, [steps_of(x) for x in X]
+    past = [np.asarray(x)[:-steps] for x in X]
     future = [steps_of(x) for x in model.predict_future(past)]
     ahead = [np.vstack([np.full((len(x) - steps, x.shape[1]), np.nan), f]) for x, f in zip(shown, future, strict=True)]
     text = f"The last {steps} steps of each sequence, which the model did not see (grey), and its prediction (orange)."
-    return Picture("Predictions", text, _curves(shown, ahead, PREDICTED))
+    return Picture("Predictions", text, _curves(shown, ahead, PREDICTED, titles), across=True)
 
 
-def _unusual(model: Any, X: Any) -> Picture:
+def _unusual(model: Any, X: Any, names: Sequence[str]) -> Picture:
     """Draw the sequences with the lowest score a step, coloured by each step's own."""
     shares = [np.nansum(steps_of(share), axis=1) for share in model.score_samples(X, per_feature=True)]
     lowest = np.argsort([share.mean() for share in shares])[:SHOWN]
@@ -60,14 +68,15 @@ def _unusual(model: Any, X: Any) -> Picture:
         for feature in values.T:
             colours = shares[row]
             axis.scatter(np.arange(len(feature)), feature, c=-colours, s=5, cmap="inferno_r", vmin=-high, vmax=-low)
-        axis.set_title(f"row {row}", fontsize=8, color=INK)
+        axis.set_title(names[row], fontsize=8, color=INK)
     text = "The sequences with the lowest score a step; the darker a step, the less the model expected it."
-    return Picture("Most unusual", text, figure_uri(figure))
+    return Picture("Most unusual", text, figure_uri(figure), across=True)
 
 
-def _curves(sequences: list[np.ndarray], over: list[np.ndarray], colour: str) -> str:
+def _curves(sequences: list[np.ndarray], over: list[np.ndarray], colour: str, titles: Sequence[str]) -> str:
     figure, axes = _grid(len(sequences))
-    for axis, x, other in zip(axes, sequences, over, strict=False):
+    for axis, x, other, title in zip(axes, sequences, over, titles, strict=False):
+        axis.set_title(title, fontsize=8, color=INK)
         axis.plot(x[:, :MOST_FEATURES], color="#b4bdcb", linewidth=1.6)
         axis.plot(other[:, :MOST_FEATURES], color=colour, linewidth=1.0)
     return figure_uri(figure)
@@ -76,8 +85,8 @@ def _curves(sequences: list[np.ndarray], over: list[np.ndarray], colour: str) ->
 def _grid(n: int) -> tuple[Figure, list[Axes]]:
     columns = min(A_LINE, n)
     lines = -(-n // columns)
-    figure = Figure(figsize=(2.3 * columns, 1.35 * lines), dpi=100)
-    axes = list(figure.subplots(lines, columns, squeeze=False, gridspec_kw={"wspace": 0.08, "hspace": 0.3}).flat)
+    figure = Figure(figsize=(2.9 * columns, 1.6 * lines), dpi=100)
+    axes = list(figure.subplots(lines, columns, squeeze=False, gridspec_kw={"wspace": 0.08, "hspace": 0.35}).flat)
     for axis in axes:
         axis.set(xticks=[], yticks=[])
         axis.spines[:].set_color("#e3e7ee")

@@ -1,12 +1,24 @@
 """Mixed tables in pictures: how well cells are filled in, and which of them are unusual."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from isthmus.evaluation.error import column_errors
 from isthmus.evaluation.imputation import cell_errors, hidden_entries
+from isthmus.report.cells import (
+    Cell,
+    CellTable,
+    Line,
+    errors_in_words,
+    short,
+    spreads,
+    value_table,
+    worst_columns,
+)
 from isthmus.report.images import INK, MUTED, figure_uri
 from isthmus.report.uses import Picture
 
@@ -16,12 +28,49 @@ MEASURED_ROWS = 2000
 MOST_COLUMNS, MOST_ROWS = 28, 10
 """Columns that have a bar, or stand in the table of unusual rows, and its rows."""
 
+SHOWN_ROWS, FEWER_ROWS = 6, 3
+"""Rows whose reconstructions are shown, of one model, and of several."""
+
 SHARE_HIDDEN = 0.1
 
 
-def table_pictures(model: Any, X: pd.DataFrame) -> list[Picture]:
-    """Show what a model makes of a table."""
-    return [_filled_in(model, X[:MEASURED_ROWS]), _unusual(model, X)]
+def table_pictures(model: Any, X: pd.DataFrame, names: Sequence[str], order: np.ndarray) -> list[Picture]:
+    """Show what a model makes of a table; rows that are shown or measured are the first of an order."""
+    rebuilt = reconstruction_table(X, {"rebuilt": model.reconstruct(X)}, names, order)
+    return [rebuilt, _filled_in(model, X.iloc[order[:MEASURED_ROWS]]), _unusual(model, X, names)]
+
+
+def reconstruction_table(
+    X: pd.DataFrame,
+    rebuilt: Mapping[str, pd.DataFrame],
+    names: Sequence[str],
+    order: np.ndarray,
+    corrupted: pd.DataFrame | None = None,
+    heading: str = "Reconstructions",
+) -> Picture:
+    """Lay out the first rows of an order, as they are and as one or more models rebuild them.
+
+    Where models were shown corrupted rows these stand between.
+    """
+    errors = [column_errors(X, each) for each in rebuilt.values()]
+    columns = worst_columns(errors[0].assign(error=np.mean([each.error for each in errors], axis=0)))
+    rows = order[: SHOWN_ROWS if len(rebuilt) == 1 else FEWER_ROWS]
+    tables = {"true": X} | ({} if corrupted is None else {"corrupted": corrupted}) | dict(rebuilt)
+    shown = {name: table[columns].iloc[rows] for name, table in tables.items()}
+    foot = errors_in_words(errors[0].loc[columns]) if len(errors) == 1 else []
+    laid = value_table([names[i] for i in rows], shown, spreads(X[columns]), foot)
+    what = "Rows drawn at random, as they are and below as they are rebuilt"
+    if corrupted is not None:
+        what = "Rows drawn at random, as they are, as they are corrupted, and below as they are rebuilt from that"
+    some = "" if len(columns) == X.shape[1] else f": the {len(columns)} of {X.shape[1]} columns that are rebuilt worst"
+    over = " The last line is of all rows." if foot else ""
+    return Picture(heading, f"{what}{some}. {MARKS}{over}", None, laid)
+
+
+MARKS = (
+    "Marked: categories that are wrong, and the tenth of the numbers that are furthest off, in standard deviations "
+    "(sd) of their column."
+)
 
 
 def _filled_in(model: Any, X: pd.DataFrame) -> Picture:
@@ -34,7 +83,7 @@ def _filled_in(model: Any, X: pd.DataFrame) -> Picture:
     colours = ["#2f6db5" if kind == "number" else "#3a9a5b" for kind in errors.loc[shares.index, "kind"]]
     axis.barh(np.arange(len(shares)), shares, color=colours)
     axis.axvline(1, color=MUTED, linewidth=0.8)
-    axis.set_yticks(np.arange(len(shares)), [_short(name) for name in shares.index], fontsize=8, color=INK)
+    axis.set_yticks(np.arange(len(shares)), [short(name) for name in shares.index], fontsize=8, color=INK)
     axis.invert_yaxis()
     axis.tick_params(axis="x", labelsize=8, colors=MUTED)
     axis.spines[["top", "right"]].set_visible(False)
@@ -45,33 +94,17 @@ def _filled_in(model: Any, X: pd.DataFrame) -> Picture:
     return Picture("Missing cells", text, figure_uri(figure))
 
 
-def _unusual(model: Any, X: pd.DataFrame) -> Picture:
+def _unusual(model: Any, X: pd.DataFrame, names: Sequence[str]) -> Picture:
     """Write out the most unusual rows, the cells that make them so marked."""
     shares = model.score_samples(X, per_feature=True)
     rows = np.argsort(np.nansum(shares, axis=1))[:MOST_ROWS]
     columns = np.sort(np.argsort(shares.iloc[rows].min().fillna(0).to_numpy())[: MOST_COLUMNS // 4])
-    cells, told = shares.iloc[rows, columns], X.iloc[rows, columns]
+    cells = shares.iloc[rows, columns]
+    told = X[cells.columns].iloc[rows]
     depth = (-cells / max(-np.nanmin(cells), 1e-9)).clip(0, 1).fillna(0)
-    figure = Figure(figsize=(0.85 * len(columns) + 0.6, 0.27 * (len(rows) + 1)), dpi=120)
-    axis = figure.add_axes((0, 0, 1, 1))
-    axis.axis("off")
-    table = axis.table(
-        cellText=[[_short(value) for value in line] for line in told.to_numpy(dtype=object)],
-        cellColours=[[(1, 1 - 0.45 * d, 1 - 0.75 * d) for d in line] for line in depth.to_numpy()],
-        rowLabels=[f"row {row}" for row in rows],
-        colLabels=[_short(name) for name in told.columns],
-        loc="center",
-        cellLoc="right",
-    )
-    table.auto_set_font_size(False)
-    table.set_fontsize(7.5)
-    for cell in table.get_celld().values():
-        cell.set_edgecolor("#e3e7ee")
-        cell.set_text_props(color=INK)
+    lines = [
+        (names[row], [Line("", [Cell(short(value), float(d)) for value, d in zip(line, deep, strict=True)])])
+        for row, line, deep in zip(rows, told.to_numpy(dtype=object), depth.to_numpy(), strict=True)
+    ]
     text = "The rows with the lowest score, and the columns that make them so: the darker a cell, the more unusual."
-    return Picture("Most unusual", text, figure_uri(figure))
-
-
-def _short(value: Any, most: int = 16) -> str:
-    text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+    return Picture("Most unusual", text, None, CellTable([short(name, 24) for name in told.columns], lines, []))

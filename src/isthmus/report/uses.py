@@ -1,5 +1,6 @@
 """What a fitted model can be used for, in pictures: to generate, to change, to go between rows, to fill in."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 
 from isthmus.evaluation.imputation import hidden_entries, imputation_errors
 from isthmus.models.conditional import told
+from isthmus.report.cells import CellTable
 from isthmus.report.images import data_uri, grid_png, histograms, image_lines, is_image, scale_of
 
 MOST_CONDITIONS = 12
@@ -20,25 +22,32 @@ MEASURED_ROWS = 200
 
 
 class Picture(NamedTuple):
-    """A picture as it stands on the page: under its heading and a sentence that says what is seen."""
+    """A picture, or a table, as it stands on the page: under its heading and a sentence that says what is seen."""
 
     heading: str
     text: str
-    uri: str
+    uri: str | None
+    table: CellTable | None = None
+    across: bool = False
+
+    @property
+    def wide(self) -> bool:
+        """Whether it takes the page's whole width."""
+        return self.across or self.table is not None
 
 
-def uses(model: Any, X: np.ndarray, y: np.ndarray | None) -> list[Picture]:
-    """Show what makes sense of all that a model can do, seen on rows X with labels y."""
+def uses(model: Any, X: np.ndarray, y: np.ndarray | None, names: Sequence[str]) -> list[Picture]:
+    """Show what makes sense of all that a model can do, seen on rows X with labels y and names."""
     conditions = _conditions(model, y)
     if not is_image(X.shape[1:]):
         return [_generated_table(model, X, y)] if hasattr(model, "sample") and X.ndim == 2 else []
     pictures = []
     if hasattr(model, "sample"):
-        pictures += [_generated(model, X, conditions), _traversals(model, X, y)]
+        pictures += [_generated(model, X, conditions), _traversals(model, X, y, names[0])]
     if len(conditions):
-        pictures.append(_restyled(model, X, y, conditions))
+        pictures.append(_restyled(model, X, y, conditions, names))
     if len(X) > 1:
-        pictures.append(_interpolations(model, X, y))
+        pictures.append(_interpolations(model, X, y, names))
     return [*pictures, _filled_in(model, X, y)]
 
 
@@ -69,10 +78,11 @@ def _generated_table(model: Any, X: np.ndarray, y: np.ndarray | None) -> Picture
     rows = model.sample(len(X), **told(model, y), noise=True, random_state=0)
     shown = slice(MOST_UNITS + 2)
     text = "How each feature of generated rows, drawn with the likelihood's noise, is spread beside that of real ones."
+    text += f" The first {shown.stop} of {len(names)} features." if len(names) > shown.stop else ""
     return Picture("Generated rows", text, histograms(names[shown], X[:, shown], rows[:, shown]))
 
 
-def _traversals(model: Any, X: np.ndarray, y: np.ndarray | None) -> Picture:
+def _traversals(model: Any, X: np.ndarray, y: np.ndarray | None, name: str) -> Picture:
     """Draw a line a unit, those that vary most."""
     variance = model.transform(X, **told(model, y)).var(0)
     values = np.linspace(-3, 3, 13)
@@ -81,27 +91,31 @@ def _traversals(model: Any, X: np.ndarray, y: np.ndarray | None) -> Picture:
         f"unit {unit}": model.traverse(X[:1], int(unit), values, **first)[0]
         for unit in variance.argsort()[::-1][:MOST_UNITS]
     }
-    text = "One unit of the first row's code at a time, set from −3 to 3; those that vary most over rows come first."
+    text = f"One unit of the code of {name} at a time, set from −3 to 3; those that vary most over rows come first."
     return Picture("Traversals", text, image_lines([lines], _titles(values), scale_of(X)))
 
 
-def _restyled(model: Any, X: np.ndarray, y: np.ndarray | None, conditions: np.ndarray) -> Picture:
+def _restyled(model: Any, X: np.ndarray, y: np.ndarray | None, conditions: np.ndarray, names: Sequence[str]) -> Picture:
     shown = X[:6]
     mine = told(model, y, slice(6))
     columns = [shown, *(model.reconstruct(shown, **mine, decode_as=value) for value in conditions)]
-    lines = {f"row {i}": np.stack(line) for i, line in enumerate(zip(*columns, strict=True))}
+    lines = {_tail(name): np.stack(line) for name, line in zip(names, zip(*columns, strict=True), strict=False)}
     text = "Rows encoded as what they are and decoded under every condition: what is left of a row is its style."
     return Picture("Style transfer", text, image_lines([lines], ["input", *_titles(conditions)], scale_of(X)))
 
 
-def _interpolations(model: Any, X: np.ndarray, y: np.ndarray | None) -> Picture:
+def _interpolations(model: Any, X: np.ndarray, y: np.ndarray | None, names: Sequence[str]) -> Picture:
     """Draw the way between five pairs, through codes and, below it, through pixels."""
     a, b = _pairs(len(X), y if told(model, y) and hasattr(model, "classes_") else None)
     steps = 11
     through_codes = model.interpolate(X[a], X[b], steps, **told(model, y, a))
     through_pixels = np.stack([(1 - t) * X[a] + t * X[b] for t in np.linspace(0, 1, steps)], axis=1)
     groups = [{"codes": one, "pixels": other} for one, other in zip(through_codes, through_pixels, strict=True)]
-    text = "From one row to another: through the codes between, and below, for comparison, fading pixel into pixel."
+    pairs = "; ".join(f"{names[i]} to {names[j]}" for i, j in zip(a, b, strict=True))
+    text = (
+        "From one row to another: through the codes between, and below, for comparison, fading pixel into pixel. "
+        f"From the top: {pairs}."
+    )
     return Picture("Interpolations", text, image_lines(groups, scale=scale_of(X)))
 
 
@@ -135,6 +149,11 @@ def _filled_in(model: Any, X: np.ndarray, y: np.ndarray | None) -> Picture:
         f"{shares[0]:.2g} and {shares[1]:.2g} of the mean image's."
     )
     return Picture("Missing pixels", text, image_lines(groups, scale=scale_of(X)))
+
+
+def _tail(name: str, most: int = 14) -> str:
+    """Return the end of a name, which of a file is what tells it from others."""
+    return name if len(name) <= most else f"…{name[1 - most :]}"
 
 
 def _titles(values: np.ndarray) -> list[str]:

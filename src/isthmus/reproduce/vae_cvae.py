@@ -77,15 +77,19 @@ def setting(study: Study) -> dict[str, Any]:
 
 
 def terms(model: Any, split: Split, *y: np.ndarray) -> dict[str, float]:
-    """Return both terms in training, and on test images the bound, and the error of what is rebuilt from the mean."""
+    """Return both terms in training, their sum on test images too, the bound on log p(x), and the error of the mean.
+
+    The bound has the constant of the Gaussian's density, which the squared error and the KL term have not.
+    """
     pixels = math.prod(split.X_test.shape[1:])
     constant = pixels * (0.5 * math.log(2 * math.pi) + math.log(SIGMA))  # of the Gaussian's density
-    train = model.history_[-1]["train"]
+    train, bound = model.history_[-1]["train"], model.score(split.X_test, *y)
     return {
         "squared error, training": train["reconstruction"] - constant,
         "KL, training": train["kl"],
-        "sum, training": train["loss"] - constant,
-        "sum, test": -model.score(split.X_test, *y) - constant,
+        "squared error + KL, training": train["loss"] - constant,
+        "squared error + KL, test": -bound - constant,
+        "bound, test, nats": bound,
         "squared error from the code's mean, test": pixels
         * mean_squared_error(split.X_test, model.reconstruct(split.X_test, *y)),
         "active units": train["active_units"],

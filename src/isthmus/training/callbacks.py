@@ -63,8 +63,13 @@ class Progress:
         """Move the bar on."""
         losses = [f"loss {record['train']['loss']:.5g}"]
         if "validation" in record:
-            losses.append(f"validation {record['validation']['loss']:.5g}")
+            losses.append(f"held out {record['validation']['loss']:.5g}")
         self._bar.update(self._task, completed=record["epoch"], loss=", ".join(losses))
+
+    def end_with(self, best_epoch: int, held_out: float | None) -> None:
+        """Show the epoch whose weights are kept, and their loss on held-out rows, in place of the last one's."""
+        loss = "" if held_out is None else f", loss held out {held_out:.5g}"
+        self._bar.update(self._task, loss=f"kept: epoch {best_epoch}{loss}")
 
     def __enter__(self) -> Self:
         self._bar.start()

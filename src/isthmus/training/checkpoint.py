@@ -33,7 +33,7 @@ LOCK = ".lock"
 WRITTEN = ("checkpoint", "run", "model", "config", "report")
 """What is written in a run's folder, under temporary names that begin so after a dot."""
 
-VERSION = 1
+VERSION = 2
 
 
 class Checkpoints:
@@ -266,7 +266,9 @@ def _config(state: State) -> dict[str, Any]:
         "stopped": state.stopped,
         "optimizer": _groups(state.optimizer.state_dict()),
         "scheduler": None if state.scheduler is None else _numbers(state.scheduler.state_dict()),
-        "best": None if state.best is None else {"means": state.best.start.means, "lowest": state.best.lowest},
+        "best": None
+        if state.best is None
+        else {"means": state.best.start.means, "lowest": state.best.lowest, "epoch": state.best.epoch},
         "position": None
         if position is None
         else {
@@ -308,7 +310,7 @@ def _restored(state: State, config: Mapping[str, Any], tensors: Mapping[str, Ten
     if config["best"] is not None:
         start = Evaluation(config["best"]["means"], tensors["losses"].to(device))
         weights = {name: tensor.to(device) for name, tensor in _part("best", tensors).items()}
-        state.best = Best(start, config["best"]["lowest"], weights)
+        state.best = Best(start, config["best"]["lowest"], weights, config["best"]["epoch"])
     at = config["position"]
     if at is not None:
         optimizer = _optimizer(at["optimizer"], "start.optimizer", tensors)
@@ -329,6 +331,8 @@ def _check(state: State, config: Mapping[str, Any], tensors: Mapping[str, Tensor
     counts = [config["epoch"], config["halvings"], *([] if at is None else at["sizes"])]
     if not all(type(count) is int and count >= 0 for count in counts):
         raise ValueError("its epoch, halvings or sizes are no counts")
+    if best is not None and not (type(best["epoch"]) is int and 0 <= best["epoch"] <= config["epoch"]):
+        raise ValueError("its best epoch is none of those that it has done")
     numbers = [*([] if at is None else [at["seconds"]]), *([] if best is None else [best["lowest"]])]
     if not all(
         type(number) in (int, float) for number in [*numbers, *({} if best is None else best["means"]).values()]

@@ -104,7 +104,7 @@ def run(
             if state.best is not None and validation is not None:
                 evaluation = evaluate(state.model, validation(None))
                 record["validation"] = evaluation.means
-                state.best.consider(state.model, evaluation)
+                state.best.consider(state.model, evaluation, state.epoch)
             state.history.append(record)
             state.stopped = _any_asks_to_stop(callbacks, record, fabric.device)
             if watch is not None:

@@ -38,24 +38,37 @@ class Best:
     The start counts as an epoch. It is left only for weights whose loss is lower by more than three standard errors of
     the difference, so that a few lucky rows do not pass for progress: so an autoencoder that starts at PCA stays
     there where the data cannot tell that anything is better.
+
+    Attributes
+    ----------
+    start : Evaluation
+        Of the start.
+    lowest : float
+        The loss of the weights that are kept.
+    weights : dict of str to Tensor
+        These weights.
+    epoch : int
+        The epoch that ended with them; 0 is the start.
     """
 
     start: Evaluation
     lowest: float
     weights: dict[str, Tensor]
+    epoch: int = 0
 
     @classmethod
     def begin(cls, model: Model, start: Evaluation) -> "Best":
         """Take the weights as they are before the first step."""
         return cls(start, start.means["loss"], copy.deepcopy(model.state_dict()))
 
-    def consider(self, model: Model, evaluation: Evaluation) -> None:
-        """Keep the model's weights if they are better than the best so far."""
+    def consider(self, model: Model, evaluation: Evaluation, epoch: int) -> None:
+        """Keep the model's weights, as that epoch left them, if they are better than the best so far."""
         gain = (self.start.losses - evaluation.losses).double()
         beyond_chance = gain.mean() > 3 * gain.std() / math.sqrt(len(gain))
         if beyond_chance and evaluation.means["loss"] < self.lowest:
             self.lowest = evaluation.means["loss"]
             self.weights = copy.deepcopy(model.state_dict())
+            self.epoch = epoch
 
 
 @dataclass
@@ -124,6 +137,11 @@ class State:
     halvings: int = 0
     stopped: bool = False
     dropout: Tensor | None = None
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch whose weights are kept, 0 being the start; the last without validation rows."""
+        return self.epoch if self.best is None else self.best.epoch
 
     @property
     def device(self) -> torch.device:

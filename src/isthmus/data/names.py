@@ -1,0 +1,25 @@
+"""What rows are called."""
+
+from typing import Any
+
+import pandas as pd
+
+NAMES_OF_IDS = ("id", "uuid", "key", "name", "unnamed: 0")
+"""What a column of names of rows is called, in lower case; the last is what pandas makes of an index without one."""
+
+
+def row_names(X: Any) -> list[str]:
+    """Return what rows are called: a frame's index or its column of ids, else "row 17", counted from 0."""
+    if isinstance(X, pd.DataFrame):
+        named = [column for column in X if _holds_ids(X[column])]
+        if not isinstance(X.index, pd.RangeIndex):
+            return [str(name) for name in X.index]
+        if named:
+            return [str(name) for name in X[named[0]]]
+    return [f"row {i}" for i in range(len(X))]
+
+
+def _holds_ids(column: "pd.Series[Any]") -> bool:
+    name = str(column.name).lower()
+    called = name in NAMES_OF_IDS or name.endswith(("_id", " id"))
+    return called and not pd.api.types.is_float_dtype(column) and column.is_unique and not column.isna().any()
