@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -20,12 +21,15 @@ class Code(NamedTuple):
         The bottleneck's own terms of the loss, unweighted and in nats; empty for a deterministic code.
     log_variance : Tensor of shape (rows, n_components), optional
         log σ² of each unit of a Gaussian code.
+    h : Tensor of shape (rows, n_components), optional
+        What the encoder gave, for a code whose units contend for being on.
     """
 
     z: Tensor
     mean: Tensor
     terms: dict[str, Tensor]
     log_variance: Tensor | None = None
+    h: Tensor | None = None
 
 
 ACTIVE_ABOVE = 0.01
@@ -33,6 +37,9 @@ ACTIVE_ABOVE = 0.01
 
 MOST_LOG_VARIANCE = 30.0
 """Where log σ² is cut: far from all rows that it was trained on a network may give any number, and its exp must not."""
+
+LEAST_CHANGE = 0.01
+"""What a unit of a sigmoid code, which is never zero, must change by over rows to count as on in any of them."""
 
 Bottleneck = Callable[[Tensor, torch.Generator | None], Code]
 
@@ -46,6 +53,31 @@ def top_k(h: Tensor, generator: torch.Generator | None = None, *, k: int) -> Cod
     """Keep the `k` largest units of each row and set the others to zero (Makhzani & Frey 2013, eq. 1–3)."""
     largest = h.topk(k, dim=1)
     z = torch.zeros_like(h).scatter(1, largest.indices, largest.values)
+    return Code(z, z, {}, h=h)
+
+
+def with_idle_units(code: Code) -> Tensor | None:
+    """Return z with the units on that are on in none of the batch's rows, or None where there is no such unit.
+
+    Each is put on in those rows where it is largest, as many as a unit is on in on average. So none is left out, however
+    far below the others it lies (lifetime sparsity; Makhzani & Frey 2015, *Winner-take-all autoencoders*, §2).
+    """
+    assert code.h is not None
+    idle = (code.z == 0).all(0)
+    if not idle.any():
+        return None
+    rows = max(1, int(code.z.count_nonzero()) // len(idle))
+    largest = code.h.topk(min(rows, len(code.h)), dim=0)
+    return code.z + idle * torch.zeros_like(code.h).scatter(0, largest.indices, largest.values)
+
+
+def soft_threshold(h: Tensor, generator: torch.Generator | None = None, *, threshold: float) -> Code:
+    """Bring each unit nearer to zero by `threshold`, and to zero where it is within: sign(h) max(|h| − θ, 0).
+
+    It is the proximal operator of θ‖h‖₁, a step of ISTA (Gregor & LeCun 2010, *Learning fast approximations of sparse
+    coding*, §2).
+    """
+    z = F.softshrink(h, threshold)
     return Code(z, z, {})
 
 
@@ -78,3 +110,11 @@ def deviation(code: Code) -> Tensor:
 def active_units(mean: Tensor) -> Tensor:
     """Count the units whose mean varies over the rows; the others have collapsed to the prior. Shape ()."""
     return (mean.var(0, correction=0) > ACTIVE_ABOVE).sum()
+
+
+def are_on(low: Tensor, high: Tensor, least_change: float = 0) -> Tensor:
+    """Tell of each unit whether it is on in any row, from the lowest and highest value that it takes: the only place.
+
+    With a `least_change` it is on where it changes by more than that, else where it is not zero.
+    """
+    return high - low > least_change if least_change else (low != 0) | (high != 0)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from isthmus.core.batch import Batch
-from isthmus.core.bottleneck import Bottleneck, Code, deterministic
+from isthmus.core.bottleneck import Bottleneck, Code, deterministic, with_idle_units
 from isthmus.core.likelihood import Distribution, Gaussian, Likelihood
 from isthmus.core.penalty import Penalty
 
@@ -23,7 +23,8 @@ class Outcome(NamedTuple):
     Attributes
     ----------
     terms : dict of str to Tensor
-        ``reconstruction`` (−log p(x | z), nats, one value a row), the code's own terms, the penalties: unweighted.
+        ``reconstruction`` (−log p(x | z), nats, one value a row), the code's own terms, the penalties, and in the
+        training of a top-k code ``revival``: unweighted.
     squared_error : Tensor of shape (rows,)
         ‖x − mean‖² of each row over the entries that count, without a gradient.
     code : Code
@@ -165,7 +166,16 @@ class Model(nn.Module):
         terms = {name: -log_prob for name, log_prob in fit.parts.items()} | code.terms
         for name, penalty in self.penalties.items():
             terms[name] = penalty(self, shown.x, shown.context, code, generator)
+        if self.training and code.h is not None:
+            terms["revival"] = self._revival(batch, shown, code, counted)
         return Outcome(terms, fit.squared_error.detach(), code, counted)
+
+    def _revival(self, batch: Batch, shown: Batch, code: Code, counted: Tensor | None) -> Tensor:
+        """Return −log p(x | z) of each row, were the units on too that are on in no row; 0 where there are none."""
+        z = with_idle_units(code)
+        if z is None:
+            return code.z.new_zeros(len(code.z))
+        return -self.decode(z, shown.context).fit(batch.x, counted).log_prob
 
     def _hidden(self, batch: Batch, shown: Batch) -> Tensor | None:
         """Return the known entries that were hidden; where none was, all that are known."""

@@ -23,7 +23,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from isthmus.core.batch import Batch
-from isthmus.core.bottleneck import top_k
+from isthmus.core.bottleneck import LEAST_CHANGE, are_on, soft_threshold, top_k
 from isthmus.core.corruption import CORRUPTIONS, HIDINGS, NOISES, hide_patches
 from isthmus.core.imputation import fill_in
 from isthmus.core.likelihood import LIKELIHOODS, build_likelihood
@@ -56,6 +56,12 @@ from isthmus.training import EarlyStopping, Progress, State, new_state, run
 from isthmus.training.callbacks import Callback
 from isthmus.training.checkpoint import Checkpoints, checksum
 from isthmus.untrusted import check_dtypes, float_dtype
+
+REVIVAL_WEIGHT = 1 / 8
+"""Weight of the term that keeps units of a top-k code alive; Gao et al. 2024 (§2.4) have 1/32 for theirs."""
+
+MOST_DEAD = 0.1
+"""Share of a code's units that may be dead before it is told of."""
 
 ENOUGH_TO_CHOOSE_BY = 50
 """Held-out rows under which the choice of the best epoch is a matter of luck."""
@@ -150,10 +156,11 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
                 about |= {"params": plain_params(self), "warm": go_on}
                 kept = Checkpoints(resume_from, checkpoint_minutes, about)
                 seed = kept.about["seed"]
-            model = self._continued(rows) if go_on else self._new_model(rows, seed)
-            rows = model.filled(rows)
             generator = torch.Generator(fabric.device).manual_seed(seed)
             train, validation = self._split(rows, generator)
+            model = self._continued(rows) if go_on else self._new_model(rows, seed, train.rows)
+            train = Rows(model.filled(train.rows))
+            validation = None if validation is None else Rows(model.filled(validation.rows))
             epochs = self._default_epochs(len(rows.x)) if self.max_epochs is None else self.max_epochs
             steps = epochs * train.n_batches(self.batch_size)
             state = new_state(model, self.lr, generator, self.lr_schedule, steps)
@@ -175,7 +182,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             self.held_out_ = np.array([], int)
             state = getattr(self, "_state", None)
             if first or state is None or state.scheduler is not None:
-                model = self._new_model(rows, seed) if first else self._continued(rows)
+                model = self._new_model(rows, seed, rows) if first else self._continued(rows)
                 generator = torch.Generator(fabric.device).manual_seed(seed)
                 state = new_state(model, self.lr, generator, "constant", 0)
                 state.history = list(getattr(self, "history_", []))
@@ -624,8 +631,15 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def _in_batches(self, function: Callable[[Model, Batch], Tensor], given: Given) -> np.ndarray:
         return in_batches(self.module_, function, given)
 
-    def _new_model(self, rows: Batch, seed: int) -> Model:
-        """Build the model and start it by the rows; the program's own random numbers are left alone."""
+    def _new_model(self, rows: Batch, seed: int, train: Batch | None = None) -> Model:
+        """Build the model and start it by the rows; the program's own random numbers are left alone.
+
+        A top-k code starts by the rows `train` alone: with units enough it knows its rows by heart, and nothing would
+        pass for better on those held out.
+        """
+        self.__dict__.pop("threshold_", None)
+        if self.sparsity == "l1" and self._has_point_code():
+            self.threshold_ = float(self.sparsity_weight)
         self.rescaled_ = self.corruption in HIDINGS or bool(rows.x.isnan().any())
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -633,7 +647,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             model.fill.copy_(self._fill(rows.x))
             filled = model.filled(rows)
             self._check_build(model, filled)
-            self._start(model, filled, seed)
+            self._start(model, model.filled(train) if train is not None and self.sparsity == "topk" else filled, seed)
         return model
 
     def _start(self, model: Model, rows: Batch, seed: int) -> None:
@@ -651,6 +665,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     def _continued(self, rows: Batch) -> Model:
         """Build the model anew, with the parameters as they are now, around the weights there are."""
+        if hasattr(self, "threshold_"):
+            self.threshold_ = float(self.sparsity_weight)
         with torch.random.fork_rng(devices=[]):
             model = self._build().to(rows.x)
         try:
@@ -666,6 +682,10 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """Build the model from its parts."""
         encoder, decoder = self._network().build(self.row_shape_, self.n_components, **self._code_layout())
         return Model(encoder, decoder, row_shape=self.row_shape_, **self._parts())
+
+    def _has_point_code(self) -> bool:
+        """Tell whether the code is a point, and no distribution."""
+        return self._code_layout().get("moments", 1) == 1
 
     def _code_layout(self) -> dict[str, int]:
         """Tell the network what else goes in and out: for most families nothing."""
@@ -689,11 +709,14 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             parts["corruption"] = partial(NOISES[self.corruption], level=self.corruption_level)
         if self.sparsity == "topk":
             parts["bottleneck"] = partial(top_k, k=self.k or max(1, self.n_components // 10))
+            weights["revival"] = REVIVAL_WEIGHT
         if self.sparsity == "kl":
             penalties["kl_sparsity"] = partial(kl_sparsity, target=self.sparsity_target)
             weights["kl_sparsity"] = self.sparsity_weight
         if self.sparsity == "l1":
             penalties["l1"], weights["l1"] = l1, self.sparsity_weight
+            if hasattr(self, "threshold_"):  # models saved by format 2 have none
+                parts["bottleneck"] = partial(soft_threshold, threshold=self.threshold_)
         if self.contraction_weight:
             penalties["contractive"], weights["contractive"] = contractive, self.contraction_weight
         if self.weight_decay:
@@ -788,6 +811,32 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         self._state = state
         if kept_start(self):
             warnings.warn(why_start_is_kept(self), ConvergenceWarning, stacklevel=3)
+        self.__dict__.pop("dead_units_", None)
+        if self.sparsity is not None and self._has_point_code():
+            self._count_dead_units([train] if validation is None else [train, validation])
+
+    def _count_dead_units(self, parts: list[Rows]) -> None:
+        """Count the units that are on in no row, and say so where they are many."""
+        with torch.no_grad():
+            batches = (batch for rows in parts for batch in rows.batches(INFERENCE_BATCH))
+            ranges = [torch.aminmax(self.module_.encode(batch).mean, dim=0) for batch in batches]
+        low, high = (torch.stack(ends) for ends in zip(*ranges, strict=True))
+        is_on = are_on(low.amin(0), high.amax(0), LEAST_CHANGE if self.sparsity == "kl" else 0)
+        self.dead_units_ = int((~is_on).sum())
+        if self.dead_units_ > MOST_DEAD * self.n_components:
+            warnings.warn(
+                f"{self.dead_units_} of the code's {self.n_components} units are on in no row of X and of no use "
+                f"(dead_units_): {CURES[str(self.sparsity)]}",
+                stacklevel=4,
+            )
+
+
+CURES = {
+    "topk": "take fewer n_components, a larger k, more max_epochs, or a network with linear_path='pca'",
+    "l1": "take a lower sparsity_weight, or fewer n_components",
+    "kl": "take a lower sparsity_weight, a higher sparsity_target, or fewer n_components",
+}
+"""What to do about dead units."""
 
 
 def default_epochs(rows: int) -> int:

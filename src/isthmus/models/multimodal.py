@@ -525,6 +525,9 @@ class MultimodalAutoencoder(AbstractAutoencoder):
             for modality, part in self._parts_of_a_row()
         }
 
+    def _has_point_code(self) -> bool:
+        return not _is_variational(self)
+
     def _build(self) -> Model:
         pair = build_multimodal([self._part(modality) for modality in self.modalities_], self.n_components, self.fusion)
         return Model(*pair, row_shape=self.row_shape_, **self._parts())

@@ -8,7 +8,7 @@ from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
 from isthmus.core.batch import Batch
-from isthmus.core.bottleneck import gaussian
+from isthmus.core.bottleneck import gaussian, top_k
 from isthmus.core.likelihood import GaussianLikelihood, ProductLikelihood
 from isthmus.core.model import Model
 
@@ -19,6 +19,9 @@ LEAST_SIGMA = 1e-3
 """What a σ that is learnt does not fall below, as a share of the rows' standard deviation."""
 
 
+MOST_TO_MEASURE = 4096
+"""Rows that the variance along as many directions as a code has units is taken of."""
+
 LEAST_SHARE = 1e-6
 """What noise takes, at the least, of the variance along an axis: with β = 0 nothing else would bound log σ²."""
 
@@ -28,7 +31,8 @@ def start_model(model: Model, rows: Batch, *, at_pca: bool, seed: int) -> None:
 
     The encoder's W is put at the principal axes, with codes of unit variance, and the decoder's V at the best read-out
     of them by least squares. Of a linear code that gives PCA's own reconstruction; of a code that is bent or thinned
-    out (a sigmoid, top-k) the best that a linear map can. Tied weights leave V no freedom: there W is orthonormal, and
+    out (a sigmoid, top-k) the best that a linear map can. The units of a top-k code contend, and of principal axes the
+    first would win in every row: there W has the directions of as many rows from their mean. Tied weights leave V no freedom: there W is orthonormal, and
     V its transpose. A Gaussian code starts at probabilistic PCA (Tipping & Bishop 1999), the optimum of a linear
     variational autoencoder (Lucas et al. 2019); given a context, at that of the rows less their regression on it.
 
@@ -96,11 +100,14 @@ def _set_weight(model: Model, rows: Batch, *, whiten: bool, seed: int) -> None:
     regression = None if context is None else np.linalg.lstsq(context, x, rcond=None)[0]
     if regression is not None:
         x = x - context @ regression
-    with np.errstate(invalid="ignore"):  # rows that are all alike have no variance to take shares of
-        pca = PCA(min(units, *x.shape), random_state=seed).fit(x)
-    axes, variance = pca.components_, np.maximum(pca.explained_variance_, 0)
     nn.init.normal_(weight[:units], std=SMALL)
     bias.zero_()
+    if getattr(model.bottleneck, "func", None) is top_k:
+        axes, variance = _row_directions(x, units, seed)
+    else:
+        with np.errstate(invalid="ignore"):  # rows that are all alike have no variance to take shares of
+            pca = PCA(min(units, *x.shape), random_state=seed).fit(x)
+        axes, variance = pca.components_, np.maximum(pca.explained_variance_, 0)
     if whiten:
         real = variance > 1e-12 * max(variance.max(), np.finfo(np.float32).tiny)
         axes, variance = axes[real], variance[real]
@@ -114,6 +121,22 @@ def _set_weight(model: Model, rows: Batch, *, whiten: bool, seed: int) -> None:
     weight[: len(axes), : axes.shape[1]] = torch.as_tensor(axes).to(weight)
     if regression is not None:
         weight[: len(axes), axes.shape[1] :] = torch.as_tensor(-axes @ regression.T).to(weight)
+
+
+def _row_directions(x: np.ndarray, units: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return directions of length 1 of rows from their mean, drawn at random, and the variance of all along each.
+
+    Where there are too few rows, the rest are those of differences of two; and a little of such a difference in each
+    tells rows that are alike from one another.
+    """
+    random = np.random.default_rng(seed)
+    order = random.permutation(len(x))
+    difference = x[random.integers(len(x), size=units)] - x[random.integers(len(x), size=units)]
+    directions = SMALL * difference
+    directions[: len(x)] += x[order[:units]]
+    length = np.linalg.norm(directions, axis=1)
+    directions = directions[length > 0] / length[length > 0, None]
+    return directions, np.square(x[order[:MOST_TO_MEASURE]] @ directions.T).mean(0)
 
 
 def _noise_variance(model: Model, left_over: float) -> float:
