@@ -58,7 +58,8 @@ def told(name, fill, rebuilt, train, test, masks):
     shares = [np.square(fill(mask) - test)[mask].mean() / error_of_mean[mask].mean() for mask in masks]
     shares += [] if rebuilt is None else [np.square(rebuilt - test).mean() / error_of_mean.mean()]
     cells = [f"{share:.3f}" for share in shares] + ["–"] * (3 - len(shares))
-    print(name, *cells, BEFORE.get(name, "the same"), sep=" | ", flush=True)
+    before = "not measured" if "quarter" in name else "the same"
+    print(name, *cells, BEFORE.get(name, before), sep=" | ", flush=True)
 
 
 def by_neighbours(neighbours, test, mask):
