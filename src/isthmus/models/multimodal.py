@@ -521,6 +521,9 @@ class MultimodalAutoencoder(AbstractAutoencoder):
     def _filled(self, n_iter: int, model: Model, batch: Batch) -> Tensor:
         return explain(model, batch, n_iter) if _is_variational(self) else super()._filled(n_iter, model, batch)
 
+    def _input_width(self) -> int:
+        return max(modality.size for modality in self.modalities_)
+
     def _build(self) -> Model:
         pair = build_multimodal([self._part(modality) for modality in self.modalities_], self.n_components, self.fusion)
         return Model(*pair, row_shape=self.row_shape_, **self._parts())
