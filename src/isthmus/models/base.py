@@ -113,12 +113,13 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         y : ignored
             There for scikit-learn's sake.
         resume_from : path, optional
-            A folder in which the run is kept while it goes: after every epoch, and every `checkpoint_minutes` inside
-            of long ones. Where it holds a checkpoint already, of a run that was stopped or killed, that run goes on
-            from there, to the bit as if nothing had happened; else it begins. Ctrl-C and SIGTERM then wait for the end
-            of a step and its checkpoint. Callbacks of your own are not told again of epochs that are done.
+            A folder in which the run is kept while it goes: at the end of epochs, as often as that takes a twentieth of
+            the time at the most, every `checkpoint_minutes` in any case, and at the end. Where it holds a checkpoint
+            already, of a run that was stopped or killed, that run goes on from there, to the bit as if nothing had
+            happened; else it begins. Ctrl-C and SIGTERM then wait for the end of a step and its checkpoint. Callbacks
+            of your own are not told again of epochs that are done.
         checkpoint_minutes : float, default 10
-            See `resume_from`.
+            The longest time between two checkpoints, also inside an epoch; see `resume_from`.
 
         Returns
         -------
@@ -133,6 +134,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             If the loss becomes NaN or infinite, and going back and on at half the learning rate did not help.
         OSError
             If the run cannot be kept, or another process keeps one there; what was kept before is untouched.
+        MemoryError
+            If memory has run out.
         """
         go_on = self.warm_start and hasattr(self, "module_")
         with self._fitting():

@@ -169,8 +169,7 @@ def _in_batches(
 OUT_OF_MEMORY = "memory has run out on {}, even for one row at a time: free some, or take a smaller network"
 
 OUT_OF_MEMORY_IN_FIT = (
-    "memory has run out in fit: give fewer columns or rows at a time, a smaller batch_size, or a smaller network, such "
-    "as MLP(hidden=(64,))"
+    "memory has run out in training: give fewer rows or columns, a smaller batch size, or a smaller network"
 )
 
 
