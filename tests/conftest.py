@@ -12,6 +12,7 @@ import torch
 
 import isthmus
 from isthmus import cli
+from isthmus.training import new_state
 
 torch.set_num_threads(1)
 
@@ -30,6 +31,19 @@ def digits_labels():
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def states(monkeypatch):
+    """The state of each fit that is begun: its optimiser is not kept."""
+    begun = []
+
+    def noted(*args):
+        begun.append(new_state(*args))
+        return begun[-1]
+
+    monkeypatch.setattr("isthmus.models.base.new_state", noted)
+    return begun
 
 
 @pytest.fixture(scope="session")

@@ -591,10 +591,18 @@ def test_a_run_whose_data_are_away_is_not_lost(run, tmp_path, monkeypatch):
     assert run("train --resume run")[0] == 0
 
 
-def test_memory_that_runs_out_in_training(run, monkeypatch):
+@pytest.mark.parametrize(
+    "error",
+    [RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried to allocate"), MemoryError()],
+)
+def test_memory_that_runs_out_in_training(run, monkeypatch, error):
     def starve(*args, **kept):
-        raise RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: not enough memory")
+        raise error
 
-    monkeypatch.setattr(isthmus.Autoencoder, "fit", starve)
+    monkeypatch.setattr(isthmus.Autoencoder, "_new_model", starve)
     status, _, err = run("train digits --epochs 1 --out run")
-    assert (status, err) == (2, "isthmus: memory has run out: give a smaller --batch-size, or a smaller network\n")
+    said = "give fewer rows or columns, a smaller batch size, or a smaller network"
+    assert (status, err) == (2, f"isthmus: memory has run out in training: {said}\n")
+    monkeypatch.setattr(isthmus.cli, "_load", starve)
+    status, _, err = run("train digits --epochs 1 --out run")
+    assert (status, err) == (2, f"isthmus: memory has run out: {said}\n")

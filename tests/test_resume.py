@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from safetensors.torch import save as tensors_to_bytes
 from isthmus import Autoencoder, ConditionalVariationalAutoencoder, DenoisingAutoencoder, VariationalAutoencoder
 from isthmus.core.model import Model
 from isthmus.networks import MLP
-from isthmus.training import Interrupted
+from isthmus.training import Interrupted, loop
 from isthmus.training.checkpoint import CHECKPOINT, read_about
 
 # Everything that has a state: dropout, noise, the Gaussian draw, a schedule, early stopping, running means.
@@ -109,16 +110,51 @@ def test_a_signal_waits_for_the_checkpoint(digits, tmp_path, monkeypatch, number
     assert len(position["sizes"]) == 20 - 11, "an epoch has 11 steps"
 
 
+class Clock:
+    """A clock that goes on when it is told to, and how a checkpoint is written by it."""
+
+    def __init__(self, monkeypatch, write_seconds):
+        self.now, self.written, self.write_seconds = 0.0, [], write_seconds
+        monkeypatch.setattr("isthmus.training.checkpoint.time", SimpleNamespace(monotonic=lambda: self.now))
+        monkeypatch.setattr("isthmus.training.checkpoint.write", self.write)
+
+    def write(self, path, state, about):
+        self.written.append(state.epoch if state.position is None else (state.epoch, len(state.position.sizes)))
+        self.now += self.write_seconds
+
+    def go_on(self, seconds):
+        self.now += seconds
+
+
 def test_minutes(digits, tmp_path, monkeypatch):
-    written = []
-    monkeypatch.setattr(
-        "isthmus.training.checkpoint.write", lambda path, state, about: written.append(state.position is None)
-    )
-    Autoencoder(4, max_epochs=2, random_state=0).fit(digits, resume_from=tmp_path / "a")
-    assert written == [True, True]
-    written.clear()
-    Autoencoder(4, max_epochs=2, random_state=0).fit(digits, resume_from=tmp_path / "b", checkpoint_minutes=0)
-    assert written == ([False] * 11 + [True]) * 2
+    clock = Clock(monkeypatch, write_seconds=0)
+    setting = {"max_epochs": 2, "random_state": 0, "callbacks": [lambda record: clock.go_on(30)]}
+    step = loop._step
+    monkeypatch.setattr(loop, "_step", lambda *args: (clock.go_on(20), step(*args))[1])
+    Autoencoder(4, **setting).fit(digits, resume_from=tmp_path / "a")
+    assert clock.written == [1, 2]
+    clock.written.clear()
+    Autoencoder(4, **setting).fit(digits, resume_from=tmp_path / "b", checkpoint_minutes=1)
+    assert clock.written == [(0, 4), (0, 8), 1, (1, 4), (1, 8), 2]
+    clock.written.clear()
+    Autoencoder(4, **setting).fit(digits, resume_from=tmp_path / "c", checkpoint_minutes=0)
+    assert clock.written == [*((0, n) for n in range(1, 12)), 1, *((1, n) for n in range(1, 12)), 2]
+
+
+@pytest.mark.parametrize("family", [Autoencoder, VariationalAutoencoder])
+def test_keeping_a_run_costs_a_twentieth(family, table, tmp_path, monkeypatch):
+    """An epoch takes 5 seconds, and writing 1: once that is known, at the end of every fourth, and of the run."""
+    clock = Clock(monkeypatch, write_seconds=1)
+    setting = {"max_epochs": 12, "random_state": 0, "callbacks": [lambda record: clock.go_on(5)]}
+    family(2, **setting).fit(table, resume_from=tmp_path / "a")
+    assert clock.written == [1, 5, 9, 12]
+    clock.written.clear()
+    family(2, **setting).fit(table, resume_from=tmp_path / "b", checkpoint_minutes=9 / 60)
+    assert clock.written == [1, 3, 5, 7, 9, 11, 12]
+    clock.written.clear()
+    monkeypatch.setattr("isthmus.training.checkpoint.GUESS", 1.0)  # a byte a second: the first one is put off too
+    family(2, **setting).fit(table, resume_from=tmp_path / "c")
+    assert clock.written == [12]
 
 
 def test_what_is_not_the_same_run_is_refused(digits, tmp_path):
@@ -173,6 +209,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(digits, tmp_p
 
     with monkeypatch.context() as patch:
         patch.setattr("isthmus.training.checkpoint.tensors_to_bytes", fill_the_disk)
+        patch.setattr("isthmus.training.checkpoint.SHARE", 0)  # at the end of every epoch
         with pytest.raises(OSError, match="No space left"):
             copy.deepcopy(estimator).fit(digits, resume_from=tmp_path)
     assert read_about(tmp_path / CHECKPOINT)["epoch"] == 2
@@ -196,12 +233,12 @@ class Explode:
         monkeypatch.setattr(Model, "row_losses", exploding)
 
 
-def test_a_loss_that_explodes_is_gone_back_from(digits, monkeypatch):
+def test_a_loss_that_explodes_is_gone_back_from(digits, monkeypatch, states):
     Explode(monkeypatch, {15})
     with pytest.warns(UserWarning, match="became nan in epoch 2 .* going back to the end of epoch 1, and on at half"):
         model = Autoencoder(4, max_epochs=3, lr_schedule="constant", random_state=0).fit(digits)
     assert model.n_iter_ == 3
-    assert model._state.optimizer.param_groups[0]["lr"] == model.lr / 2
+    assert states[-1].optimizer.param_groups[0]["lr"] == model.lr / 2
     monkeypatch.undo()
     half = Autoencoder(4, max_epochs=1, lr_schedule="constant", random_state=0, warm_start=True).fit(digits)
     assert model.history_[0]["train"] == half.history_[0]["train"]

@@ -1,5 +1,11 @@
 """Every kind of autoencoder as a scikit-learn estimator, on PyTorch."""
 
+import os
+import sys
+
+if "torch" not in sys.modules:  # which reads it once
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait for others sleep, and do not spin
+
 from isthmus.compare import compare
 from isthmus.data import datasets
 from isthmus.models import (

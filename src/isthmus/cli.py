@@ -35,6 +35,7 @@ from isthmus.models.kept import kept_in_words
 from isthmus.networks import LSTM, MLP, Conv, Transformer
 from isthmus.report import images
 from isthmus.report.words import error_in_words, listed
+from isthmus.threads import suited_to
 from isthmus.training import Interrupted
 from isthmus.training.checkpoint import locked
 
@@ -54,6 +55,8 @@ MODELS = {
 NETWORKS = {"mlp": MLP, "conv": Conv, "lstm": LSTM, "transformer": Transformer}
 WIDTHS = {"mlp": "hidden", "conv": "channels", "lstm": "hidden", "transformer": "width"}
 """What the widths of a network's layers are called."""
+
+OUT_OF_MEMORY = "memory has run out: give fewer rows or columns, a smaller batch size, or a smaller network"
 
 NOTHING_MISSING = "nothing is missing in {}: --missing 0.5 hides half of it, to see how well it goes"
 
@@ -93,9 +96,10 @@ def main() -> None:
     """Run the command line; a user's mistake ends in one line on standard error and exit status 2."""
     warnings.showwarning = lambda message, category, *_: _show_warning(message, category)
     try:
-        sys.exit(app(standalone_mode=False) or 0)
+        with suited_to(0, blas=True):  # each fit and each use takes what repays it
+            sys.exit(app(standalone_mode=False) or 0)
     except (ValueError, TypeError, OSError, FloatingPointError, MemoryError) as error:
-        _complain(str(error))
+        _complain(str(error) or OUT_OF_MEMORY)  # Python's own MemoryError says nothing
         sys.exit(2)
     except SystemExit as end:
         if end.code == 130 and not isinstance(end.__cause__, Interrupted):  # what typer makes of Ctrl-C
@@ -103,7 +107,7 @@ def main() -> None:
         raise
     except Exception as error:
         if is_out_of_memory(error):
-            _complain("memory has run out: give a smaller --batch-size, or a smaller network")
+            _complain(OUT_OF_MEMORY)
             sys.exit(2)
         if not hasattr(error, "format_message"):  # what typer raises for a command line that it cannot read
             raise
@@ -156,12 +160,13 @@ def train(
     settings: Settings = None,
     label: Label = None,
     data_dir: DataDir = None,
-    checkpoint_minutes: Annotated[float, typer.Option(min=0, help="Between checkpoints inside an epoch.")] = 10,
+    checkpoint_minutes: Annotated[float, typer.Option(min=0, help="Between checkpoints, at the most.")] = 10,
 ) -> None:
     """Train an autoencoder on DATA, and save it and its report into a folder.
 
-    The conditional model is told the labels of DATA. The run is kept after every epoch, and where Ctrl-C stops it:
-    `isthmus train --resume RUN` goes on as if nothing had happened.
+    The conditional model is told the labels of DATA. The run is kept after epochs, as long as that costs little,
+    every --checkpoint-minutes, and where Ctrl-C stops it: `isthmus train --resume RUN` goes on as if nothing had
+    happened.
     """
     if resume is not None:
         _refuse_beside_resume(context)

@@ -34,6 +34,7 @@ from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.checks import check_choice
 from isthmus.models.conditional import told
 from isthmus.networks import MLP
+from isthmus.threads import suited_to
 
 JACOBIAN_ROWS = 64
 """Test rows over which the Jacobian's norm is averaged."""
@@ -136,6 +137,7 @@ def default_models(n_components: int, features: int, corruption: str, level: flo
     }
 
 
+@suited_to(0, blas=True)  # each fit and each use takes what repays it
 def compare(
     X: ArrayLike,
     y: ArrayLike | None = None,

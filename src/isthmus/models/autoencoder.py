@@ -17,7 +17,8 @@ class Autoencoder(AbstractAutoencoder):
     n_components : int, default 2
         Units of the code.
     network : MLP, Conv, Transformer, Modules or None, default None
-        The encoder and the decoder; None is ``MLP()``.
+        The encoder and the decoder; None is ``MLP()``, whose first layer has fewer than 512 units where it would have
+        more than a million weights, and more than a quarter of as many as there are numbers in X; never under 16.
     likelihood : {"gaussian", "bernoulli"}, default "gaussian"
         What the decoder's output means: the mean of a normal (squared error), or the logit of a pixel in [0, 1]
         (cross-entropy).
@@ -105,6 +106,8 @@ class Autoencoder(AbstractAutoencoder):
         The names of a DataFrame's columns.
     row_shape_ : tuple of int
         The shape of a row.
+    hidden_ : tuple of int
+        Widths of the default network's hidden layers; where `network` is None.
     sigma_ : float
         The standard deviation of a Gaussian likelihood.
     n_iter_ : int

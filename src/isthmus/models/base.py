@@ -33,17 +33,20 @@ from isthmus.core.score import entry_scores, learn_usual, row_scores
 from isthmus.data.rows import Rows, are_bytes, check_finite, check_shape, flatten, in_unit_interval, text_error
 from isthmus.models.checks import check_choice, check_number
 from isthmus.models.engine import (
-    INFERENCE_BATCH,
     PRECISIONS,
     Given,
     chosen_precision,
     decode,
     encode,
     in_batches,
+    inference_batch,
     new_fabric,
+    out_of_memory_in_one_line,
     put_known,
     rebuild,
+    row_width,
     to_batch,
+    work_of_a_row,
 )
 from isthmus.models.folder import plain_params, save_estimator
 from isthmus.models.interpolation import spherical, straight
@@ -52,6 +55,7 @@ from isthmus.models.scale import check_size, warn_of_columns, warn_of_scale
 from isthmus.models.start import start_model
 from isthmus.networks import MLP, Conv, Transformer
 from isthmus.networks.parameters import Network
+from isthmus.threads import suited_to
 from isthmus.training import EarlyStopping, Progress, State, new_state, run
 from isthmus.training.callbacks import Callback
 from isthmus.training.checkpoint import Checkpoints, checksum
@@ -119,12 +123,13 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         y : ignored
             There for scikit-learn's sake.
         resume_from : path, optional
-            A folder in which the run is kept while it goes: after every epoch, and every `checkpoint_minutes` inside
-            of long ones. Where it holds a checkpoint already, of a run that was stopped or killed, that run goes on
-            from there, to the bit as if nothing had happened; else it begins. Ctrl-C and SIGTERM then wait for the end
-            of a step and its checkpoint. Callbacks of your own are not told again of epochs that are done.
+            A folder in which the run is kept while it goes: at the end of epochs, as often as that takes a twentieth of
+            the time at the most, every `checkpoint_minutes` in any case, and at the end. Where it holds a checkpoint
+            already, of a run that was stopped or killed, that run goes on from there, to the bit as if nothing had
+            happened; else it begins. Ctrl-C and SIGTERM then wait for the end of a step and its checkpoint. Callbacks
+            of your own are not told again of epochs that are done.
         checkpoint_minutes : float, default 10
-            See `resume_from`.
+            The longest time between two checkpoints, also inside an epoch; see `resume_from`.
 
         Returns
         -------
@@ -139,6 +144,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             If the loss becomes NaN or infinite, and going back and on at half the learning rate did not help.
         OSError
             If the run cannot be kept, or another process keeps one there; what was kept before is untouched.
+        MemoryError
+            If memory has run out.
 
         Warns
         -----
@@ -147,7 +154,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             then what is kept.
         """
         go_on = self.warm_start and hasattr(self, "module_")
-        with self._as_before_on_error():
+        with self._fitting():
             fabric, rows, seed = self._prepare(X, y, reset=not go_on)
             kept = None
             if resume_from is not None:
@@ -167,6 +174,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             if go_on:
                 model.warm_up.clear()  # each fit would begin it anew
             self._train(fabric, state, train, validation, epochs=epochs, seed=seed, kept=kept)
+        self.__dict__.pop("_state", None)  # of a partial_fit before
         return self
 
     def partial_fit(self, X: ArrayLike, y: Any = None) -> Self:
@@ -177,11 +185,11 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         loaded goes on with a new optimiser. Arguments and errors are those of :meth:`fit`.
         """
         first = not hasattr(self, "module_")
-        with self._as_before_on_error():
+        with self._fitting():
             fabric, rows, seed = self._prepare(X, y, reset=first)
             self.held_out_ = np.array([], int)
             state = getattr(self, "_state", None)
-            if first or state is None or state.scheduler is not None:
+            if first or state is None:
                 model = self._new_model(rows, seed, rows) if first else self._continued(rows)
                 generator = torch.Generator(fabric.device).manual_seed(seed)
                 state = new_state(model, self.lr, generator, "constant", 0)
@@ -191,6 +199,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             state.optimizer.param_groups[0]["lr"] = self.lr
             train = Rows(state.model.filled(rows))
             self._train(fabric, state, train, None, epochs=state.epoch + 1, seed=seed + state.epoch)
+            self._state = state
         return self
 
     def transform(self, X: ArrayLike) -> np.ndarray:
@@ -362,11 +371,15 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         return self
 
     @contextmanager
-    def _as_before_on_error(self) -> Iterator[None]:
-        """Put all attributes back where something is raised: a fit that fails leaves the last one as it was."""
+    def _fitting(self) -> Iterator[None]:
+        """Put all attributes back where something is raised: a fit that fails leaves the last one as it was.
+
+        What is done beside the steps of the training, and PCA, repays no more than one thread.
+        """
         before = dict(self.__dict__)
         try:
-            yield
+            with out_of_memory_in_one_line(), suited_to(0):
+                yield
         except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)
@@ -641,6 +654,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         if self.sparsity == "l1" and self._has_point_code():
             self.threshold_ = float(self.sparsity_weight)
         self.rescaled_ = self.corruption in HIDINGS or bool(rows.x.isnan().any())
+        self._fit_width(rows)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             model = self._build().to(rows.x)
@@ -649,6 +663,16 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             self._check_build(model, filled)
             self._start(model, model.filled(train) if train is not None and self.sparsity == "topk" else filled, seed)
         return model
+
+    def _fit_width(self, rows: Batch) -> None:
+        """Choose the widths of the default network, where it has some, by the size of the data."""
+        self.__dict__.pop("hidden_", None)
+        if self.network is None and self.default_network is MLP:
+            self.hidden_ = default_hidden(len(rows.x), self._input_width())
+
+    def _input_width(self) -> int:
+        """Return how many numbers the encoder is given of a row; of several encoders, the one that is given most."""
+        return math.prod(self.row_shape_)
 
     def _start(self, model: Model, rows: Batch, seed: int) -> None:
         """Start a new model by the training rows."""
@@ -725,7 +749,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     def _network(self) -> Network:
         """Return the network; for KL sparsity with the sigmoid that puts its code in (0, 1)."""
-        network = self.default_network() if self.network is None else self.network
+        network = self._default_network() if self.network is None else self.network
         if not isinstance(network, MLP | Conv | Transformer):
             return network
         if self.likelihood == "bernoulli" and network.output_activation is not None:
@@ -733,6 +757,10 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         if self.sparsity == "kl" and network.code_activation not in (None, "sigmoid"):
             raise ValueError("sparsity='kl' needs a code in (0, 1): leave code_activation=None, or give 'sigmoid'")
         return replace(network, code_activation="sigmoid") if self.sparsity == "kl" else network
+
+    def _default_network(self) -> Any:
+        """Return what stands for None: of the widths that fit has chosen, or those that a model of before it has."""
+        return self.default_network(**({"hidden": self.hidden_} if hasattr(self, "hidden_") else {}))
 
     def _check_build(self, model: Model, rows: Batch) -> None:
         """Send two rows through, so that a network that does not fit the data is found before the training."""
@@ -775,14 +803,17 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     ) -> None:
         """Run the loop until so many epochs are done, and keep what it leaves."""
         cuda = [fabric.device] if fabric.device.type == "cuda" else []
+        work = self.batch_size * work_of_a_row(state.model, train.rows)
+        at_once = inference_batch(row_width(state.model))
         with (
+            suited_to(work),
             torch.random.fork_rng(devices=cuda),
             Progress(epochs, shown=self.verbose > 0) as progress,
             nullcontext() if kept is None else kept.running(),
         ):
             torch.manual_seed(seed)  # dropout has no generator of its own
             if kept is not None:
-                kept.restore(state)
+                kept.restore(state, epochs)
             callbacks: list[Callback] = [progress, *self.callbacks]
             if validation is not None and self.early_stopping:
                 callbacks.append(EarlyStopping(self.patience))
@@ -794,7 +825,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
                 fabric,
                 state,
                 partial(train.batches, self.batch_size),
-                None if validation is None else partial(validation.batches, INFERENCE_BATCH),
+                None if validation is None else partial(validation.batches, at_once),
                 epochs=epochs - state.epoch,
                 callbacks=callbacks,
                 watch=kept,
@@ -808,7 +839,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         self.start_ = None if state.best is None else state.best.start.means
         self.best_epoch_ = state.best_epoch
         self.interrupted_ = state.interrupted
-        self._state = state
+        state.best = state.spare = None
         if kept_start(self):
             warnings.warn(why_start_is_kept(self), ConvergenceWarning, stacklevel=3)
         self.__dict__.pop("dead_units_", None)
@@ -818,7 +849,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def _count_dead_units(self, parts: list[Rows]) -> None:
         """Count the units that are on in no row, and say so where they are many."""
         with torch.no_grad():
-            batches = (batch for rows in parts for batch in rows.batches(INFERENCE_BATCH))
+            at_once = inference_batch(self.n_features_in_)
+            batches = (batch for rows in parts for batch in rows.batches(at_once))
             ranges = [torch.aminmax(self.module_.encode(batch).mean, dim=0) for batch in batches]
         low, high = (torch.stack(ends) for ends in zip(*ranges, strict=True))
         is_on = are_on(low.amin(0), high.amax(0), LEAST_CHANGE if self.sparsity == "kl" else 0)
@@ -842,6 +874,15 @@ CURES = {
 def default_epochs(rows: int) -> int:
     """Return how many epochs that many rows get: 15 for 60,000, more the fewer there are, from 5 to 150."""
     return max(5, min(150, round(15 * (60_000 / rows) ** 0.45)))
+
+
+def default_hidden(rows: int, width: int) -> tuple[int, int]:
+    """Return the widths of the default network's hidden layers: 512 and 256, or fewer where rows are few and wide.
+
+    The first layer has a million weights at the most, or a quarter as many as there are numbers in the data.
+    """
+    first = max(16, min(512, max(1_000_000 // width, rows // 4)))
+    return first, min(256, -(-first // 2))
 
 
 def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -1,18 +1,22 @@
 """Lightning Fabric: the device, the precision, and rows on their way to the device and back, batch by batch."""
 
 import copy
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from isthmus.core.batch import Batch
 from isthmus.core.model import Model
-from isthmus.data.rows import in_unit_interval
+from isthmus.data.rows import Rows, in_unit_interval
 from isthmus.networks.mlp import TiedLinear
+from isthmus.threads import suited_to
 
 PRECISIONS = ("auto", "32-true", "64-true", "16-mixed", "bf16-mixed")
 
@@ -20,7 +24,10 @@ EXACT_UP_TO = 250_000
 """Numbers in a table of float64 up to which it is trained on in float64."""
 
 INFERENCE_BATCH = 2048
-"""Rows that are encoded or decoded at once."""
+"""Rows that are encoded or decoded at once, at the most."""
+
+INFERENCE_NUMBERS = 2**21
+"""Numbers in them, at the most: wide rows take their turn in smaller batches."""
 
 
 class Given(NamedTuple):
@@ -84,6 +91,36 @@ def to_batch(given: Given, dtype: torch.dtype, device: torch.device) -> Batch:
     return Batch(x, None if context is None else torch.tensor(context, dtype=dtype, device=device))
 
 
+def inference_batch(width: int) -> int:
+    """Return how many rows of so many numbers are encoded or decoded at once."""
+    return max(1, min(INFERENCE_BATCH, INFERENCE_NUMBERS // max(width, 1)))
+
+
+def work_of_a_row(model: Model, rows: Batch) -> float:
+    """Return the multiply-adds of a forward pass for one row; of a recurrence, those of one of its steps.
+
+    Convolutions and attention use a weight in many places: those are counted as torch meets them, on two rows, and with
+    a gradient, as torch fuses what it does not count where there is none. A recurrence it counts not at all: it uses
+    each weight once a step, and its steps wait for one another.
+    """
+    model.eval()
+    two = Rows(rows).take(slice(2)).rows
+    with torch.random.fork_rng(devices=[]), torch.enable_grad(), FlopCounterMode(display=False) as counter:
+        model.decode(model.encode(two).mean, two.context)
+    counted = counter.get_total_flops() / 2 / len(two.x)
+    return max(counted, n_weights(model))
+
+
+def row_width(model: Model) -> int:
+    """Return how many numbers a row is, or the encoder is given of it where these are more."""
+    return max(model.fill.numel(), getattr(model.inputs, "width", 0))
+
+
+def n_weights(model: Model) -> int:
+    """Return how many numbers a model learns."""
+    return sum(weight.numel() for weight in model.parameters())
+
+
 def in_batches(
     model: Model,
     function: Callable[[Model, Batch], Tensor],
@@ -98,19 +135,27 @@ def in_batches(
     if weight.device.type == "mps":
         dtype = torch.float32  # all that it has
     model = model if dtype == weight.dtype else copy.deepcopy(model).to(dtype)
-    n, start, size = len(given.x), 0, min(INFERENCE_BATCH, len(given.x))
+    size = min(inference_batch(max(row_width(model), math.prod(given.x.shape[1:]))), len(given.x))
+    with suited_to(size * n_weights(model)):
+        return _in_batches(model, function, given, dtype, size)
+
+
+def _in_batches(
+    model: Model, function: Callable[[Model, Batch], Tensor], given: Given, dtype: torch.dtype, size: int
+) -> np.ndarray:
+    n, start, device = len(given.x), 0, next(model.parameters()).device
     results = None
     while start < n:
         part = slice(start, start + size)
         try:
             with torch.no_grad():
-                batch = model.filled(to_batch(given.take(part), dtype, weight.device))
+                batch = model.filled(to_batch(given.take(part), dtype, device))
                 values = function(model, batch).cpu().numpy()
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
             if size == 1:
-                raise MemoryError(OUT_OF_MEMORY.format(weight.device)) from error
+                raise MemoryError(OUT_OF_MEMORY.format(device)) from error
             size //= 2
             continue
         if results is None:
@@ -123,6 +168,21 @@ def in_batches(
 
 OUT_OF_MEMORY = "memory has run out on {}, even for one row at a time: free some, or take a smaller network"
 
+OUT_OF_MEMORY_IN_FIT = (
+    "memory has run out in training: give fewer rows or columns, a smaller batch size, or a smaller network"
+)
+
+
+@contextmanager
+def out_of_memory_in_one_line() -> Iterator[None]:
+    """Say in a line where memory has run out in a fit; what Python and torch raise then says nothing, or pages."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise MemoryError(OUT_OF_MEMORY_IN_FIT) from error
+
 
 def is_out_of_memory(error: Exception) -> bool:
     """Tell whether it is memory that there was too little of; torch on the CPU says so in words alone."""
@@ -133,8 +193,9 @@ def is_out_of_memory(error: Exception) -> bool:
 
 def put_known(results: np.ndarray, given: Given) -> np.ndarray:
     """Put what is known of rows in its place in what was computed of them, to the bit."""
-    for start in range(0, len(results), INFERENCE_BATCH):
-        part = slice(start, start + INFERENCE_BATCH)
+    size = inference_batch(math.prod(results.shape[1:]))
+    for start in range(0, len(results), size):
+        part = slice(start, start + size)
         rows, _, hidden = given.take(part)
         known = ~np.isnan(rows) if hidden is None else ~(np.isnan(rows) | hidden)
         np.copyto(results[part], in_unit_interval(rows), where=known)

@@ -24,6 +24,8 @@ FITTED = (
     "flat_",
     "framed_",
     "block_weights_",
+    "hidden_",
+    "bins_",
 )
 FITTED_ARRAYS = ("feature_names_in_", "classes_", "y_mean_", "y_scale_", "mean_", "scale_")
 
@@ -47,7 +49,7 @@ def from_json(name: str, value: Any) -> Any:
         return Schema.from_json(value)
     if name == "modalities_":
         return tuple(Modality.from_json(fields) for fields in value)
-    return tuple(value) if name == "row_shape_" else value
+    return tuple(value) if name in ("row_shape_", "hidden_") else value
 
 
 def check_fitted(family: str, fitted: Mapping[str, Any]) -> None:
@@ -169,6 +171,8 @@ CHECKS: dict[str, Callable[[Any], bool]] = {
     "flat_": _is_bool,
     "framed_": _is_bool,
     "block_weights_": _named(_is_finite),
+    "hidden_": lambda value: _all(_is_size)(value) and len(value) == 2,
+    "bins_": lambda value: _is_whole(value) and 0 <= value < 2**20,
     "feature_names_in_": _all(lambda name: isinstance(name, str | int)),
     "classes_": are_classes,
     "y_mean_": _all(_is_finite),

@@ -528,6 +528,9 @@ class MultimodalAutoencoder(AbstractAutoencoder):
     def _has_point_code(self) -> bool:
         return not _is_variational(self)
 
+    def _input_width(self) -> int:
+        return max(modality.size for modality in self.modalities_)
+
     def _build(self) -> Model:
         pair = build_multimodal([self._part(modality) for modality in self.modalities_], self.n_components, self.fusion)
         return Model(*pair, row_shape=self.row_shape_, **self._parts())

@@ -11,6 +11,10 @@ from isthmus.core.batch import Batch
 from isthmus.core.bottleneck import gaussian, top_k
 from isthmus.core.likelihood import GaussianLikelihood, ProductLikelihood
 from isthmus.core.model import Model
+from isthmus.threads import suited_to
+
+OVERSAMPLED = 10
+"""Components that a randomised PCA takes beside those that are asked for."""
 
 SMALL = 1e-2
 """Standard deviation of the weights of those units of a code that PCA has no component for."""
@@ -32,8 +36,8 @@ def start_model(model: Model, rows: Batch, *, at_pca: bool, seed: int) -> None:
     The encoder's W is put at the principal axes, with codes of unit variance, and the decoder's V at the best read-out
     of them by least squares. Of a linear code that gives PCA's own reconstruction; of a code that is bent or thinned
     out (a sigmoid, top-k) the best that a linear map can. The units of a top-k code contend, and of principal axes the
-    first would win in every row: there W has the directions of as many rows from their mean. Tied weights leave V no freedom: there W is orthonormal, and
-    V its transpose. A Gaussian code starts at probabilistic PCA (Tipping & Bishop 1999), the optimum of a linear
+    first would win in every row: there W has the directions of as many rows from their mean. Tied weights leave V no
+    freedom: there W is orthonormal, and V its transpose. A Gaussian code starts at probabilistic PCA (Tipping & Bishop 1999), the optimum of a linear
     variational autoencoder (Lucas et al. 2019); given a context, at that of the rows less their regression on it.
 
     Parameters
@@ -106,7 +110,9 @@ def _set_weight(model: Model, rows: Batch, *, whiten: bool, seed: int) -> None:
         axes, variance = _row_directions(x, units, seed)
     else:
         with np.errstate(invalid="ignore"):  # rows that are all alike have no variance to take shares of
-            pca = PCA(min(units, *x.shape), random_state=seed).fit(x)
+            n = min(units, *x.shape)
+            with suited_to(x.size * (n + OVERSAMPLED), blas=True):
+                pca = PCA(n, random_state=seed).fit(x)
         axes, variance = pca.components_, np.maximum(pca.explained_variance_, 0)
     if whiten:
         real = variance > 1e-12 * max(variance.max(), np.finfo(np.float32).tiny)
@@ -154,7 +160,7 @@ def _set_read_out(model: Model, rows: Batch, *, tied: bool) -> None:
     linear.bias.zero_()
     if not tied:
         linear.weight.zero_()
-    moments = []
+    moments: list[Tensor] = []
     for piece in _pieces(rows):
         x, context, _ = piece
         code = model.encode(piece)
@@ -164,10 +170,9 @@ def _set_read_out(model: Model, rows: Batch, *, tied: bool) -> None:
         noise = torch.zeros_like(z)  # what the draw adds to the variance of a Gaussian code
         if code.log_variance is not None:
             noise[:, : code.mean.shape[1]] = code.log_variance.double().exp()
-        moments.append((z.sum(0), rest.sum(0), z.T @ z + noise.sum(0).diag(), z.T @ rest))
-    code_mean, rest_mean, second_moment, cross_moment = (
-        torch.stack(parts).sum(0) / len(rows.x) for parts in zip(*moments, strict=True)
-    )
+        found = [z.sum(0), rest.sum(0), z.T @ z + noise.sum(0).diag(), z.T @ rest]
+        moments = [total.add_(more) for total, more in zip(moments, found, strict=True)] if moments else found
+    code_mean, rest_mean, second_moment, cross_moment = (total / len(rows.x) for total in moments)
     if not tied:
         covariance = second_moment - code_mean.outer(code_mean)
         # The small random units of an over-complete code are nearly combinations of the others: a little ridge.
@@ -213,5 +218,6 @@ def _squared_errors(model: Model, piece: Batch, generator: torch.Generator) -> T
 
 def _pieces(rows: Batch) -> list[Batch]:
     """Cut rows into pieces that are encoded at once."""
-    parts = [[None] * -(-len(rows.x) // 4096) if each is None else torch.split(each, 4096) for each in rows]
+    size = max(1, min(4096, 2**22 // rows.x[0].numel()))
+    parts = [[None] * -(-len(rows.x) // size) if each is None else torch.split(each, size) for each in rows]
     return [Batch(*piece) for piece in zip(*parts, strict=True)]

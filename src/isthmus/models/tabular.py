@@ -26,6 +26,9 @@ from isthmus.networks import MLP
 from isthmus.networks.cells import Cells
 from isthmus.networks.parameters import Network
 
+MOST_PIECES = 25_000
+"""Of all numbers of a table together."""
+
 
 class _Layers:
     """``transform`` with all layers, outside of the estimator: there scikit-learn would name all as a code's."""
@@ -77,7 +80,8 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
     bins : int, default 24
         Pieces that a scaled number's range from −3 to 3 is cut into: the encoder is given, beside the number, how much
         of each lies below it, so that it finds thresholds (Gorishniy et al. 2022, *On embeddings for numerical
-        features*, eq. 1); 0 gives it the number alone.
+        features*, eq. 1); 0 gives it the number alone. All numbers together have 25,000 pieces at the most: with more
+        than 1,041 of them each has fewer.
     corruption : {"swap", "masking"} or None, default "swap"
         What is done to cells in training: ``swap`` takes them from another row, ``masking`` hides them as if missing.
     corruption_level : float in [0, 1], default 0.15
@@ -90,6 +94,8 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
     ----------
     schema_ : Schema
         What the columns are: kinds, dtypes, categories, scaling. It is saved in ``config.json``.
+    bins_ : int
+        Pieces that a number is cut into.
     framed_ : bool
         Whether `X` was a DataFrame, and rows come back as one.
 
@@ -322,11 +328,24 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
             )
         return super()._continued(rows)
 
+    def _fit_width(self, rows: Batch) -> None:
+        """Choose how many pieces a number is cut into too: fewer where numbers are many."""
+        self.bins_ = min(self.bins, MOST_PIECES // max(self.schema_.count("number"), 1))
+        super()._fit_width(rows)
+
+    def _input_width(self) -> int:
+        return self._inputs().width
+
+    def _inputs(self) -> Cells:
+        """Return what makes numbers of cells; models of before there was a limit have all their pieces."""
+        schema, bins = self.schema_, getattr(self, "bins_", self.bins)
+        return Cells(schema.count("number"), schema.count("boolean"), schema.sizes, bins, self.categories)
+
     def _build(self) -> Model:
         """Build the model; the decoder gives a number for each number and truth value, and each category's logit."""
         schema = self.schema_
         n_numbers, n_booleans = schema.count("number"), schema.count("boolean")
-        inputs = Cells(n_numbers, n_booleans, schema.sizes, self.bins, self.categories)
+        inputs = self._inputs()
         n_parameters = n_numbers + n_booleans + sum(schema.sizes)
         encoder, decoder = self._network().build((inputs.width,), self.n_components, **self._code_layout())
         if n_parameters != inputs.width:

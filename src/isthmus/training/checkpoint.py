@@ -35,16 +35,25 @@ WRITTEN = ("checkpoint", "run", "model", "config", "report")
 
 VERSION = 2
 
+SHARE = 20
+"""Times as long as writing a checkpoint took, at the least, until the next one at the end of an epoch."""
+
+GUESS = 1e8
+"""Bytes a second that the first one is taken to be written at."""
+
 
 class Checkpoints:
-    """Keeps a run's state: after every epoch, and inside long ones after so many minutes.
+    """Keeps a run's state: at the end of epochs, as long as that costs little, and after so many minutes at the latest.
+
+    At the end of an epoch it is written where the run has gone on for twenty times as long as writing it takes, so that
+    keeping a run costs a twentieth; and at the end of the run.
 
     Parameters
     ----------
     folder : path
         Where ``checkpoint.safetensors`` is kept.
     minutes : float
-        Time after which one is written inside an epoch.
+        Time after which one is written in any case, also inside an epoch.
     about : mapping
         What else the run must find again: its ``seed``, its rows' checksum, its parameters. Of a run that goes on it
         is what it was begun with.
@@ -60,16 +69,20 @@ class Checkpoints:
         self.seconds = 60 * minutes
         self.about = dict(about)
         self.asked: int | None = None
+        self.took = 0.0
+        self.epochs = 0
         if self.path.exists():
             found = read_about(self.path)["about"]
             _check_same(self.path, self.about, found)
             self.about = found
 
-    def restore(self, state: State) -> None:
-        """Bring a state to where the checkpoint is; where there is none, leave it at the beginning."""
-        self.written = time.monotonic()
+    def restore(self, state: State, epochs: int) -> None:
+        """Bring a state to where the checkpoint is; where there is none, leave it at the beginning of its epochs."""
+        self.epochs = epochs
         if self.path.exists():
             read(self.path, state)
+        self.took = _bytes(state) / GUESS
+        self.written = time.monotonic()
 
     def __call__(self, state: State) -> None:
         """Write a checkpoint where it is time to.
@@ -81,13 +94,21 @@ class Checkpoints:
         OSError
             If it cannot be written; the one before is untouched.
         """
-        due = state.position is None or time.monotonic() - self.written > self.seconds
-        if not due and self.asked is None:
+        began = time.monotonic()
+        if not self._is_due(state, began - self.written) and self.asked is None:
             return
         write(self.path, state, self.about)
         self.written = time.monotonic()
+        self.took = self.written - began
         if self.asked is not None:
             raise Interrupted(self.asked)
+
+    def _is_due(self, state: State, since: float) -> bool:
+        """Tell whether it is time to write, so many seconds after the last one."""
+        if since > self.seconds:
+            return True
+        at_the_end = state.stopped or state.epoch == self.epochs
+        return state.position is None and (at_the_end or since >= SHARE * self.took)
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -152,7 +173,7 @@ def write(path: Path, state: State, about: Mapping[str, Any]) -> None:
             f"{path.parent} has vanished while the run was kept there: bring it back, or begin anew"
         )
     tensors, config = _tensors(state), _config(state) | {"about": dict(about)}
-    tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     config["sha256"] = _digest(config, tensors)
     try:
         with replacing(path) as temporary:
@@ -213,7 +234,8 @@ def _digest(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
     for name in sorted(tensors):
         array = tensors[name].numpy()
-        digest.update(f"{name}{array.shape}{array.dtype}".encode() + array.tobytes())
+        digest.update(f"{name}{array.shape}{array.dtype}".encode())
+        digest.update(array.data)
     return digest.hexdigest()
 
 
@@ -254,6 +276,12 @@ def checksum(rows: Batch) -> str:
             digest.update(f"{array.shape}{array.dtype}".encode())
             digest.update(array.data)
     return digest.hexdigest()
+
+
+def _bytes(state: State) -> int:
+    """Return about how much a checkpoint at the end of an epoch holds: weights, two moments of each, the best ones."""
+    weights = sum(weight.numel() * weight.element_size() for weight in state.model.parameters())
+    return 4 * weights
 
 
 def _config(state: State) -> dict[str, Any]:

@@ -67,7 +67,7 @@ class Best:
         beyond_chance = gain.mean() > 3 * gain.std() / math.sqrt(len(gain))
         if beyond_chance and evaluation.means["loss"] < self.lowest:
             self.lowest = evaluation.means["loss"]
-            self.weights = copy.deepcopy(model.state_dict())
+            self.weights = _copied(model.state_dict(), self.weights)
             self.epoch = epoch
 
 
@@ -123,6 +123,9 @@ class State:
         Whether a callback has ended the run.
     dropout : Tensor or None
         The state of torch's own generator, which dropout draws from, to be set when the run goes on.
+    spare : Snapshot or None
+        The one of the epoch before, whose tensors take the next: memory that is new each epoch costs more than the
+        copying.
     """
 
     model: Model
@@ -137,6 +140,7 @@ class State:
     halvings: int = 0
     stopped: bool = False
     dropout: Tensor | None = None
+    spare: Snapshot | None = None
 
     @property
     def best_epoch(self) -> int:
@@ -149,10 +153,12 @@ class State:
         return next(self.model.parameters()).device
 
     def snapshot(self) -> Snapshot:
-        """Copy what changes from step to step."""
+        """Copy what changes from step to step; the one before is written over."""
         scheduler = None if self.scheduler is None else copy.deepcopy(self.scheduler.state_dict())
-        weights, optimizer = copy.deepcopy((self.model.state_dict(), self.optimizer.state_dict()))
-        return Snapshot(weights, optimizer, scheduler, self.generator.get_state())
+        weights = _copied(self.model.state_dict(), None if self.spare is None else self.spare.weights)
+        optimizer = _copied(self.optimizer.state_dict(), None if self.spare is None else self.spare.optimizer)
+        self.spare = Snapshot(weights, optimizer, scheduler, self.generator.get_state())
+        return self.spare
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go back to a copy."""
@@ -169,6 +175,16 @@ class State:
             for name in ("lr", "initial_lr", "max_lr", "min_lr"):
                 if name in group:
                     group[name] /= 2
+
+
+def _copied(value: Any, into: Any) -> Any:
+    """Copy tensors in dictionaries, with all else in them, into the tensors of the copy before where they fit."""
+    if isinstance(value, dict):
+        return {name: _copied(each, into.get(name) if isinstance(into, dict) else None) for name, each in value.items()}
+    if not isinstance(value, Tensor):
+        return copy.deepcopy(value)
+    fits = isinstance(into, Tensor) and into.shape == value.shape and into.dtype == value.dtype
+    return into.copy_(value) if fits else value.detach().clone()
 
 
 def dropout_state(device: torch.device) -> Tensor:
