@@ -19,6 +19,7 @@ from isthmus import (
 from isthmus.core.batch import Batch
 from isthmus.core.corruption import NOISES
 from isthmus.core.model import Model
+from isthmus.core.score import inferred
 from isthmus.models.engine import to_batch
 from isthmus.networks import MLP, Conv, Transformer
 
@@ -194,3 +195,15 @@ def test_how_gaps_are_shown_is_kept(digits, tmp_path):
         assert model.rescaled_ is model.module_.rescaled is rescaled
         model.save(tmp_path / "model")
         np.testing.assert_array_equal(load(tmp_path / "model").transform(gappy), model.transform(gappy))
+
+
+@pytest.mark.parametrize("family", [Autoencoder, VariationalAutoencoder])
+@pytest.mark.filterwarnings("ignore:the code has collapsed")
+def test_what_is_filled_in_to_score_a_row_is_not_scaled_up_too(digits, family):
+    gappy = with_gaps(digits[:100]).astype(np.float32)
+    model = family(4, max_epochs=2, random_state=0).fit(gappy)
+    _, batch = batch_of(model, gappy)
+    shown = inferred(model.module_, batch)
+    assert torch.equal(shown.x[batch.known], batch.x[batch.known])
+    with torch.no_grad():
+        assert torch.equal(model.module_.encode(shown).mean, model.module_.encode(Batch(shown.x)).mean)

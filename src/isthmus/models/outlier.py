@@ -1,5 +1,7 @@
 """Finding the unusual with any autoencoder."""
 
+import math
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -7,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, OutlierMixin, clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
@@ -15,6 +18,7 @@ from isthmus.models.calibration import Calibration, missing_shares
 from isthmus.models.checks import check_number
 from isthmus.models.engine import Given
 from isthmus.models.folder import save_estimator
+from isthmus.models.kept import kept_start, why_start_is_kept
 from isthmus.models.variational import VariationalAutoencoder
 
 FOLDS = 3
@@ -86,13 +90,16 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         check_number("contamination", self.contamination, min_val=0, max_val=0.5, include_boundaries="right")
         if self.autoencoder is not None and not hasattr(self.autoencoder, "score_samples"):
             raise TypeError(f"autoencoder={self.autoencoder!r}: give an autoencoder of isthmus, or None")
-        first = self._new_autoencoder().fit(X, y)
-        given = [first.rows_to_score(X)]
-        if first.starts_at_pca and 2 * FOLDS <= len(given[0].x) < given[0].x[0].size:
-            self.adopt([self._new_autoencoder().fit(*part) for part in _without_each_fold(X, y, len(given[0].x))])
-            given = self._given(X)
-        else:
-            self.adopt([first])
+        new = self._new_autoencoder()
+        n_rows, entries = _size(X)
+        is_wide = new.starts_at_pca and 2 * FOLDS <= n_rows < entries
+        parts = _without_each_fold(X, y, n_rows) if is_wide else [(X, y)]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # it is said once, of all
+            self.adopt([clone(new).fit(*part) for part in parts])
+        if all(map(kept_start, self.autoencoders_)):
+            warnings.warn(why_start_is_kept(self.autoencoder_), ConvergenceWarning, stacklevel=2)
+        given = self._given(X)
         scores, own = self._lowest(given), self.autoencoder_.own_entries(X)
         self.calibration_ = Calibration.learn(self._lowest, given, scores, own)
         calibrated = self.calibration_(scores, missing_shares(given[0].x, own))
@@ -179,6 +186,18 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         if len(shares) == 1:
             return shares[0]
         return np.stack(shares)[self._scores(given).argmin(0), np.arange(len(shares[0]))]
+
+
+def _size(X: Any) -> tuple[int, int]:
+    """Return how many rows there are, and entries of a row; 0 entries where rows differ in their lengths."""
+    if isinstance(X, Mapping):
+        sizes = [_size(values) for values in X.values() if values is not None]
+        return max((n for n, _ in sizes), default=0), sum(entries for _, entries in sizes)
+    try:
+        n, *shape = np.shape(X)
+    except ValueError:
+        return 0, 0
+    return n, math.prod(shape)
 
 
 def _without_each_fold(X: Any, y: Any, n: int) -> list[tuple[Any, Any]]:

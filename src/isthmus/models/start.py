@@ -37,8 +37,9 @@ def start_model(model: Model, rows: Batch, *, at_pca: bool, seed: int) -> None:
     of them by least squares. Of a linear code that gives PCA's own reconstruction; of a code that is bent or thinned
     out (a sigmoid, top-k) the best that a linear map can. The units of a top-k code contend, and of principal axes the
     first would win in every row: there W has the directions of as many rows from their mean. Tied weights leave V no
-    freedom: there W is orthonormal, and V its transpose. A Gaussian code starts at probabilistic PCA (Tipping & Bishop 1999), the optimum of a linear
-    variational autoencoder (Lucas et al. 2019); given a context, at that of the rows less their regression on it.
+    freedom: there W is orthonormal, and V its transpose. A Gaussian code starts at probabilistic PCA (Tipping & Bishop
+    1999), the optimum of a linear variational autoencoder (Lucas et al. 2019); given a context, at that of the rows
+    less their regression on it.
 
     Parameters
     ----------
