@@ -53,7 +53,7 @@ from isthmus.models.interpolation import spherical, straight
 from isthmus.models.kept import kept_start, why_start_is_kept
 from isthmus.models.scale import check_size, warn_of_columns, warn_of_scale
 from isthmus.models.start import start_model
-from isthmus.networks import MLP, Conv, Transformer
+from isthmus.networks import MLP, Conv, Modules, Transformer
 from isthmus.networks.parameters import Network
 from isthmus.threads import suited_to
 from isthmus.training import EarlyStopping, Progress, State, new_state, run
@@ -647,7 +647,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def _new_model(self, rows: Batch, seed: int, train: Batch | None = None) -> Model:
         """Build the model and start it by the rows; the program's own random numbers are left alone.
 
-        A top-k code starts by the rows `train` alone: with units enough it knows its rows by heart, and nothing would
+        A sparse code starts by the rows `train` alone: over-complete, it knows its rows by heart, and nothing would
         pass for better on those held out.
         """
         self.__dict__.pop("threshold_", None)
@@ -661,7 +661,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             model.fill.copy_(self._fill(rows.x))
             filled = model.filled(rows)
             self._check_build(model, filled)
-            self._start(model, model.filled(train) if train is not None and self.sparsity == "topk" else filled, seed)
+            is_sparse = getattr(model.bottleneck, "func", None) in (top_k, soft_threshold)
+            self._start(model, model.filled(train) if train is not None and is_sparse else filled, seed)
         return model
 
     def _fit_width(self, rows: Batch) -> None:
@@ -676,7 +677,9 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     def _start(self, model: Model, rows: Batch, seed: int) -> None:
         """Start a new model by the training rows."""
-        start_model(model, rows, at_pca=self.starts_at_pca, seed=seed)
+        network = self._network()
+        spread_units = getattr(network, "linear_path", None) is None and not isinstance(network, Modules)
+        start_model(model, rows, at_pca=self.starts_at_pca, seed=seed, spread_units=spread_units)
 
     @property
     def starts_at_pca(self) -> bool:

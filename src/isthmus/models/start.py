@@ -8,7 +8,7 @@ from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
 from isthmus.core.batch import Batch
-from isthmus.core.bottleneck import gaussian, top_k
+from isthmus.core.bottleneck import gaussian, soft_threshold, top_k
 from isthmus.core.likelihood import GaussianLikelihood, ProductLikelihood
 from isthmus.core.model import Model
 from isthmus.threads import suited_to
@@ -30,16 +30,16 @@ LEAST_SHARE = 1e-6
 """What noise takes, at the least, of the variance along an axis: with β = 0 nothing else would bound log σ²."""
 
 
-def start_model(model: Model, rows: Batch, *, at_pca: bool, seed: int) -> None:
+def start_model(model: Model, rows: Batch, *, at_pca: bool, seed: int, spread_units: bool = False) -> None:
     """Standardise by the rows, put the linear path at their PCA, and the σ that is learnt at what is left over.
 
     The encoder's W is put at the principal axes, with codes of unit variance, and the decoder's V at the best read-out
     of them by least squares. Of a linear code that gives PCA's own reconstruction; of a code that is bent or thinned
     out (a sigmoid, top-k) the best that a linear map can. The units of a top-k code contend, and of principal axes the
-    first would win in every row: there W has the directions of as many rows from their mean. Tied weights leave V no
-    freedom: there W is orthonormal, and V its transpose. A Gaussian code starts at probabilistic PCA (Tipping & Bishop
-    1999), the optimum of a linear variational autoencoder (Lucas et al. 2019); given a context, at that of the rows
-    less their regression on it.
+    first would win in every row; of an L1 code those beyond the axes would stay at zero: there W has the directions of
+    as many rows from their mean. Tied weights leave V no freedom: there W is orthonormal, and V its transpose. A
+    Gaussian code starts at probabilistic PCA (Tipping & Bishop 1999), the optimum of a linear variational autoencoder
+    (Lucas et al. 2019); given a context, at that of the rows less their regression on it.
 
     Parameters
     ----------
@@ -51,7 +51,9 @@ def start_model(model: Model, rows: Batch, *, at_pca: bool, seed: int) -> None:
     at_pca : bool
         Whether W and V are set too; else they stay at random.
     seed : int
-        For the solver, where PCA takes a randomised one.
+        For the solver, where PCA takes a randomised one, and the choice of rows.
+    spread_units : bool, default False
+        Whether to give the units of a top-k code the same mean and spread: for networks without a linear path.
     """
     encoder: Any = model.encoder
     decoder: Any = model.decoder
@@ -63,6 +65,8 @@ def start_model(model: Model, rows: Batch, *, at_pca: bool, seed: int) -> None:
                 tied = not hasattr(decoder.path.linear, "weight")
                 _set_weight(model, rows, whiten=not tied, seed=seed)
                 _set_read_out(model, rows, tied=tied)
+        if spread_units:
+            _spread_units(model, rows)
         _set_sigma(model, rows, seed)
 
 
@@ -107,7 +111,7 @@ def _set_weight(model: Model, rows: Batch, *, whiten: bool, seed: int) -> None:
         x = x - context @ regression
     nn.init.normal_(weight[:units], std=SMALL)
     bias.zero_()
-    if getattr(model.bottleneck, "func", None) is top_k:
+    if _starts_at_rows(model, units, x):
         axes, variance = _row_directions(x, units, seed)
     else:
         with np.errstate(invalid="ignore"):  # rows that are all alike have no variance to take shares of
@@ -116,7 +120,7 @@ def _set_weight(model: Model, rows: Batch, *, whiten: bool, seed: int) -> None:
                 pca = PCA(n, random_state=seed).fit(x)
         axes, variance = pca.components_, np.maximum(pca.explained_variance_, 0)
     if whiten:
-        real = variance > 1e-12 * max(variance.max(), np.finfo(np.float32).tiny)
+        real = variance > 1e-12 * variance.max(initial=np.finfo(np.float32).tiny)
         axes, variance = axes[real], variance[real]
         axes = axes / np.sqrt(variance)[:, None]
     if variational:
@@ -128,6 +132,32 @@ def _set_weight(model: Model, rows: Batch, *, whiten: bool, seed: int) -> None:
     weight[: len(axes), : axes.shape[1]] = torch.as_tensor(axes).to(weight)
     if regression is not None:
         weight[: len(axes), axes.shape[1] :] = torch.as_tensor(-axes @ regression.T).to(weight)
+
+
+def _spread_units(model: Model, rows: Batch) -> None:
+    """Bring each unit of a top-k code to mean 0 and variance 1 over some rows, so that each is on in some of them.
+
+    That is done in the linear layer whose output the code is; where it is no such layer's, nothing is.
+    """
+    outputs: list[tuple[nn.Linear, Tensor]] = []
+    layers = [layer for layer in model.encoder.modules() if isinstance(layer, nn.Linear)]
+    hooks = [layer.register_forward_hook(lambda layer, _, output: outputs.append((layer, output))) for layer in layers]
+    h = model.encode(_pieces(rows)[0]).h
+    for hook in hooks:
+        hook.remove()
+    last = next((layer for layer, output in outputs if h is not None and torch.equal(output, h)), None)
+    if h is None or last is None:
+        return
+    spread = h.std(0, correction=0)
+    spread[spread == 0] = 1
+    last.weight.div_(spread[:, None])
+    last.bias.sub_(h.mean(0)).div_(spread)
+
+
+def _starts_at_rows(model: Model, units: int, x: np.ndarray) -> bool:
+    """Tell whether principal axes would leave units of a code off: they contend, or are more than there are axes."""
+    kind = getattr(model.bottleneck, "func", None)
+    return kind is top_k or (kind is soft_threshold and units > min(x.shape))
 
 
 def _row_directions(x: np.ndarray, units: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
