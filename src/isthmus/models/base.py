@@ -53,6 +53,9 @@ from isthmus.training.callbacks import Callback
 from isthmus.training.checkpoint import Checkpoints, checksum
 from isthmus.untrusted import check_dtypes, float_dtype
 
+SIGMA_ROWS = 2048
+"""Training rows by which a σ that is learnt is set after each epoch, at the most."""
+
 ENOUGH_TO_CHOOSE_BY = 50
 """Held-out rows under which the choice of the best epoch is a matter of luck."""
 
@@ -169,7 +172,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
                 state = new_state(model, self.lr, generator, "constant", 0)
                 state.history = list(getattr(self, "history_", []))
                 state.epoch = len(state.history)
-            state.optimizer.param_groups[0]["lr"] = self.lr
+            state.set_learning_rate(self.lr)
+            state.start = None  # other rows may have other errors
             train = Rows(state.model.filled(rows))
             self._train(fabric, state, train, None, epochs=state.epoch + 1, seed=seed + state.epoch)
         return self
@@ -745,6 +749,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
                 callbacks=callbacks,
                 watch=kept,
                 max_grad_norm=self._largest_gradient(),
+                sigma_rows=train.take(slice(None, None, math.ceil(len(train) / SIGMA_ROWS))).rows,
                 roll_back=self.on_nonfinite == "roll_back",
             )
         self.module_ = state.model.eval()

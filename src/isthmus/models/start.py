@@ -9,15 +9,11 @@ from torch import Tensor, nn
 
 from isthmus.core.batch import Batch
 from isthmus.core.bottleneck import gaussian
-from isthmus.core.likelihood import GaussianLikelihood, ProductLikelihood
 from isthmus.core.model import Model
+from isthmus.core.sigma import LEAST_SIGMA, set_floors, set_sigmas
 
 SMALL = 1e-2
 """Standard deviation of the weights of those units of a code that PCA has no component for."""
-
-LEAST_SIGMA = 1e-3
-"""What a σ that is learnt does not fall below, as a share of the rows' standard deviation."""
-
 
 LEAST_SHARE = 1e-6
 """What noise takes, at the least, of the variance along an axis: with β = 0 nothing else would bound log σ²."""
@@ -54,7 +50,8 @@ def start_model(model: Model, rows: Batch, *, at_pca: bool, seed: int) -> None:
                 tied = not hasattr(decoder.path.linear, "weight")
                 _set_weight(model, rows, whiten=not tied, seed=seed)
                 _set_read_out(model, rows, tied=tied)
-        _set_sigma(model, rows, seed)
+        set_floors(model, rows)
+        set_sigmas(model, rows, seed)
 
 
 def standardise(model: Model, rows: Batch) -> None:
@@ -154,38 +151,6 @@ def _set_read_out(model: Model, rows: Batch, *, tied: bool) -> None:
         linear.weight.copy_(read_out.T)
         rest_mean = rest_mean - code_mean @ read_out
     linear.bias.copy_(rest_mean)
-
-
-def _set_sigma(model: Model, rows: Batch, seed: int) -> None:
-    """Set each σ that is learnt to the root of its entries' mean squared error, where it is most likely."""
-    learnt = _learnt_sigmas(model.likelihood, rows.x.shape[1])
-    if not learnt:
-        return
-    generator = torch.Generator(rows.x.device).manual_seed(seed)
-    squared_error = torch.cat([_squared_errors(model, piece, generator) for piece in _pieces(rows)])
-    counted = torch.ones_like(rows.x, dtype=torch.bool) if rows.known is None else rows.known
-    spread = ((rows.x - rows.x.mean(0)) * counted).square()
-    for likelihood, block in learnt:
-        entries = counted[:, block].sum().clamp(min=1)
-        variance = spread[:, block].sum() / entries
-        floor = LEAST_SIGMA * (variance.sqrt() if variance > 0 else torch.ones_like(variance))
-        likelihood.set_sigma((squared_error[:, block].double().sum() / entries).sqrt().to(floor), floor)
-
-
-def _learnt_sigmas(likelihood: Any, length: int) -> list[tuple[GaussianLikelihood, slice]]:
-    """Return the likelihoods whose σ is learnt, and the part of a row's first axis that each is about."""
-    whole = [(likelihood, slice(None))]
-    if isinstance(likelihood, ProductLikelihood):
-        parts = likelihood.slices(length)
-        whole = [(block.likelihood, parts[block.name]) for block in likelihood.blocks]
-    return [(each, part) for each, part in whole if isinstance(each, GaussianLikelihood) and each.fixed is None]
-
-
-def _squared_errors(model: Model, piece: Batch, generator: torch.Generator) -> Tensor:
-    """Return the squared error of each known entry of some rows, drawn from their codes and rebuilt."""
-    mean = model.decode(model.encode(piece, generator).z, piece.context).mean
-    error = (piece.x - mean).square()
-    return error if piece.known is None else error * piece.known
 
 
 def _pieces(rows: Batch) -> list[Batch]:
