@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -55,7 +56,7 @@ class StopAfter:
         forward = torch.nn.Module.__call__
 
         def counted(module, *args, **kwargs):
-            if type(module).__name__ == "Model" and module.training:
+            if type(module).__name__ == "Model" and torch.is_grad_enabled():
                 self.steps -= 1
                 if self.steps == 0:
                     os.kill(os.getpid(), number)
@@ -225,7 +226,7 @@ class Explode:
 
         def exploding(model, terms, epochs=float("inf")):
             losses = row_losses(model, terms, epochs)
-            if not model.training:
+            if not torch.is_grad_enabled():
                 return losses
             self.step += 1
             return losses * float("nan") if self.step in steps else losses
@@ -274,6 +275,21 @@ def test_going_back_survives_a_stop(digits, tmp_path, monkeypatch):
         with pytest.warns(UserWarning, match="half the learning rate"):
             estimator.fit(digits, resume_from=tmp_path)
     assert_same(estimator, undisturbed)
+
+
+def test_a_spike_is_stepped_back_from_as_if_there_had_been_no_stop(digits, tmp_path, monkeypatch):
+    estimator = VariationalAutoencoder(4, lr=0.05, lr_schedule="constant", max_epochs=3, random_state=0)
+    with pytest.warns(UserWarning, match="the squared error rose"):
+        undisturbed = copy.deepcopy(estimator).fit(digits)
+    with monkeypatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        StopAfter(patch, 8)
+        with pytest.raises(Interrupted):
+            copy.deepcopy(estimator).fit(digits, resume_from=tmp_path)
+        resumed = estimator.fit(digits, resume_from=tmp_path)
+    assert_same(resumed, undisturbed)
+    assert resumed._state.halvings == undisturbed._state.halvings > 0
+    assert resumed._state.start == undisturbed._state.start
 
 
 def test_the_gradient_is_cut(digits):

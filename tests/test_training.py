@@ -72,7 +72,7 @@ def test_early_stopping(digits):
 
 
 def test_the_best_weights_are_kept(digits):
-    model = Autoencoder(8, max_epochs=8, lr=0.05, lr_schedule="constant", random_state=0)
+    model = Autoencoder(8, max_epochs=8, lr=0.05, lr_schedule="constant", on_nonfinite="raise", random_state=0)
     losses = []
     model.callbacks = [lambda record: losses.append(record["validation"]["loss"])]
     model.fit(digits)
@@ -86,6 +86,7 @@ def test_the_best_weights_are_kept(digits):
 
 def test_without_validation_rows_the_last_weights_are_kept(digits):
     kwargs = {"lr_schedule": "constant", "validation_fraction": None, "random_state": 0, "batch_size": 4000, "lr": 0.3}
+    kwargs["on_nonfinite"] = "raise"  # no stepping back
     last = Autoencoder(8, max_epochs=3, **kwargs).fit(digits)
     assert np.square(digits - last.reconstruct(digits)).mean() > last.history_[0]["train"]["mse"]
 

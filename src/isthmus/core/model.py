@@ -161,7 +161,7 @@ class Model(nn.Module):
         """Take every term of the loss for a batch, of which the encoder is shown `shown` (default: all)."""
         shown = batch if shown is None else shown
         code = self.encode(shown, generator)
-        counted = self._hidden(batch, shown) if self.hidden_only else batch.known
+        counted = self.counted(batch, shown)
         fit = self.decode(code.z, shown.context).fit(batch.x, counted)
         terms = {name: -log_prob for name, log_prob in fit.parts.items()} | code.terms
         for name, penalty in self.penalties.items():
@@ -177,9 +177,12 @@ class Model(nn.Module):
             return code.z.new_zeros(len(code.z))
         return -self.decode(z, shown.context).fit(batch.x, counted).log_prob
 
-    def _hidden(self, batch: Batch, shown: Batch) -> Tensor | None:
-        """Return the known entries that were hidden; where none was, all that are known."""
-        if shown.known is None or shown.known is batch.known:
+    def counted(self, batch: Batch, shown: Batch) -> Tensor | None:
+        """Return which entries of a batch count in the loss, where the encoder is shown `shown`; None where all do.
+
+        Those that are known; with ``hidden_only`` those of them that were hidden or, where none was, all of them.
+        """
+        if not self.hidden_only or shown.known is None or shown.known is batch.known:
             return batch.known
         return ~shown.known if batch.known is None else batch.known & ~shown.known
 

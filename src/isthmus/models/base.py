@@ -67,6 +67,9 @@ REVIVAL_WEIGHT = 1 / 8
 MOST_DEAD = 0.1
 """Share of a code's units that may be dead before it is told of."""
 
+SIGMA_ROWS = 2048
+"""Training rows by which a σ that is learnt is set after each epoch, at the most."""
+
 ENOUGH_TO_CHOOSE_BY = 50
 """Held-out rows under which the choice of the best epoch is a matter of luck."""
 
@@ -196,7 +199,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
                 state.history = list(getattr(self, "history_", []))
                 state.epoch = len(state.history)
             state.best = None  # there are no held-out rows here, and those of a fit before must not undo the epoch
-            state.optimizer.param_groups[0]["lr"] = self.lr
+            state.set_learning_rate(self.lr)
+            state.start = None  # other rows may have other errors
             train = Rows(state.model.filled(rows))
             self._train(fabric, state, train, None, epochs=state.epoch + 1, seed=seed + state.epoch)
             self._state = state
@@ -833,6 +837,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
                 callbacks=callbacks,
                 watch=kept,
                 max_grad_norm=self._largest_gradient(),
+                sigma_rows=train.take(slice(None, None, math.ceil(len(train) / SIGMA_ROWS))).rows,
                 roll_back=self.on_nonfinite == "roll_back",
             )
             progress.end_with(state.best_epoch, None if state.best is None else state.best.lowest)

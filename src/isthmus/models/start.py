@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from isthmus.core.batch import Batch
 from isthmus.core.bottleneck import gaussian, soft_threshold, top_k
-from isthmus.core.likelihood import GaussianLikelihood, ProductLikelihood
 from isthmus.core.model import Model
+from isthmus.core.sigma import LEAST_SIGMA, set_floors, set_sigmas
 from isthmus.threads import suited_to
 
 OVERSAMPLED = 10
@@ -18,10 +18,6 @@ OVERSAMPLED = 10
 
 SMALL = 1e-2
 """Standard deviation of the weights of those units of a code that PCA has no component for."""
-
-LEAST_SIGMA = 1e-3
-"""What a σ that is learnt does not fall below, as a share of the rows' standard deviation."""
-
 
 MOST_TO_MEASURE = 4096
 """Rows that the variance along as many directions as a code has units is taken of."""
@@ -67,7 +63,8 @@ def start_model(model: Model, rows: Batch, *, at_pca: bool, seed: int, spread_un
                 _set_read_out(model, rows, tied=tied)
         if spread_units:
             _spread_units(model, rows)
-        _set_sigma(model, rows, seed)
+        set_floors(model, rows)
+        set_sigmas(model, rows, seed)
 
 
 def standardise(model: Model, rows: Batch) -> None:
@@ -142,7 +139,7 @@ def _spread_units(model: Model, rows: Batch) -> None:
     outputs: list[tuple[nn.Linear, Tensor]] = []
     layers = [layer for layer in model.encoder.modules() if isinstance(layer, nn.Linear)]
     hooks = [layer.register_forward_hook(lambda layer, _, output: outputs.append((layer, output))) for layer in layers]
-    h = model.encode(_pieces(rows)[0]).h
+    h = model.encode(rows.split(max(1, min(4096, 2**22 // rows.x[0].numel())))[0]).h
     for hook in hooks:
         hook.remove()
     last = next((layer for layer, output in outputs if h is not None and torch.equal(output, h)), None)
@@ -192,7 +189,7 @@ def _set_read_out(model: Model, rows: Batch, *, tied: bool) -> None:
     if not tied:
         linear.weight.zero_()
     moments: list[Tensor] = []
-    for piece in _pieces(rows):
+    for piece in rows.split(max(1, min(4096, 2**22 // rows.x[0].numel()))):
         x, context, _ = piece
         code = model.encode(piece)
         z = code.mean if context is None else torch.cat([code.mean, context], dim=1)
@@ -213,42 +210,3 @@ def _set_read_out(model: Model, rows: Batch, *, tied: bool) -> None:
         linear.weight.copy_(read_out.T)
         rest_mean = rest_mean - code_mean @ read_out
     linear.bias.copy_(rest_mean)
-
-
-def _set_sigma(model: Model, rows: Batch, seed: int) -> None:
-    """Set each σ that is learnt to the root of its entries' mean squared error, where it is most likely."""
-    learnt = _learnt_sigmas(model.likelihood, rows.x.shape[1])
-    if not learnt:
-        return
-    generator = torch.Generator(rows.x.device).manual_seed(seed)
-    squared_error = torch.cat([_squared_errors(model, piece, generator) for piece in _pieces(rows)])
-    counted = torch.ones_like(rows.x, dtype=torch.bool) if rows.known is None else rows.known
-    spread = ((rows.x - rows.x.mean(0)) * counted).square()
-    for likelihood, block in learnt:
-        entries = counted[:, block].sum().clamp(min=1)
-        variance = spread[:, block].sum() / entries
-        floor = LEAST_SIGMA * (variance.sqrt() if variance > 0 else torch.ones_like(variance))
-        likelihood.set_sigma((squared_error[:, block].double().sum() / entries).sqrt().to(floor), floor)
-
-
-def _learnt_sigmas(likelihood: Any, length: int) -> list[tuple[GaussianLikelihood, slice]]:
-    """Return the likelihoods whose σ is learnt, and the part of a row's first axis that each is about."""
-    whole = [(likelihood, slice(None))]
-    if isinstance(likelihood, ProductLikelihood):
-        parts = likelihood.slices(length)
-        whole = [(block.likelihood, parts[block.name]) for block in likelihood.blocks]
-    return [(each, part) for each, part in whole if isinstance(each, GaussianLikelihood) and each.fixed is None]
-
-
-def _squared_errors(model: Model, piece: Batch, generator: torch.Generator) -> Tensor:
-    """Return the squared error of each known entry of some rows, drawn from their codes and rebuilt."""
-    mean = model.decode(model.encode(piece, generator).z, piece.context).mean
-    error = (piece.x - mean).square()
-    return error if piece.known is None else error * piece.known
-
-
-def _pieces(rows: Batch) -> list[Batch]:
-    """Cut rows into pieces that are encoded at once."""
-    size = max(1, min(4096, 2**22 // rows.x[0].numel()))
-    parts = [[None] * -(-len(rows.x) // size) if each is None else torch.split(each, size) for each in rows]
-    return [Batch(*piece) for piece in zip(*parts, strict=True)]

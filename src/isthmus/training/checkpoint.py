@@ -25,7 +25,7 @@ from torch import Tensor
 from isthmus.atomic import replacing
 from isthmus.core.batch import Batch
 from isthmus.training.loop import Interrupted
-from isthmus.training.state import Best, Evaluation, Position, Snapshot, State, dropout_state
+from isthmus.training.state import Best, Evaluation, Position, Snapshot, Start, State, dropout_state
 from isthmus.untrusted import WRONG, check_header, one_line, parse
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -292,6 +292,7 @@ def _config(state: State) -> dict[str, Any]:
         "history": state.history,
         "halvings": state.halvings,
         "stopped": state.stopped,
+        "start": None if state.start is None else state.start._asdict(),
         "optimizer": _groups(state.optimizer.state_dict()),
         "scheduler": None if state.scheduler is None else _numbers(state.scheduler.state_dict()),
         "best": None
@@ -335,6 +336,7 @@ def _restored(state: State, config: Mapping[str, Any], tensors: Mapping[str, Ten
     state.dropout = tensors["dropout"]
     state.epoch, state.history, state.halvings = config["epoch"], config["history"], config["halvings"]
     state.stopped = bool(config["stopped"])
+    state.start = None if config["start"] is None else Start(**config["start"])
     if config["best"] is not None:
         start = Evaluation(config["best"]["means"], tensors["losses"].to(device))
         weights = {name: tensor.to(device) for name, tensor in _part("best", tensors).items()}
@@ -351,24 +353,28 @@ def _restored(state: State, config: Mapping[str, Any], tensors: Mapping[str, Ten
 
 def _check(state: State, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
     """Raise ValueError where a checkpoint's numbers and tensors are not of the kind that the state's own are."""
-    at, best = config["position"], config["best"]
+    at, best, start = config["position"], config["best"], config["start"]
     scheduler = None if state.scheduler is None else _numbers(state.scheduler.state_dict())
     for found in (config, *([] if at is None else [at])):
         _check_alike("optimizer", found["optimizer"], json.loads(json.dumps(_groups(state.optimizer.state_dict()))))
         _check_alike("scheduler", found["scheduler"], json.loads(json.dumps(scheduler)))
     counts = [config["epoch"], config["halvings"], *([] if at is None else at["sizes"])]
+    counts += [] if start is None else [start["rows"]]
     if not all(type(count) is int and count >= 0 for count in counts):
         raise ValueError("its epoch, halvings or sizes are no counts")
     if best is not None and not (type(best["epoch"]) is int and 0 <= best["epoch"] <= config["epoch"]):
         raise ValueError("its best epoch is none of those that it has done")
     numbers = [*([] if at is None else [at["seconds"]]), *([] if best is None else [best["lowest"]])]
-    if not all(
-        type(number) in (int, float) for number in [*numbers, *({} if best is None else best["means"]).values()]
-    ):
-        raise ValueError("its best loss or its seconds are no numbers")
+    numbers += [] if best is None else best["means"].values()
+    if start is not None:
+        numbers += [start["least"], *start["means"].values(), *start["probe"].values()]
+        if not {"mse", "loss"} <= start["means"].keys() & start["probe"].keys():
+            raise ValueError("its start has no squared error")
+    if not all(type(number) in (int, float) for number in numbers):
+        raise ValueError("its best loss, its start's or its seconds are no numbers")
     if not isinstance(config["history"], list) or not all(isinstance(record, dict) for record in config["history"]):
         raise ValueError("its history is no list of records")
-    weights = dict(enumerate(state.optimizer.param_groups[0]["params"]))
+    weights = dict(enumerate(weight for group in state.optimizer.param_groups for weight in group["params"]))
     for prefix in ("optimizer", "start.optimizer"):
         for name, tensor in _part(prefix, tensors).items():
             weight, _, moment = name.partition(".")

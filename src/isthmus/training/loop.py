@@ -3,7 +3,7 @@
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,14 +15,24 @@ from torch import Tensor
 from isthmus.core.batch import Batch
 from isthmus.core.bottleneck import active_units
 from isthmus.core.model import Model, Outcome
+from isthmus.core.sigma import set_sigmas
 from isthmus.training.callbacks import Callback, Record
-from isthmus.training.state import Best, Evaluation, Position, State, set_dropout_state
+from isthmus.training.state import LOOK, Best, Evaluation, Position, Start, State, set_dropout_state
 
 MEASURES = ("loss", "mse", "active_units")
 """What stands in a record beside the terms."""
 
 MOST_HALVINGS = 3
 """How often a run goes back and on at half the learning rate before it gives up."""
+
+SPIKE = 2.0
+"""How many times the start's squared error an epoch's must not exceed."""
+
+MOST_SPIKES = 10
+"""How often a run steps back from such an epoch: at a thousandth of its learning rate it goes on as it is."""
+
+LEAST_SHARE = 0.01
+"""Of the rows' variance: a squared error below it is no spike, whatever the start had."""
 
 Batches = Callable[[torch.Generator | None], Iterable[Batch]]
 """Gives an epoch's batches: shuffled by the generator, or in order without one."""
@@ -58,6 +68,7 @@ def run(
     callbacks: Sequence[Callback] = (),
     watch: Watch | None = None,
     max_grad_norm: float | None = None,
+    sigma_rows: Batch | None = None,
     roll_back: bool = True,
 ) -> None:
     """Train for up to `epochs` epochs; with validation rows the best weights are kept, else the last.
@@ -74,9 +85,11 @@ def run(
         Is shown the state after each step and each epoch, to keep it somewhere.
     max_grad_norm : float, optional
         What the gradient's norm, over all weights, is cut to.
+    sigma_rows : Batch, optional
+        Training rows by which each σ that is learnt is set, after every epoch, to where it is most likely.
     roll_back : bool, default True
-        Whether an epoch in which a term became NaN or infinite is begun again at half the learning rate, three times
-        at most in a run.
+        Whether an epoch is begun again at half the learning rate in which a term became NaN or infinite, three times at
+        most in a run, or in which the squared error was more than twice that before the first step and the loss higher.
 
     Raises
     ------
@@ -96,11 +109,15 @@ def run(
         set_dropout_state(state.dropout, state.device)
     if state.best is None and validation is not None:
         state.best = Best.begin(state.model, evaluate(state.model, validation(None)))
+    if roll_back and state.start is None and epochs > 0:
+        state.start = _start(state, train)
     step = partial(_step, fabric, state, model, optimizer, max_grad_norm)
     epochs_before = len(state.history)
     try:
         for _ in range(epochs):
-            record = _finite_epoch(step, state, train, watch, roll_back)
+            record = _steady_epoch(step, state, train, watch, roll_back)
+            if sigma_rows is not None:
+                set_sigmas(state.model, sigma_rows)
             if state.best is not None and validation is not None:
                 evaluation = evaluate(state.model, validation(None))
                 record["validation"] = evaluation.means
@@ -129,22 +146,87 @@ def _computes_in_its_own_dtype(fabric: Fabric) -> bool:
     return isinstance(strategy, SingleDeviceStrategy) and str(strategy.precision.precision).endswith("-true")
 
 
-def _finite_epoch(step: Step, state: State, train: Batches, watch: Watch | None, roll_back: bool) -> Record:
-    """Train for one epoch; where the loss does not stay finite, go back and try at half the learning rate."""
+def _start(state: State, train: Batches) -> Start:
+    """Take the terms of all training rows, and of one batch of them, before the first step."""
+    probe = _as_in_training(state, [_probe(state, train)])
+    means, losses = _as_in_training(state, train(torch.Generator(state.device).manual_seed(0)))
+    return Start(means, probe.means, LEAST_SHARE * _variance(state.model, train(None)), len(losses))
+
+
+def _probe(state: State, train: Batches) -> Batch:
+    """Return the batch of training rows that is looked at before the first step and after each epoch."""
+    return next(iter(train(torch.Generator(state.device).manual_seed(0))))
+
+
+def _as_in_training(state: State, batches: Iterable[Batch]) -> Evaluation:
+    """Take the terms of batches in training mode, and leave the run as it was."""
+    buffers = {name: buffer.clone() for name, buffer in state.model.named_buffers()}  # batch normalisation's move
+    with torch.random.fork_rng(devices=[state.device] if state.device.type == "cuda" else []):
+        evaluation = _evaluated(state.model.train(), batches)
+    for name, buffer in state.model.named_buffers():
+        buffer.copy_(buffers[name])
+    return evaluation
+
+
+def _variance(model: Model, batches: Iterable[Batch]) -> float:
+    """Return the mean squared distance of an entry from what stands for it where it is not known."""
+    squares = entries = 0.0
+    for batch in batches:
+        square = (batch.x - model.fill).square()
+        squares += float((square if batch.known is None else square * batch.known).sum())
+        entries += float(square.numel() if batch.known is None else batch.known.sum())
+    return squares / max(entries, 1)
+
+
+class _SpikeError(Exception):
+    """An epoch's error has risen far above the start's."""
+
+
+def _steady_epoch(step: Step, state: State, train: Batches, watch: Watch | None, roll_back: bool) -> Record:
+    """Train for one epoch; where the loss explodes, go back and try at half the learning rate."""
     while True:
         try:
             return _train_epoch(step, state, train, watch)
-        except FloatingPointError as error:
+        except (FloatingPointError, _SpikeError) as error:
             assert state.position is not None
             state.restore(state.position.start)
             state.position = None
-            if not roll_back or state.halvings == MOST_HALVINGS:
+            if isinstance(error, FloatingPointError) and (not roll_back or state.halvings >= MOST_HALVINGS):
                 raise
             state.halve_learning_rate()
             warnings.warn(
                 f"{error}; going back to the end of epoch {state.epoch}, and on at half the learning rate",
                 stacklevel=2,
             )
+
+
+def _check_epoch(state: State, position: Position) -> None:
+    """Raise where the epoch so far has already more squared error than it may have in the whole.
+
+    The sum over the epoch is held against the sum over all rows, so that a few rows of great error, soon or late, make
+    no spike.
+    """
+    if state.start is not None:
+        sums, rows = position.sums(), sum(position.sizes)
+        found = {"mse": sums["mse"] / state.start.rows, "loss": sums["loss"] / rows}
+        _check_spike(state, found, state.start.means)
+
+
+def _check_spike(state: State, found: Mapping[str, float], before: Mapping[str, float]) -> None:
+    """Raise where the squared error has risen to a multiple of what it was before the first step, and the loss too.
+
+    A loss that falls may well do so at the cost of the squared error, as with a strong penalty.
+    """
+    if state.start is None or state.halvings >= MOST_SPIKES:
+        return
+    terms = {name: value for name, value in before.items() if name not in MEASURES}
+    loss = sum(state.model.weight(name, state.epoch) * value for name, value in terms.items())
+    mse = max(before["mse"], state.start.least)
+    if found["mse"] > SPIKE * mse and found["loss"] > loss:
+        raise _SpikeError(
+            f"the squared error rose in epoch {state.epoch + 1} to {found['mse'] / mse:.3g} times what it was before "
+            f"the training: the learning rate of {state.optimizer.param_groups[0]['lr']:.3g} is too high"
+        )
 
 
 def _train_epoch(step: Step, state: State, train: Batches, watch: Watch | None) -> Record:
@@ -159,11 +241,16 @@ def _train_epoch(step: Step, state: State, train: Batches, watch: Watch | None) 
         position.figures.append(step(batch))
         position.sizes.append(len(batch.x))
         position.seconds = time.perf_counter() - began
+        if len(position.sizes) % LOOK == 0:
+            _check_epoch(state, position)
         if watch is not None:
             watch(state)
     means = _row_means(position.figures, position.sizes)
-    after_the_last_step = evaluate(state.model, [batch]).means
+    after_the_last_step = _as_in_training(state, [_probe(state, train)]).means
     _check_finite([*position.figures, after_the_last_step], state)
+    _check_epoch(state, position)
+    if state.start is not None:
+        _check_spike(state, after_the_last_step, state.start.probe)
     state.epoch += 1
     state.position = None
     return {"epoch": state.epoch, "seconds": time.perf_counter() - began, "train": means}
@@ -231,7 +318,11 @@ def _check_finite(figures: Sequence[dict[str, Any]], state: State) -> None:
 
 def evaluate(model: Model, batches: Iterable[Batch], seed: int = 0) -> Evaluation:
     """Take the terms of batches without training on them; corruption is drawn from `seed`, the same each time."""
-    model.eval()
+    return _evaluated(model.eval(), batches, seed)
+
+
+def _evaluated(model: Model, batches: Iterable[Batch], seed: int = 0) -> Evaluation:
+    """Take the terms of batches in the mode that the model is in."""
     figures, sizes, losses = [], [], []
     generator: torch.Generator | None = None
     with torch.no_grad():

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Adam
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 
@@ -14,6 +14,12 @@ from isthmus.core.model import Model
 from isthmus.training.callbacks import Record
 
 Schedule = Literal["one_cycle", "constant"]
+
+WIDE = 784
+"""Inputs of a unit, those of an MNIST image, beyond which its weights learn the more slowly the more there are."""
+
+LOOK = 10
+"""Steps between two looks at the losses: each look makes an accelerator wait."""
 
 
 class Evaluation(NamedTuple):
@@ -71,6 +77,27 @@ class Best:
             self.epoch = epoch
 
 
+class Start(NamedTuple):
+    """What the training rows had before the first step, shown and drawn as in training.
+
+    Attributes
+    ----------
+    means : dict of str to float
+        The mean of each term, and of the squared error an entry (``mse``), over all rows.
+    probe : dict of str to float
+        The same of one batch.
+    least : float
+        Mean squared error an entry below which none is looked at: a small share of the rows' variance.
+    rows : int
+        How many there are.
+    """
+
+    means: dict[str, float]
+    probe: dict[str, float]
+    least: float
+    rows: int
+
+
 @dataclass
 class Snapshot:
     """What an epoch began with: to shuffle the rows the same way again, and to go back to where it goes wrong."""
@@ -101,6 +128,20 @@ class Position:
     seconds: float = 0.0
     figures: list[dict[str, Tensor]] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
+    _summed: int = 0
+    _sums: dict[str, float] = field(default_factory=lambda: {"mse": 0.0, "loss": 0.0})
+
+    def sums(self) -> dict[str, float]:
+        """Return the squared error an entry (``mse``) and the ``loss`` of the batches so far, summed over rows."""
+        while self._summed < len(self.sizes):
+            # Always the same batches together, so that a run that goes on adds up to the same bits.
+            piece = slice(self._summed, self._summed + LOOK)
+            sizes = torch.tensor(self.sizes[piece], dtype=torch.float64)
+            for name in self._sums:
+                values = torch.stack([batch[name] for batch in self.figures[piece]])
+                self._sums[name] += float(values.cpu().double() @ sizes)
+            self._summed += len(sizes)
+        return self._sums
 
 
 @dataclass
@@ -117,8 +158,10 @@ class State:
         With validation rows, once the run has begun.
     position : Position or None
         Inside an epoch.
+    start : Start or None
+        Once the run has begun, where it steps back from spikes.
     halvings : int
-        How often the learning rate was halved, as the loss was no longer finite.
+        How often the learning rate was halved, as the loss was no longer finite or rose to a multiple of the start's.
     stopped : bool
         Whether a callback has ended the run.
     dropout : Tensor or None
@@ -137,6 +180,7 @@ class State:
     interrupted: bool = False
     best: Best | None = None
     position: Position | None = None
+    start: Start | None = None
     halvings: int = 0
     stopped: bool = False
     dropout: Tensor | None = None
@@ -167,6 +211,11 @@ class State:
         if self.scheduler is not None and snapshot.scheduler is not None:
             self.scheduler.load_state_dict(copy.deepcopy(snapshot.scheduler))
         self.generator.set_state(snapshot.generator)
+
+    def set_learning_rate(self, lr: float) -> None:
+        """Set the learning rate; wide layers get their share of it."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr * group["share"]
 
     def halve_learning_rate(self) -> None:
         """Halve the learning rate, and all of what is left of its schedule."""
@@ -203,6 +252,10 @@ def set_dropout_state(state: Tensor, device: torch.device) -> None:
 def new_state(model: Model, lr: float, generator: torch.Generator, schedule: Schedule, steps: int) -> State:
     """Pair a model with Adam and a schedule of the learning rate.
 
+    Adam moves every weight of a unit by about the learning rate at once, and the unit by that times the sum of its
+    inputs: of 3,072 pixels, which are bright together, more than training can bear. Beyond 784 inputs the learning rate
+    of a layer's weights falls with their number.
+
     Parameters
     ----------
     lr : float
@@ -212,6 +265,23 @@ def new_state(model: Model, lr: float, generator: torch.Generator, schedule: Sch
     steps : int
         How many steps there will be.
     """
-    optimizer = Adam(model.parameters(), lr=lr, fused=True)
-    scheduler = OneCycleLR(optimizer, lr, total_steps=steps + 1) if schedule == "one_cycle" and steps else None
+    groups = [
+        {"params": weights, "lr": lr * share, "share": share} for share, weights in _by_share_of_the_rate(model).items()
+    ]
+    optimizer = Adam(groups, lr=lr, fused=True)
+    rates = [group["lr"] for group in optimizer.param_groups]
+    scheduler = OneCycleLR(optimizer, rates, total_steps=steps + 1) if schedule == "one_cycle" and steps else None
     return State(model, optimizer, generator, scheduler)
+
+
+def _by_share_of_the_rate(model: nn.Module) -> dict[float, list[nn.Parameter]]:
+    """Sort weights by the share of the learning rate that they get; those that get all of it come first."""
+    wide = {
+        layer.weight: WIDE / layer.in_features
+        for layer in model.modules()
+        if isinstance(layer, nn.Linear) and layer.in_features > WIDE
+    }
+    groups: dict[float, list[nn.Parameter]] = {1.0: []}
+    for weight in model.parameters():
+        groups.setdefault(wide.get(weight, 1.0), []).append(weight)
+    return groups
