@@ -12,8 +12,9 @@ endif
 
 # Studies that print the figures of docs/; each is a script in benchmarks/.
 STUDIES := speed defaults generation outliers sequences tables modalities transformer kills
+STRANGERS := strangers filling photographs machine
 
-.PHONY: demo test lint bench $(STUDIES) clean
+.PHONY: demo test lint bench $(STUDIES) strangers clean
 
 demo: $(VENV)/.installed
 	$(BIN)/isthmus compare digits --out runs/demo
@@ -28,6 +29,11 @@ lint: $(VENV)/.installed-dev
 
 $(STUDIES): $(VENV)/.installed
 	$(BIN)/python benchmarks/$@.py
+
+# Data, habits and machines that nobody here had chosen, beside what they were before.
+strangers: $(VENV)/.installed
+	$(BIN)/pip --disable-pip-version-check --quiet install --constraint constraints.txt scikit-image
+	for study in $(STRANGERS); do $(BIN)/python benchmarks/$$study.py || exit 1; done
 
 bench: speed
 

@@ -292,11 +292,14 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         Parameters
         ----------
         X : array-like
-            Rows as in ``fit``; of NaN, what is known counts.
+            Rows as in ``fit``. Of a row with gaps (NaN) the code is inferred from what is known; what is known is
+            scored by it, and each missing entry costs what it usually does, the median of its log-density over training
+            rows, so that rows of which more or less is known can be compared. A row of which nothing is known has the
+            mean score of the training rows.
         per_feature : bool, default False
-            Whether to return the share of each entry instead, which says what it is that is unusual in a row: shaped
-            like the rows, NaN where they are. The shares sum to the row's score; of a variational model, to the score
-            without its KL term, which belongs to no entry.
+            Whether to return instead by how much each entry is likelier than it usually is, in nats: its log-density
+            less the median over training rows. The most negative say what it is that is unusual in a row. Shaped like
+            the rows, NaN where they are; the KL term of a variational model belongs to no entry.
 
         Returns
         -------

@@ -232,21 +232,20 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         return self._impute(X, mask, n_iter, None)
 
     def score_samples(self, X: Any, *, per_feature: bool = False) -> Any:
-        """Return log p(what is known | z) of each row in nats; higher is more usual.
-
-        With ``product_of_experts`` it is the ELBO, a lower bound of log p(what is known).
+        """Return log p(x | z) of each row in nats; higher is more usual. With ``product_of_experts`` it is the ELBO.
 
         Parameters
         ----------
         X : dict of str to array-like, or DataFrame
-            Rows as in ``fit``; modalities may be left out, and then have no share.
+            Rows as in ``fit``; modalities may be left out. What is missing costs what it usually does, and a class that
+            was not there at ``fit`` the most: see :meth:`isthmus.Autoencoder.score_samples`.
         per_feature : bool, default False
-            Whether to return the share of each entry instead.
+            Whether to return instead by how much each entry is likelier than it usually is, in nats.
 
         Returns
         -------
         ndarray of shape (n,), or dict of str to ndarray
-            With `per_feature` a dict of the shares, shaped like the modalities, with NaN where these are missing; a
+            With `per_feature` a dict of arrays, shaped like the modalities, with NaN where these are missing; a
             DataFrame where ``fit`` was given one.
         """
         return self._score_samples(X, None, per_feature)

@@ -247,19 +247,20 @@ class SequenceAutoencoder(AbstractAutoencoder):
         return as_given(X, self._traverse(X, unit, values, None))
 
     def score_samples(self, X: Any, *, per_feature: bool = False) -> Any:
-        """Return log p(x | z) of each sequence in nats, summed over its known values; higher is more usual.
+        """Return log p(x | z) of each sequence in nats; higher is more usual.
 
         As in training, the last `future_steps` are held against what is predicted of them from those before, and these
-        against their reconstruction, if there is one: minus the terms of the loss. A longer sequence has more values
-        to be unusual in; of sequences of unequal length compare the score by its length.
+        against their reconstruction, if there is one: minus the terms of the loss. A value that is missing costs what
+        it usually does, and so do the steps that a sequence is shorter by than the longest at ``fit``: so sequences of
+        any length can be compared.
 
         Parameters
         ----------
         X : array-like or list of arrays
             Sequences as in ``fit``.
         per_feature : bool, default False
-            Whether to return the share of each value instead, in the form of `X`: NaN where that is, and where it is
-            neither rebuilt nor predicted.
+            Whether to return instead by how much each value is likelier than it usually is, in nats, in the form of
+            `X`: NaN where that is, and where it is neither rebuilt nor predicted.
 
         Returns
         -------
