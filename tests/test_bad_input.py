@@ -194,7 +194,7 @@ COMMANDS = {
     "score MODELS/variational MODELS/numbers.csv -o x.csv": "X has 3 features, but VariationalAutoencoder is expecting",
     "score MODELS/detector two.csv -o x.csv --per-feature": "yet now missing: - c",
     "neighbors MODELS/table MODELS/numbers.csv --query digits -o x.csv": "X has 64 features, but Autoencoder",
-    "report MODELS/table two.csv -o r.html": "X has 2 features, but Autoencoder is expecting 3",
+    "report MODELS/table two.csv -o r.html": "Feature names seen at fit time, yet now missing: - c",
     "transform MODELS/weightless MODELS/numbers.csv -o x.csv": "is not a model folder: it has no model.safetensors",
     "report MODELS/weightless": "is not a model folder: it has no model.safetensors",
     "sample MODELS/altered -o x.npy": "config.json is truncated or altered",

@@ -20,6 +20,7 @@ from isthmus import (
     MultimodalAutoencoder,
     OutlierDetector,
     SequenceAutoencoder,
+    SparseAutoencoder,
     TabularAutoencoder,
     VariationalAutoencoder,
     report,
@@ -286,6 +287,22 @@ def test_the_curves_mark_the_epoch(overfitted):
     assert found["data"][-1]["name"] == f"kept: epoch {model.best_epoch_}"
     start = Autoencoder(2, max_epochs=1, lr=1e-12, random_state=0).fit(NOISE)
     assert plots(report.model_page(start, NOISE, None, "x"))["curves-0"]["data"][-1]["name"] == "kept: the start"
+
+
+def test_a_term_of_the_training_alone_has_no_curve_of_held_out_rows(digits):
+    model = SparseAutoencoder(100, k=2, max_epochs=2, random_state=0).fit(digits[:200])
+    alone = set(model.history_[0]["train"]) - set(model.history_[0]["validation"])
+    assert alone == {"revival"}
+    traces = plots(report.model_page(model, digits[:50], None, "x"))["curves-0"]["data"]
+    names = [trace["name"] for trace in traces]
+    assert names.count("training") == names.count("held out") + 1
+
+
+def test_epochs_of_partial_fit_have_no_held_out_rows(digits):
+    model = Autoencoder(2, max_epochs=2, random_state=0).fit(digits[:200]).partial_fit(digits[:200])
+    found = plots(report.model_page(model, digits[:50], None, "x"))["curves-0"]["data"]
+    assert [list(trace["x"]) for trace in found[:2]] == [[1, 2, 3], [1, 2]]
+    assert found[-1]["name"] == "kept: epoch 3"
 
 
 def test_the_loss_is_called_the_bound_where_it_is_it(digits):

@@ -216,7 +216,7 @@ def test_corrupted_rows_stand_between(table):
     model = DenoisingAutoencoder(2, max_epochs=1, random_state=0).fit(table)
     _, rows = table_on(report.model_page(model, table, None, "x"), "Reconstructions from the same corrupted rows")
     assert {kind for _, kind in rows} == {"true", "corrupted", "rebuilt"}
-    assert any(text == "0" for (_, kind), cells in rows.items() if kind == "corrupted" for text, _ in cells)
+    assert any(text == "–" for (_, kind), cells in rows.items() if kind == "corrupted" for text, _ in cells)
     assert not any(mark for (_, kind), cells in rows.items() if kind != "rebuilt" for _, mark in cells)
 
 

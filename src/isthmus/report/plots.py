@@ -25,6 +25,7 @@ TITLES = {
     "prediction": "prediction, nats a row",
     "kl": "KL divergence, nats a row",
     "free_bits": "what the free bits add, nats a row",
+    "revival": "revival of units that are never on, training alone",
     "loss": "loss: the weighted sum, nats a row",
     "mse": "squared error an entry",
     "active_units": "active units in a batch",
@@ -69,9 +70,9 @@ def training_curves(
         figure.add_scatter(
             x=epochs, y=train, name="training", line_color=COLOURS[0], showlegend=i == 0, legendgroup="t", **place
         )
-        if "validation" in history[0]:
-            held_out = [record["validation"][name] for record in history]
-            xs, ys = (epochs, held_out) if start is None else ([0, *epochs], [start[name], *held_out])
+        if name in history[0].get("validation", ()):  # some terms, and what partial_fit adds, are of the training alone
+            told = [(each["epoch"], each["validation"][name]) for each in history if "validation" in each]
+            xs, ys = zip(*([] if start is None else [(0, start[name])]), *told, strict=True)
             figure.add_scatter(
                 x=xs, y=ys, name="held out", line_color=COLOURS[1], showlegend=i == 0, legendgroup="v", **place
             )

@@ -59,7 +59,7 @@ def _predictions(model: Any, X: Any, titles: Sequence[str]) -> Picture:
 def _unusual(model: Any, X: Any, names: Sequence[str]) -> Picture:
     """Draw the sequences with the lowest score a step, coloured by each step's own."""
     shares = [np.nansum(steps_of(share), axis=1) for share in model.score_samples(X, per_feature=True)]
-    lowest = np.argsort([share.mean() for share in shares])[:SHOWN]
+    lowest = np.argsort(model.score_samples(X) / [len(share) for share in shares])[:SHOWN]
     figure, axes = _grid(len(lowest))
     low, high = np.nanquantile(np.concatenate(shares), (0.002, 0.5))
     for axis, row in zip(axes, lowest, strict=False):
