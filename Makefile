@@ -13,6 +13,11 @@ endif
 # Studies that print the figures of docs/; each is a script in benchmarks/.
 STUDIES := speed defaults generation outliers sequences tables modalities transformer kills
 
+# Threads that wait sleep, and do not spin, whichever library comes first; two workers of the tests take a core each.
+export OMP_WAIT_POLICY ?= PASSIVE
+test: export OMP_NUM_THREADS = 1
+test: export OPENBLAS_NUM_THREADS = 1
+
 .PHONY: demo test lint bench $(STUDIES) clean
 
 demo: $(VENV)/.installed

@@ -619,8 +619,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     def _new_model(self, rows: Batch, seed: int) -> Model:
         """Build the model and start it by the rows; the program's own random numbers are left alone."""
-        self._fit_width(rows)
         with torch.random.fork_rng(devices=[]):
+            self._fit_width(rows)
             torch.manual_seed(seed)
             model = self._build().to(rows.x)
             model.fill.copy_(self._fill(rows.x))
