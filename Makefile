@@ -14,6 +14,11 @@ endif
 STUDIES := speed defaults generation outliers sequences tables modalities transformer kills
 STRANGERS := strangers filling photographs machine
 
+# Threads that wait sleep, and do not spin, whichever library comes first; two workers of the tests take a core each.
+export OMP_WAIT_POLICY ?= PASSIVE
+test: export OMP_NUM_THREADS = 1
+test: export OPENBLAS_NUM_THREADS = 1
+
 .PHONY: demo test lint bench $(STUDIES) strangers clean
 
 demo: $(VENV)/.installed

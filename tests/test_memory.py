@@ -112,3 +112,21 @@ def test_many_rows_of_a_table_are_turned_into_cells_and_little_else(dtype):
     tracemalloc.stop()
     assert peak - codes.nbytes < X.size * np.dtype(dtype).itemsize + BEYOND
     np.testing.assert_allclose(codes[-2000:], model.transform(part), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("error", [*ERRORS.values(), MemoryError()], ids=[*ERRORS, "python"])
+@pytest.mark.parametrize("family", [Autoencoder, VariationalAutoencoder, TabularAutoencoder])
+def test_memory_that_runs_out_in_fit_is_said_in_a_line(family, error, table, monkeypatch):
+    model = family(2, max_epochs=1, random_state=0).fit(table)
+    codes = model.transform(table)
+
+    def starve(*args, **kwargs):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr("isthmus.training.loop._step", starve)
+        for act in (model.fit, model.partial_fit):
+            with pytest.raises(MemoryError, match="run out in training: give fewer rows or columns") as said:
+                act(table)
+            assert "\n" not in str(said.value)
+    np.testing.assert_array_equal(model.transform(table), codes)

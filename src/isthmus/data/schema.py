@@ -242,8 +242,9 @@ class Schema:
     def check_names(self, frame: pd.DataFrame) -> None:
         """Raise ValueError where columns have vanished, are new, or stand in another order."""
         names, given = [column.name for column in self.columns], frame.columns.tolist()
-        vanished = [name for name in names if name not in given]
-        new = [name for name in given if name not in names]
+        there, known = set(given), set(names)  # a list would be gone through for each of its names
+        vanished = [name for name in names if name not in there]
+        new = [name for name in given if name not in known]
         if vanished:
             more = f" (nor are {len(vanished) - 1} more)" if len(vanished) > 1 else ""
             raise ValueError(f"column {vanished[0]!r} is not in X, and was there at fit{more}")

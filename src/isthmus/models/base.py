@@ -661,8 +661,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         if self.sparsity == "l1" and self._has_point_code():
             self.threshold_ = float(self.sparsity_weight)
         self.rescaled_ = self.corruption in HIDINGS or bool(rows.x.isnan().any())
-        self._fit_width(rows)
         with torch.random.fork_rng(devices=[]):
+            self._fit_width(rows)
             torch.manual_seed(seed)
             model = self._build().to(rows.x)
             model.fill.copy_(self._fill(rows.x))
