@@ -59,8 +59,8 @@ def top_k(h: Tensor, generator: torch.Generator | None = None, *, k: int) -> Cod
 def with_idle_units(code: Code) -> Tensor | None:
     """Return z with the units on that are on in none of the batch's rows, or None where there is no such unit.
 
-    Each is put on in those rows where it is largest, as many as a unit is on in on average. So none is left out,
-    however far below the others it lies (lifetime sparsity; Makhzani & Frey 2015, *Winner-take-all autoencoders*, §2).
+    Each is put on in those rows where it is largest, as many as a unit is on in on average: none is left out, however
+    far below the others it lies (lifetime sparsity; Makhzani & Frey 2015, *Winner-take-all autoencoders*, §2).
     """
     assert code.h is not None
     idle = (code.z == 0).all(0)

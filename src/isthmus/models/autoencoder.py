@@ -35,12 +35,14 @@ class Autoencoder(AbstractAutoencoder):
         The noise's standard deviation in the units of X for ``gaussian``, else the share of entries, or of
         patches, in [0, 1].
     sparsity : {"kl", "l1", "topk"} or None, default None
-        How the code is made sparse: KL(ρ ‖ ρ̂) on a sigmoid code (Ng 2011), Σ|h|, or all units but the `k` largest set
-        to zero (Makhzani & Frey 2013).
+        How the code is made sparse: KL(ρ ‖ ρ̂) on a sigmoid code (Ng 2011); Σ|h| and a threshold of β below which a
+        unit is zero (the proximal operator of β Σ|h|; a Gaussian code has the sum alone); or all units but the `k`
+        largest set to zero (Makhzani & Frey 2013).
     sparsity_target : float in (0, 1), default 0.05
         ρ, the share of rows in which a unit should be on; for ``"kl"``.
     sparsity_weight : float, default 0.1
-        β, the weight of the sparsity term; for ``"kl"`` and ``"l1"``.
+        β, the weight of the sparsity term, for ``"kl"`` and ``"l1"``; for the latter also, in the units of the code,
+        the threshold.
     k : int or None, default None
         Units that stay on in a row for ``"topk"``; None is a tenth of them, at least one.
     contraction_weight : float, default 0
@@ -118,6 +120,18 @@ class Autoencoder(AbstractAutoencoder):
         Whether a row with gaps is shown to the encoder with the mean in these and the distances of what is known from
         it divided by the share that is known. So it is where the training rows had gaps, or some were made by
         ``masking`` or ``block``; not in tables and sequences.
+    dead_units_ : int
+        With `sparsity`, unless the code is Gaussian: units of the code that are on in no row that ``fit`` was given,
+        held-out ones among them, by the kept weights. A unit is on where it is not zero; one of a ``"kl"`` code, which
+        never is, counts as on if it changes by more than 0.01 over the rows.
+    threshold_ : float
+        With ``sparsity="l1"``, unless the code is Gaussian: what |h| must exceed for a unit to be on. Models saved by
+        versions of isthmus that set no unit to zero have none.
+
+    Warns
+    -----
+    UserWarning
+        If more than a tenth of the units of a sparse code are dead.
 
     Examples
     --------

@@ -65,7 +65,7 @@ REVIVAL_WEIGHT = 1 / 8
 """Weight of the term that keeps units of a top-k code alive; Gao et al. 2024 (§2.4) have 1/32 for theirs."""
 
 MOST_DEAD = 0.1
-"""Share of a code's units that may be dead before it is told of."""
+"""Share of a code's units that may be dead before it is told of; one unit may in any case."""
 
 SIGMA_ROWS = 2048
 """Training rows by which a σ that is learnt is set after each epoch, at the most."""
@@ -866,7 +866,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         low, high = (torch.stack(ends) for ends in zip(*ranges, strict=True))
         is_on = are_on(low.amin(0), high.amax(0), LEAST_CHANGE if self.sparsity == "kl" else 0)
         self.dead_units_ = int((~is_on).sum())
-        if self.dead_units_ > MOST_DEAD * self.n_components:
+        if self.dead_units_ > max(1, MOST_DEAD * self.n_components):
             warnings.warn(
                 f"{self.dead_units_} of the code's {self.n_components} units are on in no row of X and of no use "
                 f"(dead_units_): {CURES[str(self.sparsity)]}",

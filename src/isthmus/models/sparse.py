@@ -15,13 +15,28 @@ class SparseAutoencoder(AbstractAutoencoder):
     n_components : int, default 64
         Units of the code.
     sparsity : {"topk", "kl", "l1"}, default "topk"
-        The `k` largest units alone (Makhzani & Frey 2013), KL(ρ ‖ ρ̂) on a sigmoid code (Ng 2011), or Σ|h|.
+        The `k` largest units alone (Makhzani & Frey 2013), KL(ρ ‖ ρ̂) on a sigmoid code (Ng 2011), or Σ|h| with a
+        threshold below which units are zero.
     k : int or None, default None
         For ``"topk"``; None is a tenth of the units, at least one.
     sparsity_target : float in (0, 1), default 0.05
         ρ, for ``"kl"``.
     sparsity_weight : float, default 0.1
         β, for ``"kl"`` and ``"l1"``. All other parameters are those of :class:`isthmus.Autoencoder`.
+
+    Attributes
+    ----------
+    dead_units_ : int
+        Units that are on in no row. All other attributes are those of :class:`isthmus.Autoencoder`.
+
+    Notes
+    -----
+    Units that are on in no row learn nothing and are of no use. A top-k code has the directions of rows for a start, of
+    which each is the largest in some, instead of principal axes, of which the first win every row. In training its
+    units that are on in no row of a batch are put on where they are largest, and what the rows would then cost is a
+    term of the loss, ``"revival"`` in the history: in nats, with a weight of 1/8, and 0 where all units are on. It
+    takes the place of the auxiliary loss of Gao et al. (2024, *Scaling and evaluating sparse autoencoders*, §2.4).
+    An over-complete L1 code starts at rows too.
 
     Examples
     --------
@@ -30,6 +45,8 @@ class SparseAutoencoder(AbstractAutoencoder):
     >>> sparse = SparseAutoencoder(100, k=5, max_epochs=5, random_state=0).fit(X)
     >>> int((sparse.transform(X) != 0).sum(axis=1).max())
     5
+    >>> sparse.dead_units_
+    0
     """
 
     n_components: int = 64
