@@ -104,7 +104,8 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
     A column of numbers is numbers, whatever its values: make codes of categories a ``category`` first. A column with
     one value alone is allowed; it scales to 0, tells nothing and comes back as it is. A category that was not there at
     ``fit`` is missing to the encoder and to ``impute``; its score is the least that the column's had in the training
-    rows or, if that is less, that of one row in as many and one more, −log(n + 1) nats. Dates are refused: give what of them matters, such as the month, or the days since.
+    rows or, if that is less, that of one row in as many and one more, −log(n + 1) nats. Dates are refused: give what
+    of them matters, such as the month, or the days since.
 
     Whatever returns rows returns them as ``fit`` was given them: a DataFrame in its units, categories and dtypes, or an
     array. So does ``score_samples(X, per_feature=True)``: one column a column, in nats above what it usually has.
