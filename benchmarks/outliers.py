@@ -1,4 +1,7 @@
-"""How well the unusual is found, unsupervised: AUROC on twelve of ADBench's tables. `make outliers`."""
+"""How well the unusual is found, unsupervised: AUROC on ADBench's tables. `make outliers`.
+
+Settings were chosen while looking at the means over the first twelve; nothing was chosen by the other ten.
+"""
 
 import math
 import os
@@ -16,6 +19,10 @@ from isthmus import Autoencoder, OutlierDetector, VariationalAutoencoder
 from isthmus.networks import MLP
 
 SEEDS = (0, 1, 2)
+TWELVE = (
+    "breastw", "cardio", "glass", "Ionosphere", "letter", "pendigits", "Pima", "satimage-2", "shuttle", "thyroid",
+    "vowels", "WBC",
+)  # fmt: skip
 
 
 def tables(max_rows):
@@ -99,13 +106,15 @@ def compare(detectors, heading, max_rows=math.inf):
     print(heading, "", sep="\n")
     print("| table | rows | columns | anomalies |", " | ".join(detectors), "|")
     print("|---|---|---|---|" + "---|" * len(detectors), flush=True)
-    means, spread = [], 0.0
+    means, spread = {}, 0.0
     for name, X, y in tables(max_rows):
         seeds = [auroc(new, seeds, X, y) for new, seeds in detectors.values()]
-        means.append([np.mean(values) for values in seeds])
+        means[name] = [np.mean(values) for values in seeds]
         spread = max(spread, *(np.ptp(values) for values in seeds))
-        print(f"| {name} | {len(X):,} | {X.shape[1]} | {y.mean():.1%} |", figures(means[-1]), flush=True)
-    print("| **mean** | | | |", figures(np.mean(means, axis=0)))
+        print(f"| {name} | {len(X):,} | {X.shape[1]} | {y.mean():.1%} |", figures(means[name]), flush=True)
+    twelve, others = ([means[name] for name in means if (name in TWELVE) == wanted] for wanted in (True, False))
+    print("| **mean of the twelve** | | | |", figures(np.mean(twelve, axis=0)))
+    print("| **mean of the others** | | | |", figures(np.mean(others, axis=0)))
     if spread:
         print(f"\nThe seeds of one detector on one table lie at most {spread:.1f} points apart.\n", flush=True)
 
@@ -115,7 +124,10 @@ def figures(values):
 
 
 def main():
-    compare(DETECTORS, "AUROC in %, means of seeds 0, 1, 2; published means: PCA 83.5, variational autoencoder 83.6")
+    compare(
+        DETECTORS,
+        "AUROC in %, means of seeds 0, 1, 2; published means of the twelve: PCA 83.5, variational autoencoder 83.6",
+    )
     settings = {name: (partial(detector, autoencoder=autoencoder), (0,)) for name, autoencoder in SETTINGS.items()}
     heading = "AUROC in % of `OutlierDetector` with other autoencoders, seed 0; without shuttle, for the time it takes"
     compare(settings, heading, max_rows=10_000)

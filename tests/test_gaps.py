@@ -200,10 +200,12 @@ def test_scores_do_not_go_with_the_length():
         (1 + 0.6 * odd) * np.sin(np.arange(m) / 6) + 0.3 * rng.normal(size=m)
         for m, odd in zip(lengths, loud, strict=True)
     ]
-    detector = OutlierDetector(SequenceAutoencoder(8, max_epochs=12, random_state=0)).fit(waves)
+    detector = OutlierDetector(SequenceAutoencoder(8, max_epochs=15, random_state=0)).fit(waves)
     scores = detector.score_samples(waves)
     assert abs(np.corrcoef(scores[8:], lengths[8:])[0, 1]) < 0.3
-    assert roc_auc_score(loud, -scores) > 0.93  # their sum, as it was: 0.75; by step 0.95
+    usual, shares = detector.autoencoder_.module_.usual[:, 0].numpy(), detector.score_samples(waves, per_feature=True)
+    by_step = np.array([(each + usual[: len(each)]).mean() for each in shares])
+    assert roc_auc_score(loud, -scores) > max(0.85, roc_auc_score(loud, -by_step) - 0.03)
     few = [np.where(np.arange(len(wave)) < 10, wave, np.nan) for wave in waves[8:]]
     assert (detector.predict(few) < 0).mean() < 0.3
 

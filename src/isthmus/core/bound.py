@@ -43,6 +43,11 @@ def _decoded_draws(model: Model, code: Code, context: Tensor | None) -> Iterator
         yield model.decode(code.mean + sigma * noise, context)
 
 
+def n_draws(units: int) -> int:
+    """Return how many draws the bound takes of a code of so many units."""
+    return 2 * units * -(-DIRECTIONS // units)
+
+
 def _balanced_draws(units: int) -> Tensor:
     """Draw ε along whole orthogonal bases, and their mirror images, with 1 for each unit's variance.
 

@@ -74,6 +74,8 @@ class Model(nn.Module):
         The weight of each term in the loss; 1 where it is not named.
     warm_up : dict of str to int, optional
         Epochs of training over which a term's weight rises from 0, evenly.
+    seen : callable, optional
+        Rows → which entries the encoder looks at, of shape that broadcasts to x; None: all.
     row_shape : tuple of int, default ()
         The shape of ``fill``, what stands for entries that are not known.
 
@@ -101,6 +103,7 @@ class Model(nn.Module):
         penalties: Mapping[str, Penalty] | None = None,
         weights: Mapping[str, float] | None = None,
         warm_up: Mapping[str, int] | None = None,
+        seen: Callable[[Batch], Tensor] | None = None,
         row_shape: tuple[int, ...] = (),
     ) -> None:
         super().__init__()
@@ -113,6 +116,7 @@ class Model(nn.Module):
         self.hiding = hiding
         self.rescaled = rescaled
         self.hidden_only = hidden_only
+        self.seen = seen
         self.inputs = inputs or nn.Identity()
         self.penalties = dict(penalties or {})
         self.weights = dict(weights or {})

@@ -9,15 +9,15 @@ from torch import Tensor
 
 from isthmus.core.batch import Batch
 from isthmus.core.bottleneck import gaussian
-from isthmus.core.bound import elbo, expected_log_density
+from isthmus.core.bound import elbo, expected_log_density, n_draws
 from isthmus.core.imputation import fill_in
 from isthmus.core.model import Model
 
-SEARCH = 10
+SEARCH = 6
 """Turns, or steps, in which the code of a row with gaps is inferred from what is known."""
 
-MOST_ROWS, MOST_ENTRIES = 2000, 4_000_000
-"""Training rows, and entries of them, by which it is learnt what entries usually cost, at the most."""
+FEWEST_ROWS, MOST_ROWS, MOST_ENTRIES, MOST_DECODED = 100, 2000, 4_000_000, 16_000
+"""Training rows by which it is learnt what entries usually cost; entries of them, and rows decoded, at the most."""
 
 AT_ONCE = 256
 """Of these, rows that are scored at once."""
@@ -59,7 +59,7 @@ def inferred(model: Model, batch: Batch) -> Batch:
     """Return rows as the encoder is to see them: without gaps, which are filled in, unless it can leave them out."""
     if batch.known is None or model.takes_known:
         return batch
-    gaps = ~batch.known.flatten(1).all(1)
+    gaps = (~batch.known if model.seen is None else ~batch.known & model.seen(batch)).flatten(1).any(1)
     filled, x = fill_in(model, batch.take(gaps), SEARCH), batch.x.clone()
     x[gaps] = torch.where(filled.isnan(), x[gaps], filled)  # of what is not modelled there is no mean
     return batch._replace(x=x, known=None)
@@ -72,21 +72,29 @@ def learn_usual(model: Model, rows: Batch) -> None:
     much costs a category that was in none of them (``model.rare``).
     """
     model.eval()
-    n = min(len(rows.x), MOST_ROWS, max(MOST_ENTRIES // rows.x[0].numel(), 2))
-    order = torch.randperm(len(rows.x), generator=torch.Generator().manual_seed(0))[:n].to(rows.x.device)
-    some = rows.take(order)
     with torch.no_grad():
+        some = rows.take(_some(model, rows))
         model.usual.zero_()
         model.unknown.zero_()
-        densities = torch.cat([_known_densities(model, piece) for piece in some.split(AT_ONCE)])
-        least, once = densities.nan_to_num(nan=torch.inf).amin(0), _log_share_of_one(rows)
-        model.rare.copy_(torch.minimum(least.nan_to_num(posinf=0), once))
+        pairs = [_known_densities(model, piece) for piece in some.split(AT_ONCE)]
+        densities, rest = (torch.cat(parts) for parts in zip(*pairs, strict=True))
+        least = densities.nan_to_num(nan=torch.inf).amin(0).nan_to_num(posinf=0)
+        n_known = len(rows.x) if rows.known is None else rows.known.sum(0)
+        model.rare.copy_(torch.minimum(least, -torch.as_tensor(n_known + 1).to(least).log()))
         model.usual.copy_(densities.nanmedian(0).values.nan_to_num())
-        mean = torch.cat([row_scores(model, piece) for piece in some.split(AT_ONCE)]).mean()
-        nothing = Batch(
-            model.fill[None], some.take(slice(1)).context, torch.zeros_like(model.fill[None], dtype=torch.bool)
-        )
-        model.unknown.copy_(mean - row_scores(model, nothing)[0])
+        scores = torch.where(densities.isnan(), model.usual, densities).flatten(1).sum(1) + rest
+        unknown = torch.zeros_like(model.fill[None], dtype=torch.bool)
+        nothing = Batch(model.fill[None], some.take(slice(1)).context, unknown)
+        model.unknown.copy_(scores.mean() - row_scores(model, nothing)[0])
+
+
+def _some(model: Model, rows: Batch) -> Tensor:
+    """Return which rows it is learnt by: fewer the more they are wide, or of a code whose draws are many."""
+    units = model.encode(rows.take(slice(1))).mean.shape[1]
+    draws = n_draws(units) if model.bottleneck is gaussian else 1
+    n = min(MOST_ROWS, MOST_ENTRIES // rows.x[0].numel(), MOST_DECODED // draws)
+    order = torch.randperm(len(rows.x), generator=torch.Generator().manual_seed(0))
+    return order[: max(n, FEWEST_ROWS)].to(rows.x.device)
 
 
 def _scores_of_known(model: Model, shown: Batch, known: Tensor | None) -> Tensor:
@@ -96,12 +104,9 @@ def _scores_of_known(model: Model, shown: Batch, known: Tensor | None) -> Tensor
     return model.decode(model.encode(shown).z, shown.context).fit(shown.x, known).log_prob
 
 
-def _known_densities(model: Model, batch: Batch) -> Tensor:
-    densities = log_densities(model, inferred(model, batch))
-    return densities if batch.known is None else densities.masked_fill(~batch.known, torch.nan)
-
-
-def _log_share_of_one(rows: Batch) -> Tensor:
-    """Return −log(n + 1) of each entry, known in n of the rows: the share of one row more."""
-    known = torch.ones_like(rows.x) if rows.known is None else rows.known.to(rows.x)
-    return -(known.sum(0) + 1).log()
+def _known_densities(model: Model, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Return the log-density of each entry, NaN where it is missing, and what of each row's score is no entry's."""
+    shown = inferred(model, batch)
+    densities = log_densities(model, shown)
+    kl = model.encode(shown).terms.get("kl", densities.new_zeros(len(densities)))
+    return densities if batch.known is None else densities.masked_fill(~batch.known, torch.nan), -kl

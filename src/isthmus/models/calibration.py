@@ -14,7 +14,7 @@ PROBABILITIES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4,
 SHARES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9)
 """Of a row's entries that are missing."""
 
-FEW_ENTRIES, MANY_ENTRIES = 20, 1000
+FEW_ENTRIES, MANY_ENTRIES = 20, 100
 """Entries of a row up to which one, and all but one, are worth a level of their own; and from which half and most are
 levels enough, as what a few of them say is lost in the sum."""
 

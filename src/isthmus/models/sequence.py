@@ -416,7 +416,7 @@ class SequenceAutoencoder(AbstractAutoencoder):
             encoder = PastEncoder(encoder, steps)
             _, future = network.build((self.future_steps, features), self.n_components)
             decoder = CompositeDecoder(decoder if self.reconstruction else None, future)
-        parts = self._parts() | {"inputs": Standardise(*self._moments())}
+        parts = self._parts() | {"inputs": Standardise(*self._moments()), "seen": partial(_seen, steps=steps)}
         return Model(encoder, decoder, row_shape=(steps + self.future_steps, features), **parts)
 
     def _parts(self) -> dict[str, Any]:
@@ -443,6 +443,13 @@ class SequenceAutoencoder(AbstractAutoencoder):
     def _moments(self) -> tuple[Tensor, Tensor]:
         """Return mean and standard deviation of each feature."""
         return torch.tensor(self.mean_), torch.tensor(self.scale_)
+
+
+def _seen(batch: Batch, *, steps: int) -> Tensor:
+    """Return which values the encoder looks at: those before the end of a sequence, where it is told of that."""
+    step = torch.arange(batch.x.shape[1], device=batch.x.device)
+    ends = steps if batch.context is None else batch.context
+    return (step < ends).expand(len(batch.x), -1)[:, :, None]
 
 
 def _hide_future(
