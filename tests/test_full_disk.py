@@ -15,6 +15,12 @@ from test_resume import assert_same
 SMALL = Autoencoder(4, network=MLP(hidden=(16,)), max_epochs=6, random_state=0)
 
 
+@pytest.fixture(autouse=True)
+def every_epoch(monkeypatch):
+    """However long writing takes, a checkpoint is written at the end of each epoch."""
+    monkeypatch.setattr("isthmus.training.checkpoint.SHARE", 0)
+
+
 @pytest.fixture
 def disk(tmp_path):
     """A disk of a megabyte; as only root may mount one, others skip."""

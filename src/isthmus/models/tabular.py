@@ -70,7 +70,8 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
     n_components : int, default 32
         Units of the code. Noise keeps even a wide one from being a mere copy.
     network : MLP, Transformer, Modules or None, default None
-        The encoder and the decoder; None is ``MLP()``. Its output has no activation.
+        The encoder and the decoder; None is ``MLP()``, narrower where rows are few and wide, as in
+        :class:`isthmus.Autoencoder`. Its output has no activation.
     numbers : {"standard", "rankgauss"} or None, default "standard"
         How numbers are scaled: to mean 0 and variance 1; to normal quantiles and from there to mean 0 and variance 1,
         which neither skewness nor extremes disturb; or not at all.
