@@ -16,10 +16,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from isthmus import Autoencoder, OutlierDetector, TabularAutoencoder, VariationalAutoencoder, compare, datasets
+from isthmus import (
+    Autoencoder,
+    OutlierDetector,
+    SequenceAutoencoder,
+    TabularAutoencoder,
+    VariationalAutoencoder,
+    compare,
+    datasets,
+)
 from isthmus.networks import LSTM, Conv, Transformer
 
 BUSY = {  # what was: seconds idle, beside light work, beside one busy process, as issue 10 has them
+    "a loop in plain Python": "what the scheduler leaves to any one process",
     "digits, 20 epochs": "1.2 to 2; 11 to 19 beside light work, 50 beside one busy process, 170 to 210 at worst",
     "digits, convolutional": "–",
     "digits, transformer": "–",
@@ -42,11 +51,12 @@ def busy_case(name):
     setting = {"max_epochs": 2, "random_state": 0}
     waves = np.sin(np.linspace(0, 20, 50) * np.random.default_rng(0).uniform(0.5, 2, (500, 1)))[:, :, None]
     return {
+        "a loop in plain Python": lambda: sum(i * i for i in range(20_000_000)),
         "digits, 20 epochs": lambda: Autoencoder(8, max_epochs=20, random_state=0).fit(X),
         "digits, convolutional": lambda: Autoencoder(8, network=Conv(), **setting).fit(X),
         "digits, transformer": lambda: Autoencoder(8, network=Transformer(), **setting).fit(X[:400]),
         "digits, compare": lambda: compare(X, datasets.load("digits").y, ["deep"], seeds=1, max_epochs=5),
-        "sequences, LSTM": lambda: Autoencoder(8, network=LSTM(), **setting).fit(waves),
+        "sequences, LSTM": lambda: SequenceAutoencoder(8, network=LSTM(), **setting).fit(waves),
         "MNIST, 6,000 images": lambda: Autoencoder(8, **setting).fit(datasets.load("mnist").X[:6000]),
     }[name]
 
@@ -81,9 +91,9 @@ def measure(name):
     if name in BUSY:
         act = busy_case(name)
         act()  # what is imported and chosen once is not timed
-        began = time.perf_counter()
+        began, processor = time.perf_counter(), time.process_time()
         act()
-        print(json.dumps({"seconds": time.perf_counter() - began}))
+        print(json.dumps({"seconds": time.perf_counter() - began, "processor": time.process_time() - processor}))
         return
     act = wide_case(name)
     Autoencoder(2, max_epochs=1).fit(np.random.default_rng(0).normal(size=(20, 3)))  # loads what a fit needs
@@ -109,7 +119,7 @@ def beside(n_busy, name):
     """Measure a case with so many busy processes beside it."""
     busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(n_busy)]
     try:
-        return child(name)["seconds"]
+        return child(name)
     finally:
         for process in busy:
             process.kill()
@@ -119,10 +129,16 @@ def beside(n_busy, name):
 def main():
     cores = os.cpu_count() or 1
     print(f"{cores} cores, load {os.getloadavg()[0]:.1f} before\n")
-    print(f"| fit | s alone | s beside {cores} busy processes | ratio | before |\n|---|---|---|---|---|")
+    print(f"| fit | s alone | s beside {cores} busy processes | ratio | processor s, likewise | before |")
+    print("|---|---|---|---|---|---|")
     for name, before in BUSY.items():
-        alone, crowded = child(name)["seconds"], beside(cores, name)
-        print(f"| {name} | {alone:.2f} | {crowded:.2f} | {crowded / alone:.1f} | {before} |", flush=True)
+        alone, crowded = child(name), beside(cores, name)
+        ratio = crowded["seconds"] / alone["seconds"]
+        print(
+            f"| {name} | {alone['seconds']:.2f} | {crowded['seconds']:.2f} | {ratio:.1f} "
+            f"| {alone['processor']:.2f}, {crowded['processor']:.2f} | {before} |",
+            flush=True,
+        )
     print("\n200 × 20,000:\n\n| fit | s | MB beyond the data | pickle / folder | before |\n|---|---|---|---|---|")
     for name, before in WIDE.items():
         found = child(name)
