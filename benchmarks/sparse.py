@@ -1,4 +1,4 @@
-"""Units of sparse codes that are never on, and what it costs: prints tables for docs/sparse.md. `make sparse`."""
+"""Units of sparse codes that are never on, and what it costs: prints the table of docs/sparse.md. `make sparse`."""
 
 import warnings
 

@@ -19,6 +19,12 @@ OVERSAMPLED = 10
 SMALL = 1e-2
 """Standard deviation of the weights of those units of a code that PCA has no component for."""
 
+LEAST_RIDGE = 1e-6
+"""Ridge of the read-out, as a share of the units' variance: random units are nearly combinations of the others."""
+
+ROW_RIDGE = 0.1
+"""The same, times units by rows, where units are the directions of rows, which would else be known by heart."""
+
 MOST_TO_MEASURE = 4096
 """Rows that the variance along as many directions as a code has units is taken of."""
 
@@ -108,7 +114,7 @@ def _set_weight(model: Model, rows: Batch, *, whiten: bool, seed: int) -> None:
         x = x - context @ regression
     nn.init.normal_(weight[:units], std=SMALL)
     bias.zero_()
-    if _starts_at_rows(model, units, x):
+    if _starts_at_rows(model, rows):
         axes, variance = _row_directions(x, units, seed)
     else:
         with np.errstate(invalid="ignore"):  # rows that are all alike have no variance to take shares of
@@ -151,10 +157,12 @@ def _spread_units(model: Model, rows: Batch) -> None:
     last.bias.sub_(h.mean(0)).div_(spread)
 
 
-def _starts_at_rows(model: Model, units: int, x: np.ndarray) -> bool:
+def _starts_at_rows(model: Model, rows: Batch) -> bool:
     """Tell whether principal axes would leave units of a code off: they contend, or are more than there are axes."""
     kind = getattr(model.bottleneck, "func", None)
-    return kind is top_k or (kind is soft_threshold and units > min(x.shape))
+    encoder: Any = model.encoder
+    units, features = encoder.path.linear.weight.shape
+    return kind is top_k or (kind is soft_threshold and units > min(len(rows.x), features))
 
 
 def _row_directions(x: np.ndarray, units: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -203,10 +211,10 @@ def _set_read_out(model: Model, rows: Batch, *, tied: bool) -> None:
     code_mean, rest_mean, second_moment, cross_moment = (total / len(rows.x) for total in moments)
     if not tied:
         covariance = second_moment - code_mean.outer(code_mean)
-        # The small random units of an over-complete code are nearly combinations of the others: a little ridge.
-        ridge = (1e-6 * covariance.diagonal().mean() + 1e-12) * torch.eye(len(covariance)).to(covariance)
+        ridge = ROW_RIDGE * len(covariance) / len(rows.x) if _starts_at_rows(model, rows) else LEAST_RIDGE
+        penalty = (ridge * covariance.diagonal().mean() + 1e-12) * torch.eye(len(covariance)).to(covariance)
         cross_covariance = cross_moment - code_mean.outer(rest_mean)
-        read_out = torch.cholesky_solve(cross_covariance, torch.linalg.cholesky(covariance + ridge))
+        read_out = torch.cholesky_solve(cross_covariance, torch.linalg.cholesky(covariance + penalty))
         linear.weight.copy_(read_out.T)
         rest_mean = rest_mean - code_mean @ read_out
     linear.bias.copy_(rest_mean)

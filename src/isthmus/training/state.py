@@ -87,7 +87,8 @@ class Start(NamedTuple):
     probe : dict of str to float
         The same of one batch.
     least : float
-        Mean squared error an entry below which none is looked at: a small share of the rows' variance.
+        Mean squared error an entry below which none is looked at: that of held-out rows, where there are any, and at
+        least a small share of the rows' variance.
     rows : int
         How many there are.
     """
