@@ -35,6 +35,7 @@ OPTIONS = {
     "decoder_stride": (OWN_DECODER, (2, 3)),
     "dense": ({}, False),
     "linear_path": ({}, None),
+    "refine": ({}, False),
 }
 
 

@@ -766,6 +766,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             raise ValueError("likelihood='bernoulli' has the sigmoid in itself: leave output_activation=None")
         if self.sparsity == "kl" and network.code_activation not in (None, "sigmoid"):
             raise ValueError("sparsity='kl' needs a code in (0, 1): leave code_activation=None, or give 'sigmoid'")
+        if self.sparsity is not None and isinstance(network, Conv):
+            network = replace(network, refine=False)  # PCA's V, which would stay, is no dictionary for a sparse code
         return replace(network, code_activation="sigmoid") if self.sparsity == "kl" else network
 
     def _default_network(self) -> Any:

@@ -246,4 +246,6 @@ def _value(value: Any, most: int) -> Any:
         raise ValueError(f"there is no network {value['class']!r}")
     if any(isinstance(item, tuple) and len(item) > max(most, 3) for item in params.values()):
         raise ValueError(f"its network has more layers than its weights, which are {most} tensors")
+    if value["class"] == "Conv":
+        params = {"refine": False} | params  # as all were before there was a choice
     return getattr(networks, value["class"])(**params)

@@ -2,7 +2,7 @@
 
 import numbers
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from typing import Any, ClassVar, Literal, Self
 
@@ -27,6 +27,7 @@ from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.checks import check_choice, check_number
 from isthmus.models.engine import Given, decode, encode, rebuild
 from isthmus.models.start import standardise
+from isthmus.networks import Conv
 from isthmus.networks.multimodal import Modality as NetworkModality
 from isthmus.networks.multimodal import build_multimodal
 from isthmus.networks.pair import start_at_zero
@@ -537,6 +538,8 @@ class MultimodalAutoencoder(AbstractAutoencoder):
     def _part(self, modality: Modality) -> NetworkModality:
         """Return what the networks need to know of a modality."""
         network = (self.networks or {}).get(modality.name) or self._network()
+        if isinstance(network, Conv):
+            network = replace(network, refine=False)  # no modality starts at its own PCA
         kind = self._kind(modality)
         if kind != "gaussian" and getattr(network, "output_activation", None) is not None:
             raise ValueError(

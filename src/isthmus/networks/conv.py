@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from isthmus.networks.activation import Activation, build_activation
-from isthmus.networks.pair import Decoder, Encoder, Path, check_pair, start_at_zero
+from isthmus.networks.pair import Decoder, Encoder, Path, check_pair, dampened, start_at_zero
 from isthmus.networks.parameters import Parameters, is_whole, values_of
 
 Size = tuple[int, int]
@@ -40,9 +40,11 @@ class Conv(Parameters):
     layers from last to first, each to exactly the size that it was given, whatever that is; or it has layers of its
     own (``decoder_channels``), and what they give beyond the image is cropped, as much on either side.
 
-    With a linear path the code is W x + f(x) and the output V z + g(z), as in :class:`MLP`, where f and g are the
-    convolutional layers. A context comes in as constant channels, or through the linear layer that a dense decoder
-    begins with.
+    With a linear path the code is W x + f(x), as in :class:`MLP`, where f is the convolutional layers. V z draws an
+    image, and the decoder's layers refine it: a small U-Net (Ronneberger et al. 2015), which adds what such images lack
+    and starts at zero. From ``"pca"`` W and V stay as they are: what the layers see of one part of an image holds for
+    every other, and what W and V would learn of few rows does not hold for others. A context comes in as constant
+    channels, or through the linear layer that a dense decoder without refinement begins with.
 
     Parameters
     ----------
@@ -80,6 +82,9 @@ class Conv(Parameters):
         code's last convolution then gives two maps a channel, without activation.
     linear_path : {"pca", "random"} or None, default "pca"
         Whether there is a linear path, and whether ``fit`` starts it at the data's PCA or at random.
+    refine : bool, default True
+        Whether a mirrored decoder beside a linear path refines what that has drawn. With False, with a sparse code, and
+        where several modalities share a code, the output is V z + g(z), g the decoder's layers, and W and V learn too.
 
     Examples
     --------
@@ -126,6 +131,7 @@ class Conv(Parameters):
     decoder_stride: int | Sequence[int] | None = None
     dense: bool = True
     linear_path: Literal["pca", "random"] | None = "pca"
+    refine: bool = True
 
     def build(
         self, row_shape: tuple[int, ...], n_components: int, *, moments: int = 1, n_context: int = 0
@@ -147,13 +153,18 @@ class Conv(Parameters):
             units = math.prod(feature_map)
             raise ValueError(f"the feature map has {_times(feature_map)} = {units} units: set n_components={units}")
         has_linear = self.dense and self.linear_path is not None
+        refines = has_linear and self.refine and self.decoder_channels is None
         there = self._there(image, stages, n_components, moments, n_context)
-        back = self._back(image, stages, n_components, n_context)
+        back = self._unet(image, stages, n_context) if refines else self._back(image, stages, n_components, n_context)
         linear_there = nn.Linear(features + n_context, moments * n_components) if has_linear else None
         linear_back = nn.Linear(n_components + n_context, features) if has_linear else None
+        if refines and self.linear_path == "pca":
+            for path in (linear_there, linear_back):
+                path.requires_grad_(False)  # type: ignore[union-attr]
+        path_back = RefinedPath(linear_back, back, n_context) if refines else Path(linear_back, back)  # type: ignore[arg-type]
         return (
             Encoder(Path(linear_there, there), build_activation(self.code_activation), features, has_linear),
-            Decoder(Path(linear_back, back), build_activation(self.output_activation), row_shape, has_linear),
+            Decoder(path_back, build_activation(self.output_activation), row_shape, has_linear),
         )
 
     def _there(
@@ -199,6 +210,21 @@ class Conv(Parameters):
             for layer in steps[-1]:
                 start_at_zero(layer)
         return nn.Sequential(*layers, *steps[-1], nn.Flatten())
+
+    def _unet(self, image: Image, stages: list["_Stage"], n_context: int) -> nn.Sequential:
+        """Join the layers that refine an image, from flat rows to flat rows: the encoder's and their mirror image."""
+        down: list[nn.Module] = []
+        channels = image[0] + n_context
+        for stage in stages:
+            layer = nn.Conv2d(channels, stage.channels, stage.kernel_size, stage.stride, stage.padding)
+            pool = [] if stage.pool is None else [POOLS[stage.pool](stage.pool_size)]
+            down.append(nn.Sequential(layer, *self._activated(stage.channels), *pool))
+            channels = stage.channels
+        widths = [channels, *(stage.channels for stage in stages[-2::-1]), image[0]]
+        *steps, last = self._mirrored(widths, stages)
+        up = [nn.Sequential(*step, *self._activated(width)) for step, width in zip(steps, widths[1:], strict=False)]
+        start_at_zero(nn.Sequential(*last))
+        return UNet(Maps(image, n_context), down, [*up, nn.Sequential(*last)])
 
     def _mirrored(self, widths: list[int], stages: list["_Stage"]) -> list[list[nn.Module]]:
         """Undo each stage, from the last: from the size that it gave to exactly the size that it was given."""
@@ -289,8 +315,9 @@ class Conv(Parameters):
                 _check_numbers(name, getattr(self, name), least, word)
         if len(self.channels) == 0:
             raise ValueError("channels=(): give at least one layer, or take an MLP")
-        if not isinstance(self.dense, bool):
-            raise TypeError(f"dense={self.dense!r}: give True or False")
+        for name in ("dense", "refine"):
+            if not isinstance(getattr(self, name), bool):
+                raise TypeError(f"{name}={getattr(self, name)!r}: give True or False")
         for pool in self._each("pool", len(self.channels)):
             if not isinstance(pool, str | None) or pool not in (None, *POOLS):
                 raise ValueError(f"unknown pool {pool!r}: give 'max', 'average' or None")
@@ -327,6 +354,44 @@ class Maps(nn.Module):
         flat, context = x.split([math.prod(self.shape), self.n_context], dim=1)
         maps = context[:, :, None, None].expand(-1, -1, *self.shape[1:])
         return torch.cat([flat.unflatten(1, self.shape), maps], dim=1)
+
+
+class RefinedPath(Path):
+    """A linear map that draws an image, and what its refinement adds: V z + g(V z)."""
+
+    linear: nn.Module
+    deep: nn.Sequential
+
+    def __init__(self, linear: nn.Module, deep: nn.Sequential, n_context: int) -> None:
+        super().__init__(linear, deep)
+        self.n_context = n_context
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map codes, and the context behind them, (rows, first width) → (rows, features)."""
+        drawn: Tensor = self.linear(x)
+        context = x[:, x.shape[1] - self.n_context :]
+        sum_: Tensor = drawn + self.deep(torch.cat([dampened(drawn), context], dim=1))
+        return sum_
+
+
+class UNet(nn.Sequential):
+    """Layers down and up again; what each layer down gives is added to what comes back to its size."""
+
+    def __init__(self, maps: Maps, down: list[nn.Module], up: list[nn.Module]) -> None:
+        super().__init__(maps, *down, *up)
+        self.depth = len(down)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map flat rows → flat rows."""
+        maps, *layers = self
+        x, kept = maps(x), []
+        for down in layers[: self.depth]:
+            x = down(x)
+            kept.append(x)
+        for up, same_size in zip(layers[self.depth : -1], kept[-2::-1], strict=True):
+            x = up(x) + same_size
+        flat: Tensor = layers[-1](x).flatten(1)
+        return flat
 
 
 class CentralCrop(nn.Module):

@@ -29,10 +29,17 @@ class Path(nn.Module):
         if self.deep is None or self.linear is None:
             only: Tensor = (self.deep or self.linear)(x)  # type: ignore[misc]
             return only
-        # The deep layers see large values dampened: a row far from all that were trained on is left to the linear
-        # path, where it is in good hands, and not to a network's whims.
-        sum_: Tensor = self.linear(x) + self.deep(x / (1 + x.abs() / LARGE))
+        sum_: Tensor = self.linear(x) + self.deep(dampened(x))
         return sum_
+
+
+def dampened(x: Tensor) -> Tensor:
+    """Return what the deep layers see of values: large ones look smaller.
+
+    A row far from all that were trained on is left to the linear path, where it is in good hands, and not to a
+    network's whims.
+    """
+    return x / (1 + x.abs() / LARGE)
 
 
 class Encoder(nn.Module):

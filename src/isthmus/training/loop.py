@@ -25,6 +25,9 @@ MEASURES = ("loss", "mse", "active_units")
 MOST_HALVINGS = 3
 """How often a run goes back and on at half the learning rate before it gives up."""
 
+CHANCE = 5.0
+"""By how much more few rows may differ from epoch to epoch: so many times one over the root of their number."""
+
 SPIKE = 2.0
 """How many times the start's squared error an epoch's must not exceed."""
 
@@ -109,8 +112,8 @@ def run(
         set_dropout_state(state.dropout, state.device)
     if state.best is None and validation is not None:
         state.best = Best.begin(state.model, evaluate(state.model, validation(None)))
-    if roll_back and state.start is None and epochs > 0:
-        state.start = _start(state, train)
+    if roll_back and state.start is None and epochs * sum(1 for _ in train(None)) >= LOOK:
+        state.start = _start(state, train)  # fewer steps have no time to rise and to come back
     step = partial(_step, fabric, state, model, optimizer, max_grad_norm)
     epochs_before = len(state.history)
     try:
@@ -225,10 +228,12 @@ def _check_spike(state: State, found: Mapping[str, float], before: Mapping[str, 
     terms = {name: value for name, value in before.items() if name not in MEASURES}
     loss = sum(state.model.weight(name, state.epoch) * value for name, value in terms.items())
     mse = max(before["mse"], state.start.least)
-    if found["mse"] > SPIKE * mse and found["loss"] > loss:
+    limit = SPIKE * (1 + CHANCE / math.sqrt(state.start.rows))
+    if found["mse"] > limit * mse and found["loss"] > loss:
+        group = state.optimizer.param_groups[0]
         raise _SpikeError(
             f"the squared error rose in epoch {state.epoch + 1} to {found['mse'] / mse:.3g} times what it was before "
-            f"the training: the learning rate of {state.optimizer.param_groups[0]['lr']:.3g} is too high"
+            f"the training: the learning rate, {group.get('max_lr', group['lr']):.3g}, is too high"
         )
 
 

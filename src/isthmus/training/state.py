@@ -283,6 +283,6 @@ def _by_share_of_the_rate(model: nn.Module) -> dict[float, list[nn.Parameter]]:
         if isinstance(layer, nn.Linear) and layer.in_features > WIDE
     }
     groups: dict[float, list[nn.Parameter]] = {1.0: []}
-    for weight in model.parameters():
+    for weight in filter(lambda weight: weight.requires_grad, model.parameters()):
         groups.setdefault(wide.get(weight, 1.0), []).append(weight)
     return groups
