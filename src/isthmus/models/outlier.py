@@ -194,10 +194,10 @@ def _size(X: Any) -> tuple[int, int]:
         sizes = [_size(values) for values in X.values() if values is not None]
         return max((n for n, _ in sizes), default=0), sum(entries for _, entries in sizes)
     try:
-        n, *shape = np.shape(X)
+        shape = tuple(X.shape if hasattr(X, "shape") else np.asarray(X).shape)
     except ValueError:
         return 0, 0
-    return n, math.prod(shape)
+    return (shape[0], math.prod(shape[1:])) if shape else (0, 0)
 
 
 def _without_each_fold(X: Any, y: Any, n: int) -> list[tuple[Any, Any]]:
