@@ -294,8 +294,8 @@ def test_a_gaussian_feature_map_has_no_activation():
 
 def test_normalization():
     for name, cls in (("batch", nn.BatchNorm2d), ("layer", nn.GroupNorm)):
-        for part in build(Conv(normalization=name)):
-            assert sum(isinstance(module, cls) for module in part.modules()) == 2
+        for part, n in zip(build(Conv(normalization=name)), (2, 3), strict=True):  # the U-Net goes down and up
+            assert sum(isinstance(module, cls) for module in part.modules()) == n
     encoder, _ = build(Conv(normalization="layer"))
     (norm, _) = (module for module in encoder.modules() if isinstance(module, nn.GroupNorm))
     nn.init.normal_(norm.weight)
