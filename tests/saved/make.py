@@ -34,7 +34,9 @@ frame = pd.DataFrame(
         "site": pd.Categorical(np.where(table[:, 1] > 0, "north", "south"), ["south", "north", "west"]),
     }
 )
+
 gappy = np.where(rng.uniform(size=table.shape) < 0.1, np.nan, table)
+wide = np.exp(rng.normal(size=(20, 2)) @ rng.normal(size=(2, 30)) / 4)
 
 MODELS = {
     "autoencoder": (isthmus.Autoencoder(2, network=SMALL), table),
@@ -51,6 +53,8 @@ MODELS = {
         isthmus.DenoisingAutoencoder(2, network=TOKENS, corruption="masking", corruption_level=0.5),
         images,
     ),
+    "denoising": (isthmus.DenoisingAutoencoder(2, network=SMALL, corruption="masking"), gappy),
+    "sparse_l1": (isthmus.SparseAutoencoder(3, network=SMALL, sparsity="l1"), table),
     "sparse": (isthmus.SparseAutoencoder(8, network=SMALL, sparsity="kl"), table),
     "sparse_topk": (isthmus.SparseAutoencoder(8, network=SMALL, sparsity="topk", k=2), table),
     "contractive": (isthmus.ContractiveAutoencoder(3, network=MLP(hidden=(), code_activation="sigmoid")), table),
@@ -74,6 +78,10 @@ MODELS = {
             2, network=SMALL, fusion="product_of_experts", blocks={"body": ["length", "count"], "size": ["size"]}
         ),
         frame[["length", "count", "size"]],
+    ),
+    "outliers_wide": (
+        isthmus.OutlierDetector(isthmus.Autoencoder(2, network=SMALL, max_epochs=2, random_state=0)),
+        wide,
     ),
     "outliers": (isthmus.OutlierDetector(isthmus.Autoencoder(2, network=SMALL, max_epochs=2, random_state=0)), table),
 }
@@ -118,7 +126,7 @@ def main():
     for name, (model, X, *y) in MODELS.items():
         if (folder / name).exists() and name not in sys.argv[1:]:
             continue
-        if name != "outliers":
+        if not name.startswith("outliers"):
             model.set_params(max_epochs=2, random_state=0)
         model.fit(X, *y).save(folder / name)
         X, y = taken(X, ROWS), y[0][:ROWS] if y else None

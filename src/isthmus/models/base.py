@@ -2,7 +2,6 @@
 
 import math
 import numbers
-import warnings
 from abc import ABC
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -31,7 +30,7 @@ from isthmus.core.model import Model
 from isthmus.core.penalty import contractive, kl_sparsity, l1, weight_decay
 from isthmus.core.score import entry_scores, learn_usual, row_scores
 from isthmus.data.rows import Rows, are_bytes, check_finite, check_shape, flatten, in_unit_interval, text_error
-from isthmus.models.checks import check_choice, check_number
+from isthmus.models.checks import check_choice, check_number, warn_caller
 from isthmus.models.engine import (
     PRECISIONS,
     Given,
@@ -854,7 +853,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         self.interrupted_ = state.interrupted
         state.best = state.spare = None
         if kept_start(self):
-            warnings.warn(why_start_is_kept(self), ConvergenceWarning, stacklevel=3)
+            warn_caller(why_start_is_kept(self), ConvergenceWarning)
         self.__dict__.pop("dead_units_", None)
         if self.sparsity is not None and self._has_point_code():
             self._count_dead_units([train] if validation is None else [train, validation])
@@ -869,10 +868,9 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         is_on = are_on(low.amin(0), high.amax(0), LEAST_CHANGE if self.sparsity == "kl" else 0)
         self.dead_units_ = int((~is_on).sum())
         if self.dead_units_ > max(1, MOST_DEAD * self.n_components):
-            warnings.warn(
+            warn_caller(
                 f"{self.dead_units_} of the code's {self.n_components} units are on in no row of X and of no use "
-                f"(dead_units_): {CURES[str(self.sparsity)]}",
-                stacklevel=4,
+                f"(dead_units_): {CURES[str(self.sparsity)]}"
             )
 
 

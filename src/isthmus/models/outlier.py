@@ -15,7 +15,7 @@ from torch import Tensor
 
 from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.calibration import Calibration, missing_shares
-from isthmus.models.checks import check_number
+from isthmus.models.checks import check_number, warn_caller
 from isthmus.models.engine import Given
 from isthmus.models.folder import save_estimator
 from isthmus.models.kept import kept_start, why_start_is_kept
@@ -98,7 +98,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
             warnings.simplefilter("ignore", ConvergenceWarning)  # it is said once, of all
             self.adopt([clone(new).fit(*part) for part in parts])
         if all(map(kept_start, self.autoencoders_)):
-            warnings.warn(why_start_is_kept(self.autoencoder_), ConvergenceWarning, stacklevel=2)
+            warn_caller(why_start_is_kept(self.autoencoder_), ConvergenceWarning)
         given = self._given(X)
         scores, own = self._lowest(given), self.autoencoder_.own_entries(X)
         self.calibration_ = Calibration.learn(self._lowest, given, scores, own)

@@ -1,7 +1,6 @@
 """The variational autoencoder, and what it shares with the conditional one."""
 
 import numbers
-import warnings
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import Any, Literal
@@ -20,7 +19,7 @@ from isthmus.core.model import Model
 from isthmus.core.penalty import free_bits
 from isthmus.data.rows import Rows
 from isthmus.models.base import AbstractAutoencoder
-from isthmus.models.checks import check_number
+from isthmus.models.checks import check_number, warn_caller
 from isthmus.models.engine import Given
 
 
@@ -88,10 +87,9 @@ class AbstractVariationalAutoencoder(AbstractAutoencoder):
         with torch.no_grad():
             self.active_units_ = int(active_units(self.module_.encode(rows).mean))
         if self.active_units_ == 0:
-            warnings.warn(
+            warn_caller(
                 "the code has collapsed: no unit tells anything of X; try sigma='learned', a lower beta, "
                 "beta_warm_up=10 or free_bits=0.1",
-                stacklevel=3,
             )
 
 
