@@ -233,7 +233,7 @@ def test_reasons_do_not_prefer_numbers():
     assert right.mean() >= before.mean()
 
 
-def wide(n=120, d=400, seed=0, dtype=np.float32):
+def wide(n=60, d=150, seed=0, dtype=np.float32):
     """Log-normal counts in four groups; the first five rows are shuffled."""
     rng = np.random.default_rng(seed)
     means, group = rng.lognormal(1, 1, (4, d)), rng.integers(0, 4, n)
@@ -263,7 +263,7 @@ def test_unusual_rows_of_wide_data_are_not_learnt_by_heart(autoencoder, tmp_path
     shares = detector.score_samples(X, per_feature=True)
     lowest = np.array([each.score_samples(X) for each in detector.autoencoders_]).argmin(0)
     by_each = [each.score_samples(X, per_feature=True) for each in detector.autoencoders_]
-    np.testing.assert_array_equal(shares, np.stack(by_each)[lowest, np.arange(120)])
+    np.testing.assert_array_equal(shares, np.stack(by_each)[lowest, np.arange(60)])
     detector.save(tmp_path / "detector")
     again = isthmus.load(tmp_path / "detector")
     np.testing.assert_array_equal(again.score_samples(with_gaps(X, 9)), detector.score_samples(with_gaps(X, 9)))
