@@ -29,6 +29,7 @@ from safetensors.torch import save as tensors_to_bytes
 
 import isthmus
 from isthmus import persistence
+from isthmus.models.folder import _weights
 from isthmus.training.checkpoint import CHECKPOINT, _digest
 
 SAVED = Path(__file__).parent / "saved" / f"v{persistence.VERSION}"
@@ -103,7 +104,7 @@ def refused_or_sound(folder, name):
         return True
     assert time.process_time() - start < 1
     saved = load_file(folder / WEIGHTS)
-    weights = getattr(model, "autoencoder_", model).module_.state_dict()
+    weights = _weights(model)
     assert saved.keys() == weights.keys()
     assert all(torch.equal(weights[key], saved[key]) or weights[key].isnan().any() for key in saved)
     with contextlib.suppress(ValueError):  # it may be of other rows than these
@@ -322,7 +323,7 @@ ATTACKS = {
     "means of a million features": ("sequence_lstm", changed("fitted", "mean_", [0.0] * 10**6)),
     "means that are not finite": ("sequence_lstm", changed("fitted", "mean_", [0.0, float("nan")])),
     "spreads of zero": ("sequence_lstm", changed("fitted", "scale_", [0.0, 1.0])),
-    "pieces of 10⁹": ("tabular", changed("params", "bins", BIG)),
+    "pieces of 10⁹": ("tabular", changed("fitted", "bins_", BIG)),
     "classes as wide as the longest": (
         "conditional_classes",
         changed("fitted", "classes_", [*map(str, range(10**5)), "x" * 10**5]),
@@ -679,9 +680,9 @@ def run(tmp_path_factory):
 
 
 def fit_on(X, folder):
-    return isthmus.DenoisingAutoencoder(2, network=isthmus.networks.MLP(hidden=(4,)), max_epochs=2, random_state=0).fit(
-        X, resume_from=folder
-    )
+    return isthmus.DenoisingAutoencoder(
+        2, network=isthmus.networks.MLP(hidden=(4,)), max_epochs=10, random_state=0
+    ).fit(X, resume_from=folder)
 
 
 def with_header(content, change):

@@ -53,7 +53,7 @@ MODELS = {
         isthmus.DenoisingAutoencoder(2, network=TOKENS, corruption="masking", corruption_level=0.5),
         images,
     ),
-    "denoising": (isthmus.DenoisingAutoencoder(2, network=SMALL, corruption="masking"), gappy),
+    "denoising": (isthmus.DenoisingAutoencoder(5, network=SMALL, corruption="masking"), gappy),
     "sparse_l1": (isthmus.SparseAutoencoder(3, network=SMALL, sparsity="l1"), table),
     "sparse": (isthmus.SparseAutoencoder(8, network=SMALL, sparsity="kl"), table),
     "sparse_topk": (isthmus.SparseAutoencoder(8, network=SMALL, sparsity="topk", k=2), table),

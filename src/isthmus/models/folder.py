@@ -186,6 +186,8 @@ def _estimator(config: Mapping[str, Any], tensors: dict[str, Tensor], network: A
     if "autoencoder" in config:
         return detector.adopt([_autoencoder_of(config["autoencoder"], tensors, network)])
     parts = [_part(tensors, f"{i}.") for i in range(len(config["autoencoders"]))]
+    if sum(map(len, parts)) != len(tensors):
+        raise ValueError("it has weights that are none of its autoencoders'")
     pairs = zip(config["autoencoders"], parts, strict=True)
     return detector.adopt([_autoencoder_of(each, part, network) for each, part in pairs])
 
