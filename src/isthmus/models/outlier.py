@@ -39,7 +39,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
     Parameters
     ----------
     autoencoder : estimator or None, default None
-        Any autoencoder of isthmus; a clone of it is fitted. None is ``VariationalAutoencoder(8, max_epochs=10)``: its
+        Any autoencoder of isthmus; a clone of it is fitted. None is ``VariationalAutoencoder(8, max_epochs=6)``: its
         score, the ELBO, takes a row that lies far out in the code for unusual too, where a plain autoencoder sees only
         what it cannot rebuild, and few epochs leave it little time to learn the unusual rows too.
     contamination : float in (0, 0.5], default 0.1
@@ -107,7 +107,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         return self
 
     def _new_autoencoder(self) -> AbstractAutoencoder:
-        default = VariationalAutoencoder(8, max_epochs=10)
+        default = VariationalAutoencoder(8, max_epochs=6)
         autoencoder: AbstractAutoencoder = default if self.autoencoder is None else clone(self.autoencoder)
         return autoencoder if self.random_state is None else autoencoder.set_params(random_state=self.random_state)
 
