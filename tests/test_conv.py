@@ -8,9 +8,10 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from sklearn.decomposition import PCA
 from torch import nn
 
-from isthmus import Autoencoder
+from isthmus import Autoencoder, MultimodalAutoencoder, SparseAutoencoder
 from isthmus.core.model import Model
 from isthmus.core.penalty import exact_squared_jacobian
 from isthmus.networks import MLP, Conv, Modules
@@ -446,3 +447,54 @@ def test_an_estimator_learns_and_comes_back_from_disk(digits, network, tmp_path)
 def test_parameters_can_be_searched():
     model = Autoencoder(network=Conv()).set_params(network__channels=(4,), network__pool="max")
     assert model.network == Conv(channels=(4,), pool="max")
+
+
+def test_refinement_starts_at_what_the_linear_path_draws_and_leaves_it_there(digits):
+    model = Autoencoder(5, network=Conv(channels=(8, 8)), max_epochs=20, random_state=0).fit(digits)
+    pca = PCA(5).fit(digits.reshape(-1, 64))
+    path = model.module_.decoder.path
+    drawn = nn.functional.linear(torch.eye(5), path.linear.weight.cpu())
+    span = pca.components_.T @ pca.components_
+    np.testing.assert_allclose(drawn.numpy() @ span, drawn.numpy(), atol=1e-4)
+    error = np.square(pca.inverse_transform(pca.transform(digits.reshape(-1, 64))) - digits.reshape(-1, 64)).mean()
+    assert np.square(model.reconstruct(digits) - digits).mean() < 0.9 * error
+    assert model.start_["mse"] == pytest.approx(error, rel=0.1)
+
+
+def test_a_refined_image_is_what_is_drawn_and_a_unet_of_it():
+    _, decoder = build(Conv(channels=(3, 4), activation="relu"), (8, 8), 3)
+    path = decoder.path
+    for parameter in path.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    z = torch.randn(5, 3)
+    _, (first, _), (second, _), (third, _), (fourth,) = path.deep
+    drawn = path.linear(z)
+    x = (drawn / (1 + drawn.abs() / 8)).view(5, 1, 8, 8)
+    half = first(x).relu()
+    back = third(second(half).relu()).relu() + half
+    torch.testing.assert_close(decoder(z).flatten(1), drawn + fourth(back).flatten(1))
+
+
+def test_refinement_is_told_the_context_too():
+    _, decoder = build(Conv(channels=(3,)), (8, 8), 3, n_context=2)
+    nn.init.normal_(decoder.path.deep[-1][-1].weight)
+    nn.init.zeros_(decoder.path.linear.weight)
+    z, context = torch.randn(4, 3), torch.randn(4, 2)
+    assert not torch.equal(decoder(z, context), decoder(z, context + 1))
+
+
+@pytest.mark.parametrize("linear_path", ["pca", "random", None])
+def test_what_refines_learns_and_what_is_refined_stays(linear_path):
+    pair = build(Conv(linear_path=linear_path))
+    fixed = [name for part in pair for name, weight in part.named_parameters() if not weight.requires_grad]
+    assert fixed == (["path.linear.weight", "path.linear.bias"] * 2 if linear_path == "pca" else [])
+
+
+def test_a_sparse_code_and_modalities_have_no_refinement(digits):
+    sparse = SparseAutoencoder(16, network=Conv(channels=(4,)), max_epochs=1, random_state=0).fit(digits)
+    rows = digits.reshape(len(digits), 8, 8)
+    both = {"upper": rows[:, :4], "lower": rows[:, 4:]}
+    several = MultimodalAutoencoder(4, network=Conv(channels=(4,)), max_epochs=1, random_state=0).fit(both)
+    for model in (sparse, several):
+        assert all(weight.requires_grad for weight in model.module_.parameters())
+        assert not any(type(module).__name__ == "UNet" for module in model.module_.modules())

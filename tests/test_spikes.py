@@ -80,6 +80,9 @@ def test_wide_layers_get_their_share_of_the_rate():
     }  # of each weight
     assert [rates[layer.weight] for layer in layers] == pytest.approx([1e-3, 1e-3 / 2, 1e-3 / 3])
     assert [rates[layer.bias] for layer in layers] == [1e-3] * 3
+    layers[1].share_of_rate = layers[2].share_of_rate = 0.4
+    less = [group["lr"] for group in new_state(layers, 1.0, torch.Generator(), "one_cycle", 9).optimizer.param_groups]
+    assert np.divide(less, less[0]) == pytest.approx([1, 0.4, 1 / 3])
     state.set_learning_rate(1e-2)
     assert [group["lr"] for group in state.optimizer.param_groups] == pytest.approx([1e-2, 1e-2 / 2, 1e-2 / 3])
     state.halve_learning_rate()

@@ -19,6 +19,10 @@ Image = tuple[int, int, int]
 Pool = Literal["max", "average"] | None
 
 POOLS = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
+DENSE_SHARE = 0.1
+"""Of the learning rate, what the layer from the encoder's map to the code gets beside a PCA that stays: it is the one
+that learns of few images, by heart, where things are in them."""
+
 UPSAMPLINGS = ("transposed", "nearest", "bilinear")
 NUMBERS: dict[str, tuple[int, str]] = {  # a parameter's least value, and what it may be instead of a number
     "channels": (1, ""),
@@ -161,6 +165,7 @@ class Conv(Parameters):
         if refines and self.linear_path == "pca":
             for path in (linear_there, linear_back):
                 path.requires_grad_(False)  # type: ignore[union-attr]
+            there[-1].share_of_rate = DENSE_SHARE  # type: ignore[assignment]
         path_back = RefinedPath(linear_back, back, n_context) if refines else Path(linear_back, back)  # type: ignore[arg-type]
         return (
             Encoder(Path(linear_there, there), build_activation(self.code_activation), features, has_linear),

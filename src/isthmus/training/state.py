@@ -255,7 +255,8 @@ def new_state(model: Model, lr: float, generator: torch.Generator, schedule: Sch
 
     Adam moves every weight of a unit by about the learning rate at once, and the unit by that times the sum of its
     inputs: of 3,072 pixels, which are bright together, more than training can bear. Beyond 784 inputs the learning rate
-    of a layer's weights falls with their number.
+    of a layer's weights falls with their number; a linear layer may say of itself that it is to have less,
+    ``share_of_rate``.
 
     Parameters
     ----------
@@ -277,12 +278,12 @@ def new_state(model: Model, lr: float, generator: torch.Generator, schedule: Sch
 
 def _by_share_of_the_rate(model: nn.Module) -> dict[float, list[nn.Parameter]]:
     """Sort weights by the share of the learning rate that they get; those that get all of it come first."""
-    wide = {
-        layer.weight: WIDE / layer.in_features
+    shares = {
+        layer.weight: min(WIDE / layer.in_features, getattr(layer, "share_of_rate", 1.0), 1.0)
         for layer in model.modules()
-        if isinstance(layer, nn.Linear) and layer.in_features > WIDE
+        if isinstance(layer, nn.Linear)
     }
     groups: dict[float, list[nn.Parameter]] = {1.0: []}
     for weight in filter(lambda weight: weight.requires_grad, model.parameters()):
-        groups.setdefault(wide.get(weight, 1.0), []).append(weight)
+        groups.setdefault(shares.get(weight, 1.0), []).append(weight)
     return groups
