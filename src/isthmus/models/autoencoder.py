@@ -23,7 +23,8 @@ class Autoencoder(AbstractAutoencoder):
         What the decoder's output means: the mean of a normal (squared error), or the logit of a pixel in [0, 1]
         (cross-entropy).
     sigma : float or "learned", default 1
-        Standard deviation of that normal, one for all features, in the units of X: given, or learnt with the weights.
+        Standard deviation of that normal, one for all features, in the units of X: given, or learnt with the weights
+        and put, after each epoch, where it is most likely.
     corruption : {"gaussian", "masking", "dropout", "salt_and_pepper", "swap", "block"} or None, default None
         What is done in training to the rows that the encoder is shown. ``masking`` hides entries, ``block`` a rectangle
         of an image or a run of a row: what is hidden looks to the encoder as what is missing (NaN) does at use, so that
@@ -54,14 +55,16 @@ class Autoencoder(AbstractAutoencoder):
     batch_size : int, default 128
         Rows a step.
     lr : float, default 2e-3
-        Adam's learning rate, or its peak.
+        Adam's learning rate, or its peak. The weights of a layer of more than 784 inputs have 784/inputs of it.
     lr_schedule : {"one_cycle", "constant"}, default "one_cycle"
         Whether the learning rate rises and falls once over the training, or stays.
     max_grad_norm : float or None, default None
         What the norm of the gradient, over all weights, is cut to; None leaves it.
     on_nonfinite : {"roll_back", "raise"}, default "roll_back"
         What to do where the loss becomes NaN or infinite: go back to the end of the epoch before and on at half the
-        learning rate, three times at most, each with a warning; or raise FloatingPointError.
+        learning rate, three times at most, each with a warning; or raise FloatingPointError. ``roll_back`` goes back
+        also, ten times at most, where an epoch's squared error rises to more than twice what it was before training,
+        for few rows a little more, and the loss with it; ``raise`` lets that be.
     validation_fraction : float in (0, 1) or None, default 0.1
         Share of the rows held out to choose the best epoch by; no fewer than 50 rows, or a quarter where that is less,
         as fewer could not tell better from worse. None trains on every row and keeps the last weights.
