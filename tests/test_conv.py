@@ -37,6 +37,7 @@ OPTIONS = {
     "dense": ({}, False),
     "linear_path": ({}, None),
     "refine": ({}, False),
+    "refine_normalization": ({}, "layer"),
 }
 
 
@@ -295,7 +296,8 @@ def test_a_gaussian_feature_map_has_no_activation():
 
 def test_normalization():
     for name, cls in (("batch", nn.BatchNorm2d), ("layer", nn.GroupNorm)):
-        for part, n in zip(build(Conv(normalization=name)), (2, 3), strict=True):  # the U-Net goes down and up
+        network = Conv(normalization=name, refine_normalization=name)
+        for part, n in zip(build(network), (2, 3), strict=True):  # the U-Net goes down and up
             assert sum(isinstance(module, cls) for module in part.modules()) == n
     encoder, _ = build(Conv(normalization="layer"))
     (norm, _) = (module for module in encoder.modules() if isinstance(module, nn.GroupNorm))
@@ -336,6 +338,7 @@ def test_the_exact_jacobian_and_its_gradient(normalization, pool, linear_path):
         ({"pool": ("max",)}, (8, 8), r"pool=\('max',\): .* one for each of 2 layers"),
         ({"pool": "mean"}, (8, 8), "unknown pool 'mean': give 'max', 'average' or None"),
         ({"normalization": "instance"}, (8, 8), "unknown normalization 'instance'"),
+        ({"refine_normalization": "instance"}, (8, 8), "unknown refine_normalization 'instance'"),
         ({"upsampling": "bicubic"}, (8, 8), "unknown upsampling 'bicubic'"),
         ({"linear_path": "ica"}, (8, 8), "unknown linear_path 'ica'"),
         ({"activation": "rellu"}, (8, 8), "did you mean 'relu'"),
@@ -462,7 +465,7 @@ def test_refinement_starts_at_what_the_linear_path_draws_and_leaves_it_there(dig
 
 
 def test_a_refined_image_is_what_is_drawn_and_a_unet_of_it():
-    _, decoder = build(Conv(channels=(3, 4), activation="relu"), (8, 8), 3)
+    _, decoder = build(Conv(channels=(3, 4), activation="relu", refine_normalization=None), (8, 8), 3)
     path = decoder.path
     for parameter in path.parameters():
         nn.init.normal_(parameter, std=0.3)
@@ -473,6 +476,20 @@ def test_a_refined_image_is_what_is_drawn_and_a_unet_of_it():
     half = first(x).relu()
     back = third(second(half).relu()).relu() + half
     torch.testing.assert_close(decoder(z).flatten(1), drawn + fourth(back).flatten(1))
+
+
+def test_refinement_by_contrast():
+    """By hand: layer normalisation, and the spread of the drawn pixels around their channel's mean before it all."""
+    _, decoder = build(Conv(channels=(3,), activation="relu"), (2, 8, 8), 3)
+    path = decoder.path
+    for parameter in path.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    z = torch.randn(5, 3)
+    drawn = path.linear(z).view(5, 2, 8, 8)
+    _, (down, norm, _), (up,) = path.deep
+    added = up(nn.functional.group_norm(down(drawn / (1 + drawn.abs() / 8)), 1, norm.weight, norm.bias).relu())
+    spread = (drawn - drawn.mean((2, 3), keepdim=True)).square().mean((1, 2, 3), keepdim=True)
+    torch.testing.assert_close(decoder(z), drawn + (spread + 0.01).sqrt() * added)
 
 
 def test_refinement_is_told_the_context_too():

@@ -249,5 +249,6 @@ def _value(value: Any, most: int) -> Any:
     if any(isinstance(item, tuple) and len(item) > max(most, 3) for item in params.values()):
         raise ValueError(f"its network has more layers than its weights, which are {most} tensors")
     if value["class"] == "Conv":
-        params = {"refine": False} | params  # as all were before there was a choice
+        # As all were before there was a choice.
+        params = {"refine": False, "refine_normalization": params.get("normalization")} | params
     return getattr(networks, value["class"])(**params)

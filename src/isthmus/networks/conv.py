@@ -19,9 +19,12 @@ Image = tuple[int, int, int]
 Pool = Literal["max", "average"] | None
 
 POOLS = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
-DENSE_SHARE = 0.1
+DENSE_SHARE = 0.02
 """Of the learning rate, what the layer from the encoder's map to the code gets beside a PCA that stays: it is the one
 that learns of few images, by heart, where things are in them."""
+
+LEAST_CONTRAST = 0.1
+"""Of a drawn image, in units of the rows' spread: there is a slope where all pixels are alike."""
 
 UPSAMPLINGS = ("transposed", "nearest", "bilinear")
 NUMBERS: dict[str, tuple[int, str]] = {  # a parameter's least value, and what it may be instead of a number
@@ -46,9 +49,10 @@ class Conv(Parameters):
 
     With a linear path the code is W x + f(x), as in :class:`MLP`, where f is the convolutional layers. V z draws an
     image, and the decoder's layers refine it: a small U-Net (Ronneberger et al. 2015), which adds what such images lack
-    and starts at zero. From ``"pca"`` W and V stay as they are: what the layers see of one part of an image holds for
-    every other, and what W and V would learn of few rows does not hold for others. A context comes in as constant
-    channels, or through the linear layer that a dense decoder without refinement begins with.
+    and starts at zero. What it adds is in proportion to the image's contrast: a sky stays smooth, though it be brighter
+    than all that were trained on. From ``"pca"`` W and V stay as they are: what the layers see of one part of an image
+    holds for every other, and what W and V would learn of few rows does not hold for others. A context comes in as
+    constant channels, or through the linear layer that a dense decoder without refinement begins with.
 
     Parameters
     ----------
@@ -89,6 +93,10 @@ class Conv(Parameters):
     refine : bool, default True
         Whether a mirrored decoder beside a linear path refines what that has drawn. With False, with a sparse code, and
         where several modalities share a code, the output is V z + g(z), g the decoder's layers, and W and V learn too.
+    refine_normalization : {"contrast", "batch", "layer"} or None, default "contrast"
+        Between each hidden layer of the refinement and its activation. ``"contrast"`` is ``"layer"``, which takes an
+        image's contrast away, and gives it back: what is added is multiplied by the standard deviation of the drawn
+        image's pixels around the mean of their channel.
 
     Examples
     --------
@@ -136,6 +144,7 @@ class Conv(Parameters):
     dense: bool = True
     linear_path: Literal["pca", "random"] | None = "pca"
     refine: bool = True
+    refine_normalization: Literal["contrast", "batch", "layer"] | None = "contrast"
 
     def build(
         self, row_shape: tuple[int, ...], n_components: int, *, moments: int = 1, n_context: int = 0
@@ -166,7 +175,8 @@ class Conv(Parameters):
             for path in (linear_there, linear_back):
                 path.requires_grad_(False)  # type: ignore[union-attr]
             there[-1].share_of_rate = DENSE_SHARE  # type: ignore[assignment]
-        path_back = RefinedPath(linear_back, back, n_context) if refines else Path(linear_back, back)  # type: ignore[arg-type]
+        n_channels = image[0] if self.refine_normalization == "contrast" else None
+        path_back = RefinedPath(linear_back, back, n_context, n_channels) if refines else Path(linear_back, back)  # type: ignore[arg-type]
         return (
             Encoder(Path(linear_there, there), build_activation(self.code_activation), features, has_linear),
             Decoder(path_back, build_activation(self.output_activation), row_shape, has_linear),
@@ -184,7 +194,7 @@ class Conv(Parameters):
             channels_in, channels = channels, stage.channels * (moments if is_gaussian_code else 1)
             layers.append(nn.Conv2d(channels_in, channels, stage.kernel_size, stage.stride, stage.padding))
             if not is_gaussian_code:
-                layers += self._activated(channels)
+                layers += self._activated(channels, self.normalization)
             if stage.pool is not None:
                 layers.append(POOLS[stage.pool](stage.pool_size))
         layers.append(nn.Flatten())
@@ -199,7 +209,7 @@ class Conv(Parameters):
         feature_map = (stages[-1].channels, *stages[-1].after)
         if self.dense:
             linear = nn.Linear(n_components + n_context, math.prod(feature_map))
-            layers = [linear, Maps(feature_map), *self._activated(feature_map[0])]
+            layers = [linear, Maps(feature_map), *self._activated(feature_map[0], self.normalization)]
         else:
             layers = [Maps(feature_map, n_context)]
         channels = feature_map[0] + (0 if self.dense else n_context)
@@ -210,7 +220,7 @@ class Conv(Parameters):
             widths = [channels, *_listed(self.decoder_channels), image[0]]
             steps = self._own(widths, stages[-1].after, image[1:])
         for step, channels in zip(steps[:-1], widths[1:], strict=False):
-            layers += [*step, *self._activated(channels)]
+            layers += [*step, *self._activated(channels, self.normalization)]
         if self.dense and self.linear_path is not None:
             for layer in steps[-1]:
                 start_at_zero(layer)
@@ -218,16 +228,20 @@ class Conv(Parameters):
 
     def _unet(self, image: Image, stages: list["_Stage"], n_context: int) -> nn.Sequential:
         """Join the layers that refine an image, from flat rows to flat rows: the encoder's and their mirror image."""
+        normalization = "layer" if self.refine_normalization == "contrast" else self.refine_normalization
         down: list[nn.Module] = []
         channels = image[0] + n_context
         for stage in stages:
             layer = nn.Conv2d(channels, stage.channels, stage.kernel_size, stage.stride, stage.padding)
             pool = [] if stage.pool is None else [POOLS[stage.pool](stage.pool_size)]
-            down.append(nn.Sequential(layer, *self._activated(stage.channels), *pool))
+            down.append(nn.Sequential(layer, *self._activated(stage.channels, normalization), *pool))
             channels = stage.channels
         widths = [channels, *(stage.channels for stage in stages[-2::-1]), image[0]]
         *steps, last = self._mirrored(widths, stages)
-        up = [nn.Sequential(*step, *self._activated(width)) for step, width in zip(steps, widths[1:], strict=False)]
+        up = [
+            nn.Sequential(*step, *self._activated(width, normalization))
+            for step, width in zip(steps, widths[1:], strict=False)
+        ]
         start_at_zero(nn.Sequential(*last))
         return UNet(Maps(image, n_context), down, [*up, nn.Sequential(*last)])
 
@@ -272,10 +286,10 @@ class Conv(Parameters):
             steps[-1].append(CentralCrop(image_size))
         return steps
 
-    def _activated(self, channels: int) -> list[nn.Module]:
+    def _activated(self, channels: int, normalization: str | None) -> list[nn.Module]:
         """Return what follows a hidden layer."""
-        normalization = [] if self.normalization is None else [NORMALIZATIONS[self.normalization](channels)]
-        return [*normalization, build_activation(self.activation)]
+        normalized = [] if normalization is None else [NORMALIZATIONS[normalization](channels)]
+        return [*normalized, build_activation(self.activation)]
 
     def _stages(self, size: Size) -> list["_Stage"]:
         """Work out each layer of the encoder, and the map's size on its way through it."""
@@ -326,6 +340,10 @@ class Conv(Parameters):
         for pool in self._each("pool", len(self.channels)):
             if not isinstance(pool, str | None) or pool not in (None, *POOLS):
                 raise ValueError(f"unknown pool {pool!r}: give 'max', 'average' or None")
+        if self.refine_normalization not in (None, "contrast", *NORMALIZATIONS):
+            raise ValueError(
+                f"unknown refine_normalization {self.refine_normalization!r}: give 'contrast', 'batch', 'layer' or None"
+            )
         if self.upsampling not in UPSAMPLINGS:
             raise ValueError(f"unknown upsampling {self.upsampling!r}: give 'transposed', 'nearest' or 'bilinear'")
 
@@ -362,21 +380,36 @@ class Maps(nn.Module):
 
 
 class RefinedPath(Path):
-    """A linear map that draws an image, and what its refinement adds: V z + g(V z)."""
+    """A linear map that draws an image, and what its refinement adds: V z + g(V z), or V z + contrast(V z) g(V z).
+
+    The second, where the image's channels are given, is for a refinement that sees an image without its contrast.
+    """
 
     linear: nn.Module
     deep: nn.Sequential
 
-    def __init__(self, linear: nn.Module, deep: nn.Sequential, n_context: int) -> None:
+    def __init__(self, linear: nn.Module, deep: nn.Sequential, n_context: int, n_channels: int | None) -> None:
         super().__init__(linear, deep)
         self.n_context = n_context
+        self.n_channels = n_channels
 
     def forward(self, x: Tensor) -> Tensor:
         """Map codes, and the context behind them, (rows, first width) → (rows, features)."""
         drawn: Tensor = self.linear(x)
         context = x[:, x.shape[1] - self.n_context :]
-        sum_: Tensor = drawn + self.deep(torch.cat([dampened(drawn), context], dim=1))
-        return sum_
+        added: Tensor = self.deep(torch.cat([dampened(drawn), context], dim=1))
+        if self.n_channels is not None:
+            added = contrast(drawn, self.n_channels) * added
+        return drawn + added
+
+
+def contrast(images: Tensor, n_channels: int) -> Tensor:
+    """Return the standard deviation of each flat image's pixels around the mean of their channel, (rows, 1).
+
+    It is at least ``LEAST_CONTRAST``.
+    """
+    variance = images.unflatten(1, (n_channels, -1)).var(2, correction=0).mean(1, keepdim=True)
+    return (variance + LEAST_CONTRAST**2).sqrt()
 
 
 class UNet(nn.Sequential):
