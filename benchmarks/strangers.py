@@ -26,10 +26,10 @@ MOST_ROWS = 1000
 
 
 def with_gaps(X, k, random):
-    """The rows with `k` entries of each missing, any of them."""
+    """The rows with `k` entries of each missing, any of them, but one known at the least."""
     X = X.copy()
     for row in X:
-        row[random.permutation(len(row))[:k]] = np.nan
+        row[random.permutation(len(row))[: min(k, len(row) - 1)]] = np.nan
     return X
 
 
