@@ -237,6 +237,22 @@ def test_train_says_that_pca_is_what_came_out(run, tmp_path):
     assert f"squared error an entry {squared_error(model, NOISE):.4g} on the 120 training rows" in page
 
 
+@pytest.mark.parametrize(
+    ("model", "start"),
+    [
+        (Autoencoder(2), "the start (PCA)"),
+        (VariationalAutoencoder(2), "the start (probabilistic PCA)"),
+        (SparseAutoencoder(8, k=2), "the start (a linear dictionary)"),
+        (SparseAutoencoder(8, sparsity="l1"), "the start (a linear dictionary)"),
+        (Autoencoder(2, network=MLP(linear_path=None)), "the untrained start"),
+    ],
+)
+def test_what_is_kept_is_named_as_what_it_is(model, start):
+    with pytest.warns(ConvergenceWarning, match=f"the model is still {re.escape(start)}: "):
+        model.set_params(lr=1e-30, max_epochs=1, random_state=0).fit(NOISE)
+    assert model.best_epoch_ == 0
+
+
 def test_train_prints_what_a_table_is_rebuilt_like(run, tmp_path):
     frame = pd.DataFrame({"a": NOISE[:, 0], "b": NOISE[:, 1], "c": np.where(NOISE[:, 2] > 0, "x", "y")})
     frame.iloc[::9, 1] = np.nan

@@ -2,6 +2,11 @@
 
 from typing import Any
 
+from isthmus.core.bottleneck import gaussian, soft_threshold, top_k
+
+LINEAR_STARTS = {gaussian: "probabilistic PCA", top_k: "a linear dictionary", soft_threshold: "a linear dictionary"}
+"""What the linear path starts at where the code is another than PCA's."""
+
 
 def kept_start(estimator: Any) -> bool:
     """Tell whether what training began with is what a fitted estimator is; False where that is not known."""
@@ -15,7 +20,10 @@ def name_of_start(estimator: Any) -> str:
     network = estimator.default_network() if estimator.network is None else estimator.network
     at_pca = getattr(network, "linear_path", None) == "pca"
     linear = getattr(estimator.module_.encoder, "centre", None) is not None  # a fusion of several has no such path
-    return "the start (PCA)" if at_pca and linear else "the untrained start"
+    if not (at_pca and linear):
+        return "the untrained start"
+    bottleneck = estimator.module_.bottleneck
+    return f"the start ({LINEAR_STARTS.get(getattr(bottleneck, 'func', bottleneck), 'PCA')})"
 
 
 def kept_in_words(estimator: Any) -> str:
