@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_iris, make_blobs
 
 import isthmus
 from isthmus import (
@@ -247,6 +248,15 @@ class TestDeadUnits:
             assert {tabular.dead_units_, sequences.dead_units_} <= {0, 1}
         parts = {"image": digits[:200], "label": digits_labels[:200]}
         assert MultimodalAutoencoder(8, sparsity="topk", k=4, **kept).fit(parts).dead_units_ <= 1
+
+
+@pytest.mark.parametrize("X", [load_iris().data, make_blobs(300, 5, random_state=0)[0]], ids=["iris", "blobs"])
+def test_many_units_of_few_columns_start_steady(X):
+    """Units that are nearly the same one, and read out by great weights of either sign, would make the error jump."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.filterwarnings("error", message="the squared error rose")
+        SparseAutoencoder(max_epochs=40, random_state=0).fit(X)
 
 
 def test_a_code_without_a_contest_has_no_revival():

@@ -22,7 +22,7 @@ SMALL = 1e-2
 LEAST_RIDGE = 1e-6
 """Ridge of the read-out, as a share of the units' variance: random units are nearly combinations of the others."""
 
-ROW_RIDGE = 0.1
+ROW_RIDGE = 1.0
 """The same, times units by rows, where units are the directions of rows, which would else be known by heart."""
 
 MOST_TO_MEASURE = 4096
