@@ -210,6 +210,71 @@ def test_scores_do_not_go_with_the_length():
     assert (detector.predict(few) < 0).mean() < 0.3
 
 
+@pytest.mark.parametrize("family", [Autoencoder, VariationalAutoencoder, TabularAutoencoder])
+def test_training_rows_with_gaps_do_not_make_emptier_rows_usual(family):
+    """Independent normal numbers, of which there is nothing to infer: gaps must tell nothing."""
+    rng = np.random.default_rng(0)
+    whole, test = rng.normal(size=(2, 600, 40))
+    share = rng.uniform(0, 0.9, 600)[:, None]
+    holes = rng.random((600, 40)) < share
+    model = family(2, max_epochs=2, random_state=0).fit(np.where(holes, np.nan, whole))
+    scores = model.score_samples(np.where(holes, np.nan, test))
+    assert abs(np.corrcoef(scores, share[:, 0])[0, 1]) < 0.3
+    empty, all_known = model.score_samples(np.full((1, 40), np.nan))[0], model.score_samples(test)
+    assert abs(empty - all_known.mean()) < 0.5 * all_known.std()
+
+
+def test_one_threshold_holds_for_sequences_of_any_length():
+    """A sum of many terms spreads more than one of few: long sequences were flagged, short ones never."""
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(20, 200, 300)
+    waves = [np.sin(np.arange(n) / 8 + rng.uniform(0, 6)) + 0.3 * rng.normal(size=n) for n in lengths]
+    detector = OutlierDetector(SequenceAutoencoder(4, max_epochs=4, random_state=0)).fit(waves)
+    assert abs(np.corrcoef(detector.autoencoder_.score_samples(waves), lengths)[0, 1]) < 0.2
+    flagged = detector.predict(waves) < 0
+    for shortest in (20, 80, 140):
+        assert 0.03 < flagged[(lengths >= shortest) & (lengths < shortest + 60)].mean() < 0.2
+    assert (detector.predict([wave[:3] for wave in waves]) < 0).mean() < 0.2
+
+
+def test_a_future_of_which_nothing_is_known_is_unusual():
+    X = np.random.default_rng(0).normal(size=(120, 20, 1)).cumsum(1)
+    model = SequenceAutoencoder(2, max_epochs=3, future_steps=4, reconstruction=False, random_state=0)
+    detector = OutlierDetector(model).fit(X)
+    open_ = np.where(np.arange(20)[:, None] < 16, X, np.nan)
+    assert (detector.predict(open_) == -1).all()
+    mean = detector.autoencoder_.score_samples(X).mean()
+    np.testing.assert_allclose(detector.autoencoder_.score_samples(open_), mean, atol=0.5)
+
+
+def test_what_earlier_parts_said_is_not_forgotten():
+    """A part in which a column is empty, or a few rows, say nothing of what its entries cost."""
+    rng = np.random.default_rng(0)
+    logs = pd.DataFrame(rng.normal(size=(300, 2)), columns=["a", "b"])
+    logs["proto"] = rng.choice(["tcp", "udp", "icmp"], 300)
+    model = TabularAutoencoder(2, random_state=0)
+    for start in range(0, 300, 50):
+        model.partial_fit(logs[start : start + 50])
+    before = {name: getattr(model.module_, name).clone() for name in ("usual", "rare")}
+    model.partial_fit(logs[:5].assign(a=np.nan, proto=None))
+    for name, learnt in before.items():
+        found = getattr(model.module_, name)
+        torch.testing.assert_close(found[[0, 2]], learnt[[0, 2]])
+        assert abs(found[1] - learnt[1]) < 1
+    assert model.score_samples(logs.assign(proto="gre")).mean() < model.score_samples(logs).mean() - 1
+
+
+def test_codes_as_wide_as_their_rows_are_inferred():
+    """With as many units as columns σ is small, and the code of a row with gaps lies at the end of a narrow valley."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(600, 35)) @ rng.normal(size=(35, 60)) + 0.3 * rng.normal(size=(600, 60))
+    model = VariationalAutoencoder(60, max_epochs=5, random_state=0).fit(X[:500])
+    whole = model.score_samples(X[500:])
+    for k in (1, 5):
+        blank = np.where(rng.permuted(np.tile(np.arange(60) < k, (100, 1)), axis=1), np.nan, X[500:])
+        assert abs((model.score_samples(blank) - whole).mean()) < 0.5 * whole.std()
+
+
 def test_reasons_do_not_prefer_numbers():
     """One cell of each row is made to contradict the others; the constant of a normal must not hide a category."""
     rng = np.random.default_rng(0)
@@ -284,11 +349,14 @@ def test_narrow_data_have_one_autoencoder():
         {"quantiles": [list(range(18, 0, -1)), [0.0] * 18]},
         {"base": 2},
         {"base": True},
+        {"centre": float("inf")},
+        {"centre": "0"},
     ],
 )
 def test_a_calibration_is_checked_when_it_is_read(change):
-    right = {"shares": [0.0, 0.5], "quantiles": [list(range(18)), [0.0] * 18], "base": 0}
+    right = {"shares": [0.0, 0.5], "quantiles": [list(range(18)), [0.0] * 18], "base": 0, "centre": -1.0}
     assert Calibration.from_json(right).as_json() == right
+    assert Calibration.from_json({name: right[name] for name in list(right)[:3]}).centre is None
     with pytest.raises(ValueError, match="calibration"):
         Calibration.from_json(right | change)
 

@@ -92,7 +92,7 @@ def test_nothing_is_told_where_an_epoch_is_kept(digits):
     ("params", "words"),
     [
         ({"network": MLP(hidden=(4,), linear_path=None)}, "the untrained start"),
-        ({"warm_start": True}, "what it was before this fit"),
+        ({"warm_start": True}, r"what this fit began with \(warm_start\)"),
     ],
 )
 def test_a_start_that_is_no_pca_is_not_called_so(params, words):

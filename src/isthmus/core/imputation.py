@@ -34,8 +34,12 @@ def iterate(model: Model, batch: Batch, iterations: int) -> Tensor:
 STEP = 0.1
 """The first step of the search by Rprop, in the units of a Gaussian code."""
 
-WIDEST_NEWTON = 32
-"""Units of a code up to which the search is Newton's: its Hessian costs a gradient a unit."""
+WIDEST_NEWTON = 128
+"""Units of a code up to which the search is Newton's: its Hessian costs a gradient a unit. By single units, as Rprop
+goes, a narrow valley takes thousands of steps."""
+
+MOST_CURVATURES = 2**22
+"""Numbers in the Hessians that are held at once."""
 
 STEPS_A_HESSIAN = 3
 """Steps for which a Hessian serves: where the decoder is nearly linear, it hardly changes."""
@@ -66,8 +70,11 @@ def explain(model: Model, batch: Batch, iterations: int) -> Tensor:
     if known is None:
         return x
     z = model.encode(batch).mean.detach().clone()
-    search = _newton if z.shape[1] <= WIDEST_NEWTON else _rprop
-    z = search(_MinusLogJoint(model, batch), z, iterations)
+    units = z.shape[1]
+    search = _newton if units <= WIDEST_NEWTON else _rprop
+    at_once = max(1, MOST_CURVATURES // units**2)
+    pieces = zip(batch.split(at_once), z.split(at_once), strict=True)
+    z = torch.cat([search(_MinusLogJoint(model, piece), start, iterations) for piece, start in pieces])
     return torch.where(known, x, model.decode(z, context).mean).detach()
 
 

@@ -10,14 +10,25 @@ from torch import Tensor
 from isthmus.core.batch import Batch
 from isthmus.core.bottleneck import gaussian
 from isthmus.core.bound import elbo, expected_log_density, n_draws
-from isthmus.core.imputation import fill_in
+from isthmus.core.imputation import WIDEST_NEWTON, fill_in
 from isthmus.core.model import Model
 
-SEARCH = 6
-"""Turns, or steps, in which the code of a row with gaps is inferred from what is known."""
+SEARCH, LONG_SEARCH = 6, 60
+"""Turns, or steps, in which the code of a row with gaps is inferred from what is known; the second of codes that are
+too wide for Newton's method."""
 
 FEWEST_ROWS, MOST_ROWS, MOST_ENTRIES, MOST_DECODED = 100, 2000, 4_000_000, 16_000
 """Training rows by which it is learnt what entries usually cost; entries of them, and rows decoded, at the most."""
+
+DECODED_A_ROW, FEWEST_OF_A_PART = 4, 32
+"""The same of one part of many, so that scoring it takes no longer than training on it: rows decoded for each, and rows
+at the least."""
+
+MEMORY = 100
+"""Rows that what was learnt before a part counts for."""
+
+LEAST_KNOWN = 0.01
+"""Share of the entries that is known, for the mean of known entries to be taken for that of all."""
 
 AT_ONCE = 256
 """Of these, rows that are scored at once."""
@@ -27,14 +38,16 @@ def row_scores(model: Model, batch: Batch) -> Tensor:
     """Return log p(x | z) of each row in nats, or the ELBO where the code is Gaussian; shape (rows,).
 
     Of a row with gaps the code is inferred from what is known, the known entries are scored by it, and each missing
-    one counts as ``model.usual`` says. A row of which nothing is known has the mean score of the training rows:
+    one counts as ``model.usual`` says. A row of which nothing is known has the mean score of rows without gaps:
     ``model.unknown`` makes up for what the sum of usual entries differs from it by, in proportion to what is missing.
     """
     if batch.known is None or not model.knows_usual:
         return _scores_of_known(model, batch, batch.known)
-    missing = ~batch.known.flatten(1)
     score = _scores_of_known(model, inferred(model, batch), batch.known)
-    return score + missing.to(score) @ model.usual.flatten() + missing.to(score).mean(1) * model.unknown
+    usual = model.usual.flatten()
+    modelled = ~usual.isnan()
+    missing = ~batch.known.flatten(1)[:, modelled]
+    return score + missing.to(score) @ usual[modelled] + missing.to(score).mean(1) * model.unknown
 
 
 def entry_scores(model: Model, batch: Batch) -> Tensor:
@@ -60,41 +73,77 @@ def inferred(model: Model, batch: Batch) -> Batch:
     if batch.known is None or model.takes_known:
         return batch
     gaps = (~batch.known if model.seen is None else ~batch.known & model.seen(batch)).flatten(1).any(1)
-    filled, x = fill_in(model, batch.take(gaps), SEARCH), batch.x.clone()
+    is_wide = model.bottleneck is gaussian and model.encode(batch.take(slice(1))).mean.shape[1] > WIDEST_NEWTON
+    filled, x = fill_in(model, batch.take(gaps), LONG_SEARCH if is_wide else SEARCH), batch.x.clone()
     x[gaps] = torch.where(filled.isnan(), x[gaps], filled)  # of what is not modelled there is no mean
     return batch._replace(x=x, known=None)
 
 
-def learn_usual(model: Model, rows: Batch) -> None:
+def learn_usual(model: Model, rows: Batch, *, anew: bool = True) -> None:
     """Note what each entry of training rows usually costs: the median of its log-density, over some of the rows.
 
     Also the lowest that it came to, or that of one in as many as there are rows and one more, where that is lower: so
-    much costs a category that was in none of them (``model.rare``).
+    much costs a category that was in none of them (``model.rare``). Where it is not learnt anew, `rows` are one part of
+    many: fewer of them are scored, and what they say is averaged with what was learnt of those before.
     """
     model.eval()
+    before = (
+        None if anew or not model.knows_usual else [each.clone() for each in (model.usual, model.rare, model.unknown)]
+    )
     with torch.no_grad():
-        some = rows.take(_some(model, rows))
+        some = rows.take(_some(model, rows, MOST_DECODED if before is None else DECODED_A_ROW * len(rows.x)))
         model.usual.zero_()
         model.unknown.zero_()
         pairs = [_known_densities(model, piece) for piece in some.split(AT_ONCE)]
         densities, rest = (torch.cat(parts) for parts in zip(*pairs, strict=True))
-        least = densities.nan_to_num(nan=torch.inf).amin(0).nan_to_num(posinf=0)
-        n_known = len(rows.x) if rows.known is None else rows.known.sum(0)
-        model.rare.copy_(torch.minimum(least, -torch.as_tensor(n_known + 1).to(least).log()))
-        model.usual.copy_(densities.nanmedian(0).values.nan_to_num())
-        scores = torch.where(densities.isnan(), model.usual, densities).flatten(1).sum(1) + rest
-        unknown = torch.zeros_like(model.fill[None], dtype=torch.bool)
-        nothing = Batch(model.fill[None], some.take(slice(1)).context, unknown)
-        model.unknown.copy_(scores.mean() - row_scores(model, nothing)[0])
+        model.rare.copy_(_least(densities, rows))
+        model.usual.copy_(densities.nanmedian(0).values.nan_to_num().masked_fill(~_modelled(model, some), torch.nan))
+        model.unknown.copy_(_unknown(model, densities, rest, some))
+        if before is not None:
+            _average(model, before, (~densities.isnan()).sum(0).to(densities))
 
 
-def _some(model: Model, rows: Batch) -> Tensor:
+def _least(densities: Tensor, rows: Batch) -> Tensor:
+    """Return what a category would cost that none of the rows has."""
+    least = densities.nan_to_num(nan=torch.inf).amin(0).nan_to_num(posinf=0)
+    n_known = len(rows.x) if rows.known is None else rows.known.sum(0)
+    return torch.minimum(least, -torch.as_tensor(n_known + 1).to(least).log())
+
+
+def _modelled(model: Model, rows: Batch) -> Tensor:
+    """Return which entries the model says something of; shape row_shape."""
+    first = rows.take(slice(1))
+    return ~model.decode(model.encode(first).z, first.context).mean[0].isnan()
+
+
+def _unknown(model: Model, densities: Tensor, rest: Tensor, rows: Batch) -> Tensor:
+    """Return by how much the score of a row of which all is known differs, in the mean, from that of an empty one.
+
+    Scores of rows with gaps lie between the two, by the share that is known.
+    """
+    nothing = Batch(model.fill[None], rows.take(slice(1)).context, torch.zeros_like(model.fill[None], dtype=torch.bool))
+    modelled = ~model.usual.isnan()
+    is_known = ~densities[:, modelled].isnan()
+    scores = torch.where(is_known, densities[:, modelled], model.usual[modelled]).sum(1) + rest
+    return (scores.mean() - row_scores(model, nothing)[0]) / is_known.to(scores).mean().clamp(min=LEAST_KNOWN)
+
+
+def _average(model: Model, before: list[Tensor], n_known: Tensor) -> None:
+    """Average what rows say with what those before did; of entries that none of them knows they say nothing."""
+    usual, rare, unknown = before
+    share = n_known / (n_known + MEMORY)
+    model.usual.copy_(usual + share * (model.usual - usual))
+    model.rare.copy_(torch.where(n_known > 0, torch.minimum(rare, model.rare), rare))
+    model.unknown.copy_(unknown + share.max() * (model.unknown - unknown))
+
+
+def _some(model: Model, rows: Batch, most_decoded: int) -> Tensor:
     """Return which rows it is learnt by: fewer the more they are wide, or of a code whose draws are many."""
     units = model.encode(rows.take(slice(1))).mean.shape[1]
     draws = n_draws(units) if model.bottleneck is gaussian else 1
-    n = min(MOST_ROWS, MOST_ENTRIES // rows.x[0].numel(), MOST_DECODED // draws)
+    n = min(MOST_ROWS, MOST_ENTRIES // rows.x[0].numel(), most_decoded // draws)
     order = torch.randperm(len(rows.x), generator=torch.Generator().manual_seed(0))
-    return order[: max(n, FEWEST_ROWS)].to(rows.x.device)
+    return order[: max(n, FEWEST_ROWS if most_decoded == MOST_DECODED else FEWEST_OF_A_PART)].to(rows.x.device)
 
 
 def _scores_of_known(model: Model, shown: Batch, known: Tensor | None) -> Tensor:

@@ -201,7 +201,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             state.set_learning_rate(self.lr)
             state.start = None  # other rows may have other errors
             train = Rows(state.model.filled(rows))
-            self._train(fabric, state, train, None, epochs=state.epoch + 1, seed=seed + state.epoch)
+            self._train(fabric, state, train, None, epochs=state.epoch + 1, seed=seed + state.epoch, anew=first)
             self._state = state
         return self
 
@@ -811,6 +811,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         epochs: int,
         seed: int,
         kept: Checkpoints | None = None,
+        anew: bool = True,
     ) -> None:
         """Run the loop until so many epochs are done, and keep what it leaves."""
         cuda = [fabric.device] if fabric.device.type == "cuda" else []
@@ -845,7 +846,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
                 roll_back=self.on_nonfinite == "roll_back",
             )
             progress.end_with(state.best_epoch, None if state.best is None else state.best.lowest)
-        learn_usual(state.model, train.rows)  # by the weights that are kept
+        learn_usual(state.model, train.rows, anew=anew)  # by the weights that are kept
         self.module_ = state.model.eval()
         self.history_ = list(state.history)
         self.start_ = None if state.best is None else state.best.start.means
@@ -871,11 +872,12 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             warn_caller(
                 f"{self.dead_units_} of the code's {self.n_components} units are on in no row of X and of no use "
                 f"(dead_units_): {CURES[str(self.sparsity)]}"
+                + ("" if self.starts_at_pca or self.sparsity != "topk" else ", or a network with linear_path='pca'")
             )
 
 
 CURES = {
-    "topk": "take fewer n_components, a larger k, more max_epochs, or a network with linear_path='pca'",
+    "topk": "take fewer n_components, a larger k, or more max_epochs",
     "l1": "take a lower sparsity_weight, or fewer n_components",
     "kl": "take a lower sparsity_weight, a higher sparsity_target, or fewer n_components",
 }

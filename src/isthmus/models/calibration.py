@@ -1,5 +1,6 @@
 """What scores of rows with gaps are worth: their quantiles, by how much of a row is missing."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -33,7 +34,8 @@ class Calibration:
     """Scores of rows with gaps ↔ what they would be among rows without, or with as few as is common.
 
     The fewer entries are known, the less scores differ: at one threshold for all, no row with gaps would be unusual.
-    A score is taken for the one of the same rank among rows with the usual share of gaps.
+    A score is taken for the one of the same rank among rows with the usual share of gaps. Before that, scores of
+    sequences of unequal length are brought to one spread around their mean.
 
     Parameters
     ----------
@@ -43,11 +45,14 @@ class Calibration:
         Of the scores of training rows with as much missing, in nats.
     base : int
         The level that the others are brought to.
+    centre : float or None
+        The mean score of the training rows, in nats; None leaves sequences of unequal length as they are.
     """
 
     shares: np.ndarray
     quantiles: np.ndarray
     base: int
+    centre: float | None = None
 
     @classmethod
     def learn(
@@ -76,7 +81,7 @@ class Calibration:
         rows = np.argsort(scores, kind="stable")[np.arange(n) * n_rows // n]
         some, own = [each.take(rows) for each in given], None if own is None else own[rows]
         missing, lot = missing_shares(some[0].x, own), _lots(n, entries)
-        usual = float(np.median(missing))
+        usual, centre = float(np.median(missing)), float(scores.mean())
         shares, quantiles = [], []
         for share in sorted({*_shares(entries), usual}):
             fits = missing <= share
@@ -84,13 +89,15 @@ class Calibration:
                 continue
             hidden = [_hidden(each.take(fits), share, lot[fits], None if own is None else own[fits]) for each in some]
             shares.append(share)
-            quantiles.append(np.quantile(score(hidden), PROBABILITIES))
-        return cls(np.array(shares), np.array(quantiles), shares.index(usual))
+            found = _by_length(score(hidden), None if own is None else own[fits], centre)
+            quantiles.append(np.quantile(found, PROBABILITIES))
+        return cls(np.array(shares), np.array(quantiles), shares.index(usual), centre)
 
-    def __call__(self, scores: np.ndarray, missing: np.ndarray) -> np.ndarray:
+    def __call__(self, scores: np.ndarray, missing: np.ndarray, own: np.ndarray | None = None) -> np.ndarray:
         """Bring scores of rows, of whose entries a share `missing` is missing, to the scale of the common rows."""
         known_by = np.interp(missing, self.shares, np.arange(len(self.shares)))
-        calibrated = scores.copy()
+        calibrated = _by_length(scores, own, self.centre)
+        scores = calibrated.copy()
         for level in np.unique(known_by[known_by != self.base]):
             low, share = int(level), level % 1
             high = min(low + 1, len(self.shares) - 1)
@@ -101,20 +108,23 @@ class Calibration:
 
     def as_json(self) -> dict[str, Any]:
         """Return it as what JSON can hold."""
-        return {"shares": self.shares.tolist(), "quantiles": self.quantiles.tolist(), "base": self.base}
+        quantiles = self.quantiles.tolist()
+        return {"shares": self.shares.tolist(), "quantiles": quantiles, "base": self.base, "centre": self.centre}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
         """Make one of what :meth:`as_json` gave, and JSON may have held since; raise ValueError where it is none."""
         shares, quantiles = (np.array(content[name], dtype=float) for name in ("shares", "quantiles"))
-        base = content["base"]
+        base, centre = content["base"], content.get("centre")  # which was not there at first
         if shares.ndim != 1 or quantiles.shape != (len(shares), len(PROBABILITIES)) or not np.isfinite(quantiles).all():
             raise ValueError("its calibration has not as many finite quantiles as it has shares")
         if not len(shares) or (np.diff(shares) <= 0).any() or not ((shares >= 0) & (shares < 1)).all():
             raise ValueError("its calibration has shares that do not rise from 0 to 1")
         if (np.diff(quantiles, axis=1) < 0).any() or type(base) is not int or not 0 <= base < len(shares):
             raise ValueError("its calibration has quantiles that do not rise, or no base")
-        return cls(shares, quantiles, base)
+        if centre is not None and not (type(centre) is float and math.isfinite(centre)):
+            raise ValueError("its calibration has a centre that is no number")
+        return cls(shares, quantiles, base, centre)
 
 
 def missing_shares(rows: np.ndarray, own: np.ndarray | None = None) -> np.ndarray:
@@ -153,6 +163,13 @@ def _hidden(given: Given, share: float, lot: np.ndarray, own: np.ndarray | None)
         lot = np.where(np.isnan(flat) & own, -1, lot)
     hidden = lot.argsort(1).argsort(1) < np.rint(share * own.sum(1))[:, None]
     return given._replace(hidden=hidden.reshape(given.x.shape))
+
+
+def _by_length(scores: np.ndarray, own: np.ndarray | None, centre: float | None) -> np.ndarray:
+    """Bring scores of rows of unequal length to one spread: a sum of n terms has one that rises with √n."""
+    if own is None or centre is None:
+        return scores.copy()
+    return np.asarray(centre + (scores - centre) / np.sqrt(own.reshape(len(own), -1).mean(1)))
 
 
 def _by_rank(scores: np.ndarray, quantiles: np.ndarray, base: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ def kept_start(estimator: Any) -> bool:
 def name_of_start(estimator: Any) -> str:
     """Say what training began with."""
     if estimator.warm_start:
-        return "what it was before this fit"
+        return "what this fit began with (warm_start)"
     network = estimator.default_network() if estimator.network is None else estimator.network
     at_pca = getattr(network, "linear_path", None) == "pca"
     linear = getattr(estimator.module_.encoder, "centre", None) is not None  # a fusion of several has no such path

@@ -33,8 +33,9 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
     row's score is the lowest of theirs: that of one that was not fitted on it.
 
     Rows with gaps are scored by what is known of them: a missing entry costs what it usually does, and the score is
-    brought to the scale of rows without (or with the common number of) gaps, so that one threshold holds for all. A row
-    of which nothing is known is an outlier: nothing says that it is usual.
+    brought to the scale of rows without (or with the common number of) gaps, so that one threshold holds for all; those
+    of sequences of unequal length are brought to one spread. A row of which nothing is known is an outlier: nothing
+    says that it is usual.
 
     Parameters
     ----------
@@ -102,7 +103,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         given = self._given(X)
         scores, own = self._lowest(given), self.autoencoder_.own_entries(X)
         self.calibration_ = Calibration.learn(self._lowest, given, scores, own)
-        calibrated = self.calibration_(scores, missing_shares(given[0].x, own))
+        calibrated = self.calibration_(scores, missing_shares(given[0].x, own), own)
         self.offset_ = float(np.percentile(calibrated, 100 * self.contamination))
         return self
 
@@ -150,10 +151,11 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         given = self._given(X)
         if per_feature:
             return self.autoencoder_.shares_as_given(self._shares(given), X)
-        scores, missing = self._lowest(given), missing_shares(given[0].x, self.autoencoder_.own_entries(X))
+        scores, own, x = self._lowest(given), self.autoencoder_.own_entries(X), given[0].x
         if hasattr(self, "calibration_"):  # an older version saved none
-            scores = self.calibration_(scores, missing)
-        return np.where(missing == 1, np.nextafter(self.offset_, -np.inf), scores)
+            scores = self.calibration_(scores, missing_shares(x, own), own)
+        nothing = missing_shares(x, self._scored(x, own)) == 1
+        return np.where(nothing, np.nextafter(self.offset_, -np.inf), scores)
 
     def decision_function(self, X: ArrayLike) -> np.ndarray:
         """Return the score above the threshold, in nats: negative for outliers."""
@@ -171,6 +173,13 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
     def _given(self, X: Any) -> list[Given]:
         """Validate rows to be scored, for each autoencoder."""
         return [autoencoder.rows_to_score(X) for autoencoder in self.autoencoders_]
+
+    def _scored(self, x: np.ndarray, own: np.ndarray | None) -> np.ndarray | None:
+        """Return which entries of rows have a part in their score; None: all."""
+        unmodelled = self.autoencoder_.module_.usual.isnan().numpy(force=True)
+        if not unmodelled.any() or unmodelled.all():  # an older version did not learn what is usual
+            return own
+        return np.broadcast_to(~unmodelled, x.shape) & (True if own is None else own)
 
     def _scores(self, given: Sequence[Given]) -> np.ndarray:
         """Return the score of each row by each autoencoder; shape (autoencoders, n)."""
