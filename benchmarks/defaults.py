@@ -116,8 +116,8 @@ def main():
         "The caution below was set while looking at wine, breast cancer and diabetes; Abalone had no part in it.",
         "",
         "Where the median share is 1.000 the held-out rows could not tell that anything is better than PCA by",
-        "more than three standard errors, and so PCA is what came out. `validation_fraction=None` trains on every row",
-        "without that caution.",
+        "more than three standard errors, and so PCA is what came out: `best_epoch_` is then 0, and `fit` gives a",
+        "`ConvergenceWarning`. `validation_fraction=None` trains on every row without that caution.",
     ]
     Path("docs/defaults.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
