@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.model_selection import train_test_split
@@ -127,3 +128,15 @@ def test_models_with_a_gaussian_code(digits, digits_labels):
 def train_rows(X, y):
     X, _, y, _ = train_test_split(X, y, test_size=0.2, random_state=0, stratify=y)
     return X, y
+
+
+def test_frames_for_all_of_scikit_learn(digits, digits_labels):
+    """``set_config`` turns the codes inside of a comparison and of a page into frames too."""
+    X, y = digits[:120].reshape(-1, 64), digits_labels[:120]
+    expected = isthmus.compare(X, y, {"small": Autoencoder(4)}, seeds=1, max_epochs=1)
+    with config_context(transform_output="pandas"):
+        found = isthmus.compare(X, y, {"small": Autoencoder(4)}, seeds=1, max_epochs=1)
+        assert "t-SNE of the codes" in isthmus.report.model_page(found.models["small"], X, y, "digits")
+        isthmus.report.comparison_page(found, "digits")
+    columns = ["mse", "linear_probe", "nearest_neighbour"]
+    np.testing.assert_array_equal(found.table[columns], expected.table[columns])

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -427,6 +428,17 @@ class TestUse:
         codes = quick().set_output(transform="pandas").fit(people).transform(people)
         assert list(codes.columns) == [f"tabularautoencoder{i}" for i in range(3)]
         assert codes.index.equals(people.index)
+
+    @pytest.mark.parametrize("numbers", ["standard", "rankgauss"])
+    def test_frames_for_all_of_scikit_learn(self, people, numbers, tmp_path):
+        """Also of the scalers inside, which then gave a frame whose truth value nobody could tell."""
+        expected = quick(numbers=numbers).fit(people)
+        with config_context(transform_output="pandas"):
+            model = quick(numbers=numbers).fit(people)
+            pd.testing.assert_frame_equal(model.reconstruct(people), expected.reconstruct(people))
+            model.save(tmp_path / "m")
+            loaded = isthmus.load(tmp_path / "m")
+            np.testing.assert_array_equal(loaded.transform(people).to_numpy(), expected.transform(people))
 
     def test_all_layers_are_an_array_whatever_comes_out(self, people):
         model = quick().fit(people)

@@ -322,14 +322,14 @@ def _fit_and_measure(
 
 def _measure(model: Any, split: Split) -> dict[str, float]:
     """Take every measure of a fitted model."""
-    codes = model.transform(split.X_test)
+    codes = np.asarray(model.transform(split.X_test))  # which may be a frame, as set_output says
     measured = {
         "mse": mean_squared_error(split.X_test, model.reconstruct(split.X_test)),
         "mse_corrupted": mean_squared_error(split.X_test, model.reconstruct(split.shown)),
         "sparsity": hoyer_sparsity(codes),
     }
     if split.y is not None and split.y_test is not None and are_classes(split.y) and len(np.unique(split.y)) > 1:
-        labelled = (model.transform(split.X[:MOST_ROWS]), split.y[:MOST_ROWS], codes, split.y_test)
+        labelled = (np.asarray(model.transform(split.X[:MOST_ROWS])), split.y[:MOST_ROWS], codes, split.y_test)
         measured["linear_probe"] = linear_probe_accuracy(*labelled)
         measured["nearest_neighbour"] = nearest_neighbour_accuracy(*labelled)
     if isinstance(model, PCA):  # its Jacobian is the matrix of its components, whose rows are unit vectors

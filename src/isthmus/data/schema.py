@@ -229,7 +229,9 @@ class Schema:
         if values.shape[1]:
             for step in SCALING[numbers]:
                 with np.errstate(over="ignore", invalid="ignore"):
-                    transformer = _fitted_quantiles(values) if step is QuantileTransformer else step().fit(values)
+                    transformer = (
+                        _fitted_quantiles(values) if step is QuantileTransformer else _arrays(step()).fit(values)
+                    )
                     scaled = transformer.transform(values)
                 if not np.isfinite(scaled[~np.isnan(values)]).all():
                     wrong = int((~np.isfinite(scaled) & ~np.isnan(values)).any(0).argmax())
@@ -341,7 +343,7 @@ class Schema:
         n_numbers = schema.count("number")
         steps = SCALING[content["numbers"]] if n_numbers else ()
         for step, fitted in zip(steps, content["steps"], strict=True):
-            transformer = _quantiles(0) if step is QuantileTransformer else step()
+            transformer = _quantiles(0) if step is QuantileTransformer else _arrays(step())
             for name in FITTED[step]:
                 setattr(transformer, name, _fitted(name, fitted[name], n_numbers))
             transformer.n_features_in_ = n_numbers
@@ -390,11 +392,17 @@ def _fitted(name: str, values: Any, n: int) -> np.ndarray:
     return array
 
 
-def _quantiles(n: int) -> QuantileTransformer:
-    return QuantileTransformer(n_quantiles=min(MOST_QUANTILES, n), output_distribution="normal", subsample=None)
+def _arrays(transformer: Any) -> Any:
+    """Let a transformer return arrays, whatever ``sklearn.set_config(transform_output=...)`` says."""
+    return transformer.set_output(transform="default")
 
 
-def _fitted_quantiles(values: np.ndarray) -> QuantileTransformer:
+def _quantiles(n: int) -> Any:
+    n_quantiles = min(MOST_QUANTILES, n)
+    return _arrays(QuantileTransformer(n_quantiles=n_quantiles, output_distribution="normal", subsample=None))
+
+
+def _fitted_quantiles(values: np.ndarray) -> Any:
     """Fit with a row more beyond either end, so that the ends have quantiles like all others.
 
     scikit-learn puts what is at an end at ±5.2. A column of mostly zeros would be nothing but its zeros then.

@@ -266,7 +266,7 @@ def _section(
     """Collect what the page says about one model; `known` is what it is told of the rows on the map."""
     rows = _taken(seen.X, np.arange(min(len(seen.X), MAP_ROWS)))
     baseline = isinstance(model, PCA)
-    codes = model.transform(rows, **(known or {}))
+    codes = np.asarray(model.transform(rows, **(known or {})))  # which may be a frame, as set_output says
     labels = None if y is None or y.ndim > 1 else y[:MAP_ROWS]
     return {
         "name": name,

@@ -102,10 +102,11 @@ def plane(codes: np.ndarray) -> tuple[np.ndarray, str]:
     if codes.shape[1] == 1:
         return np.column_stack([codes, np.zeros(len(codes))]), "the code's one unit"
     if len(codes) < 20 or np.ptp(codes) == 0:
-        return PCA(2).fit_transform(codes), "PCA of the codes"
-    codes = PCA(min(30, *codes.shape)).fit_transform(codes)
+        return np.asarray(PCA(2).fit_transform(codes)), "PCA of the codes"
+    codes = np.asarray(PCA(min(30, *codes.shape)).fit_transform(codes))  # a frame, where set_config says so
     perplexity = min(30, (len(codes) - 1) / 3)
-    return TSNE(2, init="pca", perplexity=perplexity, random_state=0).fit_transform(codes), "t-SNE of the codes"
+    tsne = TSNE(2, init="pca", perplexity=perplexity, random_state=0)
+    return np.asarray(tsne.fit_transform(codes)), "t-SNE of the codes"
 
 
 def code_map(codes: np.ndarray, labels: np.ndarray | None, names: Sequence[str] | None = None) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def _generated_table(model: Any, X: np.ndarray, y: np.ndarray | None) -> Picture
 
 def _traversals(model: Any, X: np.ndarray, y: np.ndarray | None, name: str) -> Picture:
     """Draw a line a unit, those that vary most."""
-    variance = model.transform(X, **told(model, y)).var(0)
+    variance = np.asarray(model.transform(X, **told(model, y))).var(0)
     values = np.linspace(-3, 3, 13)
     first = told(model, y, slice(1))
     lines = {
