@@ -606,3 +606,20 @@ def test_memory_that_runs_out_in_training(run, monkeypatch, error):
     monkeypatch.setattr(isthmus.cli, "_load", starve)
     status, _, err = run("train digits --epochs 1 --out run")
     assert (status, err) == (2, f"isthmus: memory has run out: {said}\n")
+
+
+def test_codes_of_digits_alone_are_what_they_were_at_fit(run, tmp_path):
+    """Nothing in a CSV says that 007 is a code: the table that the model was trained on does, a detector's too."""
+    rows = [f"{code},{i}" for i in range(60) for code in ("007", "10", "3A")]
+    (tmp_path / "all.csv").write_text("\n".join(["code,amount", *rows]))
+    (tmp_path / "today.csv").write_text("code,amount\n007,5\n10,6\n11,7\n")
+    assert run("train all.csv --model tabular --components 2 --epochs 2 --out codes")[0] == 0
+    isthmus.OutlierDetector(isthmus.load("codes")).fit(isthmus.data.files.read("all.csv", mixed=True).X).save(
+        "detector"
+    )
+    for model in ("codes", "detector"):
+        assert run(f"score {model} today.csv -o scores.csv --per-feature")[0] == 0
+        code = pd.read_csv("scores.csv")["code"]
+        assert code[2] < min(code[:2]) - 1, "11 was not there, the others were"
+    assert run("reconstruct codes today.csv -o again.csv")[0] == 0
+    assert set(pd.read_csv("again.csv", dtype=str)["code"]) <= {"007", "10", "3A"}

@@ -157,6 +157,27 @@ def test_other_dtypes_of_the_same_kind_are_taken(frame):
     assert np.isnan(schema.to_cells(frame)[:, 6]).all()
 
 
+def test_what_a_column_was_at_fit_decides_what_it_is(frame):
+    """Today's codes are digits alone, numbers and truth values came as text, whole numbers beside gaps as floats."""
+    table = pd.DataFrame({"code": ["10", "3A", "7"], "size": [1.5, 2.0, 3.0], "alive": [True, False, True]})
+    schema = Schema.learn(table, None)
+    cells = schema.to_cells(table)
+    for change in (
+        {"code": [10, "3A", 7]},
+        {"code": ["10", "3A", "7"], "size": ["1.5", "2", "3.0"]},
+        {"size": ["1.5", "2", " 3"], "alive": ["TRUE", "false", "True"]},
+        {"alive": [1, 0, 1]},
+        {"alive": [1.0, 0.0, 1.0]},
+    ):
+        np.testing.assert_array_equal(schema.to_cells(table.assign(**change).infer_objects()), cells)
+    gap = table.assign(code=[10, np.nan, 7], alive=[1, np.nan, 1], size=["1.5", None, "3"])
+    np.testing.assert_array_equal(schema.to_cells(gap), np.where([[False], [True], [False]], np.nan, cells))
+    today = Schema.learn(table).to_cells(table.assign(code=[10, 11, 7]), mark_new=True)
+    assert today[:, 2].tolist() == [0, 3, 2], "one that was not there is new"
+    whole = pd.DataFrame({"code": pd.Categorical([1, 2, 3])})
+    np.testing.assert_array_equal(Schema.learn(whole).to_cells(pd.DataFrame({"code": [3, 1, 2]}))[:, 0], [2, 0, 1])
+
+
 def test_integers_stay_inside_their_dtype():
     frame = pd.DataFrame({"byte": np.array([0, 255], dtype="uint8"), "long": np.array([-(2**62), 2**62])})
     schema = Schema.learn(frame, None)
@@ -175,10 +196,10 @@ BAD = {
     "another order": (lambda f: f[f.columns[::-1]], "another order"),
     "text for numbers": (
         lambda f: f.assign(length="long"),
-        r"column 'length' holds categories \(str\) where there were numbers at fit: give it the dtype float64",
+        r"column 'length' holds categories \(str\) where there were numbers at fit, and they cannot",
     ),
     "numbers for text": (lambda f: f.assign(name=1.0), "column 'name' holds numbers .* where there were categories"),
-    "numbers for truth": (lambda f: f.assign(alive=1), "column 'alive' holds numbers .* where there were truth values"),
+    "numbers for truth": (lambda f: f.assign(alive=2), "column 'alive' holds numbers .* where there were truth values"),
     "infinity": (lambda f: f.assign(length=[1, 2, np.inf, 3]), "infinity at row 2, column 'length'"),
 }
 

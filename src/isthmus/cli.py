@@ -656,8 +656,10 @@ def _load(
     path = Path(data)
     if not path.exists() and not path.suffix and len(path.parts) == 1:
         datasets.load(data)  # no file and no name of one: says which names there are
-    mixed = isinstance(estimator, models.TabularAutoencoder)
-    return files.read(path, label, gaps=getattr(estimator, "takes_conditions", False), mixed=mixed)
+    inner = getattr(estimator, "autoencoder_", estimator)  # a detector's
+    mixed = isinstance(inner, models.TabularAutoencoder)
+    text = inner.schema_.text if mixed and hasattr(inner, "schema_") else ()
+    return files.read(path, label, gaps=getattr(inner, "takes_conditions", False), mixed=mixed, text=text)
 
 
 def _which(data: str, trained_on: str | None = None) -> str:

@@ -40,7 +40,14 @@ BROKEN = (OSError, EOFError, zipfile.BadZipFile, pa.ArrowException, pd.errors.Pa
 """What is raised where a file is not of the format that its name ends in."""
 
 
-def read(path: str | Path, label: str | None = None, *, gaps: bool = False, mixed: bool = False) -> Dataset:
+def read(
+    path: str | Path,
+    label: str | None = None,
+    *,
+    gaps: bool = False,
+    mixed: bool = False,
+    text: Sequence[str | int] = (),
+) -> Dataset:
     """Read rows from a file, or from a folder of images whose subfolders are the labels.
 
     Parameters
@@ -54,6 +61,8 @@ def read(path: str | Path, label: str | None = None, *, gaps: bool = False, mixe
         Whether labels may be missing in a table: blanks are then NaN in y.
     mixed : bool, default False
         Whether a table may hold words and truth values beside numbers.
+    text : sequence of str, optional
+        Columns of a ``.csv`` that are words, though they may be digits alone: 007 stays what it is.
 
     Returns
     -------
@@ -74,7 +83,11 @@ def read(path: str | Path, label: str | None = None, *, gaps: bool = False, mixe
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     try:
-        return _read_arrays(path, label) if path.suffix in (".npy", ".npz") else _read_table(path, label, gaps, mixed)
+        return (
+            _read_arrays(path, label)
+            if path.suffix in (".npy", ".npz")
+            else _read_table(path, label, gaps, mixed, text)
+        )
     except BROKEN as error:
         raise ValueError(f"cannot read {path}: {_first_line(error)}") from error
     except UnicodeDecodeError as error:
@@ -172,21 +185,21 @@ def _numbers(path: Path, array: np.ndarray) -> np.ndarray:
     return array
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
+def _read_csv(path: Path, text: Sequence[str | int] = ()) -> pd.DataFrame:
     """Read a table none of whose columns is an index; pandas takes one for it that has no name."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)
         try:
-            return pd.read_csv(path, index_col=False)
+            return pd.read_csv(path, index_col=False, dtype=dict.fromkeys(text, str))
         except pd.errors.ParserWarning as error:
             reason = "its rows have more values than its first line has names"
             raise ValueError(f"cannot read {path}: {reason}") from error
 
 
-def _read_frame(path: Path) -> pd.DataFrame:
+def _read_frame(path: Path, text: Sequence[str | int] = ()) -> pd.DataFrame:
     """Read a table of rows under names, each of which is there once."""
     if path.suffix == ".csv":
-        frame = _read_csv(path)
+        frame = _read_csv(path, text)
         names = pd.Index(pd.read_csv(path, header=None, nrows=1, dtype=str).iloc[0])  # pandas renames the second
     else:
         frame = pd.read_parquet(path)
@@ -199,18 +212,18 @@ def _read_frame(path: Path) -> pd.DataFrame:
     return frame
 
 
-def _read_table(path: Path, label: str | None, gaps: bool, mixed: bool) -> Dataset:
-    frame = _read_frame(path)
+def _read_table(path: Path, label: str | None, gaps: bool, mixed: bool, text: Sequence[str | int]) -> Dataset:
+    frame = _read_frame(path, text)
     if label is not None and label not in frame:
         raise ValueError(f"{path} has no column {label!r}: it has {_few(frame.columns)}")
     y = None if label is None else frame.pop(label).to_numpy(na_value=np.nan)
     if y is not None and not gaps and pd.isna(y).any():
         raise ValueError(f"{path}: column {label!r} has no label in row {int(pd.isna(y).argmax())}; drop such rows")
-    text = frame.columns[[not pd.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes]]
-    if len(text) == 1 and not mixed and pd.to_numeric(frame[text[0]], errors="coerce").notna().any():
-        raise ValueError(f"{path}: {_text_in(frame[text[0]])}; put a number there, or leave it blank")
-    if len(text) and not mixed:
-        raise ValueError(f"{path}: column {_few(text)} holds no numbers; drop it, or name it as the label")
+    words = frame.columns[[not pd.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes]]
+    if len(words) == 1 and not mixed and pd.to_numeric(frame[words[0]], errors="coerce").notna().any():
+        raise ValueError(f"{path}: {_text_in(frame[words[0]])}; put a number there, or leave it blank")
+    if len(words) and not mixed:
+        raise ValueError(f"{path}: column {_few(words)} holds no numbers; drop it, or name it as the label")
     return Dataset(frame, y)
 
 

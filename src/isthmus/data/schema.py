@@ -1,6 +1,6 @@
 """What the columns of a table are, and how its cells become numbers and back."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Self
 
@@ -112,22 +112,47 @@ class Column:
         """Return a number a cell: a number, 0 or 1, the index of a category; NaN where missing.
 
         A category that was not there at fit is NaN too, or has the index after the last one where `mark_new` says so.
+        A column of another kind than at fit is taken for what it was then, where its values can be read so: codes that
+        are digits alone today, numbers as text.
         """
         if column.isna().all():
             return np.full(len(column), np.nan)
+        if self.kind == "category":
+            return self._indices(column, mark_new)
         kind = _kind(self.name, column)
         if kind != self.kind:
-            raise ValueError(
-                f"column {self.name!r} holds {_PLURAL[kind]} ({column.dtype}) where there were {_PLURAL[self.kind]} at "
-                f"fit: give it the dtype {self.dtype}"
-            )
-        if kind == "number":
+            column = self._as_at_fit(column, kind)
+        if self.kind == "number":
             return column.to_numpy(dtype=float, na_value=np.nan)
-        if kind == "boolean":
-            return column.astype("boolean").to_numpy(dtype=float, na_value=np.nan)
+        return column.astype("boolean").to_numpy(dtype=float, na_value=np.nan)
+
+    def _indices(self, column: pd.Series, mark_new: bool) -> np.ndarray:
+        """Return the index of each cell's category."""
+        mixed = infer_dtype(column, skipna=True) == "mixed-integer"  # as spreadsheets have it
+        kind = "category" if mixed else _kind(self.name, column)
+        if isinstance(self.categories[0], str) and (mixed or kind != "category"):
+            column = column.map(_as_text, na_action="ignore")
         index = pd.Index(self.categories, dtype=object).get_indexer(column.astype(object)).astype(float)
+        if (index < 0).all() and _are_numbers(column.dropna()) and not _are_numbers(pd.Series(self.categories), any):
+            raise ValueError(self._mistaken("number", column))
         new = len(self.categories) if mark_new else np.nan
         return np.where(index < 0, np.where(column.isna(), np.nan, new), index)
+
+    def _as_at_fit(self, column: pd.Series, kind: Kind) -> pd.Series:
+        """Return a column of another kind as what it was at fit; raise ValueError where its values are none of that."""
+        if self.kind == "number":
+            read = pd.to_numeric(column.astype(float if kind == "boolean" else object), errors="coerce")
+        else:
+            read = column.map(_as_text, na_action="ignore").str.lower().map(TRUTH_VALUES)
+        if not (read.notna() | column.isna()).all():
+            raise ValueError(self._mistaken(kind, column))
+        return read
+
+    def _mistaken(self, kind: Kind, column: pd.Series) -> str:
+        return (
+            f"column {self.name!r} holds {_PLURAL[kind]} ({column.dtype}) where there were {_PLURAL[self.kind]} at "
+            f"fit, and they cannot be read as such: give it the dtype {self.dtype}"
+        )
 
     def decode(self, cells: np.ndarray) -> pd.Series:
         """Return the column that numbers stand for: rounded to its dtype, to a truth value or to a category."""
@@ -154,6 +179,20 @@ def levels_of(column: pd.Series) -> dict[str, Any]:
     """Return what JSON can hold of the dtype of a pandas Categorical."""
     index = column.cat.categories
     return {"values": index.tolist(), "dtype": str(index.dtype), "ordered": bool(column.cat.ordered)}
+
+
+TRUTH_VALUES = {"true": True, "false": False, "1": True, "0": False}
+"""How truth values may be written at use."""
+
+
+def _are_numbers(values: "pd.Series[Any]", how_many: Callable[[Any], bool] = all) -> bool:
+    """Tell whether all of some values, or any, can be read as numbers."""
+    return how_many(pd.to_numeric(values.astype(object), errors="coerce").notna())
+
+
+def _as_text(value: Any) -> str:
+    """Return a value as a file has it: a number without the point that gaps beside it have given it."""
+    return str(int(value)) if isinstance(value, float | np.floating) and value.is_integer() else str(value)
 
 
 _PLURAL = {"number": "numbers", "boolean": "truth values", "category": "categories"}
@@ -316,6 +355,12 @@ class Schema:
     def count(self, kind: Kind) -> int:
         """Return how many columns of a kind there are."""
         return sum(column.kind == kind for column in self.columns)
+
+    @property
+    def text(self) -> list[str | int]:
+        """The columns whose categories are text."""
+        columns = (column for column in self.columns if column.kind == "category")
+        return [column.name for column in columns if isinstance(column.categories[0], str)]
 
     @property
     def sizes(self) -> tuple[int, ...]:

@@ -19,7 +19,7 @@ FEW_ENTRIES, MANY_ENTRIES = 20, 100
 """Entries of a row up to which one, and all but one, are worth a level of their own; and from which half and most are
 levels enough, as what a few of them say is lost in the sum."""
 
-ROWS = 600
+ROWS = 1200
 """Rows that are scored for each share; of fewer training rows each several times with other gaps."""
 
 MOST_ENTRIES = 200_000
