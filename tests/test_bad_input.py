@@ -155,7 +155,6 @@ COMMANDS = {
     "reconstruct MODELS/people more.csv -o x.csv": "column 'more' was not there at fit, and is in X: drop it",
     "impute MODELS/people old.csv --missing 0.5 -o x.csv": "column 'age' holds categories (str) where there were",
     "interpolate MODELS/people vanished.csv -o x.csv": "column 'kind' is not in X",
-    "neighbors MODELS/people kinds.csv -o x.csv": "column 'kind' holds numbers (str) where there were categories",
     "report MODELS/people MODELS/numbers.csv -o r.html": "column 'age' is not in X, and was there at fit (nor are 3",
     "transform MODELS/people row.npy -o x.csv": "fit was given a DataFrame of several kinds of columns",
     "impute MODELS/people MODELS/people.csv -o x.csv": "nothing is missing in the table",

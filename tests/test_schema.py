@@ -168,14 +168,46 @@ def test_what_a_column_was_at_fit_decides_what_it_is(frame):
         {"size": ["1.5", "2", " 3"], "alive": ["TRUE", "false", "True"]},
         {"alive": [1, 0, 1]},
         {"alive": [1.0, 0.0, 1.0]},
+        {"alive": [True, 0, 1], "size": [1.5, "2", 3]},
+        {"code": pd.Categorical(["10", "3A", "7"])},
     ):
         np.testing.assert_array_equal(schema.to_cells(table.assign(**change).infer_objects()), cells)
     gap = table.assign(code=[10, np.nan, 7], alive=[1, np.nan, 1], size=["1.5", None, "3"])
     np.testing.assert_array_equal(schema.to_cells(gap), np.where([[False], [True], [False]], np.nan, cells))
     today = Schema.learn(table).to_cells(table.assign(code=[10, 11, 7]), mark_new=True)
     assert today[:, 2].tolist() == [0, 3, 2], "one that was not there is new"
-    whole = pd.DataFrame({"code": pd.Categorical([1, 2, 3])})
-    np.testing.assert_array_equal(Schema.learn(whole).to_cells(pd.DataFrame({"code": [3, 1, 2]}))[:, 0], [2, 0, 1])
+
+
+@pytest.mark.parametrize(
+    ("at_fit", "at_use", "cells"),
+    [
+        (["007", "008", "009"], [9, 7, 8], [2, 0, 1]),
+        (["01", "10", "A"], [1, 10, 11], [0, 1, 3]),
+        (["1.0", "2.0"], [2.0, 1.0, np.nan], [1, 0, np.nan]),
+        (["true", "false"], [True, False], [1, 0]),
+        (["1", "2", "A"], pd.Categorical([1, None, 2]), [0, np.nan, 1]),
+        (["1", "2"], pd.array([2, None, 1], dtype="Int64"), [1, np.nan, 0]),
+        (pd.Categorical([1, 2, 3]), ["3", "1", "2"], [2, 0, 1]),
+        (pd.Categorical([1, 2, 3]), [3, 1, 2], [2, 0, 1]),
+        (pd.Categorical([True, False]), ["True", "False"], [1, 0]),
+        (["B", "C"], ["12"], [2]),
+        (["B", "C"], ["inf", "1E5"], [2, 2]),
+        (["01", "1"], [1, 1], [1, 1]),
+        (["01", "001"], [1, 1], None),
+        (["B", "C"], [12, 13], None),
+        (["B", "C"], [True], None),
+    ],
+)
+def test_categories_are_what_they_say(at_fit, at_use, cells):
+    """What is text is new where it was not there. None: nothing says what a category does, or it says what two do."""
+    schema = Schema.learn(pd.DataFrame({"code": at_fit}))
+    at_use = pd.DataFrame({"code": at_use})
+    if cells is None:
+        with pytest.raises(ValueError, match=r"column 'code' holds .* where there were categories at fit"):
+            schema.to_cells(at_use)
+        return
+    np.testing.assert_array_equal(np.sort(schema.columns[0].categories), schema.columns[0].categories)
+    np.testing.assert_array_equal(schema.to_cells(at_use, mark_new=True)[:, 0], cells)
 
 
 def test_integers_stay_inside_their_dtype():

@@ -429,6 +429,16 @@ class TestUse:
         assert list(codes.columns) == [f"tabularautoencoder{i}" for i in range(3)]
         assert codes.index.equals(people.index)
 
+    def test_what_is_filled_in_is_of_the_dtypes_of_fit(self):
+        table = pd.DataFrame({"code": ["007", "008"] * 50, "size": np.arange(100.0), "alive": [True, False] * 50})
+        model = quick().fit(table)
+        given = pd.DataFrame({"code": [7, 8, np.nan], "size": ["1.50", None, "3"], "alive": ["1", "FALSE", None]})
+        filled = model.impute(given)
+        assert filled.dtypes.equals(table.dtypes)
+        assert filled["code"][:2].tolist() == ["007", "008"]
+        assert (filled["size"][0], filled["size"][2]) == (1.5, 3.0)
+        assert filled["alive"][:2].tolist() == [True, False]
+
     @pytest.mark.parametrize("numbers", ["standard", "rankgauss"])
     def test_frames_for_all_of_scikit_learn(self, people, numbers, tmp_path):
         """Also of the scalers inside, which then gave a frame whose truth value nobody could tell."""

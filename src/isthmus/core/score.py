@@ -38,8 +38,9 @@ def row_scores(model: Model, batch: Batch) -> Tensor:
     """Return log p(x | z) of each row in nats, or the ELBO where the code is Gaussian; shape (rows,).
 
     Of a row with gaps the code is inferred from what is known, the known entries are scored by it, and each missing
-    one counts as ``model.usual`` says. A row of which nothing is known has the mean score of rows without gaps:
-    ``model.unknown`` makes up for what the sum of usual entries differs from it by, in proportion to what is missing.
+    one counts as ``model.usual`` says. A row of which nothing is known has about the mean score of rows without
+    gaps: ``model.unknown`` makes up for what the sum of usual entries differs from it by, in proportion to what is
+    missing.
     """
     if batch.known is None or not model.knows_usual:
         return _scores_of_known(model, batch, batch.known)

@@ -1,6 +1,7 @@
 """What the columns of a table are, and how its cells become numbers and back."""
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Self
 
@@ -112,47 +113,56 @@ class Column:
         """Return a number a cell: a number, 0 or 1, the index of a category; NaN where missing.
 
         A category that was not there at fit is NaN too, or has the index after the last one where `mark_new` says so.
-        A column of another kind than at fit is taken for what it was then, where its values can be read so: codes that
-        are digits alone today, numbers as text.
         """
         if column.isna().all():
             return np.full(len(column), np.nan)
-        if self.kind == "category":
-            return self._indices(column, mark_new)
-        kind = _kind(self.name, column)
-        if kind != self.kind:
-            column = self._as_at_fit(column, kind)
+        column = self.as_at_fit(column)
         if self.kind == "number":
             return column.to_numpy(dtype=float, na_value=np.nan)
-        return column.astype("boolean").to_numpy(dtype=float, na_value=np.nan)
-
-    def _indices(self, column: pd.Series, mark_new: bool) -> np.ndarray:
-        """Return the index of each cell's category."""
-        mixed = infer_dtype(column, skipna=True) == "mixed-integer"  # as spreadsheets have it
-        kind = "category" if mixed else _kind(self.name, column)
-        if isinstance(self.categories[0], str) and (mixed or kind != "category"):
-            column = column.map(_as_text, na_action="ignore")
+        if self.kind == "boolean":
+            return column.astype("boolean").to_numpy(dtype=float, na_value=np.nan)
         index = pd.Index(self.categories, dtype=object).get_indexer(column.astype(object)).astype(float)
-        if (index < 0).all() and _are_numbers(column.dropna()) and not _are_numbers(pd.Series(self.categories), any):
-            raise ValueError(self._mistaken("number", column))
         new = len(self.categories) if mark_new else np.nan
         return np.where(index < 0, np.where(column.isna(), np.nan, new), index)
 
-    def _as_at_fit(self, column: pd.Series, kind: Kind) -> pd.Series:
-        """Return a column of another kind as what it was at fit; raise ValueError where its values are none of that."""
+    def as_at_fit(self, column: pd.Series) -> pd.Series:
+        """Return a column as what it was at fit; raise ValueError where its values cannot be read so.
+
+        Codes may be digits alone today, and numbers and truth values may have come as text.
+        """
+        inferred = infer_dtype(column, skipna=True)
+        if inferred == "empty" or column.isna().all():
+            return column
+        kind: Kind = "category" if inferred in MIXED else _kind(self.name, column)
+        if kind == self.kind != "category":
+            return column
         if self.kind == "number":
             read = pd.to_numeric(column.astype(float if kind == "boolean" else object), errors="coerce")
+            is_read = bool((read.notna() | column.isna()).all())
+        elif self.kind == "boolean":
+            read = column.map(_reading, na_action="ignore").map(TRUTH_VALUES).astype("boolean")
+            is_read = bool((read.notna() | column.isna()).all())
         else:
-            read = column.map(_as_text, na_action="ignore").str.lower().map(TRUTH_VALUES)
-        if not (read.notna() | column.isna()).all():
-            raise ValueError(self._mistaken(kind, column))
+            values = column.astype(object)
+            both_text = isinstance(self.categories[0], str) and infer_dtype(values, skipna=True) == "string"
+            if both_text or (values.isin(self.categories) | column.isna()).all():
+                return column
+            read = self._categories_of(values)
+            is_read = kind == "category" or bool(read.isin(self.categories).any())
+        if not is_read:
+            raise ValueError(
+                f"column {self.name!r} holds {_PLURAL[kind]} ({column.dtype}) where there were {_PLURAL[self.kind]} at "
+                f"fit, and they cannot be read as such: give it the dtype {self.dtype}"
+            )
         return read
 
-    def _mistaken(self, kind: Kind, column: pd.Series) -> str:
-        return (
-            f"column {self.name!r} holds {_PLURAL[kind]} ({column.dtype}) where there were {_PLURAL[self.kind]} at "
-            f"fit, and they cannot be read as such: give it the dtype {self.dtype}"
-        )
+    def _categories_of(self, values: pd.Series) -> pd.Series:
+        """Return the category that says what each value does, however it is written; of others, the value as text."""
+        readings = [_reading(category) for category in self.categories]
+        times, pairs = Counter(readings), zip(readings, self.categories, strict=True)
+        known = {reading: category for reading, category in pairs if times[reading] == 1}
+        exact = values.isin(self.categories)
+        return values.where(exact, values.map(lambda value: known.get(_reading(value), str(value)), na_action="ignore"))
 
     def decode(self, cells: np.ndarray) -> pd.Series:
         """Return the column that numbers stand for: rounded to its dtype, to a truth value or to a category."""
@@ -181,18 +191,23 @@ def levels_of(column: pd.Series) -> dict[str, Any]:
     return {"values": index.tolist(), "dtype": str(index.dtype), "ordered": bool(column.cat.ordered)}
 
 
-TRUTH_VALUES = {"true": True, "false": False, "1": True, "0": False}
-"""How truth values may be written at use."""
+MIXED = ("mixed-integer", "mixed-integer-float")
+"""pandas' names for whole numbers beside others, or beside text, as spreadsheets have them."""
+
+TRUTH_VALUES = {"true": True, "false": False, 1.0: True, 0.0: False}
+"""What truth values say, however they are written."""
 
 
-def _are_numbers(values: "pd.Series[Any]", how_many: Callable[[Any], bool] = all) -> bool:
-    """Tell whether all of some values, or any, can be read as numbers."""
-    return how_many(pd.to_numeric(values.astype(object), errors="coerce").notna())
-
-
-def _as_text(value: Any) -> str:
-    """Return a value as a file has it: a number without the point that gaps beside it have given it."""
-    return str(int(value)) if isinstance(value, float | np.floating) and value.is_integer() else str(value)
+def _reading(value: Any) -> Any:
+    """Return what a value says, however it is written: a number, "true" or "false", or text."""
+    text = str(value)
+    if text.lower() in ("true", "false"):
+        return text.lower()
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return number if np.isfinite(number) else text
 
 
 _PLURAL = {"number": "numbers", "boolean": "truth values", "category": "categories"}
@@ -294,6 +309,13 @@ class Schema:
             raise ValueError(f"column {new[0]!r} was not there at fit, and is in X{more}: drop it")
         if given != names:
             raise ValueError("X has the columns in another order than at fit, or one of them twice")
+
+    def as_at_fit(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return a table whose columns are what they were at fit, as far as their values can be read so."""
+        frame = frame.copy(deep=False)
+        for column in self.columns:
+            frame[column.name] = column.as_at_fit(frame[column.name])
+        return frame
 
     def to_cells(
         self, frame: pd.DataFrame, dtype: type[np.floating[Any]] = np.float64, *, mark_new: bool = False

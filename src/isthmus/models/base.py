@@ -293,8 +293,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         X : array-like
             Rows as in ``fit``. Of a row with gaps (NaN) the code is inferred from what is known; what is known is
             scored by it, and each missing entry costs what it usually does, the median of its log-density over training
-            rows, so that rows of which more or less is known can be compared. A row of which nothing is known has the
-            mean score of the training rows.
+            rows, so that rows of which more or less is known can be compared. A row of which nothing is known has about
+            the mean score of rows without gaps.
         per_feature : bool, default False
             Whether to return instead by how much each entry is likelier than it usually is, in nats: its log-density
             less the median over training rows. The most negative say what it is that is unusual in a row. Shaped like

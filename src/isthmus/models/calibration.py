@@ -25,6 +25,10 @@ ROWS = 1200
 MOST_ENTRIES = 200_000
 """Entries of these, at the most."""
 
+SHORTEST = 0.1
+"""Share of the longest sequence's length below which a sequence's score is stretched no further: how unlike the model
+finds it is no sum of many terms any more."""
+
 FEWEST_ROWS = 30
 """Rows that have no more gaps than a share says, without which it is left out."""
 
@@ -169,7 +173,8 @@ def _by_length(scores: np.ndarray, own: np.ndarray | None, centre: float | None)
     """Bring scores of rows of unequal length to one spread: a sum of n terms has one that rises with √n."""
     if own is None or centre is None:
         return scores.copy()
-    return np.asarray(centre + (scores - centre) / np.sqrt(own.reshape(len(own), -1).mean(1)))
+    share = own.reshape(len(own), -1).mean(1).clip(SHORTEST)
+    return np.asarray(centre + (scores - centre) / np.sqrt(share))
 
 
 def _by_rank(scores: np.ndarray, quantiles: np.ndarray, base: np.ndarray) -> np.ndarray:

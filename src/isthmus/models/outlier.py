@@ -34,8 +34,8 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
 
     Rows with gaps are scored by what is known of them: a missing entry costs what it usually does, and the score is
     brought to the scale of rows without (or with the common number of) gaps, so that one threshold holds for all; those
-    of sequences of unequal length are brought to one spread. A row of which nothing is known is an outlier: nothing
-    says that it is usual.
+    of sequences of unequal length are brought to about one spread, those of a tenth of the longest and shorter ones
+    less so. A row of which nothing is known is an outlier: nothing says that it is usual.
 
     Parameters
     ----------

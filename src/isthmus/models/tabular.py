@@ -247,7 +247,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
             if self._mixed:  # of numbers alone, scikit-learn's contract wants its own words
                 self.schema_.check_names(X)
             validate_data(self, X, reset=False, skip_check_array=True)
-            return X
+            return self.schema_.as_at_fit(X) if self._mixed else X
         if self._mixed:
             raise ValueError("fit was given a DataFrame of several kinds of columns: give X as a DataFrame too")
         rows = in_unit_interval(super()._rows(X, reset=False))
