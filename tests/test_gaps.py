@@ -264,11 +264,12 @@ def test_what_earlier_parts_said_is_not_forgotten():
     assert model.score_samples(logs.assign(proto="gre")).mean() < model.score_samples(logs).mean() - 1
 
 
-def test_codes_as_wide_as_their_rows_are_inferred():
+@pytest.mark.parametrize("units", [60, 140])
+def test_codes_as_wide_as_their_rows_are_inferred(units):
     """With as many units as columns σ is small, and the code of a row with gaps lies at the end of a narrow valley."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(600, 35)) @ rng.normal(size=(35, 60)) + 0.3 * rng.normal(size=(600, 60))
-    model = VariationalAutoencoder(60, max_epochs=5, random_state=0).fit(X[:500])
+    model = VariationalAutoencoder(units, max_epochs=5, random_state=0).fit(X[:500])
     whole = model.score_samples(X[500:])
     for k in (1, 5):
         blank = np.where(rng.permuted(np.tile(np.arange(60) < k, (100, 1)), axis=1), np.nan, X[500:])

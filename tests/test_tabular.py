@@ -438,6 +438,9 @@ class TestUse:
         assert filled["code"][:2].tolist() == ["007", "008"]
         assert (filled["size"][0], filled["size"][2]) == (1.5, 3.0)
         assert filled["alive"][:2].tolist() == [True, False]
+        sizes = quick().fit(table[["size"]].assign(weight=1.0 + table["size"]))
+        filled = sizes.impute(pd.DataFrame({"size": ["1.50", None], "weight": [2.5, 3.5]}))
+        assert filled["size"].dtype == float, "also where all columns are numbers"
 
     @pytest.mark.parametrize("numbers", ["standard", "rankgauss"])
     def test_frames_for_all_of_scikit_learn(self, people, numbers, tmp_path):

@@ -34,7 +34,7 @@ def iterate(model: Model, batch: Batch, iterations: int) -> Tensor:
 STEP = 0.1
 """The first step of the search by Rprop, in the units of a Gaussian code."""
 
-WIDEST_NEWTON = 128
+WIDEST_NEWTON = 256
 """Units of a code up to which the search is Newton's: its Hessian costs a gradient a unit. By single units, as Rprop
 goes, a narrow valley takes thousands of steps."""
 

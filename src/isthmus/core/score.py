@@ -88,11 +88,11 @@ def learn_usual(model: Model, rows: Batch, *, anew: bool = True) -> None:
     many: fewer of them are scored, and what they say is averaged with what was learnt of those before.
     """
     model.eval()
-    before = (
-        None if anew or not model.knows_usual else [each.clone() for each in (model.usual, model.rare, model.unknown)]
-    )
+    is_part = not anew and model.knows_usual
+    before = [each.clone() for each in (model.usual, model.rare, model.unknown)]
+    limits = (DECODED_A_ROW * len(rows.x), FEWEST_OF_A_PART) if is_part else (MOST_DECODED, FEWEST_ROWS)
     with torch.no_grad():
-        some = rows.take(_some(model, rows, MOST_DECODED if before is None else DECODED_A_ROW * len(rows.x)))
+        some = rows.take(_some(model, rows, *limits))
         model.usual.zero_()
         model.unknown.zero_()
         pairs = [_known_densities(model, piece) for piece in some.split(AT_ONCE)]
@@ -100,7 +100,7 @@ def learn_usual(model: Model, rows: Batch, *, anew: bool = True) -> None:
         model.rare.copy_(_least(densities, rows))
         model.usual.copy_(densities.nanmedian(0).values.nan_to_num().masked_fill(~_modelled(model, some), torch.nan))
         model.unknown.copy_(_unknown(model, densities, rest, some))
-        if before is not None:
+        if is_part:
             _average(model, before, (~densities.isnan()).sum(0).to(densities))
 
 
@@ -138,13 +138,13 @@ def _average(model: Model, before: list[Tensor], n_known: Tensor) -> None:
     model.unknown.copy_(unknown + share.max() * (model.unknown - unknown))
 
 
-def _some(model: Model, rows: Batch, most_decoded: int) -> Tensor:
+def _some(model: Model, rows: Batch, most_decoded: int, fewest: int) -> Tensor:
     """Return which rows it is learnt by: fewer the more they are wide, or of a code whose draws are many."""
     units = model.encode(rows.take(slice(1))).mean.shape[1]
     draws = n_draws(units) if model.bottleneck is gaussian else 1
     n = min(MOST_ROWS, MOST_ENTRIES // rows.x[0].numel(), most_decoded // draws)
     order = torch.randperm(len(rows.x), generator=torch.Generator().manual_seed(0))
-    return order[: max(n, FEWEST_ROWS if most_decoded == MOST_DECODED else FEWEST_OF_A_PART)].to(rows.x.device)
+    return order[: max(n, fewest)].to(rows.x.device)
 
 
 def _scores_of_known(model: Model, shown: Batch, known: Tensor | None) -> Tensor:

@@ -100,8 +100,8 @@ class Calibration:
     def __call__(self, scores: np.ndarray, missing: np.ndarray, own: np.ndarray | None = None) -> np.ndarray:
         """Bring scores of rows, of whose entries a share `missing` is missing, to the scale of the common rows."""
         known_by = np.interp(missing, self.shares, np.arange(len(self.shares)))
-        calibrated = _by_length(scores, own, self.centre)
-        scores = calibrated.copy()
+        scores = _by_length(scores, own, self.centre)
+        calibrated = scores.copy()
         for level in np.unique(known_by[known_by != self.base]):
             low, share = int(level), level % 1
             high = min(low + 1, len(self.shares) - 1)
@@ -172,7 +172,7 @@ def _hidden(given: Given, share: float, lot: np.ndarray, own: np.ndarray | None)
 def _by_length(scores: np.ndarray, own: np.ndarray | None, centre: float | None) -> np.ndarray:
     """Bring scores of rows of unequal length to one spread: a sum of n terms has one that rises with √n."""
     if own is None or centre is None:
-        return scores.copy()
+        return scores
     share = own.reshape(len(own), -1).mean(1).clip(SHORTEST)
     return np.asarray(centre + (scores - centre) / np.sqrt(share))
 

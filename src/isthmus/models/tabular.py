@@ -102,11 +102,12 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
 
     Notes
     -----
-    A column of numbers is numbers, whatever its values: make codes of categories a ``category`` first. A column with
-    one value alone is allowed; it scales to 0, tells nothing and comes back as it is. A category that was not there at
-    ``fit`` is missing to the encoder and to ``impute``; its score is the least that the column's had in the training
-    rows or, if that is less, that of one row in as many and one more, −log(n + 1) nats. Dates are refused: give what
-    of them matters, such as the month, or the days since.
+    A column of numbers is numbers, whatever its values: make codes of categories a ``category`` first. What a column
+    was at ``fit`` decides what it is at use: codes may be digits alone then, and numbers and truth values text. A
+    column with one value alone is allowed; it scales to 0, tells nothing and comes back as it is. A category that was
+    not there at ``fit`` is missing to the encoder and to ``impute``; its score is the least that the column's had in
+    the training rows or, if that is less, that of one row in as many and one more, −log(n + 1) nats. Dates are refused:
+    give what of them matters, such as the month, or the days since.
 
     Whatever returns rows returns them as ``fit`` was given them: a DataFrame in its units, categories and dtypes, or an
     array. So does ``score_samples(X, per_feature=True)``: one column a column, in nats above what it usually has.
@@ -247,7 +248,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
             if self._mixed:  # of numbers alone, scikit-learn's contract wants its own words
                 self.schema_.check_names(X)
             validate_data(self, X, reset=False, skip_check_array=True)
-            return self.schema_.as_at_fit(X) if self._mixed else X
+            return X
         if self._mixed:
             raise ValueError("fit was given a DataFrame of several kinds of columns: give X as a DataFrame too")
         rows = in_unit_interval(super()._rows(X, reset=False))
@@ -296,7 +297,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         """Fill in cells, and put the known ones of the table itself beside them."""
         check_is_fitted(self)
         check_scalar(n_iter, "n_iter", numbers.Integral, min_val=1)
-        table = self._table(X)
+        table = self.schema_.as_at_fit(self._table(X))
         cells = self._cells(table)
         if mask is not None:
             cells[self.schema_.by_cell(self._row_mask(self._named(mask), cells.shape))] = np.nan
