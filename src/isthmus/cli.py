@@ -27,6 +27,7 @@ from isthmus.data.labels import are_classes, spread_order
 from isthmus.data.names import row_names
 from isthmus.data.rows import to_rows
 from isthmus.data.series import on_time_axis, window_starts, windows
+from isthmus.errors import InputError
 from isthmus.evaluation.imputation import cell_errors, hidden_entries, imputation_errors
 from isthmus.evaluation.retrieval import nearest_by_code
 from isthmus.models.conditional import told
@@ -176,7 +177,7 @@ def train(
             return
     else:
         if data is None or out is None:
-            raise ValueError(f"train needs {'DATA' if data is None else '--out RUN'}: isthmus train --help says more")
+            raise InputError(f"train needs {'DATA' if data is None else '--out RUN'}: isthmus train --help says more")
         runs.check_free(out)
         folder = out
         asked = runs.described(
@@ -223,7 +224,7 @@ def _refuse_beside_resume(context: typer.Context) -> None:
         source = context.get_parameter_source(name)
         if name not in allowed and source is not None and source.name == "COMMANDLINE":
             shown = "DATA" if name == "data" else "--set" if name == "settings" else f"--{name.replace('_', '-')}"
-            raise ValueError(f"{shown} beside --resume: the run says itself what it is; leave it out")
+            raise InputError(f"{shown} beside --resume: the run says itself what it is; leave it out")
 
 
 def _train(folder: Path, asked: dict[str, Any], device: str, checkpoint_minutes: float) -> None:
@@ -239,7 +240,7 @@ def _train(folder: Path, asked: dict[str, Any], device: str, checkpoint_minutes:
     estimator = family(random_state=asked["seed"], device=device, verbose=1).set_params(**params)
     X, y = _load(data, "train", label, data_dir, estimator, cut)
     if estimator.takes_conditions and y is None:
-        raise ValueError(f"{data} has no labels to be a condition: name their column with --label")
+        raise InputError(f"{data} has no labels to be a condition: name their column with --label")
     rows, labels = _load(data, "test", label, data_dir, estimator, cut)
     asked = runs.begin(folder, asked, X, y)
     estimator.fit(X, **told(estimator, y), resume_from=folder, checkpoint_minutes=checkpoint_minutes)
@@ -375,7 +376,7 @@ def impute(
     """Write DATA's rows with what is missing (NaN, blanks) filled in; .png: 30 at random, below what was known."""
     estimator, cut = _ready(run, output, "impute", pictures=True), _read_cut(run)
     if block and missing is None:
-        raise ValueError("--block says how to hide: say how much too, such as --missing 0.5")
+        raise InputError("--block says how to hide: say how much too, such as --missing 0.5")
     X, y = _load(data, split, label, data_dir, estimator, cut)
     if isinstance(X, pd.DataFrame) and isinstance(estimator, models.TabularAutoencoder):
         _impute_table(estimator, X, output, missing, block, seed)
@@ -385,9 +386,9 @@ def impute(
     if missing is not None:
         hidden = _hidden(rows.shape, missing, block, seed, data, cut)
         if not (hidden & ~np.isnan(rows)).any():
-            raise ValueError(f"--missing {missing:g} hides nothing that is known in {data}: give more")
+            raise InputError(f"--missing {missing:g} hides nothing that is known in {data}: give more")
     elif not np.isnan(rows).any():
-        raise ValueError(NOTHING_MISSING.format(data))
+        raise InputError(NOTHING_MISSING.format(data))
     filled = estimator.impute(X, hidden, **told(estimator, y))
     if cut is not None:
         _write_steps(output, filled, data, cut)
@@ -407,7 +408,7 @@ def _impute_table(
 ) -> None:
     """Fill in a table's cells; of hidden ones, say how far the result is from them beside the simplest guess."""
     if missing is None and not X.isna().any(axis=None):
-        raise ValueError(NOTHING_MISSING.format("the table"))
+        raise InputError(NOTHING_MISSING.format("the table"))
     hidden = np.zeros(X.shape, bool) if missing is None else hidden_entries(X.shape, missing, block=block, seed=seed)
     filled = estimator.impute(X, hidden)
     _write(output, filled, [])
@@ -473,11 +474,11 @@ def interpolate(
     half = min(5, len(X) // 2)
     order = spread_order(len(X), y)
     if not half and (start is None or end is None):
-        raise ValueError(f"{data} has fewer than two rows, no pair to go between: name both ends with --from and --to")
+        raise InputError(f"{data} has fewer than two rows, no pair to go between: name both ends with --from and --to")
     a = order[:half] if start is None else _parse_rows("--from", start, len(X))
     b = order[half : 2 * half] if end is None else _parse_rows("--to", end, len(X))
     if len(a) != len(b):
-        raise ValueError(f"--from has {len(a)} rows and --to {len(b)}: name as many of each")
+        raise InputError(f"--from has {len(a)} rows and --to {len(b)}: name as many of each")
     shared: Any = None if y is None else np.where(y[a] == y[b], y[a].astype(object), None)
     rows = estimator.interpolate(_take(X, a), _take(X, b), steps, path=path, **told(estimator, shared))
     if isinstance(rows, pd.DataFrame):
@@ -588,7 +589,7 @@ def write_reproduction(
             _say(f"{key:20}{each.TITLE}")
         return
     if name is None:
-        raise ValueError("reproduce needs a NAME: isthmus reproduce --list says which there are")
+        raise InputError("reproduce needs a NAME: isthmus reproduce --list says which there are")
     reproduce.check_name(name)
     folder = out or Path("runs", "reproduce", f"{name}-quick" if quick else name)
     check_writable(folder / "report.html")
@@ -651,7 +652,7 @@ def _load(
         return Dataset(values[:, :, 0] if values.shape[2] == 1 else values)
     if data in datasets.names():
         if label is not None:
-            raise ValueError(f"--label {label}: {data} has its own labels; leave it out")
+            raise InputError(f"--label {label}: {data} has its own labels; leave it out")
         return datasets.load(data, split, data_dir)
     path = Path(data)
     if not path.exists() and not path.suffix and len(path.parts) == 1:
@@ -691,7 +692,7 @@ def _ready(run: Path, output: Path, method: str, *, pictures: bool = False) -> A
     estimator = _loaded(run, method)
     if output.suffix == ".png" and not _has_images(estimator):
         endings = ", ".join(files.WRITABLE)
-        raise ValueError(f"cannot draw {output}: the rows of {run} are no images; give a name that ends in {endings}")
+        raise InputError(f"cannot draw {output}: the rows of {run} are no images; give a name that ends in {endings}")
     return estimator
 
 
@@ -701,12 +702,12 @@ def _loaded(run: Path, method: str) -> Any:
     if hasattr(estimator, method):
         return estimator
     if isinstance(estimator, models.OutlierDetector):
-        raise ValueError(f"{run} holds an OutlierDetector: it can score rows, and nothing else here")
+        raise InputError(f"{run} holds an OutlierDetector: it can score rows, and nothing else here")
     kind = type(estimator).__name__
     kind = f"{'an' if kind[0] == 'A' else 'a'} {kind}"
     if method == "sample":
-        raise ValueError(f"{kind} cannot generate: train --model variational")
-    raise ValueError(f"{kind} that was trained without reconstruction has no {method}: train another")
+        raise InputError(f"{kind} cannot generate: train --model variational")
+    raise InputError(f"{kind} that was trained without reconstruction has no {method}: train another")
 
 
 def _has_images(estimator: Any) -> bool:
@@ -760,7 +761,7 @@ def _hidden(shape: tuple[int, ...], share: float, block: bool, seed: int, data: 
     if cut is None:
         return hidden_entries(shape, share, block=block, seed=seed)
     if block:
-        raise ValueError("--block: a long series is hidden step by step; leave it out")
+        raise InputError("--block: a long series is hidden step by step; leave it out")
     steps = hidden_entries(files.read_series(data).values.shape, share, seed=seed)
     return windows(steps, *cut).reshape(shape)
 
@@ -801,16 +802,16 @@ def _read_cut(run: Path) -> Cut | None:
 def _parse_cut(window: int | None, stride: int | None, label: str | None) -> Cut | None:
     if window is None:
         if stride is not None:
-            raise ValueError(f"--stride {stride} is of windows: say how long they are too, such as --window 100")
+            raise InputError(f"--stride {stride} is of windows: say how long they are too, such as --window 100")
         return None
     if label is not None:
-        raise ValueError(f"--label {label}: the windows of one series have no labels; leave it out")
+        raise InputError(f"--label {label}: the windows of one series have no labels; leave it out")
     return Cut(window, max(1, window // 10) if stride is None else stride)
 
 
 def _choice(kind: str, name: str, choices: dict[str, Any]) -> Any:
     if name not in choices:
-        raise ValueError(f"unknown {kind} {name!r}: give one of {', '.join(choices)}")
+        raise InputError(f"unknown {kind} {name!r}: give one of {', '.join(choices)}")
     return choices[name]
 
 
@@ -822,7 +823,7 @@ def _parse_network(family: type[Any], name: str | None, **widths: str | None) ->
     for option, text in widths.items():
         if text is not None and option != WIDTHS[kind]:
             other = f"give --{WIDTHS[kind]}" if WIDTHS[kind] in widths else f"give --set network__{WIDTHS[kind]}=64"
-            raise ValueError(f"--{option} {text}: the network {kind} has no {option}; {other}")
+            raise InputError(f"--{option} {text}: the network {kind} has no {option}; {other}")
         if text is not None:
             numbers = _parse_whole(f"--{option}", text)
             params[f"network__{option}"] = numbers[0] if kind == "lstm" and len(numbers) == 1 else numbers
@@ -833,10 +834,10 @@ def _parse_rows(option: str, text: str, n: int) -> np.ndarray:
     """Read row numbers, such as 0,5,9, of data with `n` rows."""
     rows = np.array(_parse_whole(option, text), dtype=int)
     if not len(rows):
-        raise ValueError(f"{option} {text!r} names no row: give numbers with commas, such as 0,5,9")
+        raise InputError(f"{option} {text!r} names no row: give numbers with commas, such as 0,5,9")
     for row in rows:
         if not 0 <= row < n:
-            raise ValueError(f"{option} {text}: there is no row {row}, the last of {n} is {n - 1}")
+            raise InputError(f"{option} {text}: there is no row {row}, the last of {n} is {n - 1}")
     return rows
 
 
@@ -844,7 +845,7 @@ def _parse_whole(option: str, text: str) -> tuple[int, ...]:
     try:
         return tuple(int(number) for number in text.split(",") if number.strip())
     except ValueError as error:
-        raise ValueError(f"{option} {text}: give whole numbers with commas, such as 128,64") from error
+        raise InputError(f"{option} {text}: give whole numbers with commas, such as 128,64") from error
 
 
 def _parse_condition(estimator: Any, text: str | None, n: int) -> Any:
@@ -853,15 +854,15 @@ def _parse_condition(estimator: Any, text: str | None, n: int) -> Any:
     if text is None:
         return None if classes is None else np.resize(classes, n)
     if not estimator.takes_conditions:
-        raise ValueError(f"--condition {text}: the model knows no conditions; train --model conditional")
+        raise InputError(f"--condition {text}: the model knows no conditions; train --model conditional")
     if classes is not None:
         return _choice("condition", _as_class(text, classes), {str(name): name for name in classes})
     try:
         numbers = [float(number) for number in text.split(",")]
     except ValueError as error:
-        raise ValueError(f"--condition {text}: give numbers with commas, such as 1.5") from error
+        raise InputError(f"--condition {text}: give numbers with commas, such as 1.5") from error
     if len(numbers) != len(estimator.y_mean_):
-        raise ValueError(f"--condition {text}: the model was trained with {len(estimator.y_mean_)} a row; give as many")
+        raise InputError(f"--condition {text}: the model was trained with {len(estimator.y_mean_)} a row; give as many")
     return numbers if len(numbers) > 1 else numbers[0]
 
 
@@ -879,7 +880,7 @@ def _parse_settings(settings: list[str] | None) -> dict[str, Any]:
     for setting in settings or ():
         name, equals, value = setting.partition("=")
         if not equals:
-            raise ValueError(f"--set {setting}: give NAME=VALUE")
+            raise InputError(f"--set {setting}: give NAME=VALUE")
         try:
             parsed[name] = ast.literal_eval(CONSTANTS.get(value.lower(), value))
         except (ValueError, SyntaxError):

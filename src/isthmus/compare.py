@@ -20,6 +20,7 @@ from isthmus.core.corruption import CORRUPTIONS
 from isthmus.data.labels import are_classes
 from isthmus.data.names import row_names
 from isthmus.data.rows import to_rows
+from isthmus.errors import InputError
 from isthmus.evaluation.error import corrupted, mean_squared_error
 from isthmus.evaluation.jacobian import mean_jacobian_norm
 from isthmus.evaluation.probe import MOST_ROWS, linear_probe_accuracy, nearest_neighbour_accuracy
@@ -263,11 +264,11 @@ def _split(X: Any, y: Any, X_test: Any, y_test: Any, corruption: str, level: flo
     X = to_rows(X)
     y = None if y is None else np.asarray(y)
     if X_test is None and len(X) < 3:
-        raise ValueError(f"X has {len(X)} rows, too few to set some aside for a test: give more, or X_test")
+        raise InputError(f"X has {len(X)} rows, too few to set some aside for a test: give more, or X_test")
     if y is not None and len(y) != len(X):
-        raise ValueError(f"y has {len(y)} labels, and X {len(X)} rows: give one a row")
+        raise InputError(f"y has {len(y)} labels, and X {len(X)} rows: give one a row")
     if y is not None and pd.isna(y).any():
-        raise ValueError(f"row {int(pd.isna(y).argmax())} has no label: fill the gaps in y, or drop those rows")
+        raise InputError(f"row {int(pd.isna(y).argmax())} has no label: fill the gaps in y, or drop those rows")
     if X_test is not None:
         X_test = to_rows(X_test)
         y_test = None if y is None or y_test is None else np.asarray(y_test)
@@ -290,12 +291,12 @@ def _chosen(
     if isinstance(models, Mapping):
         for name, model in models.items():
             if not isinstance(model, AbstractAutoencoder) or name.startswith("PCA-"):
-                raise ValueError(f"model {name!r}: give autoencoders of isthmus, under names that PCA's do not have")
+                raise InputError(f"model {name!r}: give autoencoders of isthmus, under names that PCA's do not have")
         return dict(models)
     models = [models] if isinstance(models, str) else models
     for name in models or ():
         if name not in known:
-            raise ValueError(f"unknown model {name!r}: compare knows {', '.join(map(repr, known))}")
+            raise InputError(f"unknown model {name!r}: compare knows {', '.join(map(repr, known))}")
     return {name: known[name] for name in models or known}
 
 

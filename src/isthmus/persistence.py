@@ -14,6 +14,7 @@ from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor
 
 from isthmus.atomic import check_writable, replacing, replacing_folder
+from isthmus.errors import InputError
 from isthmus.untrusted import MOST_BYTES, MOST_TENSORS, check_header, one_line, parse, read_file
 
 FORMAT = "isthmus model"
@@ -100,18 +101,18 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     try:
         config = parse(content)
     except ValueError as error:  # wrong JSON or wrong UTF-8
-        raise ValueError(f"{path} is truncated or altered: {one_line(error)}") from error
+        raise InputError(f"{path} is truncated or altered: {one_line(error)}") from error
     if not isinstance(config, dict) or config.get("format") != FORMAT:
-        raise ValueError(f"{path} is not an isthmus model's config")
+        raise InputError(f"{path} is not an isthmus model's config")
     if config.get("version") not in READABLE or type(config["version"]) is not int:
-        raise ValueError(
+        raise InputError(
             f"{path} is of version {_short(config.get('version'))}, and this isthmus reads versions "
             f"{READABLE[0]} to {READABLE[-1]}: load it with the isthmus that saved it"
         )
     if config.pop("config_sha256", None) != _sha256(_canonical(config)):
-        raise ValueError(f"{path} is altered: its checksum differs")
+        raise InputError(f"{path} is altered: its checksum differs")
     if not isinstance(config.get("model"), dict) or not isinstance(config.get("weights_sha256"), str):
-        raise ValueError(f"{path} does not describe a model")
+        raise InputError(f"{path} does not describe a model")
     return config
 
 
@@ -129,14 +130,14 @@ def describe(folder: str | Path) -> dict[str, Tensor]:
         with safe_open(path, "pt") as file:
             names = file.keys()
             if len(names) > MOST_TENSORS:
-                raise ValueError(f"{path} has {len(names)} tensors, and no model has more than {MOST_TENSORS}")
+                raise InputError(f"{path} has {len(names)} tensors, and no model has more than {MOST_TENSORS}")
             parts = {name: file.get_slice(name) for name in names}
             return {
                 name: torch.empty(part.get_shape(), dtype=DTYPES[part.get_dtype()], device="meta")
                 for name, part in parts.items()
             }
     except (SafetensorError, KeyError, RuntimeError, TypeError) as error:
-        raise ValueError(f"{path} is truncated or altered: {one_line(error)}") from error
+        raise InputError(f"{path} is truncated or altered: {one_line(error)}") from error
 
 
 def read_weights(folder: str | Path, sha256: str) -> dict[str, Tensor]:
@@ -150,7 +151,7 @@ def read_weights(folder: str | Path, sha256: str) -> dict[str, Tensor]:
     path = Path(folder) / WEIGHTS
     with path.open("rb") as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
-            raise ValueError(f"{path} is truncated or altered: it is not the file that was saved")
+            raise InputError(f"{path} is truncated or altered: it is not the file that was saved")
     return load_file(path)
 
 

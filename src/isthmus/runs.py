@@ -11,6 +11,7 @@ import pandas as pd
 from isthmus import persistence
 from isthmus.atomic import check_writable, replacing
 from isthmus.data import datasets
+from isthmus.errors import InputError
 from isthmus.training.checkpoint import CHECKPOINT, LOCK
 
 RUN = "run.json"
@@ -70,7 +71,7 @@ def begin(folder: Path, asked: dict[str, Any], X: Any, y: Any) -> dict[str, Any]
     check_writable(folder / RUN)
     checksum = _checksum(X, y)
     if asked["checksum"] not in (None, checksum):
-        raise ValueError(f"{asked['data']} is not what {folder} was begun with: bring it back, or begin a new run")
+        raise InputError(f"{asked['data']} is not what {folder} was begun with: bring it back, or begin a new run")
     persistence.check_free(folder)
     asked = asked | {"checksum": checksum}
     _write(folder, asked)
@@ -122,12 +123,12 @@ def read(folder: Path) -> dict[str, Any]:
         asked = {name: noted.get(name) for name in (*WHERE, *HOW, "checksum")}
         asked["finished"] = bool(noted.get("finished", True))
     except OSError as error:
-        raise ValueError(f"{folder} does not say what it was trained on: give DATA") from error
+        raise InputError(f"{folder} does not say what it was trained on: give DATA") from error
     except (ValueError, AttributeError, RecursionError) as error:
-        raise ValueError(f"{folder / RUN} is altered: it does not say what the run is") from error
+        raise InputError(f"{folder / RUN} is altered: it does not say what the run is") from error
     for name, value in asked.items():
         if name != "finished" and not isinstance(value, KINDS.get(name, (str, type(None)))):
-            raise ValueError(f"{folder / RUN} is altered: its {name!r} is {value!r}")
+            raise InputError(f"{folder / RUN} is altered: its {name!r} is {value!r}")
     return asked
 
 

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from isthmus.errors import InputError
+
 MOST_BYTES = 64 * 2**20
 """Of JSON."""
 
@@ -42,7 +44,7 @@ def read_file(path: Path, most: int) -> bytes:
     check_plain(path)
     size = path.stat().st_size
     if size > most:
-        raise ValueError(f"{path} has {size} bytes, and none is longer than {most}")
+        raise InputError(f"{path} has {size} bytes, and none is longer than {most}")
     with path.open("rb") as file:
         return file.read(most)
 
@@ -50,7 +52,7 @@ def read_file(path: Path, most: int) -> bytes:
 def check_plain(path: Path) -> None:
     """Raise ValueError for a link, which may lead out of its folder."""
     if path.is_symlink():
-        raise ValueError(f"{path} is a link: put the file itself in its place")
+        raise InputError(f"{path} is a link: put the file itself in its place")
 
 
 def parse(content: bytes) -> Any:
@@ -63,17 +65,17 @@ def parse(content: bytes) -> Any:
     """
     values, names, objects = content.count(b","), content.count(b":"), content.count(b"[") + content.count(b"{")
     if values > MOST_VALUES or names > MOST_NAMES or objects > MOST_OBJECTS:
-        raise ValueError(f"it has more than {MOST_VALUES} values, {MOST_NAMES} names or {MOST_OBJECTS} objects")
+        raise InputError(f"it has more than {MOST_VALUES} values, {MOST_NAMES} names or {MOST_OBJECTS} objects")
     try:
         return json.loads(content.decode("utf-8"), object_pairs_hook=_object)
     except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
+        raise InputError("it is nested too deeply") from error
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     object_ = dict(pairs)
     if len(object_) < len(pairs):
-        raise ValueError("it has one name twice in an object")
+        raise InputError("it has one name twice in an object")
     return object_
 
 
@@ -84,7 +86,7 @@ def check_header(path: Path) -> None:
     with path.open("rb") as file:
         header = int.from_bytes(file.read(8), "little")
     if header > min(MOST_HEADER, size - 8):
-        raise ValueError(f"{path} is truncated or altered: it claims a header of {header} bytes, and has {size} in all")
+        raise InputError(f"{path} is truncated or altered: it claims a header of {header} bytes, and has {size} in all")
 
 
 @contextmanager
@@ -102,7 +104,7 @@ def at_most(tensors: int) -> Iterator[None]:
 
     def check(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
         if threading.get_ident() == here and next(count) > most:
-            raise ValueError(f"it has more layers than its weights, which are {tensors} tensors")
+            raise InputError(f"it has more layers than its weights, which are {tensors} tensors")
 
     hook = nn.modules.module.register_module_parameter_registration_hook(check)
     try:
@@ -115,14 +117,14 @@ def check_dtypes(weights: dict[str, Tensor], found: dict[str, Tensor]) -> None:
     """Raise ValueError for the first tensor that is of another dtype than the weights that it is to be."""
     for name, weight in weights.items():
         if found[name].dtype != weight.dtype:
-            raise ValueError(f"{name} holds {found[name].dtype}, and {weight.dtype} is needed".replace("torch.", ""))
+            raise InputError(f"{name} holds {found[name].dtype}, and {weight.dtype} is needed".replace("torch.", ""))
 
 
 def float_dtype(tensors: dict[str, Tensor]) -> torch.dtype:
     """Return the one floating-point dtype that a model's tensors are of."""
     dtypes = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}
     if len(dtypes) != 1 or not dtypes <= {torch.float32, torch.float64}:
-        raise ValueError("its weights are not all of float32, nor all of float64")
+        raise InputError("its weights are not all of float32, nor all of float64")
     return dtypes.pop()
 
 

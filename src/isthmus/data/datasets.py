@@ -18,6 +18,8 @@ import pooch
 from sklearn.datasets import load_digits, make_swiss_roll
 from sklearn.model_selection import train_test_split
 
+from isthmus.errors import InputError
+
 Split = Literal["train", "test", "all"]
 
 
@@ -82,9 +84,9 @@ def load(name: str, split: Split = "train", data_dir: str | Path | None = None) 
     if name not in CATALOGUE:
         close = difflib.get_close_matches(name, CATALOGUE, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(CATALOGUE)}"
-        raise ValueError(f"unknown dataset {name!r}: {hint}")
+        raise InputError(f"unknown dataset {name!r}: {hint}")
     if split not in ("train", "test", "all"):
-        raise ValueError(f"unknown split {split!r}: give 'train', 'test' or 'all'")
+        raise InputError(f"unknown split {split!r}: give 'train', 'test' or 'all'")
     return CATALOGUE[name].read(split, None if data_dir is None else Path(data_dir))
 
 
@@ -160,9 +162,9 @@ def _checked(file: str, path: Path) -> bytes:
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"cannot read {path}: {error}; delete it and load again") from error
+        raise InputError(f"cannot read {path}: {error}; delete it and load again") from error
     if hashlib.sha256(content).hexdigest() != SHA256[file]:
-        raise ValueError(f"{path} is not the published file (its SHA-256 differs): delete it and load again")
+        raise InputError(f"{path} is not the published file (its SHA-256 differs): delete it and load again")
     return content
 
 

@@ -13,6 +13,7 @@ from PIL import Image, UnidentifiedImageError
 
 from isthmus.atomic import replacing
 from isthmus.data.datasets import Dataset
+from isthmus.errors import InputError
 
 READABLE = (".npy", ".npz", ".csv", ".parquet")
 WRITABLE = (".npy", ".csv", ".parquet")
@@ -79,7 +80,7 @@ def read(
     if path.is_dir():
         return read_images(path)
     if path.suffix not in READABLE:
-        raise ValueError(f"cannot read {path}: give a file that ends in {', '.join(READABLE)}, or a folder of images")
+        raise InputError(f"cannot read {path}: give a file that ends in {', '.join(READABLE)}, or a folder of images")
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     try:
@@ -89,9 +90,9 @@ def read(
             else _read_table(path, label, gaps, mixed, text)
         )
     except BROKEN as error:
-        raise ValueError(f"cannot read {path}: {_first_line(error)}") from error
+        raise InputError(f"cannot read {path}: {_first_line(error)}") from error
     except UnicodeDecodeError as error:
-        raise ValueError(f"cannot read {path}: it is not UTF-8 text") from error
+        raise InputError(f"cannot read {path}: it is not UTF-8 text") from error
 
 
 def read_series(path: str | Path) -> Series:
@@ -114,33 +115,33 @@ def read_series(path: str | Path) -> Series:
     """
     path = Path(path)
     if path.suffix not in (".npy", ".csv", ".parquet"):
-        raise ValueError(f"{path} is no series: give one that ends in .npy, .csv or .parquet, a row a step")
+        raise InputError(f"{path} is no series: give one that ends in .npy, .csv or .parquet, a row a step")
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     try:
         if path.suffix == ".npy":
             values = np.asarray(_read_arrays(path, None).X)
             if values.ndim not in (1, 2):
-                raise ValueError(f"{path} has the shape {values.shape}: a series has (n_steps,) or (n_steps, features)")
+                raise InputError(f"{path} has the shape {values.shape}: a series has (n_steps,) or (n_steps, features)")
             values = values.reshape(len(values), -1)
             return Series(values, [f"x_{i}" for i in range(values.shape[1])])
         frame = _read_frame(path)
     except BROKEN as error:
-        raise ValueError(f"cannot read {path}: {_first_line(error)}") from error
+        raise InputError(f"cannot read {path}: {_first_line(error)}") from error
     except UnicodeDecodeError as error:
-        raise ValueError(f"cannot read {path}: it is not UTF-8 text") from error
+        raise InputError(f"cannot read {path}: it is not UTF-8 text") from error
     others = [name for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name])]
     if len(others) > 1:
-        raise ValueError(f"{path}: columns {_few(others)} hold no numbers, and one may, to say when; drop the rest")
+        raise InputError(f"{path}: columns {_few(others)} hold no numbers, and one may, to say when; drop the rest")
     time = frame.pop(others[0]) if others else None
     if time is not None and pd.to_numeric(time, errors="coerce").notna().any():
-        raise ValueError(f"{path}: {_text_in(time)}; put a number there, or leave it blank")
+        raise InputError(f"{path}: {_text_in(time)}; put a number there, or leave it blank")
     if frame.shape[1] == 0:
-        raise ValueError(f"{path} has no column of numbers")
+        raise InputError(f"{path} has no column of numbers")
     values = frame.to_numpy(dtype=float)
     if np.isinf(values).any():
         row, column = np.argwhere(np.isinf(values))[0]
-        raise ValueError(f"{path}: column {str(frame.columns[column])!r} holds infinity in row {row}; leave it blank")
+        raise InputError(f"{path}: column {str(frame.columns[column])!r} holds infinity in row {row}; leave it blank")
     return Series(values, list(map(str, frame.columns)), time)
 
 
@@ -152,36 +153,36 @@ def _read_arrays(path: Path, label: str | None) -> Dataset:
     try:
         content: Any = np.load(path, allow_pickle=False)
     except ValueError as error:
-        raise ValueError(f"cannot read {path}: it is not an array of numbers in NumPy's format") from error
+        raise InputError(f"cannot read {path}: it is not an array of numbers in NumPy's format") from error
     if isinstance(content, np.ndarray):
         if label is not None:
-            raise ValueError(f"{path} is one array and has no {label!r}: leave the label out")
+            raise InputError(f"{path} is one array and has no {label!r}: leave the label out")
         return Dataset(_numbers(path, content))
     with content:
         names = content.files
         if not names:
-            raise ValueError(f"{path} holds no array: save the rows in it as X")
+            raise InputError(f"{path} holds no array: save the rows in it as X")
         rows = "X" if "X" in names else names[0] if len(names) == 1 else None
         if rows is None:
-            raise ValueError(f"{path} holds the arrays {', '.join(names)}: name the one with the rows X")
+            raise InputError(f"{path} holds the arrays {', '.join(names)}: name the one with the rows X")
         if label is not None and label not in names:
-            raise ValueError(f"{path} has no array {label!r}: it holds {', '.join(names)}")
+            raise InputError(f"{path} has no array {label!r}: it holds {', '.join(names)}")
         labels = label or ("y" if "y" in names else None)
         try:
             X, y = content[rows], None if labels is None else content[labels]
         except ValueError as error:
-            raise ValueError(f"cannot read {path}: an array in it holds objects, not numbers") from error
+            raise InputError(f"cannot read {path}: an array in it holds objects, not numbers") from error
         if y is not None and np.shape(y)[:1] != np.shape(X)[:1]:
-            raise ValueError(f"{path}: {rows} has the shape {X.shape} and {labels} {y.shape}: give a label a row")
+            raise InputError(f"{path}: {rows} has the shape {X.shape} and {labels} {y.shape}: give a label a row")
         return Dataset(_numbers(path, X), y)
 
 
 def _numbers(path: Path, array: np.ndarray) -> np.ndarray:
     """Return an array of rows, once it is sure that it is one of numbers."""
     if array.dtype.kind not in "biuf":
-        raise ValueError(f"{path} holds {array.dtype} where numbers are needed: turn it into numbers")
+        raise InputError(f"{path} holds {array.dtype} where numbers are needed: turn it into numbers")
     if not array.ndim:
-        raise ValueError(f"{path} holds a single number: give rows, of shape (n, ...)")
+        raise InputError(f"{path} holds a single number: give rows, of shape (n, ...)")
     return array
 
 
@@ -193,7 +194,7 @@ def _read_csv(path: Path, text: Sequence[str | int] = ()) -> pd.DataFrame:
             return pd.read_csv(path, index_col=False, dtype=dict.fromkeys(text, str))
         except pd.errors.ParserWarning as error:
             reason = "its rows have more values than its first line has names"
-            raise ValueError(f"cannot read {path}: {reason}") from error
+            raise InputError(f"cannot read {path}: {reason}") from error
 
 
 def _read_frame(path: Path, text: Sequence[str | int] = ()) -> pd.DataFrame:
@@ -206,24 +207,24 @@ def _read_frame(path: Path, text: Sequence[str | int] = ()) -> pd.DataFrame:
         names = frame.columns
     twice = names[names.duplicated()].dropna()
     if len(twice):
-        raise ValueError(f"{path} has more than one column {str(twice[0])!r}: give each a name of its own")
+        raise InputError(f"{path} has more than one column {str(twice[0])!r}: give each a name of its own")
     if not len(frame):
-        raise ValueError(f"{path} has names of columns, and no rows")
+        raise InputError(f"{path} has names of columns, and no rows")
     return frame
 
 
 def _read_table(path: Path, label: str | None, gaps: bool, mixed: bool, text: Sequence[str | int]) -> Dataset:
     frame = _read_frame(path, text)
     if label is not None and label not in frame:
-        raise ValueError(f"{path} has no column {label!r}: it has {_few(frame.columns)}")
+        raise InputError(f"{path} has no column {label!r}: it has {_few(frame.columns)}")
     y = None if label is None else frame.pop(label).to_numpy(na_value=np.nan)
     if y is not None and not gaps and pd.isna(y).any():
-        raise ValueError(f"{path}: column {label!r} has no label in row {int(pd.isna(y).argmax())}; drop such rows")
+        raise InputError(f"{path}: column {label!r} has no label in row {int(pd.isna(y).argmax())}; drop such rows")
     words = frame.columns[[not pd.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes]]
     if len(words) == 1 and not mixed and pd.to_numeric(frame[words[0]], errors="coerce").notna().any():
-        raise ValueError(f"{path}: {_text_in(frame[words[0]])}; put a number there, or leave it blank")
+        raise InputError(f"{path}: {_text_in(frame[words[0]])}; put a number there, or leave it blank")
     if len(words) and not mixed:
-        raise ValueError(f"{path}: column {_few(words)} holds no numbers; drop it, or name it as the label")
+        raise InputError(f"{path}: column {_few(words)} holds no numbers; drop it, or name it as the label")
     return Dataset(frame, y)
 
 
@@ -242,14 +243,14 @@ def read_images(folder: Path) -> Dataset:
     """Read all images under `folder`, in the order of their names; see :func:`read`."""
     paths = image_paths(folder)
     if not paths:
-        raise ValueError(f"{folder} holds no images: give a folder of files such as .png, or of subfolders of them")
+        raise InputError(f"{folder} holds no images: give a folder of files such as .png, or of subfolders of them")
     images = [_read_image(path) for path in paths]
     if any(image.ndim == 3 for image in images):
         images = [image if image.ndim == 3 else np.repeat(image[None], 3, axis=0) for image in images]
     for path, image in zip(paths, images, strict=True):
         if image.shape != images[0].shape:
             size, first = image.shape[-2:][::-1], images[0].shape[-2:][::-1]
-            raise ValueError(
+            raise InputError(
                 f"{path} is {size[0]}×{size[1]} pixels and {paths[0].name} {first[0]}×{first[1]}: bring all to one size"
             )
     labels = [str(path.parent.relative_to(folder)) for path in paths]
@@ -273,16 +274,16 @@ def _read_image(path: Path) -> np.ndarray:
             if image.mode in ("1", "L"):
                 return np.asarray(image.convert("L"))
             if image.mode.startswith("I") or image.mode == "F":
-                raise ValueError("it has more than 8 bits a pixel; convert it to 8 bits, or save the array as .npy")
+                raise InputError("it has more than 8 bits a pixel; convert it to 8 bits, or save the array as .npy")
             return np.moveaxis(np.asarray(image.convert("RGB")), 2, 0)
     except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise ValueError(f"cannot read the image {path}: {_first_line(error)}") from error
+        raise InputError(f"cannot read the image {path}: {_first_line(error)}") from error
 
 
 def check_output(path: str | Path, endings: Sequence[str] = WRITABLE) -> None:
     """Raise ValueError where a result cannot be written by that name's ending."""
     if Path(path).suffix not in endings:
-        raise ValueError(f"cannot write {path}: give a name that ends in {', '.join(endings)}")
+        raise InputError(f"cannot write {path}: give a name that ends in {', '.join(endings)}")
 
 
 def write(path: str | Path, values: np.ndarray, columns: Sequence[str]) -> None:
@@ -312,7 +313,7 @@ def write_table(path: str | Path, table: pd.DataFrame) -> None:
         if Path(path).suffix == ".npy":
             values = table.to_numpy()
             if values.dtype == object:
-                raise ValueError(
+                raise InputError(
                     f"cannot write {path}: its columns are of several kinds; give a name that ends in .csv"
                 )
             np.save(temporary, values, allow_pickle=False)

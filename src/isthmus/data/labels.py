@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from isthmus.errors import InputError
+
 
 def are_classes(y: np.ndarray) -> bool:
     """Tell classes from measurements: words, or whole numbers of which each comes again and again.
@@ -34,7 +36,7 @@ def of_one_kind(y: np.ndarray, name: str = "y") -> np.ndarray:
     if inferred in ("string", "boolean", "integer", "floating", "mixed-integer-float"):
         kind = {"string": str, "boolean": bool, "integer": int}.get(inferred, float)
         return y.astype(kind)
-    raise ValueError(f"{name} holds objects that are {inferred}: make them all words, or all numbers")
+    raise InputError(f"{name} holds objects that are {inferred}: make them all words, or all numbers")
 
 
 FEW_CLASSES = 10

@@ -19,6 +19,7 @@ from torch import Tensor
 from isthmus.data.labels import are_classes, of_one_kind
 from isthmus.data.rows import check_finite, flatten, in_unit_interval, where_text_is
 from isthmus.data.schema import Column, Kind, levels_of
+from isthmus.errors import InputError, InputTypeError
 
 WIDEST = 64
 """Bytes of a dtype for each letter of the longest class."""
@@ -69,7 +70,7 @@ class Modality:
         array = _as_array(name, values)
         known = array[~_missing(array)] if array.ndim == 1 else array
         if array.ndim == 1 and not len(known):
-            raise ValueError(f"modality {name!r} has nothing but missing values: leave it out")
+            raise InputError(f"modality {name!r} has nothing but missing values: leave it out")
         if array.ndim == 1:
             known = of_one_kind(known, f"modality {name!r}")
             categorical = are_classes(known) if categorical is None else categorical
@@ -78,7 +79,7 @@ class Modality:
             dtype = str(numbers.dtype)
             return cls(name, numbers.shape[1:], dtype, None, columns, columns and _dtypes_of_numbers(values, dtype))
         if array.ndim != 1:
-            raise ValueError(
+            raise InputError(
                 f"modality {name!r} has the shape {array.shape}: labels come one a row, as ({len(array)},)"
             )
         classes = tuple(np.unique(known).tolist())
@@ -94,22 +95,22 @@ class Modality:
         modality = cls(**values)
         shape, classes, columns = modality.shape, modality.classes, modality.columns
         if not isinstance(modality.name, str) or not all(type(side) is int and side > 0 for side in shape):
-            raise ValueError(f"modality {modality.name!r} cannot be of shape {shape}")
+            raise InputError(f"modality {modality.name!r} cannot be of shape {shape}")
         if classes is not None and (not classes or shape or len({type(each) for each in classes} - {int, float}) > 1):
-            raise ValueError(f"modality {modality.name!r} has classes that are not all words, or all numbers")
+            raise InputError(f"modality {modality.name!r} has classes that are not all words, or all numbers")
         if columns is not None and len(columns) != modality.size:
-            raise ValueError(f"modality {modality.name!r} has {modality.size} entries and {len(columns)} columns")
+            raise InputError(f"modality {modality.name!r} has {modality.size} entries and {len(columns)} columns")
         levels = () if modality.levels is None else modality.levels["values"]
         if not all(isinstance(each, str | int | float) for each in (*(classes or ()), *(columns or ()), *levels)):
-            raise ValueError(f"modality {modality.name!r} has classes or columns that are neither text nor numbers")
+            raise InputError(f"modality {modality.name!r} has classes or columns that are neither text nor numbers")
         if len(modality.dtypes or modality.columns or ()) != len(modality.columns or ()):
-            raise ValueError(f"modality {modality.name!r} has not a dtype for each of its columns")
+            raise InputError(f"modality {modality.name!r} has not a dtype for each of its columns")
         for column in modality.fields:
             column.check_dtypes()
             column.decode(np.zeros(1))  # what it will have to do
         dtype = pandas_dtype(modality.dtype)
         if getattr(dtype, "itemsize", 0) > WIDEST * (1 + max((len(str(each)) for each in classes or ()), default=0)):
-            raise ValueError(f"modality {modality.name!r} is of the dtype {modality.dtype}, which is wider than it is")
+            raise InputError(f"modality {modality.name!r} is of the dtype {modality.dtype}, which is wider than it is")
         return modality
 
     def encode(self, values: Any, *, mark_new: bool = False) -> np.ndarray:
@@ -122,7 +123,7 @@ class Modality:
             return self._class_index(array, len(self.classes) if mark_new else np.nan)[:, None]
         numbers = _as_numbers(self.name, values, array)
         if numbers.shape[1:] != self.shape:
-            raise ValueError(
+            raise InputError(
                 f"modality {self.name!r} has rows of shape {numbers.shape[1:]}, and had {self.shape} at fit: give those"
             )
         return numbers.reshape(len(numbers), self.size)
@@ -151,14 +152,14 @@ class Modality:
     def _class_index(self, array: np.ndarray, new: float) -> np.ndarray:
         assert self.classes is not None
         if array.ndim != 1:
-            raise ValueError(f"modality {self.name!r} has the shape {array.shape}: labels come one a row")
+            raise InputError(f"modality {self.name!r} has the shape {array.shape}: labels come one a row")
         known = ~_missing(array)
         index = np.full(len(array), -1)
         if known.any():
             values = of_one_kind(array[known], f"modality {self.name!r}")
             now, then = (KINDS.get(each.dtype.kind, "numbers") for each in (values, np.array(self.classes)))
             if now != then:
-                raise ValueError(f"modality {self.name!r} holds {now}, and was given {then} at fit: give {then}")
+                raise InputError(f"modality {self.name!r} holds {now}, and was given {then} at fit: give {then}")
             index[known] = pd.Index(self.classes).get_indexer(pd.Index(values))
         return np.where(index < 0, np.where(known, new, np.nan), index).astype(np.float32)
 
@@ -183,9 +184,9 @@ def flat_rows(modalities: Sequence[Modality], values: Mapping[str, Any], *, mark
     listed = ", ".join(map(repr, names))
     new = [name for name in values if name not in names]
     if new:
-        raise ValueError(f"X holds the modality {new[0]!r}, which was not there at fit: give {listed}")
+        raise InputError(f"X holds the modality {new[0]!r}, which was not there at fit: give {listed}")
     if not values:
-        raise ValueError(f"X holds none of the modalities: give at least one of {listed}")
+        raise InputError(f"X holds none of the modalities: give at least one of {listed}")
     n = len(next(iter(values.values())))
     parts = [
         modality.encode(values[modality.name], mark_new=mark_new)
@@ -216,20 +217,20 @@ def in_blocks(X: Any, blocks: Mapping[str, Sequence[Any]] | None) -> dict[str, A
         values = _columns(X, blocks)
     elif isinstance(X, Mapping):
         if blocks is not None:
-            raise ValueError("blocks= says which columns of a DataFrame belong together, and X is a dict: leave it out")
+            raise InputError("blocks= says which columns of a DataFrame belong together, and X is a dict: leave it out")
         values = {name: value for name, value in X.items() if value is not None}
     else:
-        raise TypeError(
+        raise InputTypeError(
             f"X is a {type(X).__name__}: give a dict of arrays by name, such as {{'image': …, 'label': …}}, or a "
             "DataFrame with blocks={'name': [columns]}"
         )
     single = [name for name, value in values.items() if _n_dimensions(name, value) == 0]
     if single:
-        raise ValueError(f"modality {single[0]!r} is a single value: give an array with one line a row")
+        raise InputError(f"modality {single[0]!r} is a single value: give an array with one line a row")
     lengths = {name: len(value) for name, value in values.items()}
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"{name!r} has {length}" for name, length in lengths.items())
-        raise ValueError(f"the modalities of X differ in their numbers of rows: {told}")
+        raise InputError(f"the modalities of X differ in their numbers of rows: {told}")
     return values
 
 
@@ -237,26 +238,26 @@ def _n_dimensions(name: str, value: Any) -> int:
     try:
         return np.ndim(value)
     except ValueError as error:  # numpy's, of lists that are ragged
-        raise ValueError(f"modality {name!r} has rows of different lengths: give them as many values each") from error
+        raise InputError(f"modality {name!r} has rows of different lengths: give them as many values each") from error
 
 
 def _columns(X: pd.DataFrame, blocks: Mapping[str, Sequence[Any]] | None) -> dict[str, Any]:
     """Take each block's columns; one of which none is there is missing, one of which some are not is an error."""
     if blocks is None:
-        raise ValueError("X is a DataFrame: say which columns belong together, blocks={'name': [columns], …}")
+        raise InputError("X is a DataFrame: say which columns belong together, blocks={'name': [columns], …}")
     named = [column for columns in blocks.values() for column in columns]
     twice = [column for column in named if named.count(column) > 1]
     if twice:
-        raise ValueError(f"column {twice[0]!r} is named twice in blocks: name it once")
+        raise InputError(f"column {twice[0]!r} is named twice in blocks: name it once")
     new = [column for column in X.columns if column not in named]
     if new:
-        raise ValueError(f"column {new[0]!r} of X is in none of the blocks: name it in one, or drop it")
+        raise InputError(f"column {new[0]!r} of X is in none of the blocks: name it in one, or drop it")
     values: dict[str, Any] = {}
     for name, columns in blocks.items():
         there = [column for column in columns if column in X.columns]
         if there and len(there) < len(columns):
             gone = next(column for column in columns if column not in there)
-            raise ValueError(f"column {gone!r} of the block {name!r} is not in X: give it, or drop the whole block")
+            raise InputError(f"column {gone!r} of the block {name!r} is not in X: give it, or drop the whole block")
         if there:
             values[name] = X[there[0]] if len(there) == 1 else X[there]
     return values
@@ -277,7 +278,7 @@ def _as_array(name: str, values: Any) -> np.ndarray:
     else:
         array = np.asarray(values)
     if array.ndim == 0 or array.dtype.kind not in "biufOUT":
-        raise ValueError(
+        raise InputError(
             f"modality {name!r} has the shape {array.shape} and holds {array.dtype}: give numbers or labels"
         )
     return array
@@ -296,11 +297,11 @@ def _as_numbers(name: str, values: Any, array: np.ndarray) -> np.ndarray:
         )
     except (TypeError, ValueError) as error:
         place = where_text_is(values) if isinstance(values, pd.DataFrame) else "it"
-        raise ValueError(f"modality {name!r} is no table of numbers: {place} holds text or objects") from error
+        raise InputError(f"modality {name!r} is no table of numbers: {place} holds text or objects") from error
     try:
         check_finite(table.reshape(len(table), math.prod(table.shape[1:])), allow_nan=True)
     except ValueError as error:
-        raise ValueError(str(error).replace("Input X", f"modality {name!r}")) from error
+        raise InputError(str(error).replace("Input X", f"modality {name!r}")) from error
     return np.asarray(table)
 
 

@@ -11,6 +11,7 @@ from sklearn.utils import check_array
 from torch import Tensor
 
 from isthmus.core.batch import Batch
+from isthmus.errors import InputError
 
 
 class Flat(NamedTuple):
@@ -72,19 +73,19 @@ def check_shape(table: Any, least: int = 1) -> None:
     if isinstance(table, pd.DataFrame):
         twice = table.columns[table.columns.duplicated()]
         if len(twice):
-            raise ValueError(f"X has more than one column {twice[0]!r}: give each a name of its own")
+            raise InputError(f"X has more than one column {twice[0]!r}: give each a name of its own")
         for name, dtype in table.dtypes.items():
             check_real(dtype, f"column {name!r}")
     elif table is None or isinstance(table, np.ndarray):
         array = np.asarray(table)
         check_real(array.dtype, "X")
         if array.ndim < 2:
-            raise ValueError(
+            raise InputError(
                 f"Expected 2D array, got {array.ndim}D array instead, of shape {array.shape}. Reshape your data: "
                 "X.reshape(-1, 1) if it has a single feature, X.reshape(1, -1) if it is a single row"
             )
         if len(array) < least:
-            raise ValueError(
+            raise InputError(
                 f"Found array with {len(array)} sample(s) (shape={array.shape}) while a minimum of {least} is required"
             )
 
@@ -93,9 +94,9 @@ def check_real(dtype: Any, where: str) -> None:
     """Raise ValueError for dates, durations and complex numbers, which would become other numbers in silence."""
     kind = getattr(dtype, "kind", "f")
     if kind == "c":
-        raise ValueError(f"Complex data not supported: {where} holds {dtype}; give real numbers")
+        raise InputError(f"Complex data not supported: {where} holds {dtype}; give real numbers")
     if kind in "mM":
-        raise ValueError(f"{where} holds {dtype}: give what of it matters as numbers, such as the days since the first")
+        raise InputError(f"{where} holds {dtype}: give what of it matters as numbers, such as the days since the first")
 
 
 def check_finite(table: np.ndarray, names: "pd.Index | np.ndarray | None" = None, *, allow_nan: bool = False) -> None:
@@ -109,7 +110,7 @@ def check_finite(table: np.ndarray, names: "pd.Index | np.ndarray | None" = None
         row, column = np.argwhere(wrong)[0]
         kind = "NaN" if np.isnan(table[row, column]) else "infinity"
         place = f"column {column}" if names is None else f"column {names[column]!r}"
-        raise ValueError(
+        raise InputError(
             f"Input X contains {kind} at row {row}, {place} ({wrong.sum()} such values in all): "
             "fill them in or drop those rows"
         )
@@ -119,7 +120,7 @@ def text_error(error: ValueError, table: Any) -> ValueError:
     """Return what to raise where a table could not be turned into numbers: a line that says where text is in it."""
     if "could not convert string" not in str(error):
         return error
-    return ValueError(f"{where_text_is(table)} holds text where numbers are needed: {error}; encode or drop it")
+    return InputError(f"{where_text_is(table)} holds text where numbers are needed: {error}; encode or drop it")
 
 
 def where_text_is(table: Any) -> str:

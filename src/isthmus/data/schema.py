@@ -11,6 +11,7 @@ from pandas.api.types import infer_dtype, is_complex_dtype, is_integer_dtype, is
 from sklearn.preprocessing import QuantileTransformer, StandardScaler
 
 from isthmus.data.rows import check_finite
+from isthmus.errors import InputError
 
 Kind = Literal["number", "boolean", "category"]
 KINDS: tuple[Kind, ...] = ("number", "boolean", "category")
@@ -70,14 +71,14 @@ class Column:
     def learn(cls, name: Any, column: pd.Series) -> Self:
         """Find out what a column is."""
         if column.isna().all():
-            raise ValueError(f"Input X has nothing but NaN in column {name!r}: drop it")
+            raise InputError(f"Input X has nothing but NaN in column {name!r}: drop it")
         kind = _kind(name, column)
         categories: tuple[Any, ...] = ()
         levels = None
         if isinstance(column.dtype, pd.CategoricalDtype):
             index = column.cat.categories
             if infer_dtype(index) not in LEVELS:
-                raise ValueError(f"column {name!r} has categories that are {infer_dtype(index)}: make them text")
+                raise InputError(f"column {name!r} has categories that are {infer_dtype(index)}: make them text")
             categories = tuple(column.cat.remove_unused_categories().cat.categories.tolist())
             levels = levels_of(column)
         elif kind == "category":
@@ -91,11 +92,11 @@ class Column:
         levels = column.levels
         values = column.categories if levels is None else (*column.categories, *levels["values"])
         if not isinstance(column.name, str | int) or column.kind not in KINDS:
-            raise ValueError(f"column {column.name!r} is of no kind that a column can be")
+            raise InputError(f"column {column.name!r} is of no kind that a column can be")
         if len(set(column.categories)) < max(len(column.categories), column.kind == "category"):
-            raise ValueError(f"column {column.name!r} has no categories, or one twice")
+            raise InputError(f"column {column.name!r} has no categories, or one twice")
         if not all(isinstance(value, str | int | float) for value in values):
-            raise ValueError(f"column {column.name!r} has categories that are neither text nor numbers")
+            raise InputError(f"column {column.name!r} has categories that are neither text nor numbers")
         column.check_dtypes()
         column.decode(np.array([0.0, np.nan])[: 1 if column.kind == "number" else 2])  # what it will have to do
         return column
@@ -104,10 +105,10 @@ class Column:
         """Raise ValueError where a dtype is none that a column of a table has; it may come from a stranger's file."""
         dtype = pandas_dtype(self.dtype)
         if self.levels is not None and not (dtype == "category" and isinstance(self.levels["ordered"], bool)):
-            raise ValueError(f"column {self.name!r} is of the dtype {self.dtype}, and has levels")
+            raise InputError(f"column {self.name!r} is of the dtype {self.dtype}, and has levels")
         for each in (dtype, pandas_dtype("object" if self.levels is None else self.levels["dtype"])):
             if getattr(each, "itemsize", 0) > WIDEST or not isinstance(each.name, str):
-                raise ValueError(f"column {self.name!r} is of the dtype {self.dtype}, which none can be")
+                raise InputError(f"column {self.name!r} is of the dtype {self.dtype}, which none can be")
 
     def encode(self, column: pd.Series, *, mark_new: bool = False) -> np.ndarray:
         """Return a number a cell: a number, 0 or 1, the index of a category; NaN where missing.
@@ -150,7 +151,7 @@ class Column:
             read = self._categories_of(values)
             is_read = kind == "category" or bool(read.isin(self.categories).any())
         if not is_read:
-            raise ValueError(
+            raise InputError(
                 f"column {self.name!r} holds {_PLURAL[kind]} ({column.dtype}) where there were {_PLURAL[self.kind]} at "
                 f"fit, and they cannot be read as such: give it the dtype {self.dtype}"
             )
@@ -222,7 +223,7 @@ def _kind(name: Any, column: pd.Series) -> Kind:
         return "boolean"
     if is_numeric_dtype(column.dtype) and not is_complex_dtype(column.dtype):
         return "number"
-    raise ValueError(
+    raise InputError(
         f"column {name!r} ({column.dtype}) holds what is {inferred}: turn it into numbers, truth values or categories"
     )
 
@@ -270,13 +271,13 @@ class Schema:
             nor categories.
         """
         if not len(frame.columns):
-            raise ValueError("X has no columns")
+            raise InputError("X has no columns")
         twice = frame.columns[frame.columns.duplicated()]
         if len(twice):
-            raise ValueError(f"X has more than one column {twice[0]!r}: give each a name of its own")
+            raise InputError(f"X has more than one column {twice[0]!r}: give each a name of its own")
         for name in frame.columns:
             if not isinstance(name, str | int | np.integer):
-                raise ValueError(f"X has a column {name!r}: give columns names that are text")
+                raise InputError(f"X has a column {name!r}: give columns names that are text")
         columns = (Column.learn(_plain(name), frame[name]) for name in frame.columns)
         schema = cls(tuple(columns), numbers)
         values = schema._numbers(frame, np.empty((len(frame), schema.count("number"))))
@@ -290,7 +291,7 @@ class Schema:
                 if not np.isfinite(scaled[~np.isnan(values)]).all():
                     wrong = int((~np.isfinite(scaled) & ~np.isnan(values)).any(0).argmax())
                     far = [column.name for column in schema.columns if column.kind == "number"][wrong]
-                    raise ValueError(f"column {far!r} reaches too far for the sum of its squares: divide it")
+                    raise InputError(f"column {far!r} reaches too far for the sum of its squares: divide it")
                 values = scaled
                 schema.steps.append(transformer)
         return schema
@@ -303,12 +304,12 @@ class Schema:
         new = [name for name in given if name not in known]
         if vanished:
             more = f" (nor are {len(vanished) - 1} more)" if len(vanished) > 1 else ""
-            raise ValueError(f"column {vanished[0]!r} is not in X, and was there at fit{more}")
+            raise InputError(f"column {vanished[0]!r} is not in X, and was there at fit{more}")
         if new:
             more = f" (nor were {len(new) - 1} more)" if len(new) > 1 else ""
-            raise ValueError(f"column {new[0]!r} was not there at fit, and is in X{more}: drop it")
+            raise InputError(f"column {new[0]!r} was not there at fit, and is in X{more}: drop it")
         if given != names:
-            raise ValueError("X has the columns in another order than at fit, or one of them twice")
+            raise InputError("X has the columns in another order than at fit, or one of them twice")
 
     def as_at_fit(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return a table whose columns are what they were at fit, as far as their values can be read so."""
@@ -405,7 +406,7 @@ class Schema:
         """
         columns = tuple(Column.from_json(column) for column in content["columns"])
         if not columns or len({column.name for column in columns}) < len(columns):
-            raise ValueError("a table has columns, each with a name of its own")
+            raise InputError("a table has columns, each with a name of its own")
         schema = cls(columns, content["numbers"])
         n_numbers = schema.count("number")
         steps = SCALING[content["numbers"]] if n_numbers else ()
@@ -455,7 +456,7 @@ def _fitted(name: str, values: Any, n: int) -> np.ndarray:
     array = np.array(values, dtype=float)
     right = {"quantiles_": (len(array), n), "references_": (len(array),)}.get(name, (n,))
     if array.shape != right or not len(array) or not np.isfinite(array).all():
-        raise ValueError(f"{name} has the shape {array.shape} or is not finite, and {n} columns are scaled by it")
+        raise InputError(f"{name} has the shape {array.shape} or is not finite, and {n} columns are scaled by it")
     return array
 
 

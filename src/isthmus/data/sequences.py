@@ -7,6 +7,7 @@ import pandas as pd
 from torch import Tensor
 
 from isthmus.data.rows import check_real
+from isthmus.errors import InputError
 
 
 class Sequences(NamedTuple):
@@ -41,10 +42,10 @@ def to_sequences(X: Any) -> Sequences:
     array = _as_array(X)
     x, lengths = _padded(X) if array is None else _whole(array)
     if not x.size:
-        raise ValueError(f"X holds no value, in the shape {x.shape}: give (n, steps, features), none of them 0")
+        raise InputError(f"X holds no value, in the shape {x.shape}: give (n, steps, features), none of them 0")
     if np.isinf(x).any():
         row, step, feature = np.argwhere(np.isinf(x))[0]
-        raise ValueError(
+        raise InputError(
             f"Input X contains infinity in sequence {row}, step {step}, feature {feature}: fill it in, or drop it"
         )
     return Sequences(x, lengths)
@@ -70,7 +71,7 @@ def masked(X: Any, mask: Any) -> Any:
     array = _as_array(X)
     if array is None:
         if len(mask) != len(X):
-            raise ValueError(f"mask is of {len(mask)} sequences, and X has {len(X)}: give one for each")
+            raise InputError(f"mask is of {len(mask)} sequences, and X has {len(X)}: give one for each")
         sequences = [np.asarray(values) for values in X]
         return [_masked(each, marked, each.ndim > 1) for each, marked in zip(sequences, mask, strict=True)]
     return _masked(array, mask, array.ndim > 2)
@@ -80,7 +81,7 @@ def _masked(array: np.ndarray, mask: Any, has_features: bool) -> np.ndarray:
     """Return one sequence, or all of them side by side, with NaN where a mask is True; see :func:`masked`."""
     marked = np.asarray(mask)
     if marked.dtype != bool:
-        raise ValueError(f"mask holds {marked.dtype}: give True where a value is missing, and False elsewhere")
+        raise InputError(f"mask holds {marked.dtype}: give True where a value is missing, and False elsewhere")
     if has_features and marked.ndim and marked.shape in (array.shape[:-1], array.shape[-2:-1]):
         marked = marked[..., None]
     elif not has_features and marked.shape not in ((), array.shape, array.shape[-1:]):
@@ -88,7 +89,7 @@ def _masked(array: np.ndarray, mask: Any, has_features: bool) -> np.ndarray:
     try:
         return np.where(marked, np.nan, array).astype(array.dtype if array.dtype.kind == "f" else float)
     except ValueError as error:
-        raise ValueError(
+        raise InputError(
             f"mask has the shape {marked.shape}: give that of X, {array.shape}, or of a sequence"
         ) from error
 
@@ -117,7 +118,7 @@ def split_future(sequences: Sequences, future_steps: int) -> Sequences:
     x, lengths = sequences
     if (lengths <= future_steps).any():
         row = int((lengths <= future_steps).argmax())
-        raise ValueError(
+        raise InputError(
             f"X has {lengths[row]} steps in sequence {row}, of which future_steps={future_steps} are to be predicted "
             "from those before: give longer sequences, or fewer future_steps"
         )
@@ -152,28 +153,28 @@ def _as_array(X: Any) -> np.ndarray | None:
 
 def _whole(array: np.ndarray) -> Sequences:
     if array.ndim not in (2, 3):
-        raise ValueError(f"X has the shape {array.shape}: give sequences as (n, steps, features) or (n, steps)")
+        raise InputError(f"X has the shape {array.shape}: give sequences as (n, steps, features) or (n, steps)")
     x = _as_floats(array, "X")
     return Sequences(x if x.ndim > 2 else x[:, :, None], np.full(len(x), x.shape[1]))
 
 
 def _padded(X: Any) -> Sequences:
     if not hasattr(X, "__len__"):
-        raise ValueError(f"X is a {type(X).__name__}: give an array, or a list of arrays, of sequences")
+        raise InputError(f"X is a {type(X).__name__}: give an array, or a list of arrays, of sequences")
     try:
         sequences = [_as_floats(values, f"sequence {i}") for i, values in enumerate(X)]
     except TypeError as error:
-        raise ValueError(f"X is a {type(X).__name__}: give an array, or a list of arrays, of sequences") from error
+        raise InputError(f"X is a {type(X).__name__}: give an array, or a list of arrays, of sequences") from error
     if not sequences:
-        raise ValueError("X holds no sequence: Found array with 0 sample(s) while a minimum of 1 is required")
+        raise InputError("X holds no sequence: Found array with 0 sample(s) while a minimum of 1 is required")
     for i, values in enumerate(sequences):
         if values.ndim not in (1, 2) or not values.size:
-            raise ValueError(f"X has the shape {values.shape} in sequence {i}: give (steps, features) or (steps,)")
+            raise InputError(f"X has the shape {values.shape} in sequence {i}: give (steps, features) or (steps,)")
     sequences = [values if values.ndim > 1 else values[:, None] for values in sequences]
     features = sequences[0].shape[1]
     for i, values in enumerate(sequences):
         if values.shape[1] != features:
-            raise ValueError(
+            raise InputError(
                 f"X has {values.shape[1]} features a step in sequence {i}, and {features} in the first: give as many"
             )
     lengths = np.array([len(values) for values in sequences])
@@ -198,7 +199,7 @@ def _as_floats(values: Any, where: str) -> np.ndarray:
 
 def _no_numbers(where: str, error: Exception) -> ValueError:
     reason = " ".join(str(error).split())
-    return ValueError(f"X holds something else than numbers in {where}: {reason}")
+    return InputError(f"X holds something else than numbers in {where}: {reason}")
 
 
 def _cut(row: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_scalar
 
+from isthmus.errors import InputError
+
 
 def windows(series: ArrayLike, length: int, stride: int = 1) -> np.ndarray:
     """Cut a long series into windows of equal length.
@@ -41,7 +43,7 @@ def windows(series: ArrayLike, length: int, stride: int = 1) -> np.ndarray:
     """
     values = np.asarray(series)
     if values.ndim not in (1, 2):
-        raise ValueError(f"the series has the shape {values.shape}: give (n_steps,) or (n_steps, features)")
+        raise InputError(f"the series has the shape {values.shape}: give (n_steps,) or (n_steps, features)")
     return np.asarray(values[_places(len(values), length, stride)])
 
 
@@ -50,7 +52,7 @@ def window_starts(n_steps: int, length: int, stride: int = 1) -> np.ndarray:
     for name, value in (("n_steps", n_steps), ("length", length), ("stride", stride)):
         check_scalar(value, name, numbers.Integral, min_val=1)
     if n_steps < length:
-        raise ValueError(f"the series has {n_steps} steps, fewer than a window of {length}: give a shorter length")
+        raise InputError(f"the series has {n_steps} steps, fewer than a window of {length}: give a shorter length")
     starts = np.arange(0, n_steps - length + 1, stride)
     return starts if starts[-1] + length == n_steps else np.append(starts, n_steps - length)
 
@@ -84,10 +86,10 @@ def on_time_axis(values: ArrayLike, n_steps: int, stride: int = 1) -> np.ndarray
     """
     told = np.asarray(values, dtype=float)
     if told.ndim not in (2, 3):
-        raise ValueError(f"values has the shape {told.shape}: give (n, length) or (n, length, features)")
+        raise InputError(f"values has the shape {told.shape}: give (n, length) or (n, length, features)")
     places = _places(n_steps, told.shape[1], stride)
     if len(places) != len(told):
-        raise ValueError(
+        raise InputError(
             f"values is of {len(told)} windows, and a series of {n_steps} steps has {len(places)} of length "
             f"{told.shape[1]} and stride {stride}"
         )

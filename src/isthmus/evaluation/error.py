@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 
 from isthmus.core.corruption import CORRUPTIONS, HIDINGS, NOISES
+from isthmus.errors import InputError
 
 
 def mean_squared_error(rows: np.ndarray, reconstruction: np.ndarray) -> float:
@@ -67,7 +68,7 @@ def corrupted(rows: np.ndarray, corruption: str, level: float, seed: int = 0) ->
     What ``masking`` and ``block`` hide is NaN, which every model takes for missing, as in training.
     """
     if corruption not in CORRUPTIONS:
-        raise ValueError(f"unknown corruption {corruption!r}: give one of {', '.join(CORRUPTIONS)}")
+        raise InputError(f"unknown corruption {corruption!r}: give one of {', '.join(CORRUPTIONS)}")
     x, generator = torch.tensor(rows), torch.Generator().manual_seed(seed)
     if corruption in NOISES:
         x = NOISES[corruption](x, level, generator)

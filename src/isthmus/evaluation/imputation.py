@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 
 from isthmus.core.corruption import HIDINGS
+from isthmus.errors import InputError
 from isthmus.evaluation.error import mean_squared_error
 
 
@@ -20,7 +21,7 @@ def hidden_entries(shape: tuple[int, ...], share: float, *, block: bool = False,
     ndarray of bool, of that shape
     """
     if not 0 < share < 1:
-        raise ValueError(f"a share of {share:g} cannot be hidden: give one between 0 and 1")
+        raise InputError(f"a share of {share:g} cannot be hidden: give one between 0 and 1")
     generator = torch.Generator().manual_seed(seed)
     one_colour = (shape[0], 1, *shape[2:]) if len(shape) == 4 else shape
     shown = HIDINGS["block" if block else "masking"](torch.empty(one_colour), None, share, generator)

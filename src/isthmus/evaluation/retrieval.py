@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
+from isthmus.errors import InputError
+
 
 class Neighbors(NamedTuple):
     """The nearest rows of each query, from the nearest on.
@@ -42,7 +44,7 @@ def nearest_by_code(codes: np.ndarray, queries: np.ndarray, k: int, own: np.ndar
     """
     wanted = k if own is None else k + 1
     if not 1 <= k <= wanted <= len(codes):
-        raise ValueError(f"{k} neighbours among {len(codes)} rows: there are from 1 to {len(codes) - (wanted - k)}")
+        raise InputError(f"{k} neighbours among {len(codes)} rows: there are from 1 to {len(codes) - (wanted - k)}")
     distance, index = NearestNeighbors(n_neighbors=wanted).fit(codes).kneighbors(queries)
     if own is None:
         return Neighbors(index, distance)

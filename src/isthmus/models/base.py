@@ -30,6 +30,7 @@ from isthmus.core.model import Model
 from isthmus.core.penalty import contractive, kl_sparsity, l1, weight_decay
 from isthmus.core.score import entry_scores, learn_usual, row_scores
 from isthmus.data.rows import Rows, are_bytes, check_finite, check_shape, flatten, in_unit_interval, text_error
+from isthmus.errors import InputError, InputTypeError
 from isthmus.models.checks import check_choice, check_number, warn_caller
 from isthmus.models.engine import (
     PRECISIONS,
@@ -449,7 +450,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         else:
             check_number("sigma", self.sigma, **between)
         if self.likelihood == "bernoulli" and self.sigma != type(self).sigma:
-            raise ValueError(f"sigma={self.sigma!r} has no meaning for likelihood='bernoulli': leave it out")
+            raise InputError(f"sigma={self.sigma!r} has no meaning for likelihood='bernoulli': leave it out")
         check_number("sparsity_target", self.sparsity_target, max_val=1, **between)
         if self.max_grad_norm is not None:
             check_number("max_grad_norm", self.max_grad_norm, **between)
@@ -457,18 +458,20 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         if self.validation_fraction is not None:
             check_number("validation_fraction", self.validation_fraction, max_val=1, **between)
         if self.corruption not in (None, "gaussian") and self.corruption_level > 1:
-            raise ValueError(f"corruption_level={self.corruption_level!r}: {self.corruption} takes a share in [0, 1]")
+            raise InputError(f"corruption_level={self.corruption_level!r}: {self.corruption} takes a share in [0, 1]")
         if self.k is not None and self.k > self.n_components:
-            raise ValueError(f"k={self.k} is more than n_components={self.n_components}: keep fewer units")
+            raise InputError(f"k={self.k} is more than n_components={self.n_components}: keep fewer units")
         for name in ("early_stopping", "warm_start"):
             check_scalar(getattr(self, name), name, (bool, np.bool_))
         if not hasattr(self._network(), "build"):
-            raise TypeError(
+            raise InputTypeError(
                 f"network={self.network!r}: give MLP(...), Conv(...), Transformer(...), Modules(...) or None"
             )
         check_number("verbose", self.verbose)
         if not isinstance(self.callbacks, Iterable) or not all(map(callable, self.callbacks)):
-            raise TypeError(f"callbacks={self.callbacks!r}: give a list of functions that take a record of the history")
+            raise InputTypeError(
+                f"callbacks={self.callbacks!r}: give a list of functions that take a record of the history"
+            )
         check_choice("precision", self.precision, PRECISIONS)
         check_choice("likelihood", self.likelihood, LIKELIHOODS)
         check_choice("corruption", self.corruption, (None, *CORRUPTIONS))
@@ -496,7 +499,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         if reset:
             self.row_shape_ = row_shape or table.shape[1:]
         elif row_shape and _squeezed(row_shape) != _squeezed(self.row_shape_) and len(self.row_shape_) > 1:
-            raise ValueError(f"X has images of shape {row_shape}, and the model was fitted on {self.row_shape_}")
+            raise InputError(f"X has images of shape {row_shape}, and the model was fitted on {self.row_shape_}")
         return table.reshape(-1, *self.row_shape_)
 
     def _check_width(self, table: Any, *, reset: bool) -> None:
@@ -504,9 +507,9 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         named = isinstance(table, pd.DataFrame) and hasattr(self, "feature_names_in_")
         shape: tuple[int, ...] = tuple(getattr(table, "shape", ()))
         if len(shape) > 2:
-            raise ValueError(f"Found array with dim {len(shape)}, while dim <= 4 is required: give rows, or images")
+            raise InputError(f"Found array with dim {len(shape)}, while dim <= 4 is required: give rows, or images")
         if not reset and not named and len(shape) == 2 and shape[1] != self.n_features_in_:
-            raise ValueError(
+            raise InputError(
                 f"X has {shape[1]} features, but {type(self).__name__} is expecting {self.n_features_in_} features as "
                 "input."
             )
@@ -518,7 +521,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             place = np.unravel_index(int(missing.argmax()), missing.shape)
             name = getattr(self, "feature_names_in_", range(missing.size))[place[0]]
             where = f"column {name!r}" if missing.ndim == 1 else f"entry {', '.join(map(str, place))} of every row"
-            raise ValueError(f"Input X has nothing but NaN in {where}: drop it")
+            raise InputError(f"Input X has nothing but NaN in {where}: drop it")
 
     def _check_scale(self, rows: np.ndarray) -> None:
         """Warn of rows on a scale that does harm, where they are not brought to another inside."""
@@ -535,7 +538,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             return
         low, high = np.fmin.reduce(rows, None), np.fmax.reduce(rows, None)  # past NaN
         if low < 0 or high > 1:
-            raise ValueError(
+            raise InputError(
                 f"likelihood='bernoulli' needs X in [0, 1], and it reaches from {low:g} to {high:g}: "
                 "scale it, or take 'gaussian'"
             )
@@ -551,10 +554,10 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def _fitted_codes(self, Z: ArrayLike) -> np.ndarray:
         check_is_fitted(self)
         if np.ndim(Z) != 2:
-            raise ValueError(f"Z has the shape {np.shape(Z)}: give codes as (n, {self.n_components})")
+            raise InputError(f"Z has the shape {np.shape(Z)}: give codes as (n, {self.n_components})")
         codes = check_array(Z, dtype=(np.float64, np.float32), input_name="Z")
         if codes.shape[1] != self.n_components:
-            raise ValueError(f"Z has {codes.shape[1]} columns, but the codes have n_components={self.n_components}")
+            raise InputError(f"Z has {codes.shape[1]} columns, but the codes have n_components={self.n_components}")
         return codes
 
     def _given(self, X: ArrayLike, y: Any = None, *, targets: bool = False) -> Given:
@@ -608,12 +611,12 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """Return a mask for all rows, from one for them, for a row, or for a pixel in all its colours."""
         marked = np.asarray(mask)
         if marked.dtype != bool:
-            raise ValueError(f"mask holds {marked.dtype}: give True where a value is missing, and False elsewhere")
+            raise InputError(f"mask holds {marked.dtype}: give True where a value is missing, and False elsewhere")
         flat = (math.prod(shape[1:]),)
         if marked.shape in ((shape[0], *flat), flat) or _squeezed(marked.shape[1:]) == _squeezed(shape[1:]):
             marked = marked.reshape(-1, *shape[1:])
         elif marked.shape not in (shape[1:], shape[-2:]):
-            raise ValueError(f"mask has the shape {marked.shape}: give that of X, {shape}, or that of a row")
+            raise InputError(f"mask has the shape {marked.shape}: give that of X, {shape}, or that of a row")
         return np.broadcast_to(marked, shape)
 
     def _interpolate(self, A: ArrayLike, B: ArrayLike, n_steps: int, path: str, y: Any) -> np.ndarray:
@@ -621,7 +624,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         check_choice("path", path, ("straight", "spherical"))
         ends = [self._given(rows, y) for rows in (A, B)]
         if len(ends[0].x) != len(ends[1].x):
-            raise ValueError(f"A has {len(ends[0].x)} rows and B {len(ends[1].x)}: give as many of each")
+            raise InputError(f"A has {len(ends[0].x)} rows and B {len(ends[1].x)}: give as many of each")
         a, b = (self._in_batches(encode, end) for end in ends)
         between = spherical if path == "spherical" else straight
         codes = np.stack([between(a, b, t) for t in np.linspace(0, 1, n_steps)], axis=1).astype(a.dtype)
@@ -705,7 +708,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         try:
             model.load_state_dict(self.module_.state_dict())
         except RuntimeError as error:
-            raise ValueError(
+            raise InputError(
                 "n_components, network, likelihood or sigma is not what it was at the last fit: set warm_start=False "
                 "to begin anew"
             ) from error
@@ -762,9 +765,9 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         if not isinstance(network, MLP | Conv | Transformer):
             return network
         if self.likelihood == "bernoulli" and network.output_activation is not None:
-            raise ValueError("likelihood='bernoulli' has the sigmoid in itself: leave output_activation=None")
+            raise InputError("likelihood='bernoulli' has the sigmoid in itself: leave output_activation=None")
         if self.sparsity == "kl" and network.code_activation not in (None, "sigmoid"):
-            raise ValueError("sparsity='kl' needs a code in (0, 1): leave code_activation=None, or give 'sigmoid'")
+            raise InputError("sparsity='kl' needs a code in (0, 1): leave code_activation=None, or give 'sigmoid'")
         if self.sparsity is not None and isinstance(network, Conv):
             network = replace(network, refine=False)  # PCA's V, which would stay, is no dictionary for a sparse code
         return replace(network, code_activation="sigmoid") if self.sparsity == "kl" else network
@@ -780,14 +783,14 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         with torch.no_grad(), _torch_errors_in_one_line():
             code = model.encode(two).mean
             if code.shape != (len(x), self.n_components):
-                raise ValueError(
+                raise InputError(
                     f"the encoder gives codes of shape {tuple(code.shape[1:])}, but n_components={self.n_components}"
                 )
             if self.sparsity == "kl" and (code.min() < 0 or code.max() > 1):
-                raise ValueError("sparsity='kl' needs a code in (0, 1): end the encoder with a sigmoid")
+                raise InputError("sparsity='kl' needs a code in (0, 1): end the encoder with a sigmoid")
             shape = model.decode(code, context).mean.shape
         if shape != x.shape:
-            raise ValueError(f"the decoder gives rows of shape {tuple(shape[1:])}, but X has {tuple(x.shape[1:])}")
+            raise InputError(f"the decoder gives rows of shape {tuple(shape[1:])}, but X has {tuple(x.shape[1:])}")
 
     def _split(self, rows: Batch, generator: torch.Generator) -> tuple[Rows, Rows | None]:
         """Hold out `validation_fraction` of the rows, and enough of few rows to tell better from worse by them."""
@@ -909,4 +912,4 @@ def _torch_errors_in_one_line() -> Iterator[None]:
         yield
     except (RuntimeError, TypeError) as error:
         reason = " ".join(str(error).split())
-        raise ValueError(f"the network cannot take rows of this shape: {reason}") from error
+        raise InputError(f"the network cannot take rows of this shape: {reason}") from error

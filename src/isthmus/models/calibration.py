@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from isthmus.errors import InputError
 from isthmus.models.engine import Given
 
 PROBABILITIES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
@@ -121,13 +122,13 @@ class Calibration:
         shares, quantiles = (np.array(content[name], dtype=float) for name in ("shares", "quantiles"))
         base, centre = content["base"], content.get("centre")  # which was not there at first
         if shares.ndim != 1 or quantiles.shape != (len(shares), len(PROBABILITIES)) or not np.isfinite(quantiles).all():
-            raise ValueError("its calibration has not as many finite quantiles as it has shares")
+            raise InputError("its calibration has not as many finite quantiles as it has shares")
         if not len(shares) or (np.diff(shares) <= 0).any() or not ((shares >= 0) & (shares < 1)).all():
-            raise ValueError("its calibration has shares that do not rise from 0 to 1")
+            raise InputError("its calibration has shares that do not rise from 0 to 1")
         if (np.diff(quantiles, axis=1) < 0).any() or type(base) is not int or not 0 <= base < len(shares):
-            raise ValueError("its calibration has quantiles that do not rise, or no base")
+            raise InputError("its calibration has quantiles that do not rise, or no base")
         if centre is not None and not (type(centre) is float and math.isfinite(centre)):
-            raise ValueError("its calibration has a centre that is no number")
+            raise InputError("its calibration has a centre that is no number")
         return cls(shares, quantiles, base, centre)
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from sklearn.utils import check_scalar
 
+from isthmus.errors import InputError
+
 
 def check_choice(name: str, value: Any, choices: Iterable[str | None]) -> None:
     """Raise ValueError for a value that is none of the choices, with the nearest of them."""
@@ -18,14 +20,14 @@ def check_choice(name: str, value: Any, choices: Iterable[str | None]) -> None:
         hint = (
             f"did you mean {close[0]!r}?" if close else f"give one of {', '.join(repr(choice) for choice in choices)}"
         )
-        raise ValueError(f"unknown {name} {value!r}: {hint}")
+        raise InputError(f"unknown {name} {value!r}: {hint}")
 
 
 def check_number(name: str, value: Any, **bounds: Any) -> None:
     """Raise TypeError for what is no number, ValueError for NaN, infinity and what is out of bounds."""
     check_scalar(value, name, numbers.Real, **bounds)
     if not math.isfinite(value):
-        raise ValueError(f"{name} == {value}, must be finite.")
+        raise InputError(f"{name} == {value}, must be finite.")
 
 
 def warn_caller(message: str, category: type[Warning] = UserWarning) -> None:

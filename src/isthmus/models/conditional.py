@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from isthmus.core.corruption import hide_conditions
 from isthmus.data.labels import are_classes, of_one_kind
+from isthmus.errors import InputError
 from isthmus.models.checks import check_choice, check_number
 from isthmus.models.engine import Given, decode, encode, rebuild
 from isthmus.models.variational import AbstractVariationalAutoencoder
@@ -168,14 +169,14 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
 
     def _learn_context(self, y: Any, n: int, *, reset: bool) -> np.ndarray:
         if y is None:
-            raise ValueError(
+            raise InputError(
                 "ConditionalVariationalAutoencoder requires y to be passed, but the target y is None: "
                 "give the conditions, or take VariationalAutoencoder"
             )
         if reset:
             self._learn_conditions(_as_array(y))
         elif self.condition not in ("auto", "classes" if hasattr(self, "classes_") else "numbers"):
-            raise ValueError(f"condition={self.condition!r} is not what it was at the last fit: set warm_start=False")
+            raise InputError(f"condition={self.condition!r} is not what it was at the last fit: set warm_start=False")
         return self.context(y, n)
 
     def _learn_conditions(self, y: np.ndarray) -> None:
@@ -184,11 +185,11 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
             self.__dict__.pop(name, None)
         known = y[~_unknown(y)]
         if not len(known):
-            raise ValueError("y holds no known condition: give some, or take VariationalAutoencoder")
+            raise InputError("y holds no known condition: give some, or take VariationalAutoencoder")
         known = of_one_kind(known)
         if self.condition == "classes" or (self.condition == "auto" and y.ndim == 1 and are_classes(known)):
             if y.ndim > 1:
-                raise ValueError(f"y has the shape {y.shape}: classes come one a row, in the shape ({len(y)},)")
+                raise InputError(f"y has the shape {y.shape}: classes come one a row, in the shape ({len(y)},)")
             self.classes_ = np.unique(known)
         else:
             numbers_ = _as_numbers(known)
@@ -226,7 +227,7 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         if y.ndim == int(several):
             y = np.broadcast_to(y, (n, *y.shape))  # one condition for all rows
         if len(y) != n:
-            raise ValueError(f"y has {len(y)} conditions, and there are {n} rows: give one a row, or one for all")
+            raise InputError(f"y has {len(y)} conditions, and there are {n} rows: give one a row, or one for all")
         unknown = _unknown(y)
         context[unknown, -1] = 1
         known = np.flatnonzero(~unknown)
@@ -235,18 +236,18 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         else:
             values = _as_numbers(y[known])
             if values.shape[1] != width - 1:
-                raise ValueError(f"y has {values.shape[1]} numbers a row, and fit was given {width - 1}")
+                raise InputError(f"y has {values.shape[1]} numbers a row, and fit was given {width - 1}")
             context[known, :-1] = (values - self.y_mean_) / self.y_scale_
         return context
 
     def _class_index(self, y: np.ndarray) -> np.ndarray:
         if y.ndim > 1:
-            raise ValueError(f"y has the shape {y.shape}: classes come one a row")
+            raise InputError(f"y has the shape {y.shape}: classes come one a row")
         index = pd.Index(self.classes_).get_indexer(pd.Index(y))
         if (index < 0).any():
             unseen = y[index < 0][0]
             few = ", ".join(map(str, self.classes_[:12])) + (" …" if len(self.classes_) > 12 else "")
-            raise ValueError(f"y holds the class {unseen!s}, which was not there at fit: give one of {few}")
+            raise InputError(f"y holds the class {unseen!s}, which was not there at fit: give one of {few}")
         return index
 
 
@@ -259,7 +260,7 @@ def _as_array(y: Any) -> np.ndarray:
     """Return conditions as an array; a column of one is as good as none."""
     array = y.to_numpy() if isinstance(y, pd.Series | pd.DataFrame) else np.asarray(y)
     if array.ndim > 2 or array.dtype.kind not in "biufOUT":
-        raise ValueError(
+        raise InputError(
             f"y has the shape {array.shape} and holds {array.dtype}: give words or numbers, one line a row"
         )
     return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
@@ -275,7 +276,7 @@ def _as_numbers(y: np.ndarray) -> np.ndarray:
     try:
         values = np.asarray(y, dtype=float)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"y holds {y[0]!r} where numbers are needed: give condition='classes'") from error
+        raise InputError(f"y holds {y[0]!r} where numbers are needed: give condition='classes'") from error
     if np.isinf(values).any():
-        raise ValueError(f"y holds infinity in row {int(np.isinf(values).argmax())}: give finite numbers or NaN")
+        raise InputError(f"y holds infinity in row {int(np.isinf(values).argmax())}: give finite numbers or NaN")
     return values if values.ndim > 1 else values[:, None]

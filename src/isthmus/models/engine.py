@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from isthmus.core.batch import Batch
 from isthmus.core.model import Model
 from isthmus.data.rows import Rows, in_unit_interval
+from isthmus.errors import InputError
 from isthmus.networks.mlp import TiedLinear
 from isthmus.threads import suited_to
 
@@ -64,7 +65,7 @@ def new_fabric(device: str, precision: Any) -> Fabric:
         return Fabric(accelerator=kind, devices=[int(index)] if index else 1, precision=precision)
     except (ValueError, RuntimeError, TypeError, ImportError) as error:
         reason = str(error).partition("\n")[0]
-        raise ValueError(f"device={device!r} with precision={precision!r} is not to be had: {reason}") from error
+        raise InputError(f"device={device!r} with precision={precision!r} is not to be had: {reason}") from error
 
 
 def chosen_precision(precision: str, device: str, rows: np.ndarray, before: torch.dtype | None) -> str:
@@ -236,5 +237,5 @@ def activations(model: Model, batch: Batch) -> Tensor:
 def _linear_layers(part: nn.Module) -> list[nn.Module]:
     deep = getattr(getattr(part, "path", None), "deep", None)
     if not hasattr(part, "path"):
-        raise ValueError("layers='all' is for a network whose layers are known: take MLP")
+        raise InputError("layers='all' is for a network whose layers are known: take MLP")
     return [] if deep is None else [layer for layer in deep if isinstance(layer, nn.Linear | TiedLinear)]

@@ -9,6 +9,7 @@ import numpy as np
 
 from isthmus.data.modalities import Modality
 from isthmus.data.schema import Schema
+from isthmus.errors import InputError
 
 FITTED = (
     "n_features_in_",
@@ -58,12 +59,12 @@ def check_fitted(family: str, fitted: Mapping[str, Any]) -> None:
     if family != "OutlierDetector":
         lacking |= {"n_features_in_", "row_shape_", "history_"} - set(fitted)
     if lacking:
-        raise ValueError(f"{min(lacking)} is not there")
+        raise InputError(f"{min(lacking)} is not there")
     for name, value in fitted.items():
         if name not in CHECKS:
-            raise ValueError(f"{name!r} is nothing that is learnt in fit")
+            raise InputError(f"{name!r} is nothing that is learnt in fit")
         if not CHECKS[name](value):
-            raise ValueError(f"{name} cannot be {_cut(value)}")
+            raise InputError(f"{name} cannot be {_cut(value)}")
     _check_lengths(fitted)
 
 
@@ -71,16 +72,16 @@ def _check_lengths(fitted: Mapping[str, Any]) -> None:
     """Raise ValueError where attributes that are as long as one another are not."""
     n, row_shape = fitted.get("n_features_in_"), fitted.get("row_shape_")
     if row_shape is not None and n not in (row_shape[-1], math.prod(row_shape)):
-        raise ValueError(f"n_features_in_={n} features are not those of rows of shape {row_shape}")
+        raise InputError(f"n_features_in_={n} features are not those of rows of shape {row_shape}")
     epochs = len(fitted.get("history_", ()))
     if fitted.get("best_epoch_", 0) > epochs:
-        raise ValueError(f"best_epoch_={fitted['best_epoch_']} is none of its {epochs} epochs")
+        raise InputError(f"best_epoch_={fitted['best_epoch_']} is none of its {epochs} epochs")
     if ("y_mean_" in fitted) != ("y_scale_" in fitted):
-        raise ValueError("y_mean_ and y_scale_ go together")
+        raise InputError("y_mean_ and y_scale_ go together")
     pairs = [("mean_", n), ("scale_", n), ("feature_names_in_", n), ("y_scale_", len(fitted.get("y_mean_", ())))]
     for name, length in pairs:
         if name in fitted and len(fitted[name]) != length:
-            raise ValueError(f"{name} has {len(fitted[name])} values, and {length} are needed")
+            raise InputError(f"{name} has {len(fitted[name])} values, and {length} are needed")
 
 
 def check_parts(estimator: Any) -> None:
@@ -88,20 +89,20 @@ def check_parts(estimator: Any) -> None:
     columns = estimator.schema_.columns if hasattr(estimator, "schema_") else ()
     size = len(columns) + sum(modality.size for modality in getattr(estimator, "modalities_", ()))
     if size and estimator.row_shape_ != (size,):
-        raise ValueError(f"its columns or modalities make rows of shape {(size,)}, and it has {estimator.row_shape_}")
+        raise InputError(f"its columns or modalities make rows of shape {(size,)}, and it has {estimator.row_shape_}")
     if not hasattr(estimator, "modalities_"):
         return
     columns = {modality.name: modality.columns for modality in estimator.modalities_}
     if len(columns) < len(estimator.modalities_) or set(estimator.block_weights_) != set(columns):
-        raise ValueError("its modalities have no name, or no weight, each of its own")
+        raise InputError("its modalities have no name, or no weight, each of its own")
     framed = hasattr(estimator, "feature_names_in_")
     blocks = {name: tuple(block) for name, block in (estimator.blocks or {}).items()}
     if blocks != (columns if framed else {}) or (not framed and set(columns.values()) != {None}):
-        raise ValueError("its blocks are not the columns of its modalities")
+        raise InputError("its blocks are not the columns of its modalities")
     if framed and sorted(map(str, estimator.feature_names_in_)) != sorted(
         str(c) for block in blocks.values() for c in block
     ):
-        raise ValueError("its feature_names_in_ are not the columns of its modalities")
+        raise InputError("its feature_names_in_ are not the columns of its modalities")
 
 
 def _is_whole(value: Any) -> bool:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from isthmus import networks, persistence
+from isthmus.errors import InputError
 from isthmus.models.calibration import Calibration
 from isthmus.models.fitted import FITTED, FITTED_ARRAYS, check_fitted, check_parts, from_json
 from isthmus.untrusted import WRONG, at_most, one_line, parse
@@ -34,7 +35,7 @@ def save_estimator(estimator: "AbstractAutoencoder | OutlierDetector", folder: s
     try:
         _plan(content, {name: tensor.to("meta") for name, tensor in tensors.items()}, own)
     except WRONG as error:
-        raise ValueError(
+        raise InputError(
             "the parameters are not those of the last fit, and the model could not be loaded: fit it again"
         ) from error
     persistence.write(folder, config, tensors)
@@ -91,7 +92,7 @@ def load(folder: str | Path, *, network: Any = None) -> Any:
         reason = one_line(error)
         if not reason.startswith(str(folder)):
             reason = f"{folder} does not describe a model that this isthmus can build: {reason}"
-        raise ValueError(reason) from error
+        raise InputError(reason) from error
 
 
 def _plan(config: Mapping[str, Any], described: dict[str, Tensor], network: Any) -> None:
@@ -176,7 +177,7 @@ def _estimator(config: Mapping[str, Any], tensors: dict[str, Tensor], network: A
     if "autoencoder" not in config and "autoencoders" not in config:
         return _autoencoder_of(config, tensors, network)
     if config["class"] != "OutlierDetector" or set(config["params"]) != {"contamination", "random_state"}:
-        raise ValueError(f"{config['class']!r} has no autoencoder")
+        raise InputError(f"{config['class']!r} has no autoencoder")
     _check_plain(config["params"])
     detector = models.OutlierDetector(None, **_saved(config["params"]))
     check_fitted(config["class"], config["fitted"])
@@ -187,7 +188,7 @@ def _estimator(config: Mapping[str, Any], tensors: dict[str, Tensor], network: A
         return detector.adopt([_autoencoder_of(config["autoencoder"], tensors, network)])
     parts = [_part(tensors, f"{i}.") for i in range(len(config["autoencoders"]))]
     if sum(map(len, parts)) != len(tensors):
-        raise ValueError("it has weights that are none of its autoencoders'")
+        raise InputError("it has weights that are none of its autoencoders'")
     pairs = zip(config["autoencoders"], parts, strict=True)
     return detector.adopt([_autoencoder_of(each, part, network) for each, part in pairs])
 
@@ -202,13 +203,13 @@ def _autoencoder_of(config: Mapping[str, Any], tensors: dict[str, Tensor], netwo
 
     name = config["class"]
     if name not in models.__all__ or not hasattr(getattr(models, name), "restore"):
-        raise ValueError(f"it holds a {name!r}, and this isthmus has none")
+        raise InputError(f"it holds a {name!r}, and this isthmus has none")
     _check_plain(config["params"])
     params = {name: _value(value, len(tensors)) for name, value in config["params"].items()}
     if network is not None:
         params["networks" if isinstance(network, dict) else "network"] = network
     if NOT_SAVED in (params.get("network"), params.get("networks")):
-        raise ValueError("its weights are for a network of your own: give it again, load(folder, network=...)")
+        raise InputError("its weights are for a network of your own: give it again, load(folder, network=...)")
     estimator = getattr(models, name)(**_saved(params))
     check_fitted(name, config["fitted"])
     for name, value in config["fitted"].items():
@@ -225,18 +226,18 @@ def _saved(params: Mapping[str, Any]) -> dict[str, Any]:
 def _check_plain(params: Mapping[str, Any]) -> None:
     """Raise ValueError for parameters that are never saved, and for what no method checks before it needs it."""
     if "callbacks" in params:
-        raise ValueError("it has callbacks, which are never saved")
+        raise InputError("it has callbacks, which are never saved")
     kinds: dict[str, Any] = {"device": str, "verbose": int, "contamination": float, "random_state": int | None}
     for name, kind in kinds.items():
         value = params.get(name, NOT_SAVED)
         if not isinstance(value, kind) and value != NOT_SAVED:
-            raise ValueError(f"{name}={value!r} cannot be")
+            raise InputError(f"{name}={value!r} cannot be")
 
 
 def _value(value: Any, most: int) -> Any:
     """Turn what JSON held into a parameter again; `most` is how many layers a network may have."""
     if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"a parameter is {value}")
+        raise InputError(f"a parameter is {value}")
     if isinstance(value, list):
         return tuple(_value(item, most) for item in value)
     if not isinstance(value, dict):
@@ -245,9 +246,9 @@ def _value(value: Any, most: int) -> Any:
     if value["class"] == "dict":
         return params
     if value["class"] not in networks.__all__ or value["class"] == "Modules":
-        raise ValueError(f"there is no network {value['class']!r}")
+        raise InputError(f"there is no network {value['class']!r}")
     if any(isinstance(item, tuple) and len(item) > max(most, 3) for item in params.values()):
-        raise ValueError(f"its network has more layers than its weights, which are {most} tensors")
+        raise InputError(f"its network has more layers than its weights, which are {most} tensors")
     if value["class"] == "Conv":
         # As all were before there was a choice.
         params = {"refine": False, "refine_normalization": params.get("normalization")} | params

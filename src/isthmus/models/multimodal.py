@@ -23,6 +23,7 @@ from isthmus.core.likelihood import Block, CategoricalLikelihood, Likelihood, Pr
 from isthmus.core.model import Model
 from isthmus.data.modalities import Modality, flat_rows, in_blocks, slices
 from isthmus.data.schema import put_known_cells, with_index
+from isthmus.errors import InputError, InputTypeError
 from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.checks import check_choice, check_number
 from isthmus.models.engine import Given, decode, encode, rebuild
@@ -274,7 +275,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         networks = dict(self.networks or {})
         owner = next((owner for owner in networks if name == owner or name.startswith(f"{owner}__")), None)
         if owner is None:
-            raise ValueError(
+            raise InputError(
                 f"{parameter}={value!r}: networks names {_listed(networks) or 'none'}; give it there first"
             )
         key = name.removeprefix(owner).removeprefix("__")
@@ -315,10 +316,10 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         for name in ("blocks", "networks", "likelihoods"):
             value = getattr(self, name)
             if value is not None and not isinstance(value, Mapping):
-                raise TypeError(f"{name}={value!r}: give a dict by the modalities' names, or None")
+                raise InputTypeError(f"{name}={value!r}: give a dict by the modalities' names, or None")
         for name, network in (self.networks or {}).items():
             if not hasattr(network, "build"):
-                raise TypeError(
+                raise InputTypeError(
                     f"networks[{name!r}]={network!r}: give MLP(...), Conv(...), Modules(...) or leave it out"
                 )
         for name, kind in (self.likelihoods or {}).items():
@@ -333,13 +334,13 @@ class MultimodalAutoencoder(AbstractAutoencoder):
     def _check_meaning(self) -> None:
         """Raise ValueError for inherited parameters without a meaning here."""
         if self.corruption is not None:
-            raise ValueError(f"corruption={self.corruption!r} has no meaning here: modality_dropout hides modalities")
+            raise InputError(f"corruption={self.corruption!r} has no meaning here: modality_dropout hides modalities")
         if self.contraction_weight:
-            raise ValueError("contraction_weight has no meaning for rows of several modalities: leave it at 0")
+            raise InputError("contraction_weight has no meaning for rows of several modalities: leave it at 0")
         if self.sparsity == "kl" or (self.sparsity == "topk" and _is_variational(self)):
-            raise ValueError(f"sparsity={self.sparsity!r} has no meaning for this code: give 'l1' or None")
+            raise InputError(f"sparsity={self.sparsity!r} has no meaning for this code: give 'l1' or None")
         if self.beta != type(self).beta and not _is_variational(self):
-            raise ValueError(f"beta={self.beta!r} weighs the KL term of fusion='product_of_experts': leave it out")
+            raise InputError(f"beta={self.beta!r} weighs the KL term of fusion='product_of_experts': leave it out")
 
     def _rows(self, X: Any, *, reset: bool) -> np.ndarray:
         """Validate once, at the door; return flat rows, the modalities one after the other."""
@@ -349,7 +350,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         rows = flat_rows(self.modalities_, values)
         least = 2 if reset else 1
         if len(rows) < least:
-            raise ValueError(f"X has {len(rows)} rows: give at least {least}")
+            raise InputError(f"X has {len(rows)} rows: give at least {least}")
         return rows
 
     def _learn_modalities(self, X: Any, values: Mapping[str, Any]) -> None:
@@ -359,12 +360,12 @@ class MultimodalAutoencoder(AbstractAutoencoder):
             named = getattr(self, parameter)
             unknown = [name for name in (named if isinstance(named, Mapping) else ()) if name not in values]
             if unknown:
-                raise ValueError(f"{parameter} names {unknown[0]!r}, which X does not hold: it holds {_listed(values)}")
+                raise InputError(f"{parameter} names {unknown[0]!r}, which X does not hold: it holds {_listed(values)}")
         if not values:
-            raise ValueError("X holds no modality: give a dict such as {'image': …, 'label': …}")
+            raise InputError("X holds no modality: give a dict such as {'image': …, 'label': …}")
         wrong = [name for name in values if not isinstance(name, str)]
         if wrong:
-            raise TypeError(f"X has a modality by the name {wrong[0]!r}: give names as text")
+            raise InputTypeError(f"X has a modality by the name {wrong[0]!r}: give names as text")
         framed = isinstance(X, pd.DataFrame)
         kinds = self.likelihoods or {}
         self.modalities_ = tuple(
@@ -415,7 +416,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
             if missing.any():
                 place = np.unravel_index(int(missing.argmax()), modality.shape or (1,))
                 where = f"entry {', '.join(map(str, place))}"
-                raise ValueError(f"modality {modality.name!r} is missing in every row at {where}: leave that out")
+                raise InputError(f"modality {modality.name!r} is missing in every row at {where}: leave that out")
 
     def _check_targets(self, rows: np.ndarray) -> None:
         for modality, part in self._parts_of_a_row():
@@ -424,7 +425,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
                 continue
             low, high = np.nanmin(cells), np.nanmax(cells)
             if low < 0 or high > 1:
-                raise ValueError(
+                raise InputError(
                     f"likelihood 'bernoulli' needs numbers in [0, 1], and modality {modality.name!r} reaches from "
                     f"{low:g} to {high:g}: scale it, or take 'gaussian'"
                 )
@@ -435,14 +436,14 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         if given is None:
             return Given(rows)
         if isinstance(given, str):
-            raise TypeError(f"given={given!r}: give a list of modalities, such as [{given!r}]")
+            raise InputTypeError(f"given={given!r}: give a list of modalities, such as [{given!r}]")
         if not len(given):
-            raise ValueError("given names no modality: name those to encode from, or leave it out for all that X holds")
+            raise InputError("given names no modality: name those to encode from, or leave it out for all that X holds")
         held = in_blocks(X, self.blocks)
         for name in given:
             check_choice("modality", name, [modality.name for modality in self.modalities_])
             if name not in held:
-                raise ValueError(f"given names {name!r}, which X does not hold: it holds {_listed(held)}")
+                raise InputError(f"given names {name!r}, which X does not hold: it holds {_listed(held)}")
         for name, part in slices(self.modalities_).items():
             if name not in given:
                 rows[:, part] = np.nan
@@ -487,7 +488,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         check_is_fitted(self)
         rows = flat_rows(self.modalities_, in_blocks(X, self.blocks), mark_new=True)
         if not len(rows):
-            raise ValueError("X has 0 rows: give at least 1")
+            raise InputError("X has 0 rows: give at least 1")
         self._check_targets(rows)
         return Given(rows)
 
@@ -509,10 +510,10 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         for modality, part in self._parts_of_a_row():
             one = np.asarray(masks.get(modality.name, False))
             if one.dtype != bool:
-                raise ValueError(f"mask holds {one.dtype} for {modality.name!r}: give True where a value is missing")
+                raise InputError(f"mask holds {one.dtype} for {modality.name!r}: give True where a value is missing")
             whole = (shape[0], *modality.shape)
             if one.shape not in ((), modality.shape, whole):
-                raise ValueError(f"mask has the shape {one.shape} for {modality.name!r}: give {whole}")
+                raise InputError(f"mask has the shape {one.shape} for {modality.name!r}: give {whole}")
             marked[:, part] = np.broadcast_to(one, whole).reshape(shape[0], -1)
         return marked
 
@@ -542,7 +543,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
             network = replace(network, refine=False)  # no modality starts at its own PCA
         kind = self._kind(modality)
         if kind != "gaussian" and getattr(network, "output_activation", None) is not None:
-            raise ValueError(
+            raise InputError(
                 f"modality {modality.name!r} is {kind}, which has its activation in itself: give it a network with "
                 "output_activation=None"
             )

@@ -13,6 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from isthmus.errors import InputTypeError
 from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.calibration import Calibration, missing_shares
 from isthmus.models.checks import check_number, warn_caller
@@ -90,7 +91,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         """
         check_number("contamination", self.contamination, min_val=0, max_val=0.5, include_boundaries="right")
         if self.autoencoder is not None and not hasattr(self.autoencoder, "score_samples"):
-            raise TypeError(f"autoencoder={self.autoencoder!r}: give an autoencoder of isthmus, or None")
+            raise InputTypeError(f"autoencoder={self.autoencoder!r}: give an autoencoder of isthmus, or None")
         new = self._new_autoencoder()
         n_rows, entries = _size(X)
         is_wide = new.starts_at_pca and 2 * FOLDS <= n_rows < entries

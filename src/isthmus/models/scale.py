@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from isthmus.errors import InputError
+
 SMALL, GREAT = 3e-3, 1e4
 """Spreads, in units of a σ that is given, outside of which it no longer fits the rows."""
 
@@ -22,7 +24,7 @@ def check_size(rows: np.ndarray, largest: float) -> None:
     """Raise ValueError where the rows' squares would sum to more than the largest number there is."""
     reach = float(np.fmax(np.fmax.reduce(rows, None), -np.fmin.reduce(rows, None)))  # past NaN
     if reach > (largest / rows.size) ** 0.5:
-        raise ValueError(f"X reaches to {reach:.3g}, too far for the sum of its squares: {HOW_TO_STANDARDISE}")
+        raise InputError(f"X reaches to {reach:.3g}, too far for the sum of its squares: {HOW_TO_STANDARDISE}")
 
 
 def warn_of_scale(rows: np.ndarray, sigma: float | None) -> None:

@@ -36,6 +36,7 @@ from isthmus.data.sequences import (
     to_sequences,
     without_features,
 )
+from isthmus.errors import InputError
 from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.engine import Given, decode
 from isthmus.networks import LSTM, Modules
@@ -294,16 +295,16 @@ class SequenceAutoencoder(AbstractAutoencoder):
         check_scalar(self.future_steps, "future_steps", numbers.Integral, min_val=0)
         check_scalar(self.reconstruction, "reconstruction", (bool, np.bool_))
         if not self.reconstruction and not self.future_steps:
-            raise ValueError("reconstruction=False leaves nothing to learn: give future_steps above 0")
+            raise InputError("reconstruction=False leaves nothing to learn: give future_steps above 0")
 
     def _checked_lengths(self, lengths: ArrayLike | None, n: int) -> np.ndarray:
         """Return the lengths of `n` sequences to decode."""
         longest = self.row_shape_[0]
         steps = np.asarray(longest if lengths is None else lengths, dtype=float)
         if lengths is not None and steps.shape != (n,):
-            raise ValueError(f"lengths has the shape {steps.shape}: give one for each of {n} codes")
+            raise InputError(f"lengths has the shape {steps.shape}: give one for each of {n} codes")
         if (steps < 1).any() or (steps > longest).any() or (steps % 1).any():
-            raise ValueError(f"lengths are to be whole numbers from 1 to {longest}, the longest sequence at fit")
+            raise InputError(f"lengths are to be whole numbers from 1 to {longest}, the longest sequence at fit")
         return np.broadcast_to(steps, (n,))
 
     def _default_epochs(self, rows: int) -> int:
@@ -323,11 +324,11 @@ class SequenceAutoencoder(AbstractAutoencoder):
         x, lengths = to_sequences(X)
         longest, features = self.row_shape_
         if x.shape[2] != features:
-            raise ValueError(
+            raise InputError(
                 f"X has {x.shape[2]} features, but {type(self).__name__} is expecting {features} features as input"
             )
         if x.shape[1] > longest:
-            raise ValueError(
+            raise InputError(
                 f"X has a sequence of {x.shape[1]} steps, and the longest at fit had {longest}: cut it, for example "
                 "with isthmus.data.windows"
             )
@@ -357,14 +358,14 @@ class SequenceAutoencoder(AbstractAutoencoder):
             return self._with_future(self._sequences(X))[0]
         x, lengths = to_sequences(X)
         if len(x) < 2:
-            raise ValueError(
+            raise InputError(
                 f"Found array with {len(x)} sample(s) while a minimum of 2 is required: give more sequences"
             )
         missing = np.isnan(x).all((0, 1))
         if missing.any():
-            raise ValueError(f"Input X has nothing but NaN in feature {int(missing.argmax())}: drop it")
+            raise InputError(f"Input X has nothing but NaN in feature {int(missing.argmax())}: drop it")
         if self.corruption == "swap" and len(np.unique(lengths)) > 1:
-            raise ValueError(
+            raise InputError(
                 "corruption='swap' takes a step from another sequence, which may have none: give sequences of one "
                 "length, or another corruption"
             )
@@ -411,7 +412,7 @@ class SequenceAutoencoder(AbstractAutoencoder):
         network, (steps, features) = self._network(), self.row_shape_
         encoder, decoder = network.build(self.row_shape_, self.n_components, **self._code_layout())
         if self.future_steps and isinstance(network, Modules):
-            raise ValueError("Modules have one decoder, and future_steps needs a second: take LSTM() or Transformer()")
+            raise InputError("Modules have one decoder, and future_steps needs a second: take LSTM() or Transformer()")
         if self.future_steps:
             encoder = PastEncoder(encoder, steps)
             _, future = network.build((self.future_steps, features), self.n_components)

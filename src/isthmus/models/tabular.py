@@ -19,6 +19,7 @@ from isthmus.core.likelihood import Bernoulli, Block, CategoricalLikelihood, Gau
 from isthmus.core.model import Model
 from isthmus.data.rows import in_unit_interval
 from isthmus.data.schema import SCALING, Schema, put_known_cells, with_index
+from isthmus.errors import InputError
 from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.checks import check_choice
 from isthmus.models.engine import Given, activations, decode
@@ -209,17 +210,17 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         check_choice("categories", self.categories, ("onehot", "embedding"))
         check_scalar(self.bins, "bins", numbers.Integral, min_val=0)
         if self.likelihood != "gaussian":
-            raise ValueError(
+            raise InputError(
                 f"likelihood={self.likelihood!r} has no meaning for TabularAutoencoder: each kind of column has its own"
             )
         if self.contraction_weight:
-            raise ValueError("contraction_weight has no meaning for categories: leave it at 0, or take another family")
+            raise InputError("contraction_weight has no meaning for categories: leave it at 0, or take another family")
         super()._check_parameters()
 
     def _network(self) -> Network:
         network = super()._network()
         if isinstance(network, MLP) and network.output_activation is not None:
-            raise ValueError("TabularAutoencoder has its own output activations: leave output_activation=None")
+            raise InputError("TabularAutoencoder has its own output activations: leave output_activation=None")
         return network
 
     def _learn_table(self, X: Any) -> pd.DataFrame:
@@ -227,14 +228,14 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         self.framed_ = isinstance(X, pd.DataFrame)
         if self.framed_:
             if len(X) < 2:
-                raise ValueError(f"X has {len(X)} rows: give two or more")
+                raise InputError(f"X has {len(X)} rows: give two or more")
             self.schema_ = Schema.learn(X, self.numbers)  # first, as it says in one line what is wrong
             validate_data(self, X, skip_check_array=True)
             table = X
         else:
             rows = super()._rows(X, reset=True)
             if rows.ndim > 2:
-                raise ValueError(f"X has the shape {rows.shape}: give a table, of one row a line")
+                raise InputError(f"X has the shape {rows.shape}: give a table, of one row a line")
             table = pd.DataFrame(rows)
             self.schema_ = Schema.learn(table, self.numbers)
         self.row_shape_ = (table.shape[1],)
@@ -243,14 +244,14 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
     def _table(self, X: Any) -> pd.DataFrame:
         """Validate a table for use; return a DataFrame, of arrays too."""
         if isinstance(X, pd.DataFrame) and not len(X):
-            raise ValueError("X has 0 rows: give one or more")
+            raise InputError("X has 0 rows: give one or more")
         if self.framed_ and isinstance(X, pd.DataFrame):
             if self._mixed:  # of numbers alone, scikit-learn's contract wants its own words
                 self.schema_.check_names(X)
             validate_data(self, X, reset=False, skip_check_array=True)
             return X
         if self._mixed:
-            raise ValueError("fit was given a DataFrame of several kinds of columns: give X as a DataFrame too")
+            raise InputError("fit was given a DataFrame of several kinds of columns: give X as a DataFrame too")
         rows = in_unit_interval(super()._rows(X, reset=False))
         return pd.DataFrame(rows, columns=[column.name for column in self.schema_.columns])
 
@@ -313,7 +314,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
             return mask
         names = [column.name for column in self.schema_.columns]
         if len(mask.columns) != len(names) or set(mask.columns) != set(names):
-            raise ValueError(f"mask has the columns {mask.columns.tolist()}: give those of X, {names}")
+            raise InputError(f"mask has the columns {mask.columns.tolist()}: give those of X, {names}")
         return mask[names]
 
     def _fill(self, x: Tensor) -> Tensor:
@@ -326,7 +327,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
 
     def _continued(self, rows: Batch) -> Model:
         if self.numbers != self.schema_.numbers:  # the weights know no other scale
-            raise ValueError(
+            raise InputError(
                 f"numbers={self.numbers!r} was {self.schema_.numbers!r} at the last fit: set warm_start=False to begin "
                 "anew"
             )
@@ -354,7 +355,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         encoder, decoder = self._network().build((inputs.width,), self.n_components, **self._code_layout())
         if n_parameters != inputs.width:
             if getattr(self.network, "tied", False):
-                raise ValueError("tied=True needs equal widths at both ends: set bins=0 and categories='onehot'")
+                raise InputError("tied=True needs equal widths at both ends: set bins=0 and categories='onehot'")
             decoder = self._network().build((n_parameters,), self.n_components, **self._code_layout())[1]
         # It is given several numbers of a cell, and of a gap those of `fill`, as other encoders are.
         encoder.takes_known = False  # type: ignore[assignment]

@@ -18,6 +18,7 @@ from isthmus.core.bound import SEED, importance_log_likelihood
 from isthmus.core.model import Model
 from isthmus.core.penalty import free_bits
 from isthmus.data.rows import Rows
+from isthmus.errors import InputError
 from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.checks import check_number, warn_caller
 from isthmus.models.engine import Given
@@ -66,7 +67,7 @@ class AbstractVariationalAutoencoder(AbstractAutoencoder):
         check_scalar(self.beta_warm_up, "beta_warm_up", numbers.Integral, min_val=0)
         check_number("free_bits", self.free_bits, min_val=0)
         if self.sparsity in ("kl", "topk"):
-            raise ValueError(f"sparsity={self.sparsity!r} has no meaning for a Gaussian code: give 'l1' or None")
+            raise InputError(f"sparsity={self.sparsity!r} has no meaning for a Gaussian code: give 'l1' or None")
 
     def _code_layout(self) -> dict[str, int]:
         return super()._code_layout() | {"moments": 2}

@@ -5,6 +5,8 @@ import difflib
 
 from torch import nn
 
+from isthmus.errors import InputError, InputTypeError
+
 NOT_ELEMENTWISE = ("GLU", "LogSoftmax", "MultiheadAttention", "Softmax", "Softmax2d", "Softmin", "Threshold")
 """What torch keeps among its activations and cannot stand after a layer by name alone."""
 
@@ -28,11 +30,11 @@ def build_activation(activation: Activation) -> nn.Module:
     if isinstance(activation, nn.Module):
         return copy.deepcopy(activation)
     if not isinstance(activation, str | None):
-        raise TypeError(f"activation {activation!r}: give a name of PyTorch's, a module or None")
+        raise InputTypeError(f"activation {activation!r}: give a name of PyTorch's, a module or None")
     name = (activation or "identity").lower()
     if name.replace("_", "") not in _CLASSES:
         close = difflib.get_close_matches(name, _CLASSES, n=1, cutoff=0.0)[0]
-        raise ValueError(
+        raise InputError(
             f"unknown activation {activation!r}: did you mean {close!r}? Names are PyTorch's, in lower case"
         )
     module: nn.Module = _CLASSES[name.replace("_", "")]()

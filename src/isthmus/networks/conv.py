@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from isthmus.errors import InputError, InputTypeError
 from isthmus.networks.activation import Activation, build_activation
 from isthmus.networks.pair import Decoder, Encoder, Path, check_pair, dampened, start_at_zero
 from isthmus.networks.parameters import Parameters, is_whole, values_of
@@ -164,7 +165,7 @@ class Conv(Parameters):
         feature_map = (stages[-1].channels, *stages[-1].after)
         if not self.dense and n_components != math.prod(feature_map):
             units = math.prod(feature_map)
-            raise ValueError(f"the feature map has {_times(feature_map)} = {units} units: set n_components={units}")
+            raise InputError(f"the feature map has {_times(feature_map)} = {units} units: set n_components={units}")
         has_linear = self.dense and self.linear_path is not None
         refines = has_linear and self.refine and self.decoder_channels is None
         there = self._there(image, stages, n_components, moments, n_context)
@@ -278,7 +279,7 @@ class Conv(Parameters):
                 steps.append([layer] if stride == 1 else [nn.Upsample(size=size, mode=self.upsampling), layer])
                 size = _convolved(size, kernel_size, 1, padding)
         if size[0] < image_size[0] or size[1] < image_size[1]:
-            raise ValueError(
+            raise InputError(
                 f"the decoder's own layers give {_times(size)}, less than the image's {_times(image_size)}: "
                 "raise decoder_kernel_size or decoder_stride"
             )
@@ -299,11 +300,11 @@ class Conv(Parameters):
         for i, (channels, kernel_size, stride, padding, pool, pool_size) in enumerate(layers, start=1):
             padding = _same(kernel_size) if padding == "same" else padding
             if padding >= kernel_size:
-                raise ValueError(f"padding={self.padding!r}: layer {i} needs less than its kernel_size={kernel_size}")
+                raise InputError(f"padding={self.padding!r}: layer {i} needs less than its kernel_size={kernel_size}")
             convolved = _convolved(size, kernel_size, stride, padding)
             side = 1 if pool is None or pool_size == "global" else pool_size
             if min(convolved) < side:
-                raise ValueError(
+                raise InputError(
                     f"layer {i} of Conv leaves nothing of its {_times(size)} map: "
                     "take fewer layers, or a smaller kernel_size, stride or pool_size"
                 )
@@ -318,34 +319,36 @@ class Conv(Parameters):
         value = getattr(self, name)
         values = _listed(value, n_layers)
         if len(values) != n_layers:
-            raise ValueError(f"{name}={value!r}: give one value for all, or one for each of {n_layers} layers")
+            raise InputError(f"{name}={value!r}: give one value for all, or one for each of {n_layers} layers")
         return values
 
     def _check(self) -> None:
         """Raise ValueError or TypeError for the first parameter without a meaning."""
         own = [self.decoder_channels, self.decoder_kernel_size, self.decoder_stride]
         if any(value is None for value in own) and any(value is not None for value in own):
-            raise ValueError("give decoder_channels, decoder_kernel_size and decoder_stride together, or none of them")
+            raise InputError("give decoder_channels, decoder_kernel_size and decoder_stride together, or none of them")
         for name in ("channels", "decoder_channels"):
             if values_of(getattr(self, name)) is None and getattr(self, name) is not None:
-                raise TypeError(f"{name}={getattr(self, name)!r}: give whole numbers in a sequence, such as (16, 32)")
+                raise InputTypeError(
+                    f"{name}={getattr(self, name)!r}: give whole numbers in a sequence, such as (16, 32)"
+                )
         for name, (least, word) in NUMBERS.items():
             if not name.startswith("decoder_") or self.decoder_channels is not None:
                 _check_numbers(name, getattr(self, name), least, word)
         if len(self.channels) == 0:
-            raise ValueError("channels=(): give at least one layer, or take an MLP")
+            raise InputError("channels=(): give at least one layer, or take an MLP")
         for name in ("dense", "refine"):
             if not isinstance(getattr(self, name), bool):
-                raise TypeError(f"{name}={getattr(self, name)!r}: give True or False")
+                raise InputTypeError(f"{name}={getattr(self, name)!r}: give True or False")
         for pool in self._each("pool", len(self.channels)):
             if not isinstance(pool, str | None) or pool not in (None, *POOLS):
-                raise ValueError(f"unknown pool {pool!r}: give 'max', 'average' or None")
+                raise InputError(f"unknown pool {pool!r}: give 'max', 'average' or None")
         if self.refine_normalization not in (None, "contrast", *NORMALIZATIONS):
-            raise ValueError(
+            raise InputError(
                 f"unknown refine_normalization {self.refine_normalization!r}: give 'contrast', 'batch', 'layer' or None"
             )
         if self.upsampling not in UPSAMPLINGS:
-            raise ValueError(f"unknown upsampling {self.upsampling!r}: give 'transposed', 'nearest' or 'bilinear'")
+            raise InputError(f"unknown upsampling {self.upsampling!r}: give 'transposed', 'nearest' or 'bilinear'")
 
 
 class _Stage(NamedTuple):
@@ -466,7 +469,7 @@ NORMALIZATIONS: dict[str, type[nn.Module]] = {"batch": nn.BatchNorm2d, "layer": 
 def _image(row_shape: tuple[int, ...]) -> Image:
     """Return (channels, height, width)."""
     if len(row_shape) not in (2, 3):
-        raise ValueError(
+        raise InputError(
             f"Conv needs images (height, width) or (channels, height, width), and rows have shape {row_shape}"
         )
     *channels, height, width = row_shape
@@ -501,6 +504,6 @@ def _check_numbers(name: str, value: Any, least: int, word: str) -> None:
         if isinstance(number, str) and number == word:
             continue
         if not is_whole(number):
-            raise TypeError(f"{shown}: give whole numbers" + (f" or {word!r}" if word else ""))
+            raise InputTypeError(f"{shown}: give whole numbers" + (f" or {word!r}" if word else ""))
         if number < least:
-            raise ValueError(f"{shown}: every number must be at least {least}")
+            raise InputError(f"{shown}: every number must be at least {least}")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from isthmus.errors import InputError, InputTypeError
 from isthmus.networks.parameters import Parameters, is_whole
 
 
@@ -73,9 +74,9 @@ class LSTM(Parameters):
         """
         self._check()
         if len(row_shape) not in (1, 2):
-            raise ValueError(f"LSTM takes rows of shape (steps, features), and these have {row_shape}: take Conv")
+            raise InputError(f"LSTM takes rows of shape (steps, features), and these have {row_shape}: take Conv")
         if n_context > 1:
-            raise ValueError("LSTM takes no condition beside a sequence's length: take Conv or MLP")
+            raise InputError("LSTM takes no condition beside a sequence's length: take Conv or MLP")
         width = n_components if self.hidden is None else self.hidden
         return (
             Encoder(self, row_shape, width, None if width == moments * n_components else moments * n_components),
@@ -88,15 +89,15 @@ class LSTM(Parameters):
             if value is None and name == "hidden":
                 continue
             if not is_whole(value):
-                raise TypeError(f"{name}={value!r}: give a whole number")
+                raise InputTypeError(f"{name}={value!r}: give a whole number")
             if value < 1:
-                raise ValueError(f"{name}={value!r}: give at least 1")
+                raise InputError(f"{name}={value!r}: give at least 1")
         if not isinstance(self.conditioned, bool):
-            raise TypeError(f"conditioned={self.conditioned!r}: give True or False")
+            raise InputTypeError(f"conditioned={self.conditioned!r}: give True or False")
         if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout={self.dropout!r}: give a share in [0, 1)")
+            raise InputError(f"dropout={self.dropout!r}: give a share in [0, 1)")
         if self.dropout and self.layers == 1:
-            raise ValueError(f"dropout={self.dropout!r} falls between layers, and there is one: give layers=2 or more")
+            raise InputError(f"dropout={self.dropout!r} falls between layers, and there is one: give layers=2 or more")
 
     def recurrent(self, inputs: int, width: int) -> nn.LSTM:
         """Build the layers for so many inputs a step."""

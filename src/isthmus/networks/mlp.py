@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from isthmus.errors import InputError, InputTypeError
 from isthmus.networks.activation import Activation, build_activation
 from isthmus.networks.pair import Decoder, Encoder, Path, check_pair, start_at_zero
 from isthmus.networks.parameters import Parameters, is_whole, values_of
@@ -77,7 +78,7 @@ class MLP(Parameters):
         self._check()
         check_pair(self.linear_path, self.normalization, self.code_activation, moments)
         if self.tied and (moments != 1 or n_context > 0):
-            raise ValueError("tied=True mirrors a plain code: set tied=False for a Gaussian code or a context")
+            raise InputError("tied=True mirrors a plain code: set tied=False for a Gaussian code or a context")
         features, hidden = math.prod(row_shape), self._widths()
         there = self._path([features + n_context, *hidden, moments * n_components])
         back = self._path([n_components + n_context, *hidden[::-1], features])
@@ -92,16 +93,16 @@ class MLP(Parameters):
         """Return the hidden widths; raise ValueError or TypeError where they are none."""
         widths = values_of(self.hidden)
         if widths is None or not all(map(is_whole, widths)):
-            raise TypeError(f"hidden={self.hidden!r}: give whole numbers in a sequence, such as (128, 64)")
+            raise InputTypeError(f"hidden={self.hidden!r}: give whole numbers in a sequence, such as (128, 64)")
         if any(width < 1 for width in widths):
-            raise ValueError(f"hidden={self.hidden!r}: every width must be at least 1")
+            raise InputError(f"hidden={self.hidden!r}: every width must be at least 1")
         return [int(width) for width in widths]
 
     def _check(self) -> None:
         if not isinstance(self.tied, bool):
-            raise TypeError(f"tied={self.tied!r}: give True or False")
+            raise InputTypeError(f"tied={self.tied!r}: give True or False")
         if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout={self.dropout!r}: give a share in [0, 1)")
+            raise InputError(f"dropout={self.dropout!r}: give a share in [0, 1)")
 
     def _path(self, widths: list[int]) -> Path:
         """Join linear and deep layers from the first width to the last; without hidden widths the linear one is all."""

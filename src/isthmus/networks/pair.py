@@ -10,6 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from isthmus.errors import InputError
 from isthmus.networks.activation import Activation
 
 LARGE = 8.0
@@ -132,8 +133,8 @@ def start_at_zero(layer: nn.Module) -> None:
 def check_pair(linear_path: str | None, normalization: str | None, code_activation: Activation, moments: int) -> None:
     """Raise ValueError for an option without a meaning, or an activation where the code is a distribution."""
     if linear_path not in (None, "pca", "random"):
-        raise ValueError(f"unknown linear_path {linear_path!r}: give 'pca', 'random' or None")
+        raise InputError(f"unknown linear_path {linear_path!r}: give 'pca', 'random' or None")
     if normalization not in (None, "batch", "layer"):
-        raise ValueError(f"unknown normalization {normalization!r}: give 'batch', 'layer' or None")
+        raise InputError(f"unknown normalization {normalization!r}: give 'batch', 'layer' or None")
     if moments != 1 and code_activation is not None:
-        raise ValueError("a Gaussian code has no activation: leave code_activation=None")
+        raise InputError("a Gaussian code has no activation: leave code_activation=None")

@@ -6,6 +6,8 @@ from typing import Any, Protocol, Self
 
 from torch import nn
 
+from isthmus.errors import InputError
+
 
 class Parameters:
     """``get_params`` and ``set_params`` for a dataclass, so that ``clone`` and ``network__hidden`` work on it."""
@@ -18,7 +20,7 @@ class Parameters:
         """Set parameters by name; a name that is not one raises ValueError."""
         for name, value in params.items():
             if name not in self.get_params():
-                raise ValueError(
+                raise InputError(
                     f"{type(self).__name__} has no parameter {name!r}: it has {', '.join(self.get_params())}"
                 )
             setattr(self, name, value)

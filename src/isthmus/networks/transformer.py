@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from isthmus.core.patches import from_patches, patch_grid, to_patches
+from isthmus.errors import InputError, InputTypeError
 from isthmus.networks.activation import Activation, build_activation
 from isthmus.networks.pair import Decoder, Path, check_pair, joined, start_at_zero
 from isthmus.networks.parameters import Parameters, is_whole, values_of
@@ -132,7 +133,7 @@ class Transformer(Parameters):
         if sizes is None:
             sizes = (None, self.patch, self.patch)[-len(row_shape) :] if len(row_shape) > 1 else (self.patch,)
         if len(sizes) != len(row_shape):
-            raise ValueError(f"patch={self.patch!r} has {len(sizes)} axes, and rows have shape {row_shape}")
+            raise InputError(f"patch={self.patch!r} has {len(sizes)} axes, and rows have shape {row_shape}")
         return tuple(length if size is None else int(size) for size, length in zip(sizes, row_shape, strict=True))
 
     def _writer(self, units: int, row_shape: tuple[int, ...], patch: tuple[int, ...]) -> nn.Sequential:
@@ -165,15 +166,15 @@ class Transformer(Parameters):
         for name, least in (("width", 2), ("depth", 1), ("heads", 1), ("decoder_depth", 1)):
             _check_whole(f"{name}={getattr(self, name)!r}", getattr(self, name), least)
         if self.width % self.heads:
-            raise ValueError(f"width={self.width} cannot be shared out among heads={self.heads}: give a multiple")
+            raise InputError(f"width={self.width} cannot be shared out among heads={self.heads}: give a multiple")
         sizes: Any = values_of(self.patch)
         for size in (self.patch,) if sizes is None else sizes:
             if sizes is None or size is not None:
                 _check_whole(f"patch={self.patch!r}", size, 1)
         if self.pooling not in POOLINGS:
-            raise ValueError(f"unknown pooling {self.pooling!r}: give 'mean' or 'token'")
+            raise InputError(f"unknown pooling {self.pooling!r}: give 'mean' or 'token'")
         if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout={self.dropout!r}: give a share in [0, 1)")
+            raise InputError(f"dropout={self.dropout!r}: give a share in [0, 1)")
 
 
 class TransformerEncoder(nn.Module):
@@ -326,6 +327,6 @@ def sinusoids(grid: tuple[int, ...], width: int) -> Tensor:
 
 def _check_whole(shown: str, value: Any, least: int) -> None:
     if not is_whole(value):
-        raise TypeError(f"{shown}: give a whole number")
+        raise InputTypeError(f"{shown}: give a whole number")
     if value < least:
-        raise ValueError(f"{shown}: give at least {least}")
+        raise InputError(f"{shown}: give at least {least}")

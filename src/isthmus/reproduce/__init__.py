@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
+from isthmus.errors import InputError
 from isthmus.reproduce import (
     deep_nine,
     families,
@@ -43,7 +44,7 @@ def check_name(name: str) -> None:
     if name not in REPRODUCTIONS:
         close = difflib.get_close_matches(name, REPRODUCTIONS, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(REPRODUCTIONS)}"
-        raise ValueError(f"unknown reproduction {name!r}: {hint}")
+        raise InputError(f"unknown reproduction {name!r}: {hint}")
 
 
 def run(

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from isthmus.atomic import replacing
 from isthmus.core.batch import Batch
+from isthmus.errors import InputError
 from isthmus.training.loop import Interrupted
 from isthmus.training.state import Best, Evaluation, Position, Snapshot, Start, State, dropout_state
 from isthmus.untrusted import WRONG, check_header, one_line, parse
@@ -198,11 +199,11 @@ def read_about(path: Path) -> dict[str, Any]:
         with safe_open(path, "pt") as file:
             config = parse((file.metadata() or {})["isthmus"].encode())
     except (SafetensorError, ValueError, KeyError) as error:
-        raise ValueError(f"{path} is no checkpoint, or it is truncated: delete it to start afresh") from error
+        raise InputError(f"{path} is no checkpoint, or it is truncated: delete it to start afresh") from error
     if not isinstance(config, dict) or config.get("version") != VERSION:
-        raise ValueError(f"{path} is of another version: resume it with the isthmus that wrote it")
+        raise InputError(f"{path} is of another version: resume it with the isthmus that wrote it")
     if not isinstance(config.get("about"), dict):
-        raise ValueError(f"{path} is altered: it does not say how its run was begun; delete it to start afresh")
+        raise InputError(f"{path} is altered: it does not say how its run was begun; delete it to start afresh")
     return config
 
 
@@ -220,13 +221,13 @@ def read(path: Path, state: State) -> State:
             # Cloned, as what stays mapped to the file would change with it.
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - it is no dict
     except (SafetensorError, *WRONG) as error:
-        raise ValueError(f"{path} is truncated or altered: {one_line(error)}; delete it to start afresh") from error
+        raise InputError(f"{path} is truncated or altered: {one_line(error)}; delete it to start afresh") from error
     if config.pop("sha256", None) != _digest(config, tensors):
-        raise ValueError(f"{path} is altered: its checksum differs; delete it to start afresh")
+        raise InputError(f"{path} is altered: its checksum differs; delete it to start afresh")
     try:
         return _restored(state, config, tensors)
     except (SafetensorError, *WRONG) as error:
-        raise ValueError(f"{path} is not of this model and these parameters: {one_line(error)}") from error
+        raise InputError(f"{path} is not of this model and these parameters: {one_line(error)}") from error
 
 
 def _digest(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
@@ -246,22 +247,22 @@ FREE = ("verbose", "device", "random_state")
 def _check_same(path: Path, about: Mapping[str, Any], found: Mapping[str, Any]) -> None:
     """Raise ValueError where a run would go on as another one than it was begun as."""
     if found.get("precision") != about["precision"]:
-        raise ValueError(
+        raise InputError(
             f"{path} is of a run in {found.get('precision')}, and this one would be in {about['precision']}: say it by "
             "precision, or delete the file to start afresh"
         )
     if found.get("rows") != about["rows"]:
-        raise ValueError(f"{path} is of a run with other rows: give those again, or delete it to start afresh")
+        raise InputError(f"{path} is of a run with other rows: give those again, or delete it to start afresh")
     if found.get("warm") != about["warm"]:
-        raise ValueError(f"{path} is of a run whose warm_start was not this one's: delete it to start afresh")
+        raise InputError(f"{path} is of a run whose warm_start was not this one's: delete it to start afresh")
     before, now = found.get("params"), about["params"]
     seed = found.get("seed")
     if not isinstance(before, dict) or type(seed) is not int or not 0 <= seed < 2**31:
-        raise ValueError(f"{path} is altered: it does not say how its run was begun; delete it to start afresh")
+        raise InputError(f"{path} is altered: it does not say how its run was begun; delete it to start afresh")
     other = [name for name in {*before, *now} - {*FREE} if before.get(name) != now.get(name)]
     if other:
         name = min(other)
-        raise ValueError(
+        raise InputError(
             f"{path} is of a run with {name}={before.get(name)!r}, and not {now.get(name)!r}: set it back, or delete "
             "the file to start afresh"
         )
@@ -361,25 +362,25 @@ def _check(state: State, config: Mapping[str, Any], tensors: Mapping[str, Tensor
     counts = [config["epoch"], config["halvings"], *([] if at is None else at["sizes"])]
     counts += [] if start is None else [start["rows"]]
     if not all(type(count) is int and count >= 0 for count in counts):
-        raise ValueError("its epoch, halvings or sizes are no counts")
+        raise InputError("its epoch, halvings or sizes are no counts")
     if best is not None and not (type(best["epoch"]) is int and 0 <= best["epoch"] <= config["epoch"]):
-        raise ValueError("its best epoch is none of those that it has done")
+        raise InputError("its best epoch is none of those that it has done")
     numbers = [*([] if at is None else [at["seconds"]]), *([] if best is None else [best["lowest"]])]
     numbers += [] if best is None else best["means"].values()
     if start is not None:
         numbers += [start["least"], *start["means"].values(), *start["probe"].values()]
         if not {"mse", "loss"} <= start["means"].keys() & start["probe"].keys():
-            raise ValueError("its start has no squared error")
+            raise InputError("its start has no squared error")
     if not all(type(number) in (int, float) for number in numbers):
-        raise ValueError("its best loss, its start's or its seconds are no numbers")
+        raise InputError("its best loss, its start's or its seconds are no numbers")
     if not isinstance(config["history"], list) or not all(isinstance(record, dict) for record in config["history"]):
-        raise ValueError("its history is no list of records")
+        raise InputError("its history is no list of records")
     weights = dict(enumerate(weight for group in state.optimizer.param_groups for weight in group["params"]))
     for prefix in ("optimizer", "start.optimizer"):
         for name, tensor in _part(prefix, tensors).items():
             weight, _, moment = name.partition(".")
             if moment != "step" and tensor.shape != weights[int(weight)].shape:
-                raise ValueError(f"{prefix}.{name} is of shape {tuple(tensor.shape)}")
+                raise InputError(f"{prefix}.{name} is of shape {tuple(tensor.shape)}")
 
 
 def _check_alike(name: str, found: Any, own: Any) -> None:
@@ -392,7 +393,7 @@ def _check_alike(name: str, found: Any, own: Any) -> None:
         for value, other in zip(found, own, strict=True):
             _check_alike(name, value, other)
     elif not are_numbers and found != own:
-        raise ValueError(f"{name} is {one_line(ValueError(found), 50)}, and not {own!r}")
+        raise InputError(f"{name} is {one_line(ValueError(found), 50)}, and not {own!r}")
 
 
 def _named(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
