@@ -19,6 +19,7 @@ from isthmus.core.corruption import hide_entries
 from isthmus.core.imputation import fill_in
 from isthmus.core.likelihood import Bernoulli, Block, GaussianLikelihood, ProductLikelihood
 from isthmus.core.model import Model
+from isthmus.data.overview import table_overview
 from isthmus.data.rows import in_unit_interval
 from isthmus.data.scaling import SCALING
 from isthmus.data.schema import Schema, put_known_cells, with_index
@@ -290,6 +291,8 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         self.row_shape_ = (len(self.schema_.cells),)
         for line in understood(self.schema_):
             warn_caller(line, DataWarning)
+        if self.verbose:
+            print(*table_overview(self.schema_, table), sep="\n")
         return table
 
     def _schema_of(self, table: pd.DataFrame) -> Schema:
