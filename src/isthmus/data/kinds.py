@@ -69,7 +69,7 @@ def learn(
         If it holds nothing, or nothing that a model could be of, or not what was asked for.
     """
     column = _plain(column)
-    found = marks.among(different(column))
+    found = marks.in_column(column)
     column = marks.blank(column, found)
     if column.isna().all():
         raise InputError(f"Input X has nothing but NaN in column {name!r}: drop it")
@@ -89,16 +89,6 @@ def _plain(column: pd.Series) -> pd.Series:
     dtype = column.dtype
     is_dictionary = isinstance(dtype, pd.ArrowDtype) and pa.types.is_dictionary(dtype.pyarrow_dtype)
     return column.astype("category") if is_dictionary else column
-
-
-def different(column: pd.Series) -> list[Any]:
-    """Return a column's different values where some may be marks for a missing one."""
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        return column.cat.categories.tolist()
-    try:
-        return column.dropna().unique().tolist()
-    except TypeError:  # lists, and what else has no hash
-        return []
 
 
 def _as_kind(name: Any, column: pd.Series, asked: Any, *, has_marks: bool) -> tuple[pd.Series, Kind, str | None]:
@@ -266,8 +256,8 @@ def _declared(name: Any, column: pd.Series, asked: Sequence[Any]) -> tuple[Any, 
     categories = tuple(each.item() if isinstance(each, np.generic) else each for each in asked)
     if not categories or len(set(categories)) < len(categories):
         raise InputError(f"kinds={{{name!r}: …}} names no category, or one twice")
-    new = [value for value in different(column) if value not in categories]
-    if new and not isinstance(column.dtype, pd.CategoricalDtype):
+    new = [value for value in column.dropna().unique().tolist() if value not in categories]
+    if new:
         raise InputError(f"column {name!r} holds {new[0]!r}, which is none of the categories in kinds: add it")
     return categories
 

@@ -46,9 +46,19 @@ class Marks:
         if self.given is not None:
             return [value for value in values if value in self.given or _as_number(value) in self._numbers()]
         found = [value for value in values if isinstance(value, str) and _is_mark(value.strip())]
-        rest = set(values) - set(found)
-        is_plain = all(_says_something(value) for value in rest)
+        is_plain = not found or all(_says_something(value) for value in set(values) - set(found))
         return [value for value in found if is_plain or _says_something(value) or not value.strip()]
+
+    def in_column(self, column: pd.Series) -> list[Any]:
+        """Return the values of a column that stand for a missing one."""
+        if self.given is None and column.dtype.kind in "biufmM":
+            return []
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            return self.among(column.cat.categories)
+        try:
+            return self.among(column.dropna().unique().tolist())
+        except TypeError:  # lists, and what else has no hash
+            return []
 
     def blank(self, column: pd.Series, found: Sequence[Any]) -> pd.Series:
         """Return a column with what was found to stand for a missing value missing."""

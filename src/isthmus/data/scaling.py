@@ -28,8 +28,10 @@ class Asinh(TransformerMixin, BaseEstimator):
 
     def fit(self, X: np.ndarray, y: Any = None) -> Self:
         """Choose centre and width of each column; NaN is left aside."""
-        chosen = [self._chosen(np.unique(column[~np.isnan(column)])) for column in X.T]
-        self.centre_, self.width_ = np.array(chosen).T
+        chosen = np.zeros((X.shape[1], 2))
+        for i in np.flatnonzero(_kurtosis(X) > LEAST_KURTOSIS):
+            chosen[i] = self._chosen(np.unique(X[~np.isnan(X[:, i]), i]))
+        self.centre_, self.width_ = chosen.T.copy()
         self.n_features_in_ = X.shape[1]
         return self
 
@@ -63,6 +65,18 @@ class Asinh(TransformerMixin, BaseEstimator):
 
 FEWEST_VALUES, MOST_VALUES = 20, 10_000
 """Different values of a column, under which its shape is not looked at, and about how many are looked at."""
+
+
+LEAST_KURTOSIS = 4.0
+"""Kurtosis of a column, a normal's being 3, from which its tails are looked at."""
+
+
+def _kurtosis(X: np.ndarray) -> np.ndarray:
+    """Return the kurtosis of each column, past NaN; NaN where it is constant."""
+    rest = X - np.nanmean(X, axis=0)
+    square = np.square(rest)
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.nanmean(np.square(square), axis=0) / np.square(np.nanmean(square, axis=0))
 
 
 def _log_likelihood(values: np.ndarray) -> float:

@@ -142,14 +142,14 @@ class Schema:
         if given != names:
             raise InputError("X has the columns in another order than at fit, or one of them twice")
 
-    def read(self, frame: pd.DataFrame) -> pd.DataFrame:
+    def read(self, frame: pd.DataFrame) -> dict[str | int, pd.Series]:
         """Return the columns of the model with NaN where a mark stands for a missing value; dates as moments."""
         marks = Marks(self.na_values)
-        read = {}
+        read: dict[str | int, pd.Series] = {}
         for column in self.columns:
             values = blanked(column, frame[column.name], marks)
             read[column.name] = column.moments(values) if column.kind == "date" else values
-        return pd.DataFrame(read, index=frame.index)
+        return read
 
     def as_at_fit(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return a table whose columns are what they were at fit, as far as their values can be read so."""
@@ -312,7 +312,7 @@ class Schema:
         schema.steps.extend(steps_from_json(content["steps"], content["numbers"], schema.count("number")))
         return schema
 
-    def _numbers(self, read: pd.DataFrame, values: np.ndarray) -> np.ndarray:
+    def _numbers(self, read: Mapping[str | int, pd.Series], values: np.ndarray) -> np.ndarray:
         """Put the cells of numbers, as they are, into an array of shape (rows, numbers), and return it."""
         columns = [cell.column for cell in self.cells if cell.kind == "number"]
         for i, column in enumerate(columns):
@@ -323,9 +323,7 @@ class Schema:
 
 def blanked(column: Column, values: pd.Series, marks: Marks) -> pd.Series:
     """Return a column with NaN where a mark, that is none of its categories, stands for a missing value."""
-    if values.dtype.kind in "biufmM" and marks.given is None:
-        return values
-    found = [mark for mark in marks.among(kinds_.different(values)) if mark not in column.categories]
+    found = [mark for mark in marks.in_column(values) if mark not in column.categories]
     return marks.blank(values, found)
 
 
