@@ -1,6 +1,6 @@
 """How the numbers of a table are brought to one scale, and back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -37,17 +37,21 @@ class Asinh(TransformerMixin, BaseEstimator):
 
     def transform(self, X: np.ndarray) -> np.ndarray:
         """Compress; shape (n, n_columns)."""
-        width = self._widths()
-        return np.where(self.width_ > 0, width * np.arcsinh((X - self.centre_) / width), X)
+        return self._of_tails(X, lambda x, centre, width: width * np.arcsinh((x - centre) / width))
 
     def inverse_transform(self, X: np.ndarray) -> np.ndarray:
         """Undo it; shape (n, n_columns)."""
-        width = self._widths()
-        with np.errstate(over="ignore", invalid="ignore"):  # of columns that stay as they are
-            return np.where(self.width_ > 0, width * np.sinh(X / width) + self.centre_, X)
+        with np.errstate(over="ignore"):
+            return self._of_tails(X, lambda x, centre, width: width * np.sinh(x / width) + centre)
 
-    def _widths(self) -> np.ndarray:
-        return np.where(self.width_ > 0, self.width_, 1)
+    def _of_tails(self, X: np.ndarray, function: Callable[..., np.ndarray]) -> np.ndarray:
+        """Return X with a function of those columns that have long tails; X itself where none has."""
+        tails = self.width_ > 0
+        if not tails.any():
+            return X
+        X = X.copy()
+        X[:, tails] = function(X[:, tails], self.centre_[tails], self.width_[tails])
+        return X
 
     def _chosen(self, values: np.ndarray) -> tuple[float, float]:
         """Return centre and width for a column's different values; few of them have no shape."""
