@@ -1,5 +1,6 @@
-"""What rows are called."""
+"""What rows are called, and lists of names in words."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
@@ -23,3 +24,9 @@ def _holds_ids(column: "pd.Series[Any]") -> bool:
     name = str(column.name).lower()
     called = name in NAMES_OF_IDS or name.endswith(("_id", " id"))
     return called and not pd.api.types.is_float_dtype(column) and column.is_unique and not column.isna().any()
+
+
+def few(names: Iterable[Any], most: int = 10) -> str:
+    """Return names in quotes with commas, and of many only how many more there are."""
+    quoted = [repr(str(name)) for name in names]
+    return ", ".join(quoted[:most]) + (f" and {len(quoted) - most:,} more" if len(quoted) > most else "")
