@@ -112,6 +112,16 @@ def test_numbers_that_are_measured_stay_features(name, values):
     assert time_series(pd.DataFrame({name: values, "value": WAVE})).names == [name, "value"]
 
 
+def test_irregular_times_by_their_name():
+    rng = np.random.default_rng(0)
+    jitter = SECONDS + rng.integers(-900, 900, N)
+    for times in (jitter, jitter * 1000, np.cumsum(rng.exponential(1, N)), SECONDS + rng.integers(-200, 200, N)):
+        table = pd.DataFrame({"timestamp": times, "value": WAVE})
+        assert time_series(table).names == ["value"]
+        assert time_series(table.rename(columns={"timestamp": "x"})).names[-1] == "value"
+    assert time_series(pd.DataFrame({"x": SECONDS + rng.integers(-200, 200, N), "value": WAVE})).names == ["value"]
+
+
 def test_the_time_is_named_or_there_is_none():
     table = pd.DataFrame({"t": np.arange(N)[::-1], "odometer": 5 * np.arange(N), "value": WAVE})
     assert time_series(table).time.name == "t"
@@ -119,6 +129,38 @@ def test_the_time_is_named_or_there_is_none():
     untimed = time_series(table, time="none")
     assert (untimed.time, untimed.names) == (None, ["t", "odometer", "value"])
     assert time_series(table, features=["t", "value"]).names[:2] == ["t", "value"]
+
+
+def test_what_is_left_out_is_said():
+    table = pd.DataFrame({"id": np.arange(N), "message": [f"request {i}" for i in range(N)], "value": WAVE})
+    for series in (time_series(table), time_series(table.assign(time=HOURS))):
+        assert series.names == ["value"]
+        assert lines_of(series, "left out: ") == [
+            "left out: column 'id', which is another in each row",
+            "left out: column 'message', which is another in each row",
+        ]
+    cycles = pd.DataFrame({"unit": np.repeat([1, 2], N), "cycle": np.tile(np.arange(N), 2), "value": np.tile(WAVE, 2)})
+    series = time_series(cycles.sample(frac=1, random_state=0))
+    assert (series.names, series.time.name, series.group.name) == (["value"], "cycle", "unit")
+    np.testing.assert_array_equal(series.values[:, 0], cycles.value)
+
+
+def test_a_date_that_stands_for_no_end_is_none():
+    table = pd.DataFrame(
+        {"until": [*HOURS[:30].astype(str), *["9999-12-31"] * 30], "at": HOURS.astype(str), "value": WAVE}
+    )
+    series = time_series(table)
+    assert (series.time.name, series.names, len(series.values)) == ("at", ["value"], N)
+    assert time_series(table.drop(columns="at")).irregular == ["left out: 30 rows of no time"]
+    assert time_series(table.astype({"until": "datetime64[us]"}), time="until").time.name == "until"
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_very_short_tables(n):
+    table = pd.DataFrame({"time": HOURS[:n], "value": WAVE[:n]})
+    np.testing.assert_array_equal(time_series(table).windows(n), [WAVE[:n]])
+    at_once = time_series(table.assign(time=HOURS[0]))
+    np.testing.assert_allclose(at_once.windows(1), [[WAVE[:n].mean()]])
 
 
 def test_an_index_of_dates_and_a_frame_without():
@@ -294,6 +336,7 @@ def test_steps_and_stretches_are_found(kind, rng):
             "column 'time' holds 'oops' in row 0, and times",
         ),
         ({"time": HOURS, "s": ["on", "off"] * 30, "value": WAVE}, {}, "column 's' holds no numbers: .* --group s"),
+        ({"time": [f"week {i} day 3" for i in range(N)], "value": WAVE}, {}, "column 'time' holds no numbers"),
         ({"value": ["?", *WAVE[1:].astype(str)]}, {}, "column 'value' holds '\\?' in row 0, and numbers elsewhere"),
         ({"time": HOURS, "host": "a"}, {}, "the table has no column of numbers"),
         ({"time": HOURS, "value": WAVE}, {"features": ["load"]}, "no column 'load', which the model was trained on"),

@@ -9,11 +9,14 @@ import pandas as pd
 
 from isthmus.errors import InputError
 
-UNITS = {"s": (1e8, 1e10), "ms": (1e11, 1e13), "us": (1e14, 1e16), "ns": (1e17, 1e19)}
-"""Between which sizes Unix times of a unit lie: from 1973 to 2286."""
+UNITS = {"s": (1e8, 9.2e9), "ms": (1e11, 9.2e12), "us": (1e14, 9.2e15), "ns": (1e17, 9.2e18)}
+"""Between which sizes Unix times of a unit lie: from 1973 to 2261, as far as nanoseconds reach."""
 
 LIKELY = tuple(pd.Timestamp(f"{year}-01-01").timestamp() for year in (2000, 2100))
 """Seconds between which a number may be a Unix time without its column's name saying so."""
+
+NEAR = (pd.Timestamp("1700-01-01", tz="UTC"), pd.Timestamp("2200-01-01", tz="UTC"))
+"""Between which dates are times; others stand for none."""
 
 DIGITS = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 """Dates that are written as one number, by how many digits it has."""
@@ -32,6 +35,9 @@ TRIED = 2000
 
 LEAST_REGULAR = 0.5
 """Share of the differences that are the same, for numbers that rise to be those of a clock."""
+
+SAME, FEWEST_RISING = 0.1, 10
+"""Of the median how far a difference may be off to be the same; differences that cannot all rise by chance."""
 
 
 class Clock(NamedTuple):
@@ -97,14 +103,29 @@ def read_clock(column: "pd.Series[Any]", *, named: bool) -> Clock | None:
     return _words(column)
 
 
-def is_regular(ticks: np.ndarray, groups: np.ndarray) -> bool:
-    """Tell whether times rise by one step, mostly, and hardly any is there twice in its group."""
+def rises(clock: Clock, groups: np.ndarray, *, named: bool) -> bool:
+    """Tell whether numbers are those of a clock, and not something that was measured.
+
+    Unix times in a column that is called so are; others where they rise by one step, mostly, in each group, and where
+    the name says so from row to row, by whatever.
+    """
+    ticks, groups = clock.ticks[clock.known], groups[clock.known]
+    if named and clock.dated:
+        return True
+    in_order = np.argsort(groups, kind="stable")
+    differences = np.diff(ticks[in_order])[np.diff(groups[in_order]) == 0]
+    if named and len(differences) >= FEWEST_RISING and (differences > 0).all():
+        return True
+    return _is_regular(ticks, groups)
+
+
+def _is_regular(ticks: np.ndarray, groups: np.ndarray) -> bool:
     order = np.lexsort((ticks, groups))
     differences = np.diff(ticks[order])[np.diff(groups[order]) == 0]
     rising = differences[differences > 0]
     if len(rising) < 2 or len(rising) < 0.9 * len(differences):
         return False
-    return bool(np.isclose(rising, np.median(rising), rtol=1e-3, atol=0).mean() >= LEAST_REGULAR)
+    return bool(np.isclose(rising, np.median(rising), rtol=SAME, atol=0).mean() >= LEAST_REGULAR)
 
 
 def _numbers(column: "pd.Series[Any]", numbers: "pd.Series[Any]", named: bool) -> Clock | None:
@@ -147,12 +168,10 @@ def _unix(numbers: "pd.Series[Any]", known: np.ndarray, unit: str) -> Clock:
     return Clock(ticks, known, True, f"Unix time in {unit}", _as_text(pd.Series(pd.to_datetime(ticks))))
 
 
-def _dates(column: "pd.Series[Any]", dates: "pd.Series[Any]", kind: str) -> Clock | None:
+def _dates(column: "pd.Series[Any]", dates: "pd.Series[Any]", kind: str) -> Clock:
+    dates = dates.where(dates.between(*NEAR))  # the year 9999 means that there is no end
     known = dates.notna().to_numpy()
-    try:
-        ticks = dates.dt.as_unit("ns").fillna(pd.Timestamp(0, tz="UTC")).to_numpy(dtype="datetime64[ns]")
-    except (pd.errors.OutOfBoundsDatetime, OverflowError):  # the year 9999, which means that there is no end
-        return None
+    ticks = dates.dt.as_unit("ns").fillna(pd.Timestamp(0, tz="UTC")).to_numpy(dtype="datetime64[ns]")
     dtype = column.dtype
     texts = _as_text(column) if pd.api.types.is_datetime64_any_dtype(dtype) else column.astype(str).to_numpy(object)
     return Clock(ticks.astype(np.int64), known, True, kind, texts)

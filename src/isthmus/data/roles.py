@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from isthmus.data.clock import Clock, is_regular, is_time_of_day, read_clock, time_text
+from isthmus.data.clock import Clock, is_time_of_day, read_clock, rises, time_text
 from isthmus.data.names import few
 from isthmus.errors import InputError
 
@@ -15,7 +15,9 @@ NONE = "none"
 """What is said instead of a column's name where there is none."""
 
 TIME_NAMES = re.compile(
-    r"^(t|ts|ds|step|index|idx|epoch|unix|tick|when|year|unnamed: 0)s?$|time|(^|[\W_])date", re.IGNORECASE
+    r"^(t|ts|ds|step|index|idx|epoch|unix|tick|when|cycle|frame|seq|sequence|sample|row|obs|observation|iter|iteration|"
+    r"period|year|month|week|day|hour|minute|second|sec|ms|unnamed: 0)s?$|time|(^|[\W_])date",
+    re.IGNORECASE,
 )
 GROUP_NAMES = re.compile(
     r"(^|[\W_])(id|uuid|key|name|group|series|entity|host|hostname|server|node|instance|pod|container|machine|device|"
@@ -95,22 +97,22 @@ def _guess_time(
     for name in free:
         is_named = bool(TIME_NAMES.search(str(name)))
         clock = read_clock(frame[name], named=is_named)
-        if clock is None or (not is_named and not clock.known.all()):
+        is_date = clock is not None and clock.dated and not clock.kind
+        if clock is None or not clock.known.any() or not (is_date or is_named or clock.known.all()):
             continue
-        is_date = clock.dated and not clock.kind
-        if is_date or _is_regular(frame, clock, [each for each in free if each != name], group, may_group):
+        others = [each for each in free if each != name]
+        if is_date or rises(clock, _groups(frame, clock, others, group, may_group), named=is_named):
             found.append((0 if is_date else 1 if clock.dated else 2, name, clock))
     if not found:
         return None, None
-    _, name, clock = min(found, key=lambda each: each[0])
+    _, name, clock = min(found, key=lambda each: (each[0], -each[2].known.mean()))
     return name, clock
 
 
-def _is_regular(frame: pd.DataFrame, clock: Clock, free: Sequence[str], group: str | None, may_group: bool) -> bool:
-    """Tell whether times rise by one step, in each series where there are several."""
+def _groups(frame: pd.DataFrame, clock: Clock, free: Sequence[str], group: str | None, may_group: bool) -> np.ndarray:
+    """Return of which series each row is, by the column that says so or, where it may be guessed, seems to."""
     name = group if group is not None or not may_group else guess_group(frame, clock, free)
-    groups = np.zeros(len(frame), int) if name is None else pd.factorize(frame[name])[0]
-    return is_regular(clock.ticks[clock.known], groups[clock.known])
+    return np.zeros(len(frame), int) if name is None else pd.factorize(frame[name])[0]
 
 
 def guess_group(frame: pd.DataFrame, clock: Clock | None, free: Sequence[str]) -> str | None:
@@ -183,8 +185,11 @@ def _left_out(
         is_named = bool(TIME_NAMES.search(str(name)))
         is_number = pd.api.types.is_numeric_dtype(column.dtype)
         clock = None if is_number and no_time else read_clock(column, named=is_named)
-        if clock is not None and (not is_number or is_regular(clock.ticks[clock.known], groups[clock.known])):
+        is_clock = clock is not None and (not is_number or rises(clock, groups, named=is_named))
+        if is_clock:
             out[name] = "holds times"
+        elif column.is_unique and len(column) > 1 and _names_rows(column) and (is_number or not is_named):
+            out[name] = "is another in each row"
         elif is_number and GROUP_NAMES.search(str(name)) and not pd.api.types.is_float_dtype(column.dtype):
             notes.append(f"column {str(name)!r} is taken for a feature: if it says which series a row is of, "
                          f"say so, --group {name}")  # fmt: skip
@@ -196,6 +201,13 @@ def _left_out(
             words.append(name)
     _refuse(frame, words)
     return list(out), [f"left out: column {str(name)!r}, which {reason}" for name, reason in out.items()] + notes
+
+
+def _names_rows(column: "pd.Series[Any]") -> bool:
+    """Tell whether a column, no value of which is there twice, is of names or text."""
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return bool(GROUP_NAMES.search(str(column.name))) and not pd.api.types.is_float_dtype(column.dtype)
+    return not bool(pd.to_numeric(column, errors="coerce").notna().any())
 
 
 def _says_no_more(column: "pd.Series[Any]", groups: np.ndarray) -> bool:

@@ -15,8 +15,9 @@ LONGEST_WEEKEND = 5.5
 """The same in days of a series that has no weekends."""
 
 
-MANY = 0.1
-"""Share of the steps with a gap behind them from which on times are irregular, and of rows of the time of another."""
+FEW, MANY = 5, 0.1
+"""Gaps, at the least, and the share of steps before one, for times to be irregular; the share of rows of the time of
+another for them to be of several series."""
 
 
 class Placed(NamedTuple):
@@ -115,8 +116,9 @@ def in_words(
         begin, end = (clock.texts[placed.first[each]] for each in (when.argmin(), when.argmax()))
         written = f" ({clock.kind})" if clock.kind else ""
         paces = [clock.lasting(pace) for pace in placed.paces]
-        step = f"a step is {paces[0]}" if len(paces) == 1 else f"a step is from {paces[0]} to {paces[-1]}" * bool(paces)
-        lines.append(f"time: {time}{written}, from {begin} to {end}{', ' * bool(step)}{step}")
+        pace = " to ".join(dict.fromkeys([*paces[:1], *paces[-1:]]))
+        step = f", a step is {'from ' if len(paces) > 1 else ''}{pace}" if paces else ""
+        lines.append(f"time: {time}{written}, from {begin} to {end}{step}")
     if group is not None:
         sizes = np.bincount(placed.group, minlength=len(levels))
         several = [f"{level} ({size:,} steps)" for level, size in zip(levels, sizes, strict=True)]
@@ -142,7 +144,7 @@ def irregularities(clock: Clock | None, group: str | None, levels: Sequence[str]
         which = "of" if len(placed.gaps) == 1 else "the longest of"
         after, lasting = clock.texts[placed.first[step]], clock.lasting(longest)
         lines.append(f"gaps: {len(placed.gaps):,}, {which} {lasting}, after {after}{of}; no window spans one")
-    if len(placed.gaps) > MANY * len(placed.first):
+    if len(placed.gaps) > max(FEW, MANY * len(placed.first)):
         lines.append("irregular: there are so many gaps that the step may mean little; --time none takes rows as steps")
     return lines
 
