@@ -166,6 +166,14 @@ COMMANDS = {
     "train MODELS/series.csv --window 10 --stride 0 --out run": "Invalid value for '--stride'",
     "train MODELS/series.csv --window ten --out run": "Invalid value for '--window'",
     "train MODELS/series.csv --window 60 --out run": "1 sample(s)",
+    "train MODELS/series.csv --window 10 --time x --out run": "series.csv has no column 'x', which is to be the time",
+    "train MODELS/series.csv --window 10 --group x --out run": "has no column 'x', which is to be the group: it has",
+    "train MODELS/series.csv --window 10 --time b --group b --out run": "column 'b' cannot be both time and group",
+    "train spoken.csv --window 10 --time b --out run": "spoken.csv: column 'b' holds no times: name another, or none",
+    "train t.csv --time a --out run": "--time a: it is of series: say --window too, such as --window 100",
+    "score MODELS/table MODELS/numbers.csv --group a -o x.csv": "was not trained on a series; leave it out",
+    "score MODELS/series MODELS/series.csv --time x -o x.csv": "series.csv has no column 'x', which is to be the time",
+    "score MODELS/series renamed.csv -o x.csv": "renamed.csv has no column 'b', which the model was trained on: it has",
     "train cube.npy --window 2 --out run": "cube.npy has the shape (4, 3, 2): a series has (n_steps,)",
     "train letters.npy --window 2 --out run": "letters.npy holds <U1",
     "train times.csv --window 10 --out run": "times.csv has no column of numbers",
@@ -475,6 +483,7 @@ def place(tmp_path, saved, monkeypatch):
         "spoken": series.assign(b=np.resize(["up", "down", "up"], len(series))),
         "wide": series.assign(c=1.0),
         "times": series[["time"]],
+        "renamed": series.rename(columns={"b": "c"}),
         "leap": series.assign(b=series.b.where(series.index != 7, np.inf)),
     }.items():
         table.to_csv(tmp_path / f"{name}.csv", index=False)

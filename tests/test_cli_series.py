@@ -129,7 +129,13 @@ def test_short_stretches_are_left_blank_and_filled_nowhere(trained, run, tmp_pat
     same = (some[["load", "heat"]].to_numpy() == short[["load", "heat"]].to_numpy())[known].mean()
     assert 0.6 < same < 0.9
     short[-6:].to_csv(tmp_path / "tiny.csv", index=False)
-    assert "fewer than a window of 12: give a shorter length" in run("score run tiny.csv -o x.csv")[2]
+    line = "tiny.csv: the series has 6 steps, fewer than a window of 12, which run was trained with: give a longer one"
+    assert line in run("score run tiny.csv -o x.csv")[2]
+    short[::8].to_csv(tmp_path / "sparse.csv", index=False)
+    assert "sparse.csv: the longest stretch without a gap has " in run("transform run sparse.csv -o x.csv")[2]
+    line = "the longest of 3 stretches without a gap has 120 steps, fewer than a window of 150: give a shorter length"
+    assert line in run("train later.csv --model sequence --window 150 --out long")[2]
+    assert not (tmp_path / "long").exists()
 
 
 def test_a_run_goes_on_with_its_time_and_group(trained, run, tmp_path):

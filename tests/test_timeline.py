@@ -131,6 +131,13 @@ def test_the_time_is_named_or_there_is_none():
     assert time_series(table, features=["t", "value"]).names[:2] == ["t", "value"]
 
 
+def test_a_word_that_tells_two_doubled_hours_apart_is_no_host():
+    table = pd.DataFrame({"time": HOURS.delete(9).insert(9, HOURS[8]), "state": ["on", "off"] * 30, "value": WAVE})
+    with pytest.raises(ValueError, match="column 'state' holds no numbers"):
+        time_series(table)
+    assert time_series(table.drop(columns="state")).irregular[0].startswith("duplicates: 1 row")
+
+
 def test_what_is_left_out_is_said():
     table = pd.DataFrame({"id": np.arange(N), "message": [f"request {i}" for i in range(N)], "value": WAVE})
     for series in (time_series(table), time_series(table.assign(time=HOURS))):

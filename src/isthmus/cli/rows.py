@@ -1,6 +1,6 @@
 """DATA: its rows, and what they are called."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ class Cut:
     time: str | None = None
     group: str | None = None
     features: tuple[str, ...] | None = None
+    run: Path | None = None
     _read: dict[str, TimeSeries] = field(default_factory=dict, repr=False, compare=False)
 
     def series(self, data: str) -> TimeSeries:
@@ -34,8 +35,16 @@ class Cut:
         return self._read[data]
 
     def windows(self, data: str) -> np.ndarray:
-        """Return the windows of a file."""
-        return self.series(data).windows(self.window, self.stride)
+        """Return the windows of a file; those of a run are as long as they are."""
+        series = self.series(data)
+        longest = int(np.diff(series.stretches, axis=1).max())
+        if self.run is not None and longest < self.window:
+            which = "the series has" if len(series.stretches) == 1 else "the longest stretch without a gap has"
+            raise InputError(
+                f"{data}: {which} {longest} steps, fewer than a window of {self.window}, which {self.run} was trained "
+                "with: give a longer one, or train another run with a smaller --window"
+            )
+        return series.windows(self.window, self.stride)
 
     def starts(self, data: str) -> np.ndarray:
         """Return the file's row that each window begins at."""
@@ -57,7 +66,8 @@ def read_cut(run: Path, time: str | None = None, group: str | None = None) -> Cu
     if noted["window"] is None:
         _refuse_columns(time, group, f"{run} was not trained on a series; leave it out")
         return None
-    return parse_cut(noted | {"time": time or noted["time"], "group": group or noted["group"], "label": None})
+    cut = parse_cut(noted | {"time": time or noted["time"], "group": group or noted["group"], "label": None})
+    return None if cut is None else replace(cut, run=run)
 
 
 def parse_cut(asked: dict[str, Any]) -> Cut | None:

@@ -16,7 +16,7 @@ NONE = "none"
 
 TIME_NAMES = re.compile(
     r"^(t|ts|ds|step|index|idx|epoch|unix|tick|when|cycle|frame|seq|sequence|sample|row|obs|observation|iter|iteration|"
-    r"period|year|month|week|day|hour|minute|second|sec|ms|unnamed: 0)s?$|time|(^|[\W_])date",
+    r"no|nr|period|year|month|week|day|hour|minute|second|sec|ms|unnamed: 0)s?$|time|(^|[\W_])date",
     re.IGNORECASE,
 )
 GROUP_NAMES = re.compile(
@@ -29,6 +29,14 @@ GROUP_NAMES = re.compile(
 
 RESOLVED = 0.05
 """Of times that are there more than once, the share that may still be so within groups."""
+
+REPEATED, NUMBERED = 0.1, 0.3
+"""Share of the rows whose time is there before, for a column of words, or of numbers, to tell series apart whose name
+does not say so."""
+
+
+FEWEST_NAMED = 10
+"""Rows of which each has another word, for these to be names or text."""
 
 
 class Roles(NamedTuple):
@@ -125,7 +133,7 @@ def guess_group(frame: pd.DataFrame, clock: Clock | None, free: Sequence[str]) -
         if is_time_of_day(column):
             continue
         codes, levels = pd.factorize(column)
-        if clock is not None and _resolves(codes, len(levels), clock, _is_label(column)):
+        if clock is not None and _resolves(column, codes, len(levels), clock):
             return name
         if _is_label(column) and len(levels) == 1:
             weaker.append((1, name))
@@ -139,8 +147,8 @@ def _is_label(column: "pd.Series[Any]") -> bool:
     return not pd.api.types.is_numeric_dtype(column.dtype) or bool(GROUP_NAMES.search(str(column.name)))
 
 
-def _resolves(codes: np.ndarray, levels: int, clock: Clock, is_label: bool) -> bool:
-    """Tell whether times that are there more than once are there once in each group."""
+def _resolves(column: "pd.Series[Any]", codes: np.ndarray, levels: int, clock: Clock) -> bool:
+    """Tell whether times that are there more than once are there once in each group; a few may be so by chance."""
     ticks, codes = clock.ticks[clock.known], codes[clock.known]
     counts = np.unique(ticks, return_counts=True)[1]
     if not len(ticks) or levels < 2 or levels > len(codes) / 2:
@@ -149,7 +157,10 @@ def _resolves(codes: np.ndarray, levels: int, clock: Clock, is_label: bool) -> b
     inside = len(ticks) - len(np.unique(np.column_stack([codes, pd.factorize(ticks)[0]]), axis=0))
     if not repeats or inside > RESOLVED * repeats:
         return False
-    return is_label or (repeats >= 0.3 * len(ticks) and levels <= 2 * counts.max())
+    is_text = not pd.api.types.is_numeric_dtype(column.dtype)
+    if GROUP_NAMES.search(str(column.name)) or (is_text and repeats >= REPEATED * len(ticks)):
+        return True
+    return repeats >= NUMBERED * len(ticks) and levels <= 2 * int(counts.max())
 
 
 def _in_blocks(codes: np.ndarray, levels: int) -> bool:
@@ -188,15 +199,17 @@ def _left_out(
         is_clock = clock is not None and (not is_number or rises(clock, groups, named=is_named))
         if is_clock:
             out[name] = "holds times"
-        elif column.is_unique and len(column) > 1 and _names_rows(column) and (is_number or not is_named):
+        elif column.is_unique and len(column) >= FEWEST_NAMED and _names_rows(column) and (is_number or not is_named):
             out[name] = "is another in each row"
         elif is_number and GROUP_NAMES.search(str(name)) and not pd.api.types.is_float_dtype(column.dtype):
             notes.append(f"column {str(name)!r} is taken for a feature: if it says which series a row is of, "
                          f"say so, --group {name}")  # fmt: skip
         elif is_number and is_named and when is None and not no_time:
             notes.append(f"column {str(name)!r} is taken for a feature: if it says when, say so, --time {name}")
-        elif not is_number and (is_time_of_day(column) or _says_no_more(column, groups)):
-            out[name] = "says no more than others do"
+        elif not is_number and is_time_of_day(column):
+            out[name] = "holds times of the day without a date"
+        elif not is_number and _says_no_more(column, groups):
+            out[name] = "is the same in all rows" if group is None else f"says no more than {group!r} does"
         elif not is_number:
             words.append(name)
     _refuse(frame, words)
