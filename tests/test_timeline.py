@@ -1,7 +1,10 @@
 """Long series as people have them: which columns say when and of which series, order, gaps, and the way back."""
 
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -180,6 +183,22 @@ def test_an_index_of_dates_and_a_frame_without():
     np.testing.assert_array_equal(plain.windows(7, 2), windows(WAVE, 7, 2))
 
 
+@pytest.mark.parametrize("form", ["polars", "pyarrow", "decimals", "nullable", "arrow-backed"])
+def test_tables_of_other_kinds(form):
+    table = pd.DataFrame({"time": HOURS, "value": np.round(WAVE * 100)})
+    if form == "polars":
+        other = pytest.importorskip("polars").from_pandas(table)
+    elif form == "pyarrow":
+        other = pa.Table.from_pandas(table)
+    elif form == "decimals":
+        other = table.assign(value=[Decimal(int(value)) for value in table.value])
+    else:
+        other = table.convert_dtypes(dtype_backend="pyarrow" if form == "arrow-backed" else "numpy_nullable")
+    series = time_series(other)
+    assert (series.names, series.time.name) == (["value"], "time")
+    np.testing.assert_array_equal(series.windows(9), windows(table.value, 9))
+
+
 def test_dates_beside_times_of_the_day():
     table = pd.DataFrame({"Date": HOURS.strftime("%d/%m/%Y"), "Time": HOURS.strftime("%H:%M"), "value": WAVE})
     series = time_series(table.sample(frac=1, random_state=0))
@@ -223,8 +242,9 @@ def test_hosts_behind_one_another():
     table = pd.DataFrame({"host": np.repeat([1, 2], N), "value": np.tile(WAVE, 2)})
     assert len(time_series(table).stretches) == 2
     assert len(time_series(table.assign(time=pd.date_range("2024", periods=2 * N, freq="h"))).stretches) == 2
-    one = time_series(table.assign(host="a"))
-    assert (len(one.stretches), one.names) == (1, ["value"])
+    one = time_series(table.assign(host="a", state="on"))
+    assert (len(one.stretches), one.names, one.group.name) == (1, ["value"], "host")
+    assert lines_of(one, "left out") == ["left out: column 'state', which says no more than 'host' does"]
     mixed = time_series(table.assign(host=np.tile([1, 2], N)))
     assert mixed.names == ["host", "value"]  # which cannot be told: so it is said
     assert lines_of(mixed, "column 'host' is taken for a feature")[0].endswith("say so, --group host")
@@ -348,6 +368,11 @@ def test_steps_and_stretches_are_found(kind, rng):
         ({"time": HOURS, "host": "a"}, {}, "the table has no column of numbers"),
         ({"time": HOURS, "value": WAVE}, {"features": ["load"]}, "no column 'load', which the model was trained on"),
         ({"time": [np.nan] * N, "value": WAVE}, {"time": "time"}, "column 'time' holds no times"),
+        (
+            {"time": HOURS, "value": ["?", *WAVE[1:].astype(str)]},
+            {"features": ["value"]},
+            "'value' holds '\\?' in row 0",
+        ),
         ({"value": [np.inf, *WAVE[1:]]}, {}, "column 'value' holds infinity in row 0"),
         (np.zeros((4, 3, 2)), {}, "the series has the shape"),
     ],

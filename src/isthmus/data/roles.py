@@ -73,17 +73,14 @@ def find_roles(frame: pd.DataFrame, time: str | None, group: str | None, feature
             raise InputError(f"the table has no column {name!r}, which is to be the {option}: it has {few(frame)}")
     if time == group and time not in (None, NONE):
         raise InputError(f"column {time!r} cannot be both time and group")
-    measured = set(features or ())
-    free = [str(name) for name in frame if name not in {time, group} | measured]
+    free = [str(name) for name in frame if name not in {time, group, *(features or ())}]
+    no_time, clock = time == NONE, None
     if time is None:
         time, clock = _guess_time(frame, free, None if group == NONE else group, group != NONE)
-    elif time == NONE:
-        clock, no_time = None, True
-    else:
+    elif not no_time:
         clock = read_clock(frame[time], named=True)
         if clock is None:
             raise InputError(f"column {time!r} holds no times: name another, or none")
-    no_time = time == NONE
     time = None if no_time else time
     free = [name for name in free if name != time]
     beside = None if clock is None else _time_of_day(frame, clock, free)
@@ -94,6 +91,7 @@ def find_roles(frame: pd.DataFrame, time: str | None, group: str | None, feature
     group = None if group == NONE else group
     out, notes = _left_out(frame, [name for name in free if name != group], group, clock, no_time)
     rest = [str(name) for name in frame if name not in {time, beside, group, *out}]
+    _refuse(frame, [name for name in rest if not pd.api.types.is_numeric_dtype(frame[name].dtype)])
     return Roles(time, clock, beside, group, _in_order(rest, features), notes)
 
 
@@ -135,9 +133,13 @@ def guess_group(frame: pd.DataFrame, clock: Clock | None, free: Sequence[str]) -
         codes, levels = pd.factorize(column)
         if clock is not None and _resolves(column, codes, len(levels), clock):
             return name
-        if _is_label(column) and len(levels) == 1:
+        if GROUP_NAMES.search(str(name)) and len(levels) == 1:
             weaker.append((1, name))
-        elif _is_label(column) and _in_blocks(codes if clock is None else codes[np.argsort(clock.ticks)], len(levels)):
+        elif (
+            _is_label(column)
+            and len(levels) > 1
+            and _in_blocks(codes if clock is None else codes[np.argsort(clock.ticks)], len(levels))
+        ):
             weaker.append((0, name))
     return min(weaker)[1] if weaker else None
 
@@ -190,7 +192,6 @@ def _left_out(
     groups = np.zeros(len(frame), int) if group is None else pd.factorize(frame[group])[0]
     out: dict[str, str] = {}
     notes = []
-    words = []
     for name in free:
         column = frame[name]
         is_named = bool(TIME_NAMES.search(str(name)))
@@ -210,9 +211,6 @@ def _left_out(
             out[name] = "holds times of the day without a date"
         elif not is_number and _says_no_more(column, groups):
             out[name] = "is the same in all rows" if group is None else f"says no more than {group!r} does"
-        elif not is_number:
-            words.append(name)
-    _refuse(frame, words)
     return list(out), [f"left out: column {str(name)!r}, which {reason}" for name, reason in out.items()] + notes
 
 

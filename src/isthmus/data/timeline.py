@@ -2,6 +2,7 @@
 
 import numbers
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -273,7 +274,8 @@ def _framed(table: Any) -> pd.DataFrame:
     else:
         frame = frame.reset_index(drop=True)
     frame.columns = [str(name) for name in frame.columns]
-    return frame
+    exact = [name for name in frame if isinstance(next(iter(frame[name].dropna()), None), Decimal)]
+    return frame.astype(dict.fromkeys(exact, float))
 
 
 def _measured(frame: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
