@@ -143,7 +143,6 @@ COMMANDS = {
     "train MODELS/people.csv --out run": "people.csv: column 'kind' holds no numbers; drop it, or name it as the label",
     "train digits --label y --out run": "--label y: digits has its own labels; leave it out",
     # Tables of several kinds of columns.
-    "train dated.parquet --model tabular --out run": "column 'day' (datetime64",
     "train lists.parquet --model tabular --out run": "column 'mix' (object) holds what is mixed",
     "train unknown.csv --model tabular --out run": "nothing but NaN in column 'kind': drop it",
     "train far.csv --model tabular --out run": "column 'size' reaches too far for the sum of its squares: divide it",
@@ -395,9 +394,9 @@ ESTIMATORS = {
         lambda: SequenceAutoencoder(max_epochs=1).fit(ROWS).impute(list(ROWS), [np.ones(5, bool)]),
         "mask is of 1 sequences, and X has 30",
     ),
-    "a table of dates": (
-        lambda: TabularAutoencoder().fit(FRAME.assign(day=pd.Timestamp(0))),
-        "column 'day' .*datetime",
+    "a table of periods": (
+        lambda: TabularAutoencoder().fit(FRAME.assign(day=pd.Period("2020", "D"))),
+        "column 'day' .*period",
     ),
     "an array of dates": (lambda: TabularAutoencoder().fit(np.zeros((9, 2), "M8[D]")), "X holds datetime64"),
     "a table of nothing": (lambda: TabularAutoencoder().fit(FRAME.assign(b=None)), "nothing but NaN in column 'b'"),
@@ -487,7 +486,6 @@ def place(tmp_path, saved, monkeypatch):
         "leap": series.assign(b=series.b.where(series.index != 7, np.inf)),
     }.items():
         table.to_csv(tmp_path / f"{name}.csv", index=False)
-    people.assign(day=pd.Timestamp("2020-01-01")).to_parquet(tmp_path / "dated.parquet")
     people.assign(mix=[[1]] * len(people)).to_parquet(tmp_path / "lists.parquet")
     return tmp_path
 

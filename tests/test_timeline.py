@@ -141,6 +141,17 @@ def test_a_word_that_tells_two_doubled_hours_apart_is_no_host():
     assert time_series(table.drop(columns="state")).irregular[0].startswith("duplicates: 1 row")
 
 
+@pytest.mark.parametrize("mark", ["?", "NA", " - ", "null", ""])
+def test_marks_of_what_is_missing(mark, tmp_path):
+    table = pd.DataFrame({"time": HOURS.astype(str), "value": WAVE.astype(str)})
+    table.loc[7, "value"] = table.loc[20, "time"] = mark
+    table.to_csv(tmp_path / "a.csv", index=False)
+    for series in (time_series(table), read_series(tmp_path / "a.csv")):
+        assert (series.names, series.irregular[0]) == (["value"], "left out: 1 row of no time")
+        np.testing.assert_array_equal(np.isnan(series.rows[:, 0]), np.arange(N) == 7)
+    assert lines_of(time_series(table), "missing: ") == [f"missing: {mark!r} in column 'value'"]
+
+
 def test_what_is_left_out_is_said():
     table = pd.DataFrame({"id": np.arange(N), "message": [f"request {i}" for i in range(N)], "value": WAVE})
     for series in (time_series(table), time_series(table.assign(time=HOURS))):
@@ -364,7 +375,7 @@ def test_steps_and_stretches_are_found(kind, rng):
         ),
         ({"time": HOURS, "s": ["on", "off"] * 30, "value": WAVE}, {}, "column 's' holds no numbers: .* --group s"),
         ({"time": [f"week {i} day 3" for i in range(N)], "value": WAVE}, {}, "column 'time' holds no numbers"),
-        ({"value": ["?", *WAVE[1:].astype(str)]}, {}, "column 'value' holds '\\?' in row 0, and numbers elsewhere"),
+        ({"value": ["x", *WAVE[1:].astype(str)]}, {}, "column 'value' holds 'x' in row 0, and numbers elsewhere"),
         ({"time": HOURS, "host": "a"}, {}, "the table has no column of numbers"),
         ({"time": HOURS, "value": WAVE}, {"features": ["load"]}, "no column 'load', which the model was trained on"),
         ({"time": [np.nan] * N, "value": WAVE}, {"time": "time"}, "column 'time' holds no times"),

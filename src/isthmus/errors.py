@@ -7,3 +7,7 @@ class InputError(ValueError):
 
 class InputTypeError(TypeError):
     """What a user gave is of no type that can be used; the message says which can."""
+
+
+class DataWarning(UserWarning):
+    """What was made of a person's data that they may not think of; the message says how to have it otherwise."""

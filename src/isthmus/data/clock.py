@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from isthmus.data.marks import Marks
 from isthmus.errors import InputError
 
 UNITS = {"s": (1e8, 9.2e9), "ms": (1e11, 9.2e12), "us": (1e14, 9.2e15), "ns": (1e17, 9.2e18)}
@@ -196,7 +197,8 @@ def _as_text(dates: "pd.Series[Any]") -> np.ndarray:
 def _words(column: "pd.Series[Any]") -> Clock | None:
     """Read text, or dates among Python's own objects."""
     texts = column.dropna().astype(str).str.strip()
-    distinct = pd.Series(texts[texts != ""].unique())
+    marks = Marks().among(texts.unique())
+    distinct = pd.Series(texts[~texts.isin(marks)].unique())
     if not len(distinct) or distinct.iloc[:TRIED].str.contains(r"\d").mean() <= 0.5:
         return None
     if distinct.str.fullmatch(TIME_OF_DAY).all():

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from isthmus.data.marks import Marks
 from isthmus.data.names import few
 from isthmus.data.roles import find_roles
 from isthmus.data.series import mean_at, window_starts, with_windows
@@ -226,7 +227,7 @@ def time_series(
         values = values.reshape(len(values), -1)
         table = pd.DataFrame(values, columns=[f"x_{i}" for i in range(values.shape[1])])
         time, group, features = "none", "none", None
-    frame = _framed(table)
+    frame, missing = _without_marks(_framed(table))
     roles = find_roles(frame, time, group, features)
     if not roles.features:
         raise InputError("the table has no column of numbers: give one of what was measured")
@@ -237,7 +238,7 @@ def time_series(
     gaps = [] if roles.clock is None or placed.gaps else ["gaps: none"]
     times = f"column {roles.time!r}" if roles.beside is None else f"columns {roles.time!r} and {roles.beside!r}"
     lines = [*in_words(times, roles.clock, roles.group, said, placed), *irregular, *gaps]
-    lines += [f"features: {few(roles.features)}", *roles.notes]
+    lines += [f"features: {few(roles.features)}", *missing, *roles.notes]
     texts = [] if roles.clock is None else [str(roles.clock.texts[row]) for row in placed.first]
     when, whose = (None if name is None else frame[name] for name in (roles.time, roles.group))
     if when is not None and roles.beside is not None and roles.clock is not None:
@@ -276,6 +277,19 @@ def _framed(table: Any) -> pd.DataFrame:
     frame.columns = [str(name) for name in frame.columns]
     exact = [name for name in frame if isinstance(next(iter(frame[name].dropna()), None), Decimal)]
     return frame.astype(dict.fromkeys(exact, float))
+
+
+def _without_marks(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Return a table with what stands for a missing number missing, and that in words."""
+    blank, lines = {}, []
+    for name in frame.columns[[not pd.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes]]:
+        column = frame[name]
+        marks = Marks().among(column.dropna().unique()) if pd.api.types.is_string_dtype(column.dtype) else []
+        rest = pd.to_numeric(column.mask(column.isin(marks)), errors="coerce")
+        if marks and rest.notna().sum() == (~column.isin(marks) & column.notna()).sum() > 0:
+            blank[name] = rest
+            lines.append(f"missing: {few(marks)} in column {name!r}")
+    return frame.assign(**blank), lines
 
 
 def _measured(frame: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
