@@ -380,9 +380,9 @@ def test_steps_and_stretches_are_found(kind, rng):
         ({"time": HOURS, "value": WAVE}, {"features": ["load"]}, "no column 'load', which the model was trained on"),
         ({"time": [np.nan] * N, "value": WAVE}, {"time": "time"}, "column 'time' holds no times"),
         (
-            {"time": HOURS, "value": ["?", *WAVE[1:].astype(str)]},
+            {"time": HOURS, "value": ["x", *WAVE[1:].astype(str)]},
             {"features": ["value"]},
-            "'value' holds '\\?' in row 0",
+            "'value' holds 'x' in row 0",
         ),
         ({"value": [np.inf, *WAVE[1:]]}, {}, "column 'value' holds infinity in row 0"),
         (np.zeros((4, 3, 2)), {}, "the series has the shape"),

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from isthmus.data.marks import Marks
+from isthmus.data.marks import MARKS, Marks
 from isthmus.errors import InputError
 
 UNITS = {"s": (1e8, 9.2e9), "ms": (1e11, 9.2e12), "us": (1e14, 9.2e15), "ns": (1e17, 9.2e18)}
@@ -33,6 +33,9 @@ MONTHS_AND_DAYS: tuple[dict[str, Any], ...] = (
 
 TRIED = 2000
 """Texts at either end of a column by which it is decided how they are written."""
+
+MOST_LETTERS = 20
+"""Of a text that stands for what is missing."""
 
 LEAST_REGULAR = 0.5
 """Share of the differences that are the same, for numbers that rise to be those of a clock."""
@@ -197,7 +200,7 @@ def _as_text(dates: "pd.Series[Any]") -> np.ndarray:
 def _words(column: "pd.Series[Any]") -> Clock | None:
     """Read text, or dates among Python's own objects."""
     texts = column.dropna().astype(str).str.strip()
-    marks = Marks().among(texts.unique())
+    marks = marks_in(texts)
     distinct = pd.Series(texts[~texts.isin(marks)].unique())
     if not len(distinct) or distinct.iloc[:TRIED].str.contains(r"\d").mean() <= 0.5:
         return None
@@ -213,6 +216,12 @@ def _words(column: "pd.Series[Any]") -> Clock | None:
         raise InputError(f"column {str(column.name)!r} holds {wrong[0]!r} in row {row}, and times elsewhere; mend it")
     rows = column.astype(str).str.strip().where(column.notna()).map(dates)
     return _dates(column, pd.to_datetime(rows, utc=True), "")
+
+
+def marks_in(texts: "pd.Series[Any]") -> list[str]:
+    """Return which texts stand for what is missing."""
+    short = texts[texts.str.len() <= MOST_LETTERS]
+    return Marks().among(texts.unique()) if short.str.strip().str.lower().isin(MARKS).any() else []
 
 
 def _times_of_day(column: "pd.Series[Any]") -> Clock | None:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from isthmus.data.marks import Marks
+from isthmus.data.clock import marks_in
 from isthmus.data.names import few
 from isthmus.data.roles import find_roles
 from isthmus.data.series import mean_at, window_starts, with_windows
@@ -284,7 +284,7 @@ def _without_marks(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     blank, lines = {}, []
     for name in frame.columns[[not pd.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes]]:
         column = frame[name]
-        marks = Marks().among(column.dropna().unique()) if pd.api.types.is_string_dtype(column.dtype) else []
+        marks = marks_in(column.dropna().astype(str)) if pd.api.types.is_string_dtype(column.dtype) else []
         rest = pd.to_numeric(column.mask(column.isin(marks)), errors="coerce")
         if marks and rest.notna().sum() == (~column.isin(marks) & column.notna()).sum() > 0:
             blank[name] = rest
