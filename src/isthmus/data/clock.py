@@ -99,10 +99,13 @@ def read_clock(column: "pd.Series[Any]", *, named: bool) -> Clock | None:
         return _dates(column, pd.to_datetime(column, utc=True), "")
     if pd.api.types.is_bool_dtype(column.dtype):
         return None
-    numbers = column if pd.api.types.is_numeric_dtype(column.dtype) else pd.to_numeric(column, errors="coerce")
+    is_number = pd.api.types.is_numeric_dtype(column.dtype)
+    if not is_number and pd.to_numeric(column.dropna()[:TRIED], errors="coerce").isna().all():
+        return _words(column)
+    numbers = column if is_number else pd.to_numeric(column, errors="coerce")
     if len(numbers) and numbers.notna().sum() == column.notna().sum() > 0:
         return _numbers(column, numbers, named)
-    if pd.api.types.is_numeric_dtype(column.dtype) or numbers.notna().sum() > 0.5 * column.notna().sum():
+    if is_number or numbers.notna().sum() > 0.5 * column.notna().sum():
         return None
     return _words(column)
 
@@ -209,7 +212,7 @@ def _words(column: "pd.Series[Any]") -> Clock | None:
     written = _written(distinct)
     if written is None:
         return None
-    dates = pd.Series(_parsed(distinct, written).to_numpy(), index=distinct)
+    dates = pd.Series(_parsed(distinct, written).dt.tz_localize(None).to_numpy(), index=distinct)
     wrong = dates.index[dates.isna()]
     if len(wrong):
         row = int((column.astype(str).str.strip() == wrong[0]).argmax())
