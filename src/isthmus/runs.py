@@ -16,7 +16,7 @@ from isthmus.training.checkpoint import CHECKPOINT, LOCK
 
 RUN = "run.json"
 
-WHERE = ("data", "label", "data_dir", "window", "stride")
+WHERE = ("data", "label", "data_dir", "window", "stride", "time", "group", "features")
 HOW = ("model", "seed", "components", "network", "hidden", "channels", "epochs", "batch_size", "lr", "settings")
 KINDS: dict[str, tuple[type, ...]] = {
     "data": (str,),
@@ -24,6 +24,7 @@ KINDS: dict[str, tuple[type, ...]] = {
     "seed": (int,),
     "window": (int, type(None)),
     "stride": (int, type(None)),
+    "features": (list, type(None)),
     "components": (int, type(None)),
     "epochs": (int, type(None)),
     "batch_size": (int, type(None)),

@@ -9,10 +9,10 @@ import typer
 
 from isthmus.cli.app import app
 from isthmus.cli.console import console, say
-from isthmus.cli.options import Data, DataDir, Label, Output, OutputOrPicture, Run, Split
+from isthmus.cli.options import Data, DataDir, Group, Label, Output, OutputOrPicture, Run, Split, Time
 from isthmus.cli.parsing import parse_rows
 from isthmus.cli.results import draw, write_rows, write_steps
-from isthmus.cli.rows import file_column, load_rows, names_of, read_cut, starts, take_rows
+from isthmus.cli.rows import file_column, load_rows, names_of, read_cut, take_rows
 from isthmus.cli.saved import features, ready, shaped
 from isthmus.data import files
 from isthmus.data.datasets import Dataset
@@ -24,26 +24,41 @@ from isthmus.report import images
 
 @app.command()
 def transform(
-    run: Run, data: Data, output: Output, split: Split = "test", label: Label = None, data_dir: DataDir = None
+    run: Run,
+    data: Data,
+    output: Output,
+    split: Split = "test",
+    label: Label = None,
+    time: Time = None,
+    group: Group = None,
+    data_dir: DataDir = None,
 ) -> None:
     """Write the codes of DATA's rows."""
-    estimator, cut = ready(run, output, "transform"), read_cut(run)
+    estimator, cut = ready(run, output, "transform"), read_cut(run, time, group)
     X, y = load_rows(data, split, label, data_dir, estimator, cut)
     codes = estimator.transform(X, **told(estimator, y))
-    start = {} if cut is None else {"start": starts(data, cut)}
-    write_rows(output, codes, [f"code_{i}" for i in range(codes.shape[1])], start)
+    beside = {} if cut is None else cut.columns(data)
+    write_rows(output, codes, [f"code_{i}" for i in range(codes.shape[1])], beside)
 
 
 @app.command()
 def reconstruct(
-    run: Run, data: Data, output: OutputOrPicture, split: Split = "test", label: Label = None, data_dir: DataDir = None
+    run: Run,
+    data: Data,
+    output: OutputOrPicture,
+    split: Split = "test",
+    label: Label = None,
+    time: Time = None,
+    group: Group = None,
+    data_dir: DataDir = None,
 ) -> None:
     """Write DATA's rows as the model rebuilds them; .png: 30 drawn at random over the classes, below what they are."""
-    estimator, cut = ready(run, output, "reconstruct", pictures=True), read_cut(run)
+    estimator, cut = ready(run, output, "reconstruct", pictures=True), read_cut(run, time, group)
     X, y = load_rows(data, split, label, data_dir, estimator, cut)
     rows = estimator.reconstruct(X, **told(estimator, y))
     if cut is not None:
-        write_steps(output, rows, data, cut)
+        series = cut.series(data)
+        write_steps(output, series.on_time_axis(rows, cut.stride), series)
     elif output.suffix == ".png":
         shown = spread_order(len(rows), y)[: images.MOST_BESIDE]
         draw(output, images.beside_png(shaped(estimator, X)[shown], rows[shown]), names_of(data, X, cut), shown)
@@ -59,15 +74,21 @@ def score(
     per_feature: Annotated[bool, typer.Option("--per-feature", help="A column a feature: which are unusual.")] = False,
     split: Split = "test",
     label: Label = None,
+    time: Time = None,
+    group: Group = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Write how usual each of DATA's rows is, or each step of a long series, in nats; higher is more usual."""
-    estimator, cut = ready(run, output, "score_samples"), read_cut(run)
+    """Write how usual each of DATA's rows is, in nats; higher is more usual.
+
+    A step of a long series is scored by itself and by the windows that it is in.
+    """
+    estimator, cut = ready(run, output, "score_samples"), read_cut(run, time, group)
     X, y = load_rows(data, split, label, data_dir, estimator, cut)
     shares = cut is not None or per_feature
     scores = estimator.score_samples(X, **({"per_feature": True} if shares else {}), **told(estimator, y))
     if cut is not None:
-        write_steps(output, scores, data, cut, None if per_feature else "score")
+        series = cut.series(data)
+        write_steps(output, series.step_scores(scores, cut.stride), series, None if per_feature else "score")
         return
     write_rows(output, scores, features(estimator, scores) if per_feature else ["score"], file_column(data))
     if not per_feature:
@@ -86,10 +107,12 @@ def neighbors(
     k: Annotated[int, typer.Option("-k", help="Neighbours of each.")] = 5,
     split: Split = "test",
     label: Label = None,
+    time: Time = None,
+    group: Group = None,
     data_dir: DataDir = None,
 ) -> None:
     """Write which rows of DATA have the codes nearest to those of the queries; .png: a line a query, itself first."""
-    estimator, cut = ready(run, output, "transform", pictures=True), read_cut(run)
+    estimator, cut = ready(run, output, "transform", pictures=True), read_cut(run, time, group)
     found = load_rows(data, split, label, data_dir, estimator, cut)
     codes = estimator.transform(found.X, **told(estimator, found.y))
     if query is None or re.fullmatch(r"[\d, ]*", query):
@@ -106,8 +129,8 @@ def neighbors(
         draw(output, images.grid_png(lines.reshape(-1, *estimator.row_shape_), k + 1), names, asking_rows)
     else:
         # Of a long series rows are windows, and go by the step that they begin at.
-        places = np.arange(max(len(codes), len(queries))) if cut is None else starts(data, cut)
-        asking = places if own is not None or cut is None else starts(str(query), cut)
+        places = np.arange(max(len(codes), len(queries))) if cut is None else cut.starts(data)
+        asking = places if own is not None or cut is None else cut.starts(str(query))
         table = {"row": asking[np.arange(len(queries)) if own is None else own]}
         table |= {f"neighbour_{i + 1}": places[index[:, i]] for i in range(k)}
         table |= {f"distance_{i + 1}": distance[:, i] for i in range(k)}

@@ -8,7 +8,7 @@ import typer
 
 from isthmus.cli.app import app
 from isthmus.cli.console import say
-from isthmus.cli.options import Data, DataDir, Label, OutputOrPicture, Run, Seed, Split
+from isthmus.cli.options import Data, DataDir, Group, Label, OutputOrPicture, Run, Seed, Split, Time
 from isthmus.cli.parsing import parse_condition, parse_rows
 from isthmus.cli.results import draw, write_rows
 from isthmus.cli.rows import load_rows, names_of, read_cut, take_rows
@@ -57,6 +57,8 @@ def interpolate(
     path: Annotated[Literal["straight", "spherical"], typer.Option(help="The way from code to code.")] = "straight",
     split: Split = "test",
     label: Label = None,
+    time: Time = None,
+    group: Group = None,
     data_dir: DataDir = None,
 ) -> None:
     """Write what lies between rows of DATA, decoded from the codes between theirs; .png: a line a pair.
@@ -64,7 +66,7 @@ def interpolate(
     A conditional model is told the label of a pair that shares one.
     """
     estimator = ready(run, output, "interpolate", pictures=True)
-    cut = read_cut(run)
+    cut = read_cut(run, time, group)
     X, y = load_rows(data, split, label, data_dir, estimator, cut)
     half = min(5, len(X) // 2)
     order = spread_order(len(X), y)

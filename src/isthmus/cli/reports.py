@@ -10,7 +10,7 @@ from isthmus import report, reproduce, runs
 from isthmus.atomic import check_writable, replacing
 from isthmus.cli.app import app
 from isthmus.cli.console import console, print_table, say
-from isthmus.cli.options import DataDir, FirstSeed, Label, Run
+from isthmus.cli.options import DataDir, FirstSeed, Group, Label, Run, Time
 from isthmus.cli.rows import load_rows, names_of, read_cut, which_rows
 from isthmus.cli.saved import loaded
 from isthmus.errors import InputError
@@ -22,6 +22,8 @@ def write_report(
     data: Annotated[str | None, typer.Argument(metavar="[DATA]", help="Other rows than the run's own.")] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Where to; default: RUN/report.html.")] = None,
     label: Label = None,
+    time: Time = None,
+    group: Group = None,
     data_dir: DataDir = None,
 ) -> None:
     """Write the report about a run again, or about how it does on other DATA."""
@@ -33,7 +35,7 @@ def write_report(
     if data is None:
         assert noted is not None
         data, label, data_dir = noted["data"], noted["label"], noted["data_dir"] and Path(noted["data_dir"])
-    cut = read_cut(run)
+    cut = read_cut(run, time, group)
     rows, labels = load_rows(data, "test", label, data_dir, estimator, cut)
     page = report.model_page(
         estimator,

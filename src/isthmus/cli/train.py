@@ -12,9 +12,9 @@ import typer
 from isthmus import report, runs
 from isthmus.cli.app import app
 from isthmus.cli.console import complain, console, say
-from isthmus.cli.options import Components, DataDir, Device, Epochs, Label, Seed, Settings
+from isthmus.cli.options import Components, DataDir, Device, Epochs, Group, Label, Seed, Settings, Time
 from isthmus.cli.parsing import MODELS, NETWORKS, choice, parse_network, parse_settings
-from isthmus.cli.rows import load_rows, names_of, parse_cut, take_rows, which_rows
+from isthmus.cli.rows import Cut, load_rows, names_of, parse_cut, take_rows, which_rows
 from isthmus.errors import InputError
 from isthmus.models.conditional import told
 from isthmus.models.kept import kept_in_words
@@ -47,6 +47,8 @@ def train(
     device: Device = "auto",
     settings: Settings = None,
     label: Label = None,
+    time: Time = None,
+    group: Group = None,
     data_dir: DataDir = None,
     checkpoint_minutes: Annotated[float, typer.Option(min=0, help="Between checkpoints, at the most.")] = 10,
 ) -> None:
@@ -68,8 +70,9 @@ def train(
         runs.check_free(out)
         folder = out
         asked = runs.described(
-            data=data, label=label, data_dir=data_dir, window=window, stride=stride, model=model, seed=seed,
-            components=components, network=network, hidden=hidden, channels=channels, epochs=epochs,
+            data=data, label=label, data_dir=data_dir, window=window, stride=stride, time=time, group=group,
+            features=None, model=model, seed=seed, components=components, network=network, hidden=hidden,
+            channels=channels, epochs=epochs,
             batch_size=batch_size, lr=lr, settings=settings,
         )  # fmt: skip
     before = None if resume is not None else runs.noted(folder)
@@ -118,13 +121,15 @@ def _train(folder: Path, asked: dict[str, Any], device: str, checkpoint_minutes:
     """Begin a run, or go on with it, and write what comes of it."""
     data, label, model = asked["data"], asked["label"], asked["model"]
     data_dir = None if asked["data_dir"] is None else Path(asked["data_dir"])
-    cut = parse_cut(asked["window"], asked["stride"], label)
+    cut = parse_cut(asked)
     names = {"components": "n_components", "epochs": "max_epochs", "batch_size": "batch_size", "lr": "lr"}
     params = {name: asked[option] for option, name in names.items() if asked[option] is not None}
     family = choice("model", model, MODELS)
     params |= parse_network(family, asked["network"], hidden=asked["hidden"], channels=asked["channels"])
     params |= parse_settings(asked["settings"])
     estimator = family(random_state=asked["seed"], device=device, verbose=1).set_params(**params)
+    if cut is not None:
+        asked = asked | _understood(data, cut)
     X, y = load_rows(data, "train", label, data_dir, estimator, cut)
     if estimator.takes_conditions and y is None:
         raise InputError(f"{data} has no labels to be a condition: name their column with --label")
@@ -140,6 +145,16 @@ def _train(folder: Path, asked: dict[str, Any], device: str, checkpoint_minutes:
     active = f"; {estimator.active_units_} active units" if hasattr(estimator, "active_units_") else ""
     say(f"{kept_in_words(estimator)}; {_fit_in_words(estimator, X, y)}{active}")
     console.print(f"model and report: {folder}/ (open {folder / 'report.html'})", soft_wrap=True)
+
+
+def _understood(data: str, cut: Cut) -> dict[str, Any]:
+    """Say what was understood of a series, and return which columns are what, for the run to note."""
+    series = cut.series(data)
+    for line in series.understood(cut.window, cut.stride):
+        say(line)
+    found = {"time": series.time, "group": series.group}
+    noted = {name: getattr(cut, name) if column is None else column.name for name, column in found.items()}
+    return noted | {"features": None if Path(data).suffix == ".npy" else series.names}
 
 
 def _fit_in_words(estimator: Any, X: Any, y: np.ndarray | None) -> str:

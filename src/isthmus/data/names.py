@@ -1,6 +1,7 @@
-"""What rows are called."""
+"""What rows are called, and lists of names in words."""
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
@@ -32,3 +33,9 @@ def called_an_id(name: Any) -> bool:
 def _holds_ids(column: "pd.Series[Any]") -> bool:
     is_whole = column.is_unique and not column.isna().any() and not pd.api.types.is_float_dtype(column)
     return called_an_id(column.name) and bool(is_whole)
+
+
+def few(names: Iterable[Any], most: int = 10) -> str:
+    """Return names in quotes with commas, and of many only how many more there are."""
+    quoted = [repr(str(name)) for name in names]
+    return ", ".join(quoted[:most]) + (f" and {len(quoted) - most:,} more" if len(quoted) > most else "")
