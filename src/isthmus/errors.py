@@ -1,4 +1,10 @@
-"""A user's mistakes: what the command line says in one line. Any other error is a bug, and keeps its traceback."""
+"""What a user is told: mistakes, which the command line says in one line, and warnings.
+
+Any other error is a bug, and keeps its traceback.
+"""
+
+import sys
+import warnings
 
 
 class InputError(ValueError):
@@ -7,3 +13,11 @@ class InputError(ValueError):
 
 class InputTypeError(TypeError):
     """What a user gave is of no type that can be used; the message says which can."""
+
+
+def warn_caller(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn at the line that called isthmus, however many methods lie between."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("isthmus."):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from PIL import Image, UnidentifiedImageError
 
 from isthmus.atomic import replacing
-from isthmus.data.datasets import Dataset
+from isthmus.data.dataset import Dataset
+from isthmus.data.images import Fit, Size, read_images
 from isthmus.errors import InputError
 
 READABLE = (".npy", ".npz", ".csv", ".parquet")
@@ -48,6 +48,9 @@ def read(
     gaps: bool = False,
     mixed: bool = False,
     text: Sequence[str | int] = (),
+    size: Size | None = None,
+    fit: Fit = "crop",
+    skip_bad: bool = False,
 ) -> Dataset:
     """Read rows from a file, or from a folder of images whose subfolders are the labels.
 
@@ -55,7 +58,7 @@ def read(
     ----------
     path : path
         ``.npy``; ``.npz`` with an array ``X`` and perhaps ``y``; ``.csv`` with a header or ``.parquet`` with columns
-        of numbers; or a folder of images of one size, in any format that Pillow reads.
+        of numbers; or a folder of images, in any format that Pillow reads.
     label : str, optional
         The column (or the array of an ``.npz``) that holds the labels.
     gaps : bool, default False
@@ -64,6 +67,8 @@ def read(
         Whether a table may hold words and truth values beside numbers.
     text : sequence of str, optional
         Columns of a ``.csv`` that are words, though they may be digits alone: 007 stays what it is.
+    size, fit, skip_bad
+        Of a folder of images: see :func:`isthmus.datasets.load_folder`.
 
     Returns
     -------
@@ -78,7 +83,7 @@ def read(
     """
     path = Path(path)
     if path.is_dir():
-        return read_images(path)
+        return read_images(path, size, fit, skip_bad).data
     if path.suffix not in READABLE:
         raise InputError(f"cannot read {path}: give a file that ends in {', '.join(READABLE)}, or a folder of images")
     if not path.is_file():
@@ -237,47 +242,6 @@ def _text_in(column: "pd.Series[Any]") -> str:
 def _few(names: Sequence[Any] | pd.Index, most: int = 10) -> str:
     shown = ", ".join(repr(str(name)) for name in names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
-
-
-def read_images(folder: Path) -> Dataset:
-    """Read all images under `folder`, in the order of their names; see :func:`read`."""
-    paths = image_paths(folder)
-    if not paths:
-        raise InputError(f"{folder} holds no images: give a folder of files such as .png, or of subfolders of them")
-    images = [_read_image(path) for path in paths]
-    if any(image.ndim == 3 for image in images):
-        images = [image if image.ndim == 3 else np.repeat(image[None], 3, axis=0) for image in images]
-    for path, image in zip(paths, images, strict=True):
-        if image.shape != images[0].shape:
-            size, first = image.shape[-2:][::-1], images[0].shape[-2:][::-1]
-            raise InputError(
-                f"{path} is {size[0]}×{size[1]} pixels and {paths[0].name} {first[0]}×{first[1]}: bring all to one size"
-            )
-    labels = [str(path.parent.relative_to(folder)) for path in paths]
-    return Dataset(np.stack(images), np.array(labels) if len(set(labels)) > 1 else None)
-
-
-def image_paths(folder: Path) -> list[Path]:
-    """Return the images under a folder, in the order in which :func:`read_images` reads them."""
-    return sorted(path for path in folder.rglob("*") if _is_image(path))
-
-
-def _is_image(path: Path) -> bool:
-    hidden = path.name.startswith(".")
-    return not hidden and path.suffix.lower() in Image.registered_extensions() and path.is_file()
-
-
-def _read_image(path: Path) -> np.ndarray:
-    """Read an image as uint8: (height, width) where it is grey, else (3, height, width)."""
-    try:
-        with Image.open(path) as image:
-            if image.mode in ("1", "L"):
-                return np.asarray(image.convert("L"))
-            if image.mode.startswith("I") or image.mode == "F":
-                raise InputError("it has more than 8 bits a pixel; convert it to 8 bits, or save the array as .npy")
-            return np.moveaxis(np.asarray(image.convert("RGB")), 2, 0)
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise InputError(f"cannot read the image {path}: {_first_line(error)}") from error
 
 
 def check_output(path: str | Path, endings: Sequence[str] = WRITABLE) -> None:
