@@ -9,6 +9,7 @@ import pandas as pd
 from isthmus import models, runs
 from isthmus.data import datasets, files
 from isthmus.data.datasets import Dataset
+from isthmus.data.images import image_paths
 from isthmus.data.names import row_names
 from isthmus.data.series import window_starts, windows
 from isthmus.errors import InputError
@@ -75,7 +76,7 @@ def names_of(data: str, X: Any, cut: Cut | None) -> list[str]:
     if cut is not None:
         return [f"steps {start} to {start + cut.window - 1}" for start in starts(data, cut)]
     if Path(data).is_dir() and data not in datasets.names():
-        return [path.relative_to(data).as_posix() for path in files.image_paths(Path(data))]
+        return [path.relative_to(data).as_posix() for path in image_paths(Path(data))]
     return row_names(X)
 
 

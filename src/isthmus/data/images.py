@@ -47,8 +47,10 @@ TURNS = {
 }
 """What brings an image upright, by its EXIF orientation; from 5 on height becomes width."""
 
-UNREADABLE = (OSError, EOFError, SyntaxError, ValueError, TypeError, ArithmeticError, LookupError, AttributeError)
-UNREADABLE += (struct.error, zlib.error, Image.DecompressionBombError)
+UNREADABLE: tuple[type[Exception], ...] = (
+    OSError, EOFError, SyntaxError, ValueError, TypeError, ArithmeticError, LookupError, AttributeError, struct.error,
+    zlib.error, Image.DecompressionBombError,
+)  # fmt: skip
 """What Pillow raises at files that are broken."""
 
 
@@ -189,11 +191,18 @@ def _header(path: Path, seen: _Seen, skip_bad: bool) -> _Header | None:
         try:
             with Image.open(path) as image:
                 width, height = image.size[::-1] if _orientation(image) >= 5 else image.size
-                grey = image.mode in GREY or image.mode.startswith(DEEP)
+                grey = image.mode in GREY or image.mode.startswith(DEEP) or _has_grey_palette(image)
                 return _Header((height, width), not grey, image.mode.startswith(DEEP))
         except UNREADABLE as error:
             _leave_out(path, error, seen, skip_bad)
             return None
+
+
+def _has_grey_palette(image: Image.Image) -> bool:
+    if image.mode != "P" or image.palette is None or image.palette.mode != "RGB":
+        return False
+    shades = np.frombuffer(image.palette.tobytes(), np.uint8)
+    return not len(shades) % 3 and bool((shades.reshape(-1, 3) == shades[::3, None]).all())
 
 
 def _pixels(path: Path, target: tuple[int, int], fit: Fit, in_color: bool, seen: _Seen, skip: bool) -> Any:
@@ -248,7 +257,7 @@ def _values(path: Path, image: Image.Image, target: tuple[int, int], fit: Fit, i
         return np.clip(np.asarray(_resized(unit, target, fit)), 0, 1)  # what is resampled may reach beyond
     if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
         layered = image.convert("RGBA")
-        if layered.getextrema()[3] != (255, 255):
+        if layered.getchannel("A").getextrema() != (255, 255):
             seen.clear.append(path)
         image = Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered)
     return np.asarray(_resized(image.convert("RGB" if in_color else "L"), target, fit))
@@ -294,7 +303,7 @@ def _room(n: int, row_shape: tuple[int, ...], dtype: Any, folder: Path) -> np.nd
     """Take memory for images; raise ValueError where this machine has not as much."""
     needed = n * int(np.prod(row_shape)) * np.dtype(dtype).itemsize
     if hasattr(os, "sysconf") and needed > os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"):
-        shown = "×".join(map(str, row_shape[:-3:-1]))
+        shown = f"{row_shape[-1]}×{row_shape[-2]}"
         raise InputError(
             f"{folder}: {n:,} images of {shown} pixels take {needed / 1e9:.3g} GB, more memory than there is: "
             "give a smaller size, such as size=32 (--size 32)"
@@ -314,7 +323,7 @@ def _labels(folder: Path, paths: Sequence[Path]) -> tuple[np.ndarray | None, lis
 
 
 def _warnings(folder: Path, seen: _Seen, loose: Sequence[Path]) -> list[str]:
-    told = [f"left out: {_named(folder, seen.bad)} that cannot be read"] if seen.bad else []
+    told = [f"left out: {_named(folder, sorted(seen.bad))} that cannot be read"] if seen.bad else []
     if loose:
         told.append(f"without a label, as outside of the subfolders: {_named(folder, loose)}")
     if seen.clear:
