@@ -104,7 +104,10 @@ def load(
         return load_folder(name, size, fit, skip_bad)
     if size is not None or skip_bad:
         raise InputError(f"size and skip_bad are for folders of images, and {name} is none; leave them out")
-    return files.read(name, label, gaps=True, mixed=True)
+    source = files.read_source(name, label, gaps=True, mixed=True)
+    for line in source.warnings:
+        warn_caller(f"{name}: {line}")
+    return source.data
 
 
 def load_folder(path: str | Path, size: Size | None = None, fit: Fit = "crop", skip_bad: bool = False) -> Dataset:

@@ -1,7 +1,7 @@
 """Rows from a person's files, and results to files: ``.npy``, ``.npz``, ``.csv``, ``.parquet``, folders of images."""
 
-import warnings
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,11 +11,13 @@ import pandas as pd
 import pyarrow as pa
 
 from isthmus.atomic import replacing
+from isthmus.data import delimited
 from isthmus.data.dataset import Dataset
+from isthmus.data.delimited import Delimited
 from isthmus.data.images import Fit, Size, read_images
 from isthmus.errors import InputError
 
-READABLE = (".npy", ".npz", ".csv", ".parquet")
+READABLE = (".npy", ".npz", ".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", ".parquet")
 WRITABLE = (".npy", ".csv", ".parquet")
 
 
@@ -37,8 +39,29 @@ class Series(NamedTuple):
     time: "pd.Series[Any] | None" = None
 
 
-BROKEN = (OSError, EOFError, zipfile.BadZipFile, pa.ArrowException, pd.errors.ParserError, pd.errors.EmptyDataError)
+BROKEN = (OSError, EOFError, zipfile.BadZipFile, pa.ArrowException, zlib.error)
 """What is raised where a file is not of the format that its name ends in."""
+
+
+class Source(NamedTuple):
+    """What was read of a file or folder.
+
+    Attributes
+    ----------
+    data : Dataset
+        Rows and labels.
+    understood : list of str
+        How the file was understood, where that goes beyond the ordinary, in plain lines.
+    warnings : list of str
+        What of it changes or leaves out something, or may be wrong.
+    names : list of str, optional
+        What the rows of a folder are called: their files.
+    """
+
+    data: Dataset
+    understood: list[str]
+    warnings: list[str]
+    names: list[str] | None = None
 
 
 def read(
@@ -57,8 +80,8 @@ def read(
     Parameters
     ----------
     path : path
-        ``.npy``; ``.npz`` with an array ``X`` and perhaps ``y``; ``.csv`` with a header or ``.parquet`` with columns
-        of numbers; or a folder of images, in any format that Pillow reads.
+        ``.npy``; ``.npz`` with an array ``X`` and perhaps ``y``; ``.csv``, ``.tsv`` or ``.txt`` (also ``.gz``) or
+        ``.parquet`` with columns of numbers; or a folder of images, in any format that Pillow reads.
     label : str, optional
         The column (or the array of an ``.npz``) that holds the labels.
     gaps : bool, default False
@@ -81,19 +104,35 @@ def read(
     FileNotFoundError, ValueError
         In one line that names the file, and the column or image, that is wrong.
     """
+    return read_source(path, label, gaps=gaps, mixed=mixed, text=text, size=size, fit=fit, skip_bad=skip_bad).data
+
+
+def read_source(
+    path: str | Path,
+    label: str | None = None,
+    *,
+    gaps: bool = False,
+    mixed: bool = False,
+    text: Sequence[str | int] = (),
+    size: Size | None = None,
+    fit: Fit = "crop",
+    skip_bad: bool = False,
+    colors: bool | None = None,
+) -> Source:
+    """Read rows, and how they were understood; see :func:`read`, and :func:`isthmus.data.images.read_images`."""
     path = Path(path)
     if path.is_dir():
-        return read_images(path, size, fit, skip_bad).data
-    if path.suffix not in READABLE:
+        pictures = read_images(path, size, fit, skip_bad, colors=colors)
+        names = [file.relative_to(path).as_posix() for file in pictures.paths]
+        return Source(pictures.data, pictures.summary, pictures.warnings, names)
+    if ending(path) not in READABLE:
         raise InputError(f"cannot read {path}: give a file that ends in {', '.join(READABLE)}, or a folder of images")
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     try:
-        return (
-            _read_arrays(path, label)
-            if path.suffix in (".npy", ".npz")
-            else _read_table(path, label, gaps, mixed, text)
-        )
+        if ending(path) in (".npy", ".npz"):
+            return Source(_read_arrays(path, label), [], [])
+        return _read_table(path, label, gaps, mixed, text)
     except BROKEN as error:
         raise InputError(f"cannot read {path}: {_first_line(error)}") from error
     except UnicodeDecodeError as error:
@@ -101,7 +140,7 @@ def read(
 
 
 def read_series(path: str | Path) -> Series:
-    """Read one long series, a row a step: ``.npy``, or a ``.csv`` or ``.parquet`` with a header.
+    """Read one long series, a row a step: ``.npy``, or a table (``.csv``, ``.tsv``, ``.txt``, ``.parquet``).
 
     Parameters
     ----------
@@ -119,7 +158,7 @@ def read_series(path: str | Path) -> Series:
         In one line that names the file, and what is wrong in it.
     """
     path = Path(path)
-    if path.suffix not in (".npy", ".csv", ".parquet"):
+    if ending(path) not in (".npy", *delimited.ENDINGS, ".parquet"):
         raise InputError(f"{path} is no series: give one that ends in .npy, .csv or .parquet, a row a step")
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
@@ -191,35 +230,31 @@ def _numbers(path: Path, array: np.ndarray) -> np.ndarray:
     return array
 
 
-def _read_csv(path: Path, text: Sequence[str | int] = ()) -> pd.DataFrame:
-    """Read a table none of whose columns is an index; pandas takes one for it that has no name."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", pd.errors.ParserWarning)
-        try:
-            return pd.read_csv(path, index_col=False, dtype=dict.fromkeys(text, str))
-        except pd.errors.ParserWarning as error:
-            reason = "its rows have more values than its first line has names"
-            raise InputError(f"cannot read {path}: {reason}") from error
-
-
 def _read_frame(path: Path, text: Sequence[str | int] = ()) -> pd.DataFrame:
     """Read a table of rows under names, each of which is there once."""
-    if path.suffix == ".csv":
-        frame = _read_csv(path, text)
-        names = pd.Index(pd.read_csv(path, header=None, nrows=1, dtype=str).iloc[0])  # pandas renames the second
-    else:
-        frame = pd.read_parquet(path)
-        names = frame.columns
-    twice = names[names.duplicated()].dropna()
+    return _read_delimited_or_parquet(path, text).frame
+
+
+def _read_delimited_or_parquet(path: Path, text: Sequence[str | int]) -> Delimited:
+    if ending(path) in delimited.ENDINGS:
+        return delimited.read_delimited(path, text)
+    frame = pd.read_parquet(path)
+    twice = frame.columns[frame.columns.duplicated()]
     if len(twice):
         raise InputError(f"{path} has more than one column {str(twice[0])!r}: give each a name of its own")
     if not len(frame):
         raise InputError(f"{path} has names of columns, and no rows")
-    return frame
+    return Delimited(frame, None, [], [])
 
 
-def _read_table(path: Path, label: str | None, gaps: bool, mixed: bool, text: Sequence[str | int]) -> Dataset:
-    frame = _read_frame(path, text)
+def ending(path: Path) -> str:
+    """Return what a file's name ends in, such as .csv or .csv.gz, in lower case."""
+    return "".join(path.suffixes[-2:] if path.suffix.lower() == ".gz" else path.suffixes[-1:]).lower()
+
+
+def _read_table(path: Path, label: str | None, gaps: bool, mixed: bool, text: Sequence[str | int]) -> Source:
+    found = _read_delimited_or_parquet(path, text)
+    frame = found.frame if found.row_names is None else _named_rows(found.frame, found.row_names)
     if label is not None and label not in frame:
         raise InputError(f"{path} has no column {label!r}: it has {_few(frame.columns)}")
     y = None if label is None else frame.pop(label).to_numpy(na_value=np.nan)
@@ -230,7 +265,17 @@ def _read_table(path: Path, label: str | None, gaps: bool, mixed: bool, text: Se
         raise InputError(f"{path}: {_text_in(frame[words[0]])}; put a number there, or leave it blank")
     if len(words) and not mixed:
         raise InputError(f"{path}: column {_few(words)} holds no numbers; drop it, or name it as the label")
-    return Dataset(frame, y)
+    return Source(Dataset(frame, y), found.understood, found.warnings)
+
+
+def _named_rows(frame: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Take a column for the names of the rows; numbers from 0 on say nothing."""
+    names = frame[column]
+    frame = frame.drop(columns=column)
+    if pd.api.types.is_integer_dtype(names) and (names == np.arange(len(names))).all():
+        return frame
+    frame.index = pd.Index(names).rename(None)
+    return frame
 
 
 def _text_in(column: "pd.Series[Any]") -> str:
