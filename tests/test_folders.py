@@ -379,7 +379,7 @@ def test_load_takes_paths(folder, tmp_path):
         "unknown dataset 'nowhere'": {"name": "nowhere"},
         "has no parts": {"name": tmp_path / "t.csv", "split": "test"},
         "size and skip_bad are for folders": {"name": tmp_path / "t.csv", "size": 3},
-        "its subfolders|are its subfolders": {"name": folder, "label": "a"},
+        "are its subfolders; leave it out": {"name": folder, "label": "a"},
     }
     for message, given_ in wrong.items():
         with pytest.raises((ValueError, FileNotFoundError), match=message):

@@ -98,11 +98,9 @@ def load(
         raise InputError(f"unknown dataset {name!r}: {hint}")
     if split == "test":
         raise InputError(f"split='test': {name} has no parts; leave it out, and set rows aside with train_test_split")
-    if Path(name).is_dir():
-        if label is not None:
-            raise InputError(f"label={label!r}: the labels of a folder are its subfolders; leave it out")
+    if Path(name).is_dir() and label is None:
         return load_folder(name, size, fit, skip_bad)
-    if size is not None or skip_bad:
+    if not Path(name).is_dir() and (size is not None or skip_bad):
         raise InputError(f"size and skip_bad are for folders of images, and {name} is none; leave them out")
     source = files.read_source(name, label, gaps=True, mixed=True)
     for line in source.warnings:

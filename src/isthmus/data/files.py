@@ -122,6 +122,8 @@ def read_source(
     """Read rows, and how they were understood; see :func:`read`, and :func:`isthmus.data.images.read_images`."""
     path = Path(path)
     if path.is_dir():
+        if label is not None:
+            raise InputError(f"label {label!r}: the labels of a folder of images are its subfolders; leave it out")
         pictures = read_images(path, size, fit, skip_bad, colors=colors)
         names = [file.relative_to(path).as_posix() for file in pictures.paths]
         return Source(pictures.data, pictures.summary, pictures.warnings, names)

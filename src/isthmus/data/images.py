@@ -223,7 +223,7 @@ def _pixels(path: Path, target: tuple[int, int], fit: Fit, in_color: bool, seen:
 
 
 def _leave_out(path: Path, error: Exception, seen: _Seen, skip_bad: bool) -> None:
-    reason = str(error).partition("\n")[0].replace(repr(str(path)), "it") or type(error).__name__
+    reason = str(error).partition("\n")[0].replace(repr(str(path)), "").strip() or type(error).__name__
     if not skip_bad:
         raise InputError(
             f"cannot read the image {path}: {reason}; skip_bad=True (--skip-bad) leaves out what cannot be read"
