@@ -16,6 +16,7 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype, pandas_dtype
 from sklearn.utils import check_array
 from torch import Tensor
 
+from isthmus.data.containers import container_of, plain
 from isthmus.data.labels import are_classes, of_one_kind
 from isthmus.data.rows import check_finite, flatten, in_unit_interval, where_text_is
 from isthmus.data.schema import Column, Kind, levels_of
@@ -213,12 +214,12 @@ def in_blocks(X: Any, blocks: Mapping[str, Sequence[Any]] | None) -> dict[str, A
     ValueError
         If blocks and `X` do not go together, or numbers of rows differ.
     """
-    if isinstance(X, pd.DataFrame):
-        values = _columns(X, blocks)
+    if container_of(X) is not None:
+        values = _columns(plain(X), blocks)
     elif isinstance(X, Mapping):
         if blocks is not None:
             raise InputError("blocks= says which columns of a DataFrame belong together, and X is a dict: leave it out")
-        values = {name: value for name, value in X.items() if value is not None}
+        values = {name: plain(value) for name, value in X.items() if value is not None}
     else:
         raise InputTypeError(
             f"X is a {type(X).__name__}: give a dict of arrays by name, such as {{'image': …, 'label': …}}, or a "

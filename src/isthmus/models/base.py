@@ -29,7 +29,19 @@ from isthmus.core.likelihood import LIKELIHOODS, build_likelihood
 from isthmus.core.model import Model
 from isthmus.core.penalty import contractive, kl_sparsity, l1, weight_decay
 from isthmus.core.score import entry_scores, learn_usual, row_scores
-from isthmus.data.rows import Rows, are_bytes, check_finite, check_shape, flatten, in_unit_interval, text_error
+from isthmus.data.containers import back, by_pieces, container_of, plain
+from isthmus.data.frames import Frame
+from isthmus.data.rows import (
+    Rows,
+    are_bytes,
+    check_finite,
+    check_shape,
+    flatten,
+    in_unit_interval,
+    text_error,
+    where_text_is,
+)
+from isthmus.data.schema import with_index
 from isthmus.errors import InputError, InputTypeError
 from isthmus.models.checks import check_choice, check_number, warn_caller
 from isthmus.models.engine import (
@@ -214,17 +226,24 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         ndarray of shape (n, n_components)
             In the dtype of `X`, in which the computation is done.
         """
-        return self._in_batches(encode, self._given(X))
+        return by_pieces(lambda rows: self._in_batches(encode, self._given(rows)), X)
 
-    def inverse_transform(self, Z: ArrayLike) -> np.ndarray:
-        """Decode codes of shape (n, n_components) to rows, the mean of their distribution, shaped as in ``fit``."""
-        return self._as_given(self._in_batches(decode, Given(self._fitted_codes(Z))))
+    def inverse_transform(self, Z: ArrayLike) -> Any:
+        """Decode codes of shape (n, n_components) to rows, the mean of their distribution, shaped as in ``fit``.
 
-    def reconstruct(self, X: ArrayLike) -> np.ndarray:
-        """Encode and decode rows; the result is shaped like the rows given to ``fit``, in the units of `X`."""
-        return self._as_given(self._in_batches(rebuild, self._given(X)))
+        Where ``fit`` was given a DataFrame one comes back, with the index of `Z` where that has one.
+        """
+        return with_index(self._as_given(self._in_batches(decode, Given(self._fitted_codes(Z)))), Z)
 
-    def impute(self, X: ArrayLike, mask: ArrayLike | None = None, *, n_iter: int = 100) -> np.ndarray:
+    def reconstruct(self, X: ArrayLike) -> Any:
+        """Encode and decode rows; the result is shaped like the rows given to ``fit``, in the units of `X`.
+
+        A DataFrame where ``fit`` was given one and `X` is one, of the kind that `X` is (pandas, polars, Arrow) and with
+        its index: of the dtypes of ``fit``, whole numbers rounded, each column within the range that it had there.
+        """
+        return self._as_given(self._in_batches(rebuild, self._given(X)), X)
+
+    def impute(self, X: ArrayLike, mask: ArrayLike | None = None, *, n_iter: int = 100) -> Any:
         """Fill in what is missing from what is known.
 
         A deterministic model encodes and decodes over and over, each time with the known values put back, and keeps of
@@ -242,14 +261,15 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
         Returns
         -------
-        ndarray
-            Shaped like the rows given to ``fit``; the known values are those of `X`, to the bit.
+        ndarray or DataFrame
+            Shaped like the rows given to ``fit``; the known values are those of `X`, to the bit. A DataFrame where
+            `X` is one, as in :meth:`reconstruct`.
         """
         return self._impute(X, mask, n_iter, None)
 
     def interpolate(
         self, A: ArrayLike, B: ArrayLike, n_steps: int = 9, *, path: Literal["straight", "spherical"] = "straight"
-    ) -> np.ndarray:
+    ) -> Any:
         """Go from the rows of `A` to those of `B` through the codes between, and decode each.
 
         Parameters
@@ -264,11 +284,12 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
         Returns
         -------
-        ndarray of shape (n, n_steps, *row_shape)
+        ndarray of shape (n, n_steps, *row_shape), or DataFrame
+            A DataFrame where `A` is one, as in :meth:`reconstruct`: a line a step, its index ``row`` and ``step``.
         """
         return self._interpolate(A, B, n_steps, path, None)
 
-    def traverse(self, X: ArrayLike, unit: int, values: ArrayLike = tuple(range(-3, 4))) -> np.ndarray:
+    def traverse(self, X: ArrayLike, unit: int, values: ArrayLike = tuple(range(-3, 4))) -> Any:
         """Encode rows, set one unit of their codes to each of some values, and decode.
 
         Parameters
@@ -282,11 +303,12 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
         Returns
         -------
-        ndarray of shape (n, steps, *row_shape)
+        ndarray of shape (n, steps, *row_shape), or DataFrame
+            As in :meth:`interpolate`.
         """
         return self._traverse(X, unit, values, None)
 
-    def score_samples(self, X: ArrayLike, *, per_feature: bool = False) -> np.ndarray:
+    def score_samples(self, X: ArrayLike, *, per_feature: bool = False) -> Any:
         """Return log p(x | z) of each row in nats, z its code: minus the reconstruction term; higher is more usual.
 
         Parameters
@@ -303,7 +325,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
         Returns
         -------
-        ndarray of shape (n,) or (n, *row_shape)
+        ndarray of shape (n,) or (n, *row_shape), or DataFrame
+            With `per_feature` a DataFrame where `X` and the rows of ``fit`` are one.
         """
         return self._score_samples(X, None, per_feature)
 
@@ -340,9 +363,9 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         return len(self.history_)
 
     def __sklearn_tags__(self) -> Any:
-        """Tell scikit-learn that NaN is welcome."""
+        """Tell scikit-learn that NaN is welcome, and so are sparse matrices."""
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
+        tags.input_tags.allow_nan = tags.input_tags.sparse = True
         return tags
 
     @property
@@ -412,7 +435,18 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         if reset:
             self._check_columns(rows)
         self._check_targets(rows)
+        self._learn_frame(X, rows, reset=reset)
         return Given(rows, self._learn_context(y, len(rows), reset=reset))
+
+    def _learn_frame(self, X: Any, rows: np.ndarray, *, reset: bool) -> None:
+        """Note what a dataframe is, so that rows can come back as one, and how far its columns reach."""
+        container = container_of(X)
+        if reset:
+            self.__dict__.pop("frame_", None)
+            if container is not None:
+                self.frame_ = Frame.learn(plain(X), rows, container)
+        elif hasattr(self, "frame_"):
+            self.frame_ = self.frame_.widened(rows)
 
     def _default_epochs(self, rows: int) -> int:
         """Return how many epochs that many rows get where nothing is said of it."""
@@ -494,13 +528,22 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
                 ensure_min_samples=2 if reset else 1,
             )
         except ValueError as error:
-            raise text_error(error, table) from error
+            raise self._text_error(error, table) from error
         check_finite(table, getattr(self, "feature_names_in_", None), allow_nan=True)
         if reset:
             self.row_shape_ = row_shape or table.shape[1:]
         elif row_shape and _squeezed(row_shape) != _squeezed(self.row_shape_) and len(self.row_shape_) > 1:
             raise InputError(f"X has images of shape {row_shape}, and the model was fitted on {self.row_shape_}")
         return table.reshape(-1, *self.row_shape_)
+
+    def _text_error(self, error: ValueError, table: Any) -> ValueError:
+        """Return what to raise where a table could not be turned into numbers."""
+        if isinstance(table, pd.DataFrame) and "could not convert string" in str(error):
+            return InputError(
+                f"{where_text_is(table)} holds text where numbers are needed: TabularAutoencoder takes mixed tables as "
+                "they are; else encode or drop it"
+            )
+        return text_error(error, table)
 
     def _check_width(self, table: Any, *, reset: bool) -> None:
         """Raise ValueError for another number of features than at ``fit``, before anything is said of their names."""
@@ -553,6 +596,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     def _fitted_codes(self, Z: ArrayLike) -> np.ndarray:
         check_is_fitted(self)
+        Z = plain(Z)
         if np.ndim(Z) != 2:
             raise InputError(f"Z has the shape {np.shape(Z)}: give codes as (n, {self.n_components})")
         codes = check_array(Z, dtype=(np.float64, np.float32), input_name="Z")
@@ -565,17 +609,35 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         rows = self._fitted_rows(X, targets=targets)
         return Given(rows, self.context(y, len(rows)))
 
-    def _as_given(self, rows: np.ndarray) -> Any:
-        """Return the model's rows in the form that they were given in."""
-        return rows
+    def _as_given(self, rows: np.ndarray, like: Any = None) -> Any:
+        """Return the model's rows in the form of the rows `like`, or else in that of those given to ``fit``."""
+        if not self._framed(like):
+            return rows
+        return back(with_index(self.frame_.decode(rows), like), container_of(like) or self.frame_.container)
+
+    def _framed(self, like: Any) -> bool:
+        """Tell whether rows come back as a dataframe: where ``fit`` was given one, and `like` is one, if any."""
+        return hasattr(self, "frame_") and (like is None or container_of(like) is not None)
+
+    def _steps_as_given(self, rows: Any, like: Any) -> Any:
+        """Return decoded rows of shape (n, steps, ...) in the form of the rows `like`."""
+        if not self._framed(like):
+            return rows
+        n, steps = rows.shape[:2]
+        return back(self.frame_.decode(rows.reshape(n * steps, -1)).set_axis(steps_index(n, steps)), container_of(like))
 
     def _score_samples(self, X: Any, y: Any, per_feature: bool) -> Any:
-        scores = self.scores(self.rows_to_score(X, y), per_feature=per_feature)
-        return self.shares_as_given(scores, X) if per_feature else scores
+        if per_feature:
+            return self.shares_as_given(self.scores(self.rows_to_score(X, y), per_feature=True), X)
+        if y is not None:
+            return self.scores(self.rows_to_score(X, y))
+        return by_pieces(lambda rows: self.scores(self.rows_to_score(rows)), X)
 
     def shares_as_given(self, shares: np.ndarray, X: Any) -> Any:
         """Return scores of entries in the form of `X`."""
-        return self._as_given(shares)
+        if not self._framed(X):
+            return shares
+        return back(with_index(pd.DataFrame(shares, columns=list(self.frame_.names)), X), container_of(X))
 
     def rows_to_score(self, X: ArrayLike, y: Any = None) -> Given:
         """Validate rows to be scored, and conditions; a category that was not there at ``fit`` is marked, not NaN."""
@@ -600,16 +662,20 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """Mark the entries that are categories which were not there at ``fit``; None where there are none."""
         return None
 
-    def _impute(self, X: ArrayLike, mask: ArrayLike | None, n_iter: int, y: Any) -> np.ndarray:
+    def _impute(self, X: ArrayLike, mask: ArrayLike | None, n_iter: int, y: Any) -> Any:
         check_scalar(n_iter, "n_iter", numbers.Integral, min_val=1)
         given = self._given(X, y, targets=True)
         if mask is not None:
             given = given._replace(hidden=self._row_mask(mask, given.x.shape))
-        return self._as_given(put_known(self._in_batches(partial(fill_in, iterations=n_iter), given), given))
+        filled = put_known(self._in_batches(partial(fill_in, iterations=n_iter), given), given)
+        if not self._framed(X):
+            return self._as_given(filled, X)
+        known = ~np.isnan(given.x) if given.hidden is None else ~(np.isnan(given.x) | given.hidden)
+        return back(self.frame_.with_known(filled, plain(X), known), container_of(X))
 
     def _row_mask(self, mask: ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
         """Return a mask for all rows, from one for them, for a row, or for a pixel in all its colours."""
-        marked = np.asarray(mask)
+        marked = np.asarray(plain(mask))
         if marked.dtype != bool:
             raise InputError(f"mask holds {marked.dtype}: give True where a value is missing, and False elsewhere")
         flat = (math.prod(shape[1:]),)
@@ -619,7 +685,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             raise InputError(f"mask has the shape {marked.shape}: give that of X, {shape}, or that of a row")
         return np.broadcast_to(marked, shape)
 
-    def _interpolate(self, A: ArrayLike, B: ArrayLike, n_steps: int, path: str, y: Any) -> np.ndarray:
+    def _interpolate(self, A: ArrayLike, B: ArrayLike, n_steps: int, path: str, y: Any) -> Any:
         check_scalar(n_steps, "n_steps", numbers.Integral, min_val=2)
         check_choice("path", path, ("straight", "spherical"))
         ends = [self._given(rows, y) for rows in (A, B)]
@@ -628,20 +694,20 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         a, b = (self._in_batches(encode, end) for end in ends)
         between = spherical if path == "spherical" else straight
         codes = np.stack([between(a, b, t) for t in np.linspace(0, 1, n_steps)], axis=1).astype(a.dtype)
-        return self._decode_each(codes, self._shared_context(*ends))
+        return self._steps_as_given(self._decode_each(codes, self._shared_context(*ends)), A)
 
     def _shared_context(self, a: Given, b: Given) -> np.ndarray | None:
         """Return what the decoder is told on the way from the rows of one to those of the other."""
         return a.context
 
-    def _traverse(self, X: ArrayLike, unit: int, values: ArrayLike, y: Any) -> np.ndarray:
+    def _traverse(self, X: ArrayLike, unit: int, values: ArrayLike, y: Any) -> Any:
         check_scalar(unit, "unit", numbers.Integral, min_val=0, max_val=self.n_components - 1)
         steps = column_or_1d(check_array(np.atleast_1d(values), ensure_2d=False, input_name="values"))
         given = self._given(X, y)
         codes = self._in_batches(encode, given)
         codes = np.repeat(codes[:, None], len(steps), axis=1)
         codes[:, :, unit] = steps
-        return self._decode_each(codes, given.context)
+        return self._steps_as_given(self._decode_each(codes, given.context), X)
 
     def _decode_each(self, codes: np.ndarray, context: np.ndarray | None) -> np.ndarray:
         """Decode codes of shape (n, steps, n_components), each row's with its context."""
@@ -899,6 +965,11 @@ def default_hidden(rows: int, width: int) -> tuple[int, int]:
     """
     first = max(16, min(512, max(1_000_000 // width, rows // 4)))
     return first, min(256, -(-first // 2))
+
+
+def steps_index(n: int, steps: int) -> pd.MultiIndex:
+    """Return the index of a frame with so many steps of each of `n` rows."""
+    return pd.MultiIndex.from_product([range(n), range(steps)], names=["row", "step"])
 
 
 def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:

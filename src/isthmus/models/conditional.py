@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from isthmus.core.corruption import hide_conditions
 from isthmus.data.labels import are_classes, of_one_kind
+from isthmus.data.schema import with_index
 from isthmus.errors import InputError
 from isthmus.models.checks import check_choice, check_number
 from isthmus.models.engine import Given, decode, encode, rebuild
@@ -83,14 +84,17 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
 
         Here as in all methods `y` is one condition for all rows, or one for each of them, or None where unknown.
         """
-        return self._in_batches(encode, self._given(X, y))
+        if y is not None:
+            return self._in_batches(encode, self._given(X, y))
+        return super().transform(X)
 
-    def inverse_transform(self, Z: ArrayLike, y: Any = None) -> np.ndarray:
+    def inverse_transform(self, Z: ArrayLike, y: Any = None) -> Any:
         """Decode codes of shape (n, n_components), given conditions, to rows, the mean of their distribution."""
         codes = self._fitted_codes(Z)
-        return self._in_batches(decode, Given(codes, self.context(y, len(codes))))
+        rows = self._in_batches(decode, Given(codes, self.context(y, len(codes))))
+        return with_index(self._as_given(rows), Z)
 
-    def reconstruct(self, X: ArrayLike, y: Any = None, *, decode_as: Any = None) -> np.ndarray:
+    def reconstruct(self, X: ArrayLike, y: Any = None, *, decode_as: Any = None) -> Any:
         """Encode and decode rows, given their conditions; shaped like the rows given to ``fit``.
 
         Parameters
@@ -104,11 +108,12 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         """
         given = self._given(X, y)
         if decode_as is None:
-            return self._in_batches(rebuild, given)
+            return self._as_given(self._in_batches(rebuild, given), X)
         codes = self._in_batches(encode, given)
-        return self._in_batches(decode, Given(codes, self.context(decode_as, len(codes))))
+        rows = self._in_batches(decode, Given(codes, self.context(decode_as, len(codes))))
+        return self._as_given(rows, X)
 
-    def impute(self, X: ArrayLike, mask: ArrayLike | None = None, *, y: Any = None, n_iter: int = 100) -> np.ndarray:
+    def impute(self, X: ArrayLike, mask: ArrayLike | None = None, *, y: Any = None, n_iter: int = 100) -> Any:
         """Fill in what is missing, given conditions; see :meth:`isthmus.Autoencoder.impute`."""
         return self._impute(X, mask, n_iter, y)
 
@@ -120,17 +125,15 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         *,
         path: Literal["straight", "spherical"] = "straight",
         y: Any = None,
-    ) -> np.ndarray:
+    ) -> Any:
         """Go from `A` to `B`, all rows of condition `y`; see :meth:`isthmus.Autoencoder.interpolate`."""
         return self._interpolate(A, B, n_steps, path, y)
 
-    def traverse(
-        self, X: ArrayLike, unit: int, values: ArrayLike = tuple(range(-3, 4)), *, y: Any = None
-    ) -> np.ndarray:
+    def traverse(self, X: ArrayLike, unit: int, values: ArrayLike = tuple(range(-3, 4)), *, y: Any = None) -> Any:
         """Set one unit of the rows' codes to some values, given `y`; see :meth:`isthmus.Autoencoder.traverse`."""
         return self._traverse(X, unit, values, y)
 
-    def score_samples(self, X: ArrayLike, y: Any = None, *, per_feature: bool = False) -> np.ndarray:
+    def score_samples(self, X: ArrayLike, y: Any = None, *, per_feature: bool = False) -> Any:
         """Return the ELBO of each row given its condition, a lower bound of log p(x | y), in nats.
 
         `per_feature` is that of :meth:`isthmus.Autoencoder.score_samples`.
@@ -141,7 +144,7 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         """Return the mean of ``score_samples(X, y)`` in nats; higher is better, so a grid search may maximise it."""
         return float(self.score_samples(X, y).mean())
 
-    def sample(self, n_samples: int = 1, *, y: Any = None, noise: bool = False, random_state: Any = None) -> np.ndarray:
+    def sample(self, n_samples: int = 1, *, y: Any = None, noise: bool = False, random_state: Any = None) -> Any:
         """Generate rows of condition `y`; see :meth:`isthmus.VariationalAutoencoder.sample`."""
         return self._sample(n_samples, y, noise, random_state)
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from isthmus.data.containers import CONTAINERS
+from isthmus.data.frames import Frame
 from isthmus.data.modalities import Modality
 from isthmus.data.schema import Schema
 from isthmus.errors import InputError
@@ -24,6 +26,7 @@ FITTED = (
     "threshold_",
     "flat_",
     "framed_",
+    "container_",
     "block_weights_",
     "hidden_",
     "bins_",
@@ -48,6 +51,8 @@ def from_json(name: str, value: Any) -> Any:
         return np.array(value, dtype=object if name == "feature_names_in_" else None)
     if name == "schema_":
         return Schema.from_json(value)
+    if name == "frame_":
+        return Frame.from_json(value)
     if name == "modalities_":
         return tuple(Modality.from_json(fields) for fields in value)
     return tuple(value) if name in ("row_shape_", "hidden_") else value
@@ -90,6 +95,8 @@ def check_parts(estimator: Any) -> None:
     size = len(columns) + sum(modality.size for modality in getattr(estimator, "modalities_", ()))
     if size and estimator.row_shape_ != (size,):
         raise InputError(f"its columns or modalities make rows of shape {(size,)}, and it has {estimator.row_shape_}")
+    if hasattr(estimator, "frame_") and len(estimator.frame_.names) != estimator.n_features_in_:
+        raise InputError(f"its frame_ has {len(estimator.frame_.names)} columns, and rows {estimator.n_features_in_}")
     if not hasattr(estimator, "modalities_"):
         return
     columns = {modality.name: modality.columns for modality in estimator.modalities_}
@@ -171,6 +178,8 @@ CHECKS: dict[str, Callable[[Any], bool]] = {
     "threshold_": lambda value: _is_finite(value) and value >= 0,
     "flat_": _is_bool,
     "framed_": _is_bool,
+    "container_": lambda value: value in CONTAINERS,
+    "frame_": lambda value: isinstance(value, dict),
     "block_weights_": _named(_is_finite),
     "hidden_": lambda value: _all(_is_size)(value) and len(value) == 2,
     "bins_": lambda value: _is_whole(value) and 0 <= value < 2**20,

@@ -141,6 +141,8 @@ def _config(estimator: Any) -> dict[str, Any]:
     fitted |= {name: getattr(estimator, name).tolist() for name in FITTED_ARRAYS if hasattr(estimator, name)}
     if hasattr(estimator, "schema_"):
         fitted["schema_"] = estimator.schema_.as_json()
+    if hasattr(estimator, "frame_"):
+        fitted["frame_"] = estimator.frame_.as_json()
     if hasattr(estimator, "modalities_"):
         fitted["modalities_"] = [asdict(modality) for modality in estimator.modalities_]
     return {"class": type(estimator).__name__, "params": plain_params(estimator), "fitted": fitted}

@@ -17,10 +17,11 @@ from isthmus.core.corruption import hide_entries
 from isthmus.core.imputation import fill_in
 from isthmus.core.likelihood import Bernoulli, Block, CategoricalLikelihood, GaussianLikelihood, ProductLikelihood
 from isthmus.core.model import Model
+from isthmus.data.containers import back, container_of, plain
 from isthmus.data.rows import in_unit_interval
 from isthmus.data.schema import SCALING, Schema, put_known_cells, with_index
 from isthmus.errors import InputError
-from isthmus.models.base import AbstractAutoencoder
+from isthmus.models.base import AbstractAutoencoder, steps_index
 from isthmus.models.checks import check_choice
 from isthmus.models.engine import Given, activations, decode
 from isthmus.networks import MLP
@@ -225,6 +226,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
 
     def _learn_table(self, X: Any) -> pd.DataFrame:
         """Validate a table at the door, and learn what its columns are."""
+        self.container_, X = container_of(X) or "pandas", plain(X)
         self.framed_ = isinstance(X, pd.DataFrame)
         if self.framed_:
             if len(X) < 2:
@@ -243,6 +245,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
 
     def _table(self, X: Any) -> pd.DataFrame:
         """Validate a table for use; return a DataFrame, of arrays too."""
+        X = plain(X)
         if isinstance(X, pd.DataFrame) and not len(X):
             raise InputError("X has 0 rows: give one or more")
         if self.framed_ and isinstance(X, pd.DataFrame):
@@ -276,23 +279,37 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         new = self.schema_.new_categories(rows)
         return new if new.any() else None
 
-    def _as_given(self, rows: np.ndarray) -> Any:
+    def _as_given(self, rows: np.ndarray, like: Any = None) -> Any:
         frame = self.schema_.to_frame(rows)
-        return frame if self.framed_ else frame.to_numpy(dtype=rows.dtype)
+        return self._in_container(frame, like) if self.framed_ else frame.to_numpy(dtype=rows.dtype)
+
+    def _in_container(self, frame: pd.DataFrame, like: Any = None) -> Any:
+        """Return a frame as the dataframe that `like` is, or that ``fit`` was given; older models have pandas'."""
+        return back(frame, container_of(like) or getattr(self, "container_", "pandas"))
+
+    def _learn_frame(self, X: Any, rows: np.ndarray, *, reset: bool) -> None:
+        """Leave it to the schema."""
+
+    def _framed(self, like: Any) -> bool:
+        return False
 
     def _decode_each(self, codes: np.ndarray, context: np.ndarray | None) -> Any:
         n, steps, units = codes.shape
-        rows = self._as_given(self._in_batches(decode, Given(codes.reshape(-1, units))))
+        rows = self._in_batches(decode, Given(codes.reshape(-1, units)))
         if not self.framed_:
-            return rows.reshape(n, steps, -1)
-        return rows.set_axis(pd.MultiIndex.from_product([range(n), range(steps)], names=["row", "step"]))
+            return self._as_given(rows).reshape(n, steps, -1)
+        return self.schema_.to_frame(rows).set_axis(steps_index(n, steps))
+
+    def _steps_as_given(self, rows: Any, like: Any) -> Any:
+        return self._in_container(rows, like) if self.framed_ else rows
 
     def shares_as_given(self, shares: np.ndarray, X: Any) -> Any:
         """Return scores of cells as a table, in the order of its columns."""
         shares = self.schema_.by_column(shares)
         if not self.framed_:
             return shares
-        return with_index(pd.DataFrame(shares, columns=[column.name for column in self.schema_.columns]), X)
+        frame = pd.DataFrame(shares, columns=[column.name for column in self.schema_.columns])
+        return self._in_container(with_index(frame, X), X)
 
     def _impute(self, X: ArrayLike, mask: ArrayLike | None, n_iter: int, y: Any) -> Any:
         """Fill in cells, and put the known ones of the table itself beside them."""
@@ -306,10 +323,11 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         known = self.schema_.by_column(~np.isnan(cells))
         if not self.framed_:
             return np.where(known, table.to_numpy(), filled.to_numpy(dtype=cells.dtype))
-        return put_known_cells(filled, table, known)
+        return self._in_container(put_known_cells(filled, table, known), X)
 
     def _named(self, mask: Any) -> Any:
         """Return a mask with its columns in the order of the table's, where both have names."""
+        mask = plain(mask)
         if not (self.framed_ and isinstance(mask, pd.DataFrame)):
             return mask
         names = [column.name for column in self.schema_.columns]
