@@ -64,6 +64,7 @@ TABULAR_OPTIONS = {
     "numbers": ({}, "rankgauss"),
     "categories": ({}, "embedding"),
     "bins": ({}, 0),
+    "layers": ({}, "all"),
     "sigma": ({"weight_decay": 0.01}, 0.3),
     "sparsity": ({}, "l1"),
     "network": ({}, MLP(hidden=(16,))),
@@ -95,7 +96,7 @@ def test_every_option_is_here():
     assert {field.name for field in dataclasses.fields(Autoencoder) if field.init} == set(OPTIONS) | ELSEWHERE
     assert own_options(VariationalAutoencoder, Autoencoder) == set(VARIATIONAL_OPTIONS) - {"sigma"}
     assert own_options(ConditionalVariationalAutoencoder, VariationalAutoencoder) == set(CONDITIONAL_OPTIONS)
-    assert own_options(TabularAutoencoder, Autoencoder) == {"numbers", "categories", "bins"}
+    assert own_options(TabularAutoencoder, Autoencoder) == {"numbers", "categories", "bins", "layers"}
     assert {field.name for field in dataclasses.fields(MLP)} == set(NETWORK_OPTIONS)
 
 

@@ -7,13 +7,14 @@ import signal
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from isthmus import Autoencoder, ContractiveAutoencoder, DenoisingAutoencoder
 from isthmus.core.batch import Batch
 from isthmus.core.score import SEARCH
 from isthmus.data.rows import Rows
 from isthmus.models.base import default_epochs
-from isthmus.networks import MLP
+from isthmus.networks import MLP, Modules
 
 
 def weights(model):
@@ -351,3 +352,36 @@ def test_default_epochs():
 def test_an_odd_last_row_and_batch_normalisation(digits, normalization):
     network = MLP(hidden=(16,), normalization=normalization)
     Autoencoder(2, network=network, batch_size=32, max_epochs=1, validation_fraction=None).fit(digits[:65])
+
+
+class TestSingleRows:
+    """Batch normalisation has no variance over one row; torch says so in words of its own."""
+
+    line = "batch normalisation needs two rows or more in a batch, and gets one: give a larger batch_size"
+
+    @pytest.mark.parametrize(
+        "network",
+        [
+            MLP(hidden=(8,), normalization="batch"),
+            Modules(
+                nn.Sequential(nn.Flatten(), nn.Linear(64, 2), nn.BatchNorm1d(2)),
+                nn.Sequential(nn.Linear(2, 64), nn.Unflatten(1, (8, 8))),
+            ),
+        ],
+        ids=lambda network: type(network).__name__,
+    )
+    def test_batch_size_1_is_refused_before_training(self, digits, network):
+        model = Autoencoder(
+            network=network, batch_size=1, max_epochs=1, callbacks=[lambda record: pytest.fail("it trains")]
+        )
+        with pytest.raises(ValueError, match=self.line):
+            model.fit(digits[:20].reshape(-1, 8, 8))
+
+    def test_it_names_what_to_change(self, digits):
+        network = MLP(hidden=(8,), normalization="batch")
+        with pytest.raises(ValueError, match=self.line + ".*normalization='layer' or None"):
+            Autoencoder(network=network, batch_size=1).fit(digits[:20])
+        model = Autoencoder(network=network, max_epochs=1).fit(digits[:20])
+        with pytest.raises(ValueError, match=self.line):
+            model.partial_fit(digits[:1])
+        Autoencoder(network=MLP(hidden=(8,), normalization="layer"), batch_size=1, max_epochs=1).fit(digits[:20])

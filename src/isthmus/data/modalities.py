@@ -16,6 +16,7 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype, pandas_dtype
 from sklearn.utils import check_array
 from torch import Tensor
 
+from isthmus.data.conditions import read_classes
 from isthmus.data.containers import container_of, plain
 from isthmus.data.labels import are_classes, of_one_kind
 from isthmus.data.rows import check_finite, flatten, in_unit_interval, where_text_is
@@ -159,9 +160,9 @@ class Modality:
         if known.any():
             values = of_one_kind(array[known], f"modality {self.name!r}")
             now, then = (KINDS.get(each.dtype.kind, "numbers") for each in (values, np.array(self.classes)))
-            if now != then:
+            index[known] = read_classes(values, self.classes)
+            if now != then and (index[known] < 0).all():
                 raise InputError(f"modality {self.name!r} holds {now}, and was given {then} at fit: give {then}")
-            index[known] = pd.Index(self.classes).get_indexer(pd.Index(values))
         return np.where(index < 0, np.where(known, new, np.nan), index).astype(np.float32)
 
 

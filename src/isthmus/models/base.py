@@ -47,6 +47,7 @@ from isthmus.models.checks import check_choice, check_number, warn_caller
 from isthmus.models.engine import (
     PRECISIONS,
     Given,
+    check_single_rows,
     chosen_precision,
     decode,
     encode,
@@ -226,7 +227,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         ndarray of shape (n, n_components)
             In the dtype of `X`, in which the computation is done.
         """
-        return by_pieces(lambda rows: self._in_batches(encode, self._given(rows)), X)
+        return by_pieces(lambda rows: self._in_batches(self._encoding, self._given(rows)), X)
 
     def inverse_transform(self, Z: ArrayLike) -> Any:
         """Decode codes of shape (n, n_components) to rows, the mean of their distribution, shaped as in ``fit``.
@@ -380,6 +381,11 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     @property
     def _n_features_out(self) -> int:
         return self.n_components
+
+    @property
+    def _encoding(self) -> Callable[[Model, Batch], Tensor]:
+        """What ``transform`` gives."""
+        return encode
 
     def restore(self, tensors: dict[str, Tensor]) -> Self:
         """Rebuild ``module_`` from saved weights; for :func:`isthmus.load`, which has set the other attributes.
@@ -883,6 +889,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         anew: bool = True,
     ) -> None:
         """Run the loop until so many epochs are done, and keep what it leaves."""
+        if self.batch_size == 1 or len(train) == 1:
+            check_single_rows(state.model, train.rows)
         cuda = [fabric.device] if fabric.device.type == "cuda" else []
         work = self.batch_size * work_of_a_row(state.model, train.rows)
         at_once = inference_batch(row_width(state.model))

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.flop_counter import FlopCounterMode
 
 from isthmus.core.batch import Batch
@@ -110,6 +111,22 @@ def work_of_a_row(model: Model, rows: Batch) -> float:
         model.decode(model.encode(two).mean, two.context)
     counted = counter.get_total_flops() / 2 / len(two.x)
     return max(counted, n_weights(model))
+
+
+def check_single_rows(model: Model, rows: Batch) -> None:
+    """Raise ValueError where the network cannot be trained on one row at a time: it has no variance over a batch."""
+    if not any(isinstance(part, _BatchNorm) for part in model.modules()):
+        return
+    one = Rows(rows).take(slice(1)).rows
+    trained = copy.deepcopy(model).train()
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            trained.decode(trained.encode(one).mean, one.context)
+    except ValueError as error:
+        raise InputError(
+            "batch normalisation needs two rows or more in a batch, and gets one: give a larger batch_size, or a "
+            "network with normalization='layer' or None"
+        ) from error
 
 
 def row_width(model: Model) -> int:
@@ -232,6 +249,13 @@ def activations(model: Model, batch: Batch) -> Tensor:
         for hook in hooks:
             hook.remove()
     return torch.cat(taken, dim=1)
+
+
+def n_activations(model: Model) -> int:
+    """Return how many numbers :func:`activations` gives of a row."""
+    with torch.no_grad():
+        one = model.fill[None]
+        return activations(model, Batch(one)).shape[1]
 
 
 def _linear_layers(part: nn.Module) -> list[nn.Module]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from isthmus.data.conditions import Condition
 from isthmus.data.containers import CONTAINERS
 from isthmus.data.frames import Frame
 from isthmus.data.modalities import Modality
@@ -53,6 +54,8 @@ def from_json(name: str, value: Any) -> Any:
         return Schema.from_json(value)
     if name == "frame_":
         return Frame.from_json(value)
+    if name == "conditions_":
+        return tuple(Condition.from_json(fields) for fields in value)
     if name == "modalities_":
         return tuple(Modality.from_json(fields) for fields in value)
     return tuple(value) if name in ("row_shape_", "hidden_") else value
@@ -191,6 +194,7 @@ CHECKS: dict[str, Callable[[Any], bool]] = {
     "scale_": _are_scales,
     "schema_": lambda value: isinstance(value, dict),
     "modalities_": _all(lambda value: isinstance(value, dict)),
+    "conditions_": lambda value: _all(lambda each: isinstance(each, dict))(value) and len(value) > 1,
     "offset_": _is_number,
     "calibration_": lambda value: isinstance(value, dict),
 }

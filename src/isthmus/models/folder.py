@@ -143,8 +143,9 @@ def _config(estimator: Any) -> dict[str, Any]:
         fitted["schema_"] = estimator.schema_.as_json()
     if hasattr(estimator, "frame_"):
         fitted["frame_"] = estimator.frame_.as_json()
-    if hasattr(estimator, "modalities_"):
-        fitted["modalities_"] = [asdict(modality) for modality in estimator.modalities_]
+    for name in ("modalities_", "conditions_"):
+        if hasattr(estimator, name):
+            fitted[name] = [asdict(each) for each in getattr(estimator, name)]
     return {"class": type(estimator).__name__, "params": plain_params(estimator), "fitted": fitted}
 
 

@@ -26,7 +26,7 @@ from isthmus.data.modalities import Modality, flat_rows, in_blocks, slices
 from isthmus.data.schema import put_known_cells, with_index
 from isthmus.errors import InputError, InputTypeError
 from isthmus.models.base import AbstractAutoencoder
-from isthmus.models.checks import check_choice, check_number
+from isthmus.models.checks import check_choice, check_number, warn_caller
 from isthmus.models.engine import Given, decode, encode, rebuild
 from isthmus.models.start import standardise
 from isthmus.networks import Conv
@@ -385,9 +385,26 @@ class MultimodalAutoencoder(AbstractAutoencoder):
 
     def _learn_rows(self, X: Any, y: Any, *, reset: bool) -> Given:
         given = super()._learn_rows(X, y, reset=reset)
+        if not reset:
+            self._tell_of_new_classes(X)
         if reset or isinstance(self.block_weights, Mapping):
             self.block_weights_ = self._weights(given.x)
         return given
+
+    def _tell_of_new_classes(self, X: Any) -> None:
+        """Warn where rows to go on with hold a class that was not there at the first fit: it has no unit."""
+        values = in_blocks(X, self.blocks)
+        marked = flat_rows(self.modalities_, values, mark_new=True)
+        for modality, part in self._parts_of_a_row():
+            if modality.classes is None or modality.name not in values:
+                continue
+            new = marked[:, part][:, 0] == len(modality.classes)
+            if new.any():
+                unseen = np.asarray(plain(values[modality.name]), dtype=object)[new][0]
+                warn_caller(
+                    f"modality {modality.name!r} holds the class {unseen!s}, which was not there at the first fit: it "
+                    "is taken for missing, and not learnt; fit anew on all rows to learn it"
+                )
 
     def _weights(self, rows: np.ndarray) -> dict[str, float]:
         """Return the weight of each modality's term, by what its training rows would cost at their mean."""

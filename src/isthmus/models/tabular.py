@@ -1,5 +1,6 @@
 """The autoencoder of mixed tables."""
 
+import copy
 import numbers
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
@@ -23,7 +24,7 @@ from isthmus.data.schema import SCALING, Schema, put_known_cells, with_index
 from isthmus.errors import InputError
 from isthmus.models.base import AbstractAutoencoder, steps_index
 from isthmus.models.checks import check_choice
-from isthmus.models.engine import Given, activations, decode
+from isthmus.models.engine import Given, activations, decode, encode, n_activations
 from isthmus.networks import MLP
 from isthmus.networks.cells import Cells
 from isthmus.networks.parameters import Network
@@ -33,28 +34,30 @@ MOST_PIECES = 25_000
 
 
 class _Layers:
-    """``transform`` with all layers, outside of the estimator: there scikit-learn would name all as a code's."""
+    """``transform`` with a choice of layers, outside of the estimator: there scikit-learn would name all as it does."""
 
-    def transform(self: Any, X: ArrayLike, *, layers: Literal["code", "all"] = "code") -> np.ndarray:
+    def transform(self: Any, X: ArrayLike, *, layers: Literal["code", "all"] | None = None) -> np.ndarray:
         """Encode rows to their codes, or to what all hidden layers make of them.
 
         Parameters
         ----------
         X : DataFrame or array-like of shape (n, columns)
             Rows as in ``fit``.
-        layers : {"code", "all"}, default "code"
+        layers : {"code", "all"} or None, default None
             The code; or the activations of every hidden layer one after the other, the encoder's, the code and the
-            decoder's, to train another model on.
+            decoder's, to train another model on. None is what the parameter `layers` says.
 
         Returns
         -------
         ndarray of shape (n, n_components) or (n, units of all layers)
-            What ``set_output`` says is done to codes; all layers are always an array.
+            A DataFrame where ``set_output`` says so, with a name for each.
         """
-        check_choice("layers", layers, ("code", "all"))
-        if layers == "code":
-            return super().transform(X)  # type: ignore[misc]
-        return self._in_batches(activations, self._given(X))
+        check_choice("layers", layers, ("code", "all", None))
+        estimator = self
+        if layers not in (None, self.layers):
+            estimator = copy.copy(self)
+            estimator.layers = layers
+        return super(_Layers, estimator).transform(X)  # type: ignore[misc]
 
 
 @dataclass(eq=False, repr=False)
@@ -74,6 +77,9 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
     network : MLP, Transformer, Modules or None, default None
         The encoder and the decoder; None is ``MLP()``, narrower where rows are few and wide, as in
         :class:`isthmus.Autoencoder`. Its output has no activation.
+    layers : {"code", "all"}, default "code"
+        What ``transform`` gives unless it is told otherwise, in a pipeline too: the code, or the activations of every
+        hidden layer.
     numbers : {"standard", "rankgauss"} or None, default "standard"
         How numbers are scaled: to mean 0 and variance 1; to normal quantiles and from there to mean 0 and variance 1,
         which neither skewness nor extremes disturb; or not at all.
@@ -133,6 +139,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
     numbers: Literal["standard", "rankgauss"] | None = "standard"
     categories: Literal["onehot", "embedding"] = "onehot"
     bins: int = 24
+    layers: Literal["code", "all"] = "code"
 
     scales_itself: ClassVar[bool] = True
 
@@ -209,6 +216,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         check_choice("corruption", self.corruption, ("swap", "masking", None))
         check_choice("numbers", self.numbers, SCALING)
         check_choice("categories", self.categories, ("onehot", "embedding"))
+        check_choice("layers", self.layers, ("code", "all"))
         check_scalar(self.bins, "bins", numbers.Integral, min_val=0)
         if self.likelihood != "gaussian":
             raise InputError(
@@ -223,6 +231,19 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         if isinstance(network, MLP) and network.output_activation is not None:
             raise InputError("TabularAutoencoder has its own output activations: leave output_activation=None")
         return network
+
+    @property
+    def _n_features_out(self) -> int:
+        return n_activations(self.module_) if self.layers == "all" else self.n_components
+
+    @property
+    def _encoding(self) -> Any:
+        return activations if self.layers == "all" else encode
+
+    def _check_build(self, model: Model, rows: Batch) -> None:
+        super()._check_build(model, rows)
+        if self.layers == "all":
+            n_activations(model)  # which says where a network has none that are known
 
     def _learn_table(self, X: Any) -> pd.DataFrame:
         """Validate a table at the door, and learn what its columns are."""
