@@ -27,6 +27,7 @@ OPTIONS = {
     "network": ({}, MLP(hidden=(16,))),
     "likelihood": ({}, "bernoulli"),
     "sigma": ({"contraction_weight": 0.1}, 0.3),
+    "scale": ({}, "standard"),
     "corruption": ({}, "masking"),
     "corruption_level": ({"corruption": "gaussian"}, 0.5),
     "sparsity": ({}, "l1"),

@@ -64,7 +64,7 @@ from isthmus.models.engine import (
 from isthmus.models.folder import plain_params, save_estimator
 from isthmus.models.interpolation import spherical, straight
 from isthmus.models.kept import kept_start, why_start_is_kept
-from isthmus.models.scale import check_size, warn_of_columns, warn_of_scale
+from isthmus.models.scale import HOW_TO_STANDARDISE, Scaling, check_size, constant_fault, spread_fault, unequal_fault
 from isthmus.models.start import start_model
 from isthmus.networks import MLP, Conv, Modules, Transformer
 from isthmus.networks.parameters import Network
@@ -99,6 +99,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     network: Network | None = None
     likelihood: Literal["gaussian", "bernoulli"] = "gaussian"
     sigma: float | Literal["learned"] = 1.0
+    scale: Literal["standard", "auto"] | None = None
     corruption: Literal["gaussian", "masking", "dropout", "salt_and_pepper", "swap", "block"] | None = None
     corruption_level: float = 0.25
     sparsity: Literal["kl", "l1", "topk"] | None = None
@@ -371,7 +372,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     @property
     def sigma_(self) -> float:
-        """σ of a Gaussian likelihood, given or learnt, in the units of X."""
+        """σ of a Gaussian likelihood, given or learnt, in the units of X, or of standardised rows (`scale`)."""
         check_is_fitted(self)
         if self.likelihood != "gaussian":
             raise AttributeError("a Bernoulli likelihood has no sigma_")
@@ -431,7 +432,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         dtype = torch.float64 if precision.startswith("64") else torch.float32
         check_size(given.x, torch.finfo(dtype).max)
         if reset:
-            self._check_scale(given.x)
+            self._warn_of_scale(given.x)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         return fabric, to_batch(given, dtype, fabric.device), seed
 
@@ -442,6 +443,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             self._check_columns(rows)
         self._check_targets(rows)
         self._learn_frame(X, rows, reset=reset)
+        rows = self._learn_scale(rows) if reset else self.scaled(rows)
         return Given(rows, self._learn_context(y, len(rows), reset=reset))
 
     def _learn_frame(self, X: Any, rows: np.ndarray, *, reset: bool) -> None:
@@ -453,6 +455,62 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
                 self.frame_ = Frame.learn(plain(X), rows, container)
         elif hasattr(self, "frame_"):
             self.frame_ = self.frame_.widened(rows)
+
+    def _learn_scale(self, rows: np.ndarray) -> np.ndarray:
+        """Note mean and spread of training rows, where they are to be standardised, and return them so."""
+        if self.scales_itself:
+            return rows
+        for name in ("mean_", "scale_"):
+            self.__dict__.pop(name, None)
+        check_size(rows, float(np.finfo(float).max), "divide it")
+        fault = self._scale_fault(rows) if self.scale == "auto" else None
+        if self.scale is None or (self.scale == "auto" and fault is None):
+            return rows
+        if fault is not None:
+            warn_caller(f"{fault}: it is standardised, as scale='auto' says")
+        scaling = Scaling.learn(rows)
+        self.mean_, self.scale_ = scaling.mean, scaling.scale
+        return scaling.apply(rows)
+
+    def _warn_of_scale(self, rows: np.ndarray) -> None:
+        """Warn of training rows, as the model will know them, on a scale that does harm."""
+        if self.scales_itself:
+            return
+        fault = self._scale_fault(rows)
+        if fault is not None:
+            cures = [HOW_TO_STANDARDISE] * (self.scale is None) + ["give sigma='learned'"] * ("sigma=" in fault)
+            warn_caller(f"{fault}: {', or '.join(cures)}")
+        constant = constant_fault(rows, self._column_names(rows)) if self._is_table(rows) else None
+        if constant is not None:
+            warn_caller(constant)
+
+    def _scale_fault(self, rows: np.ndarray) -> str | None:
+        """Say what of the rows' scale does harm; None where nothing does."""
+        fixed = None if self.likelihood != "gaussian" or isinstance(self.sigma, str) else float(self.sigma)
+        unequal = unequal_fault(rows, self._column_names(rows)) if self._is_table(rows) else None
+        return unequal or spread_fault(rows, fixed)
+
+    def _is_table(self, rows: np.ndarray) -> bool:
+        return rows.ndim == 2 and self.likelihood == "gaussian"
+
+    def _column_names(self, rows: np.ndarray) -> Sequence[Any]:
+        names: Sequence[Any] = getattr(self, "feature_names_in_", range(rows.shape[1]))
+        return names
+
+    @property
+    def _scaling(self) -> Scaling | None:
+        """What rows are standardised by inside; None where they are not, or a network does so itself."""
+        if self.scales_itself or not hasattr(self, "scale_"):
+            return None
+        return Scaling(self.mean_, self.scale_, self.row_shape_)
+
+    def scaled(self, rows: np.ndarray) -> np.ndarray:
+        """Return rows as the model knows them."""
+        return rows if self._scaling is None else self._scaling.apply(in_unit_interval(rows))
+
+    def unscaled(self, rows: np.ndarray) -> np.ndarray:
+        """Return the model's rows, of shape (..., *row_shape), in the units of `X`."""
+        return rows if self._scaling is None else self._scaling.undo(rows)
 
     def _default_epochs(self, rows: int) -> int:
         """Return how many epochs that many rows get where nothing is said of it."""
@@ -515,8 +573,16 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         check_choice("precision", self.precision, PRECISIONS)
         check_choice("likelihood", self.likelihood, LIKELIHOODS)
         check_choice("corruption", self.corruption, (None, *CORRUPTIONS))
+        self._check_scale_parameter()
         check_choice("sparsity", self.sparsity, (None, "kl", "l1", "topk"))
         check_choice("lr_schedule", self.lr_schedule, ("one_cycle", "constant"))
+
+    def _check_scale_parameter(self) -> None:
+        check_choice("scale", self.scale, (None, "standard", "auto"))
+        if self.scale is not None and self.scales_itself:
+            raise InputError(f"scale={self.scale!r} has no meaning for {type(self).__name__}, which scales by itself")
+        if self.scale == "standard" and self.likelihood == "bernoulli":
+            raise InputError("likelihood='bernoulli' needs X in [0, 1], where scale='standard' does not leave it")
 
     def _rows(self, X: ArrayLike, *, reset: bool) -> np.ndarray:
         """Validate once, at the door; return rows shaped as in ``fit``, floats or, at use, bytes."""
@@ -572,15 +638,6 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             where = f"column {name!r}" if missing.ndim == 1 else f"entry {', '.join(map(str, place))} of every row"
             raise InputError(f"Input X has nothing but NaN in {where}: drop it")
 
-    def _check_scale(self, rows: np.ndarray) -> None:
-        """Warn of rows on a scale that does harm, where they are not brought to another inside."""
-        if self.scales_itself:
-            return
-        fixed = None if self.likelihood != "gaussian" or isinstance(self.sigma, str) else float(self.sigma)
-        warn_of_scale(rows, fixed)
-        if rows.ndim == 2 and self.likelihood == "gaussian":
-            warn_of_columns(rows, getattr(self, "feature_names_in_", range(rows.shape[1])))
-
     def _check_targets(self, rows: np.ndarray) -> None:
         """Raise ValueError where the likelihood cannot give rise to such rows."""
         if self.likelihood != "bernoulli" or are_bytes(rows):
@@ -613,10 +670,14 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def _given(self, X: ArrayLike, y: Any = None, *, targets: bool = False) -> Given:
         """Validate rows, and conditions, for use; those that the likelihood is held against are `targets`."""
         rows = self._fitted_rows(X, targets=targets)
-        return Given(rows, self.context(y, len(rows)))
+        return Given(self.scaled(rows), self.context(y, len(rows)))
 
     def _as_given(self, rows: np.ndarray, like: Any = None) -> Any:
         """Return the model's rows in the form of the rows `like`, or else in that of those given to ``fit``."""
+        return self._in_form_of(self.unscaled(rows), like)
+
+    def _in_form_of(self, rows: np.ndarray, like: Any = None) -> Any:
+        """Return rows in the units of `X` as a dataframe, where they come back as one."""
         if not self._framed(like):
             return rows
         return back(with_index(self.frame_.decode(rows), like), container_of(like) or self.frame_.container)
@@ -655,6 +716,9 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         if new is not None:
             given = given._replace(x=np.where(new, given.x.dtype.type(np.nan), given.x))
         scores = self._in_batches(entry_scores if per_feature else row_scores, given)
+        if self._scaling is not None and not (per_feature and self.module_.knows_usual):
+            log_scale = self._scaling.log_scale.astype(scores.dtype)
+            scores = scores - (log_scale if per_feature else log_scale.sum())
         if new is None or not self.module_.knows_usual:
             return scores
         costs = (self.module_.rare - self.module_.usual).cpu().numpy().astype(scores.dtype)
@@ -670,12 +734,13 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     def _impute(self, X: ArrayLike, mask: ArrayLike | None, n_iter: int, y: Any) -> Any:
         check_scalar(n_iter, "n_iter", numbers.Integral, min_val=1)
-        given = self._given(X, y, targets=True)
-        if mask is not None:
-            given = given._replace(hidden=self._row_mask(mask, given.x.shape))
-        filled = put_known(self._in_batches(partial(fill_in, iterations=n_iter), given), given)
+        rows = self._fitted_rows(X, targets=True)
+        hidden = None if mask is None else self._row_mask(mask, rows.shape)
+        given = Given(rows, self.context(y, len(rows)), hidden)
+        filled = self._in_batches(partial(fill_in, iterations=n_iter), given._replace(x=self.scaled(rows)))
+        filled = put_known(self.unscaled(filled), given)
         if not self._framed(X):
-            return self._as_given(filled, X)
+            return filled
         known = ~np.isnan(given.x) if given.hidden is None else ~(np.isnan(given.x) | given.hidden)
         return back(self.frame_.with_known(filled, plain(X), known), container_of(X))
 
@@ -719,7 +784,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """Decode codes of shape (n, steps, n_components), each row's with its context."""
         n, steps, units = codes.shape
         contexts = None if context is None else np.repeat(context, steps, axis=0)
-        rows = self._in_batches(decode, Given(codes.reshape(-1, units), contexts))
+        rows = self.unscaled(self._in_batches(decode, Given(codes.reshape(-1, units), contexts)))
         return rows.reshape(n, steps, *rows.shape[1:])
 
     def _in_batches(self, function: Callable[[Model, Batch], Tensor], given: Given) -> np.ndarray:
@@ -773,6 +838,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     def _continued(self, rows: Batch) -> Model:
         """Build the model anew, with the parameters as they are now, around the weights there are."""
+        if not self.scales_itself and self.scale != "auto" and hasattr(self, "scale_") != (self.scale == "standard"):
+            raise InputError(f"scale={self.scale!r} is not what it was at the last fit: set warm_start=False")
         if hasattr(self, "threshold_"):
             self.threshold_ = float(self.sparsity_weight)
         with torch.random.fork_rng(devices=[]):

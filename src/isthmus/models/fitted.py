@@ -73,10 +73,10 @@ def check_fitted(family: str, fitted: Mapping[str, Any]) -> None:
             raise InputError(f"{name!r} is nothing that is learnt in fit")
         if not CHECKS[name](value):
             raise InputError(f"{name} cannot be {_cut(value)}")
-    _check_lengths(fitted)
+    _check_lengths(family, fitted)
 
 
-def _check_lengths(fitted: Mapping[str, Any]) -> None:
+def _check_lengths(family: str, fitted: Mapping[str, Any]) -> None:
     """Raise ValueError where attributes that are as long as one another are not."""
     n, row_shape = fitted.get("n_features_in_"), fitted.get("row_shape_")
     if row_shape is not None and n not in (row_shape[-1], math.prod(row_shape)):
@@ -86,7 +86,16 @@ def _check_lengths(fitted: Mapping[str, Any]) -> None:
         raise InputError(f"best_epoch_={fitted['best_epoch_']} is none of its {epochs} epochs")
     if ("y_mean_" in fitted) != ("y_scale_" in fitted):
         raise InputError("y_mean_ and y_scale_ go together")
-    pairs = [("mean_", n), ("scale_", n), ("feature_names_in_", n), ("y_scale_", len(fitted.get("y_mean_", ())))]
+    if ("mean_" in fitted) != ("scale_" in fitted):
+        raise InputError("mean_ and scale_ go together")
+    is_image = family != "SequenceAutoencoder" and row_shape is not None and len(row_shape) > 1
+    scaled = n if row_shape is None or not is_image else row_shape[0] if len(row_shape) == 3 else 1
+    pairs = [
+        ("mean_", scaled),
+        ("scale_", scaled),
+        ("feature_names_in_", n),
+        ("y_scale_", len(fitted.get("y_mean_", ()))),
+    ]
     for name, length in pairs:
         if name in fitted and len(fitted[name]) != length:
             raise InputError(f"{name} has {len(fitted[name])} values, and {length} are needed")

@@ -42,7 +42,11 @@ class AbstractVariationalAutoencoder(AbstractAutoencoder):
         def estimate(model: Model, batch: Batch) -> Tensor:
             return importance_log_likelihood(model, batch, samples, generator)
 
-        return self._in_batches(estimate, given)
+        likelihoods = self._in_batches(estimate, given)
+        if self._scaling is None:
+            return likelihoods
+        known = (~np.isnan(given.x)).reshape(len(given.x), -1)
+        return likelihoods - (known @ self._scaling.log_scale.ravel()).astype(likelihoods.dtype)
 
     def _sample(self, n: int, y: Any, noise: bool, random_state: Any) -> Any:
         check_is_fitted(self)
