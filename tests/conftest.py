@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import warnings
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch and NumPy are there; and for what the tests start
@@ -74,12 +75,12 @@ def run(monkeypatch, tmp_path, capfd):
 
     def type_command(command):
         monkeypatch.setattr(sys, "argv", ["isthmus", *command.split()])
-        showwarning = cli.warnings.showwarning
+        showwarning = warnings.showwarning
         try:
             with pytest.raises(SystemExit) as exit_:
                 cli.main()
         finally:
-            cli.warnings.showwarning = showwarning
+            warnings.showwarning = showwarning
         out, err = capfd.readouterr()
         return exit_.value.code, out, err
 

@@ -13,7 +13,9 @@ import pytest
 from PIL import Image
 
 import isthmus
-from isthmus import cli
+from isthmus import cli, report
+from isthmus.cli.console import show_warning
+from isthmus.cli.parsing import parse_settings
 from isthmus.data import on_time_axis, windows
 from isthmus.data.labels import spread_order
 from isthmus.evaluation.imputation import hidden_entries
@@ -340,7 +342,7 @@ def test_a_run_whose_report_fails_is_not_lost(run, monkeypatch, tmp_path):
         raise ValueError("no page")
 
     with monkeypatch.context() as patch:
-        patch.setattr(cli.report, "model_page", fail)
+        patch.setattr(report, "model_page", fail)
         assert run("train digits --hidden 4 --epochs 1 --out run")[::2] == (
             2,
             "isthmus: the run is kept; to go on: isthmus train --resume run\nisthmus: no page\n",
@@ -447,7 +449,7 @@ def test_a_detector_only_scores(run, tmp_path):
     ("text", "value"), [("true", True), ("False", False), ("none", None), ("0.5", 0.5), ("tanh", "tanh")]
 )
 def test_how_values_are_read(text, value):
-    assert cli._parse_settings([f"name={text}"]) == {"name": value}
+    assert parse_settings([f"name={text}"]) == {"name": value}
 
 
 def test_control_c_during_a_comparison(run, monkeypatch, tmp_path):
@@ -465,8 +467,8 @@ def test_control_c_during_a_comparison(run, monkeypatch, tmp_path):
 
 
 def test_warnings_are_one_line_and_the_users_own(capfd):
-    cli._show_warning("look\nout", UserWarning)
-    cli._show_warning("old", DeprecationWarning)
+    show_warning("look\nout", UserWarning)
+    show_warning("old", DeprecationWarning)
     assert capfd.readouterr().err == "isthmus: look out\n"
 
 
@@ -579,7 +581,7 @@ def test_a_run_whose_data_are_away_is_not_lost(run, tmp_path, monkeypatch):
         status, _, err = run("train d.npy --epochs 1 --out run")
     assert (status, err) == (143, "isthmus: interrupted\n"), "nothing was kept yet"
     with monkeypatch.context() as patch:
-        patch.setattr(cli.report, "model_page", lambda *_, **__: os.kill(os.getpid(), signal.SIGINT))
+        patch.setattr(report, "model_page", lambda *_, **__: os.kill(os.getpid(), signal.SIGINT))
         status, _, err = run("train d.npy --epochs 1 --out run")
     assert (status, err) == (130, "isthmus: stopped; to go on: isthmus train --resume run\n")
     (tmp_path / "run" / "checkpoint.safetensors").unlink()
@@ -603,7 +605,7 @@ def test_memory_that_runs_out_in_training(run, monkeypatch, error):
     status, _, err = run("train digits --epochs 1 --out run")
     said = "give fewer rows or columns, a smaller batch size, or a smaller network"
     assert (status, err) == (2, f"isthmus: memory has run out in training: {said}\n")
-    monkeypatch.setattr(isthmus.cli, "_load", starve)
+    monkeypatch.setattr(cli.train, "load_rows", starve)
     status, _, err = run("train digits --epochs 1 --out run")
     assert (status, err) == (2, f"isthmus: memory has run out: {said}\n")
 

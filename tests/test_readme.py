@@ -3,6 +3,7 @@
 import re
 import shlex
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +67,7 @@ def test_commands(tmp_path, monkeypatch, capsys):
     times = pd.date_range("2026-01-01", periods=400, freq="h")
     series = pd.DataFrame({"time": times, "a": np.sin(steps / 5), "b": np.cos(steps / 9)})
     series.to_csv(tmp_path / "series.csv", index=False)
-    monkeypatch.setattr(cli.warnings, "showwarning", cli.warnings.showwarning)  # main sets its own; put it back
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # main sets its own; put it back
     commands = [shlex.split(line, comments=True) for line in blocks("sh")[1].splitlines() if line.startswith("isthmus")]
     assert {command[1] for command in commands} == {
         "data", "train", "transform", "reconstruct", "score", "impute", "neighbors", "sample", "interpolate", "compare",

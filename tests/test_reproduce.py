@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -107,7 +108,7 @@ def tiny(monkeypatch):
 @pytest.mark.parametrize("name", reproduce.REPRODUCTIONS)
 def test_every_name_runs(tiny, tmp_path, monkeypatch, capfd, name):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli.warnings, "showwarning", cli.warnings.showwarning)  # main sets its own; put it back
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # main sets its own; put it back
     monkeypatch.setattr(sys, "argv", ["isthmus", "reproduce", name, "--quick", "--seed", "3"])
     with pytest.raises(SystemExit) as end:
         cli.main()
@@ -175,7 +176,7 @@ def test_an_unknown_name():
 
 
 def test_the_list(monkeypatch, capfd):
-    monkeypatch.setattr(cli.warnings, "showwarning", cli.warnings.showwarning)
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
     monkeypatch.setattr(sys, "argv", ["isthmus", "reproduce", "--list"])
     with pytest.raises(SystemExit) as end:
         cli.main()

@@ -1,0 +1,44 @@
+"""The command line: its verbs, and how a command ends."""
+
+import sys
+import warnings
+
+import typer
+
+from isthmus.cli.console import complain, show_warning
+from isthmus.models.engine import is_out_of_memory
+from isthmus.threads import suited_to
+from isthmus.training import Interrupted
+
+app = typer.Typer(
+    help="Autoencoders of every kind: train, compare, use.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+OUT_OF_MEMORY = "memory has run out: give fewer rows or columns, a smaller batch size, or a smaller network"
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends in one line on standard error and exit status 2."""
+    warnings.showwarning = lambda message, category, *_: show_warning(message, category)
+    try:
+        with suited_to(0, blas=True):  # each fit and each use takes what repays it
+            sys.exit(app(standalone_mode=False) or 0)
+    except (ValueError, TypeError, OSError, FloatingPointError, MemoryError) as error:
+        complain(str(error) or OUT_OF_MEMORY)  # Python's own MemoryError says nothing
+        sys.exit(2)
+    except SystemExit as end:
+        if end.code == 130 and not isinstance(end.__cause__, Interrupted):  # what typer makes of Ctrl-C
+            complain("interrupted")
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            complain(OUT_OF_MEMORY)
+            sys.exit(2)
+        if not hasattr(error, "format_message"):  # what typer raises for a command line that it cannot read
+            raise
+        complain(f"{error.format_message()} (isthmus --help says more)")
+        sys.exit(2)

@@ -1,0 +1,69 @@
+"""`isthmus compare`."""
+
+from typing import Annotated
+
+import pandas as pd
+import typer
+
+import isthmus
+from isthmus import report
+from isthmus.atomic import check_writable
+from isthmus.cli.app import app
+from isthmus.cli.console import console, print_table
+from isthmus.cli.options import Components, Data, DataDir, Epochs, FirstSeed, Label, Out
+from isthmus.cli.rows import load_rows
+from isthmus.compare import comparison_cells
+from isthmus.data import datasets, files
+
+
+@app.command()
+def compare(
+    data: Data,
+    out: Out,
+    names: Annotated[str | None, typer.Option("--models", help="Names from the default set, with commas.")] = None,
+    components: Components = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Fits of each model.")] = 3,
+    epochs: Epochs = None,
+    corruption: Annotated[str, typer.Option(help="What is done to the test rows.")] = "masking",
+    corruption_level: Annotated[float, typer.Option(help="How much of it.")] = 0.25,
+    seed: FirstSeed = 0,
+    label: Label = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Fit several autoencoders on the same rows of DATA, with PCA of the same size beside them, and tell them apart."""
+    check_writable(out / "report.html")
+    X, y = load_rows(data, "train", label, data_dir)
+    test = load_rows(data, "test", label, data_dir) if data in datasets.names() else None
+    with console.status("fitting") as status:
+        comparison = isthmus.compare(
+            X,
+            y,
+            None if names is None else [name.strip() for name in names.split(",")],
+            n_components=components,
+            X_test=None if test is None else test.X,
+            y_test=None if test is None else test.y,
+            seeds=seeds,
+            corruption=corruption,
+            corruption_level=corruption_level,
+            max_epochs=epochs,
+            random_state=seed,
+            progress=lambda text: status.update(f"fitting: {text}"),
+        )
+        status.update("writing the report")
+        report.write_page(report.comparison_page(comparison, f"Autoencoders on {data}"), out / "report.html")
+        files.write_table(out / "comparison.csv", comparison.table.reset_index())
+    _print_comparison(comparison_cells(comparison.table))
+    console.print(f"corrupted: every model is shown the same rows, with {comparison.corruption}", soft_wrap=True)
+    console.print(f"report: {out / 'report.html'}", soft_wrap=True)
+
+
+def _print_comparison(cells: pd.DataFrame) -> None:
+    """Print a comparison under short names."""
+    short = {
+        "share_of_pca": "/ PCA",
+        "mse_corrupted": "corrupted",
+        "linear_probe": "probe",
+        "nearest_neighbour": "1-NN",
+        "best_epoch": "epoch kept",
+    }
+    print_table("model", cells.rename(columns=short))

@@ -1,0 +1,104 @@
+"""`isthmus impute`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+import typer
+
+from isthmus import models
+from isthmus.cli.app import app
+from isthmus.cli.console import console
+from isthmus.cli.options import Data, DataDir, Label, OutputOrPicture, Run, Seed, Split
+from isthmus.cli.results import draw, write_rows, write_steps
+from isthmus.cli.rows import Cut, load_rows, names_of, read_cut
+from isthmus.cli.saved import features, ready, shaped
+from isthmus.data import files
+from isthmus.data.labels import spread_order
+from isthmus.data.series import windows
+from isthmus.errors import InputError
+from isthmus.evaluation.imputation import cell_errors, hidden_entries, imputation_errors
+from isthmus.models.conditional import told
+from isthmus.report import images
+
+NOTHING_MISSING = "nothing is missing in {}: --missing 0.5 hides half of it, to see how well it goes"
+
+
+@app.command()
+def impute(
+    run: Run,
+    data: Data,
+    output: OutputOrPicture,
+    missing: Annotated[float | None, typer.Option(help="Hide this share of DATA, to see how well it goes.")] = None,
+    block: Annotated[bool, typer.Option("--block", help="Hide it as one block of each row.")] = False,
+    seed: Seed = 0,
+    split: Split = "test",
+    label: Label = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Write DATA's rows with what is missing (NaN, blanks) filled in; .png: 30 at random, below what was known."""
+    estimator, cut = ready(run, output, "impute", pictures=True), read_cut(run)
+    if block and missing is None:
+        raise InputError("--block says how to hide: say how much too, such as --missing 0.5")
+    X, y = load_rows(data, split, label, data_dir, estimator, cut)
+    if isinstance(X, pd.DataFrame) and isinstance(estimator, models.TabularAutoencoder):
+        _impute_table(estimator, X, output, missing, block, seed)
+        return
+    rows = shaped(estimator, X)
+    hidden = np.zeros(rows.shape, bool)
+    if missing is not None:
+        hidden = _hidden(rows.shape, missing, block, seed, data, cut)
+        if not (hidden & ~np.isnan(rows)).any():
+            raise InputError(f"--missing {missing:g} hides nothing that is known in {data}: give more")
+    elif not np.isnan(rows).any():
+        raise InputError(NOTHING_MISSING.format(data))
+    filled = estimator.impute(X, hidden, **told(estimator, y))
+    if cut is not None:
+        write_steps(output, filled, data, cut)
+    elif output.suffix == ".png":
+        shown = spread_order(len(rows), y)[: images.MOST_BESIDE]
+        lines = [np.where(hidden, np.nan, rows), filled, *([] if missing is None else [rows])]
+        draw(output, images.beside_png(*(line[shown] for line in lines)), names_of(data, X, cut), shown)
+    else:
+        write_rows(output, filled, features(estimator, filled))
+    if missing is not None:
+        error, of_mean = imputation_errors(rows, filled, _mean_row(estimator), hidden)
+        console.print(f"squared error an entry that was hidden {error:.5g}, by the mean row {of_mean:.5g}")
+
+
+def _impute_table(
+    estimator: models.TabularAutoencoder, X: pd.DataFrame, output: Path, missing: float | None, block: bool, seed: int
+) -> None:
+    """Fill in a table's cells; of hidden ones, say how far the result is from them beside the simplest guess."""
+    if missing is None and not X.isna().any(axis=None):
+        raise InputError(NOTHING_MISSING.format("the table"))
+    hidden = np.zeros(X.shape, bool) if missing is None else hidden_entries(X.shape, missing, block=block, seed=seed)
+    filled = estimator.impute(X, hidden)
+    write_rows(output, filled, [])
+    if missing is None:
+        return
+    errors = cell_errors(X, filled, hidden).dropna()
+    numbers, others = (errors[errors.kind == kind] for kind in ("number", "category"))
+    if len(numbers):
+        share = (numbers.error / numbers.baseline).mean()
+        console.print(f"numbers: root mean squared error {share:.3g} of the median's, averaged over columns")
+    if len(others):
+        right = 1 - others[["error", "baseline"]].mean()
+        console.print(f"others: {right.error:.1%} right, {right.baseline:.1%} by the most frequent value")
+
+
+def _hidden(shape: tuple[int, ...], share: float, block: bool, seed: int, data: str, cut: Cut | None) -> np.ndarray:
+    """Choose what is hidden of rows; of a long series the same steps in all windows that they are in."""
+    if cut is None:
+        return hidden_entries(shape, share, block=block, seed=seed)
+    if block:
+        raise InputError("--block: a long series is hidden step by step; leave it out")
+    steps = hidden_entries(files.read_series(data).values.shape, share, seed=seed)
+    return windows(steps, *cut).reshape(shape)
+
+
+def _mean_row(estimator: Any) -> np.ndarray:
+    """Return the mean of the training rows; of sequences, of each feature."""
+    mean: np.ndarray = estimator.mean_ if hasattr(estimator, "mean_") else estimator.module_.fill.cpu().numpy()
+    return mean

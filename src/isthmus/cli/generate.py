@@ -1,0 +1,93 @@
+"""`isthmus sample` and `interpolate`: rows that were not there."""
+
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import pandas as pd
+import typer
+
+from isthmus.cli.app import app
+from isthmus.cli.console import say
+from isthmus.cli.options import Data, DataDir, Label, OutputOrPicture, Run, Seed, Split
+from isthmus.cli.parsing import parse_condition, parse_rows
+from isthmus.cli.results import draw, write_rows
+from isthmus.cli.rows import load_rows, names_of, read_cut, take_rows
+from isthmus.cli.saved import features, ready
+from isthmus.data.labels import spread_order
+from isthmus.errors import InputError
+from isthmus.models.conditional import told
+from isthmus.report import images
+
+
+@app.command()
+def sample(
+    run: Run,
+    output: OutputOrPicture,
+    n: Annotated[int, typer.Option("-n", min=1, help="Rows.")] = 64,
+    condition: Annotated[str | None, typer.Option(help="Of all rows: a class, or numbers with commas.")] = None,
+    noise: Annotated[bool, typer.Option("--noise", help="Draw from the likelihood too, not only the code.")] = False,
+    seed: Seed = 0,
+) -> None:
+    """Write rows that the model generates.
+
+    Of a conditional model without --condition the classes take turns: in a .png each has its column, in a .csv or
+    .parquet the column `condition` tells.
+    """
+    estimator = ready(run, output, "sample", pictures=True)
+    y = parse_condition(estimator, condition, n)
+    rows = estimator.sample(n, **({} if y is None else {"y": y}), noise=noise, random_state=seed)
+    in_turn = condition is None and y is not None
+    if output.suffix == ".png":
+        draw(output, images.grid_png(rows, min(n, len(estimator.classes_) if in_turn else round(n**0.5))))
+        return
+    columns: dict[str, Any] = {"condition": y} if in_turn else {}
+    write_rows(output, rows, features(estimator, rows), columns)
+
+
+@app.command()
+def interpolate(
+    run: Run,
+    data: Data,
+    output: OutputOrPicture,
+    start: Annotated[
+        str | None, typer.Option("--from", help="Rows to start from, such as 0,1; default: five, at random.")
+    ] = None,
+    end: Annotated[str | None, typer.Option("--to", help="As many to end at; default: five others, at random.")] = None,
+    steps: Annotated[int, typer.Option(min=2, help="Rows on the way, with both ends.")] = 9,
+    path: Annotated[Literal["straight", "spherical"], typer.Option(help="The way from code to code.")] = "straight",
+    split: Split = "test",
+    label: Label = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Write what lies between rows of DATA, decoded from the codes between theirs; .png: a line a pair.
+
+    A conditional model is told the label of a pair that shares one.
+    """
+    estimator = ready(run, output, "interpolate", pictures=True)
+    cut = read_cut(run)
+    X, y = load_rows(data, split, label, data_dir, estimator, cut)
+    half = min(5, len(X) // 2)
+    order = spread_order(len(X), y)
+    if not half and (start is None or end is None):
+        raise InputError(f"{data} has fewer than two rows, no pair to go between: name both ends with --from and --to")
+    a = order[:half] if start is None else parse_rows("--from", start, len(X))
+    b = order[half : 2 * half] if end is None else parse_rows("--to", end, len(X))
+    if len(a) != len(b):
+        raise InputError(f"--from has {len(a)} rows and --to {len(b)}: name as many of each")
+    shared: Any = None if y is None else np.where(y[a] == y[b], y[a].astype(object), None)
+    rows = estimator.interpolate(take_rows(X, a), take_rows(X, b), steps, path=path, **told(estimator, shared))
+    if isinstance(rows, pd.DataFrame):
+        names = [name if name not in rows.columns else f"{name} of the way" for name in ("pair", "step")]
+        write_rows(output, rows.reset_index(names=names), [])
+    elif output.suffix == ".png":
+        draw(output, images.grid_png(rows.reshape(-1, *estimator.row_shape_), steps))
+    elif output.suffix == ".npy":
+        write_rows(output, rows, [])
+    else:
+        places = {"pair": np.repeat(np.arange(len(a)), steps), "step": np.tile(np.arange(steps), len(a))}
+        rows = rows.reshape(-1, *rows.shape[2:])
+        write_rows(output, rows, features(estimator, rows), places)
+    if start is None or end is None:
+        names = names_of(data, X, cut)
+        pairs = [f"{names[i]} to {names[j]}" for i, j in zip(a, b, strict=True)]
+        say(f"drawn at random: {'; '.join(pairs)}")

@@ -1,0 +1,41 @@
+"""What the verbs' arguments and options are called, and what they say of themselves."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+Data = Annotated[
+    str, typer.Argument(metavar="DATA", help="A name that `isthmus data` lists, a file, or a folder of images.")
+]
+
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="A folder that `isthmus train` wrote.")]
+
+Output = Annotated[Path, typer.Option("-o", "--output", help="Result: .npy, .csv or .parquet, by the name's ending.")]
+
+OutputOrPicture = Annotated[
+    Path, typer.Option("-o", "--output", help="Result: .npy, .csv, .parquet or, of images, .png, by the name's ending.")
+]
+
+DataDir = Annotated[Path | None, typer.Option(help="Where the named data sets are looked for first.")]
+
+Label = Annotated[str | None, typer.Option(help="The column, or array of an .npz, that holds the labels.")]
+
+Split = Annotated[Literal["train", "test", "all"], typer.Option(help="Which part of a named data set.")]
+
+Out = Annotated[Path, typer.Option("--out", metavar="RUN", help="The run's folder.")]
+
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Any other parameter, such as network__dropout=0.1; repeatable."),
+]
+
+Components = Annotated[int | None, typer.Option(help="Units of the code.")]
+
+Epochs = Annotated[int | None, typer.Option(help="Passes over the training rows.")]
+
+Seed = Annotated[int, typer.Option(min=0, help="Of all random numbers.")]
+
+FirstSeed = Annotated[int, typer.Option("--seed", min=0, help="The first of the seeds.")]
+
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps or auto.")]

@@ -1,0 +1,109 @@
+"""From the text of options to what they mean."""
+
+import ast
+from typing import Any
+
+import numpy as np
+
+from isthmus import models
+from isthmus.errors import InputError
+from isthmus.networks import LSTM, MLP, Conv, Transformer
+
+CONSTANTS = {"true": "True", "false": "False", "none": "None"}
+
+MODELS = {
+    "plain": models.Autoencoder,
+    "denoising": models.DenoisingAutoencoder,
+    "sparse": models.SparseAutoencoder,
+    "contractive": models.ContractiveAutoencoder,
+    "variational": models.VariationalAutoencoder,
+    "conditional": models.ConditionalVariationalAutoencoder,
+    "sequence": models.SequenceAutoencoder,
+    "tabular": models.TabularAutoencoder,
+}
+
+NETWORKS = {"mlp": MLP, "conv": Conv, "lstm": LSTM, "transformer": Transformer}
+
+WIDTHS = {"mlp": "hidden", "conv": "channels", "lstm": "hidden", "transformer": "width"}
+"""What the widths of a network's layers are called."""
+
+
+def choice(kind: str, name: str, choices: dict[str, Any]) -> Any:
+    """Return what goes by a name."""
+    if name not in choices:
+        raise InputError(f"unknown {kind} {name!r}: give one of {', '.join(choices)}")
+    return choices[name]
+
+
+def parse_network(family: type[Any], name: str | None, **widths: str | None) -> dict[str, Any]:
+    """Return the parameters that choose a network and the widths of its layers."""
+    network = family.default_network if name is None else choice("network", name, NETWORKS)
+    kind = name or next(key for key, each in NETWORKS.items() if each is network)
+    params: dict[str, Any] = {} if name is None else {"network": network()}
+    for option, text in widths.items():
+        if text is not None and option != WIDTHS[kind]:
+            other = f"give --{WIDTHS[kind]}" if WIDTHS[kind] in widths else f"give --set network__{WIDTHS[kind]}=64"
+            raise InputError(f"--{option} {text}: the network {kind} has no {option}; {other}")
+        if text is not None:
+            numbers = parse_whole(f"--{option}", text)
+            params[f"network__{option}"] = numbers[0] if kind == "lstm" and len(numbers) == 1 else numbers
+    return params
+
+
+def parse_rows(option: str, text: str, n: int) -> np.ndarray:
+    """Read row numbers, such as 0,5,9, of data with `n` rows."""
+    rows = np.array(parse_whole(option, text), dtype=int)
+    if not len(rows):
+        raise InputError(f"{option} {text!r} names no row: give numbers with commas, such as 0,5,9")
+    for row in rows:
+        if not 0 <= row < n:
+            raise InputError(f"{option} {text}: there is no row {row}, the last of {n} is {n - 1}")
+    return rows
+
+
+def parse_whole(option: str, text: str) -> tuple[int, ...]:
+    """Read whole numbers with commas between, such as 128,64."""
+    try:
+        return tuple(int(number) for number in text.split(",") if number.strip())
+    except ValueError as error:
+        raise InputError(f"{option} {text}: give whole numbers with commas, such as 128,64") from error
+
+
+def parse_condition(estimator: Any, text: str | None, n: int) -> Any:
+    """Read a condition as one of the model's classes, or as its numbers; without one the classes take turns."""
+    classes = getattr(estimator, "classes_", None)
+    if text is None:
+        return None if classes is None else np.resize(classes, n)
+    if not estimator.takes_conditions:
+        raise InputError(f"--condition {text}: the model knows no conditions; train --model conditional")
+    if classes is not None:
+        return choice("condition", _as_class(text, classes), {str(name): name for name in classes})
+    try:
+        numbers = [float(number) for number in text.split(",")]
+    except ValueError as error:
+        raise InputError(f"--condition {text}: give numbers with commas, such as 1.5") from error
+    if len(numbers) != len(estimator.y_mean_):
+        raise InputError(f"--condition {text}: the model was trained with {len(estimator.y_mean_)} a row; give as many")
+    return numbers if len(numbers) > 1 else numbers[0]
+
+
+def _as_class(text: str, classes: np.ndarray) -> str:
+    """Return the class that is the same number as written among the classes, 3.0 for 3; any other text as it is."""
+    try:
+        return next((str(name) for name in classes if classes.dtype.kind in "iuf" and name == float(text)), text)
+    except ValueError:
+        return text
+
+
+def parse_settings(settings: list[str] | None) -> dict[str, Any]:
+    """Read NAME=VALUE pairs; a value that is no Python literal is text."""
+    parsed = {}
+    for setting in settings or ():
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise InputError(f"--set {setting}: give NAME=VALUE")
+        try:
+            parsed[name] = ast.literal_eval(CONSTANTS.get(value.lower(), value))
+        except (ValueError, SyntaxError):
+            parsed[name] = value
+    return parsed

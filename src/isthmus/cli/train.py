@@ -1,0 +1,154 @@
+"""`isthmus train`."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from isthmus import report, runs
+from isthmus.cli.app import app
+from isthmus.cli.console import complain, console, say
+from isthmus.cli.options import Components, DataDir, Device, Epochs, Label, Seed, Settings
+from isthmus.cli.parsing import MODELS, NETWORKS, choice, parse_network, parse_settings
+from isthmus.cli.rows import load_rows, names_of, parse_cut, take_rows, which_rows
+from isthmus.errors import InputError
+from isthmus.models.conditional import told
+from isthmus.models.kept import kept_in_words
+from isthmus.report.words import error_in_words
+from isthmus.training import Interrupted
+from isthmus.training.checkpoint import locked
+
+
+@app.command()
+def train(
+    context: typer.Context,
+    data: Annotated[str | None, typer.Argument(metavar="DATA", help="As `isthmus data` says.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="RUN", help="The run's folder.")] = None,
+    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped.")] = None,
+    model: Annotated[str, typer.Option(help=f"{', '.join(MODELS)}.")] = "plain",
+    components: Components = None,
+    network: Annotated[
+        str | None, typer.Option(help=f"{', '.join(NETWORKS)}; default: mlp, for sequences lstm.")
+    ] = None,
+    hidden: Annotated[
+        str | None, typer.Option(help="mlp: widths of the hidden layers, such as 128,64; lstm: its one.")
+    ] = None,
+    channels: Annotated[str | None, typer.Option(help="conv: channels of its layers, such as 32,64.")] = None,
+    epochs: Epochs = None,
+    batch_size: Annotated[int | None, typer.Option(help="Rows a step.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate, or its peak.")] = None,
+    window: Annotated[int | None, typer.Option(min=2, help="DATA is one long series: steps in a window of it.")] = None,
+    stride: Annotated[int | None, typer.Option(min=1, help="Steps from window to window; default: a tenth.")] = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    settings: Settings = None,
+    label: Label = None,
+    data_dir: DataDir = None,
+    checkpoint_minutes: Annotated[float, typer.Option(min=0, help="Between checkpoints, at the most.")] = 10,
+) -> None:
+    """Train an autoencoder on DATA, and save it and its report into a folder.
+
+    The conditional model is told the labels of DATA. The run is kept after epochs, as long as that costs little,
+    every --checkpoint-minutes, and where Ctrl-C stops it: `isthmus train --resume RUN` goes on as if nothing had
+    happened.
+    """
+    if resume is not None:
+        _refuse_beside_resume(context)
+        folder, asked = resume, runs.read(resume)
+        if asked["finished"]:
+            console.print(f"{resume} is finished: there is nothing to go on with", soft_wrap=True)
+            return
+    else:
+        if data is None or out is None:
+            raise InputError(f"train needs {'DATA' if data is None else '--out RUN'}: isthmus train --help says more")
+        runs.check_free(out)
+        folder = out
+        asked = runs.described(
+            data=data, label=label, data_dir=data_dir, window=window, stride=stride, model=model, seed=seed,
+            components=components, network=network, hidden=hidden, channels=channels, epochs=epochs,
+            batch_size=batch_size, lr=lr, settings=settings,
+        )  # fmt: skip
+    before = None if resume is not None else runs.noted(folder)
+    with locked(folder), _stopping_at_once():
+        try:
+            _train(folder, asked, device, checkpoint_minutes)
+        except BaseException as error:
+            if before is not None:
+                runs.abandon(folder, before)
+            if runs.is_kept(folder):
+                stopped = "stopped" if isinstance(error, Interrupted) else "the run is kept"
+                complain(f"{stopped}; to go on: isthmus train --resume {folder}")
+            elif isinstance(error, Interrupted):
+                complain("interrupted")
+            if isinstance(error, Interrupted):
+                raise SystemExit(128 + error.signal) from error
+            raise
+
+
+@contextmanager
+def _stopping_at_once() -> Iterator[None]:
+    """Make Ctrl-C and SIGTERM end a command in good order, where no training waits for the end of a step."""
+
+    def stop(number: int, frame: Any) -> None:
+        raise Interrupted(number)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _refuse_beside_resume(context: typer.Context) -> None:
+    """Raise ValueError where something is given beside --resume that the run itself says."""
+    allowed = ("resume", "device", "checkpoint_minutes")
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if name not in allowed and source is not None and source.name == "COMMANDLINE":
+            shown = "DATA" if name == "data" else "--set" if name == "settings" else f"--{name.replace('_', '-')}"
+            raise InputError(f"{shown} beside --resume: the run says itself what it is; leave it out")
+
+
+def _train(folder: Path, asked: dict[str, Any], device: str, checkpoint_minutes: float) -> None:
+    """Begin a run, or go on with it, and write what comes of it."""
+    data, label, model = asked["data"], asked["label"], asked["model"]
+    data_dir = None if asked["data_dir"] is None else Path(asked["data_dir"])
+    cut = parse_cut(asked["window"], asked["stride"], label)
+    names = {"components": "n_components", "epochs": "max_epochs", "batch_size": "batch_size", "lr": "lr"}
+    params = {name: asked[option] for option, name in names.items() if asked[option] is not None}
+    family = choice("model", model, MODELS)
+    params |= parse_network(family, asked["network"], hidden=asked["hidden"], channels=asked["channels"])
+    params |= parse_settings(asked["settings"])
+    estimator = family(random_state=asked["seed"], device=device, verbose=1).set_params(**params)
+    X, y = load_rows(data, "train", label, data_dir, estimator, cut)
+    if estimator.takes_conditions and y is None:
+        raise InputError(f"{data} has no labels to be a condition: name their column with --label")
+    rows, labels = load_rows(data, "test", label, data_dir, estimator, cut)
+    asked = runs.begin(folder, asked, X, y)
+    estimator.fit(X, **told(estimator, y), resume_from=folder, checkpoint_minutes=checkpoint_minutes)
+    title = f"{model.capitalize()} autoencoder on {data}"
+    page = report.model_page(estimator, rows, labels, title, which=which_rows(data), names=names_of(data, rows, cut))
+    runs.check_there(folder)
+    estimator.save(folder)
+    report.write_page(page, folder / "report.html")
+    runs.finish(folder, asked)
+    active = f"; {estimator.active_units_} active units" if hasattr(estimator, "active_units_") else ""
+    say(f"{kept_in_words(estimator)}; {_fit_in_words(estimator, X, y)}{active}")
+    console.print(f"model and report: {folder}/ (open {folder / 'report.html'})", soft_wrap=True)
+
+
+def _fit_in_words(estimator: Any, X: Any, y: np.ndarray | None) -> str:
+    """Say how well the weights that are kept do on the rows trained on, and on those held out."""
+    held_out = np.isin(np.arange(len(X)), estimator.held_out_)
+    parts = {"trained on": np.flatnonzero(~held_out), "held out": np.flatnonzero(held_out)}
+    name, figures = "", []
+    for part, rows in parts.items():
+        if len(rows):
+            name, figure = error_in_words(estimator, take_rows(X, rows), None if y is None else y[rows])
+            figures.append(f"{figure} on the {len(rows):,} rows {part}")
+    return f"{name} {', '.join(figures)}"
