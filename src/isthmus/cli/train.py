@@ -4,7 +4,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import typer
@@ -41,6 +41,10 @@ def train(
     epochs: Epochs = None,
     batch_size: Annotated[int | None, typer.Option(help="Rows a step.")] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate, or its peak.")] = None,
+    scale: Annotated[
+        Literal["standard", "auto", "none"] | None,
+        typer.Option(help="Standardise inside; auto: where X has a spread that does harm; default: none."),
+    ] = None,
     window: Annotated[int | None, typer.Option(min=2, help="DATA is one long series: steps in a window of it.")] = None,
     stride: Annotated[int | None, typer.Option(min=1, help="Steps from window to window; default: a tenth.")] = None,
     seed: Seed = 0,
@@ -70,7 +74,7 @@ def train(
         asked = runs.described(
             data=data, label=label, data_dir=data_dir, window=window, stride=stride, model=model, seed=seed,
             components=components, network=network, hidden=hidden, channels=channels, epochs=epochs,
-            batch_size=batch_size, lr=lr, settings=settings,
+            batch_size=batch_size, lr=lr, scale=scale, settings=settings,
         )  # fmt: skip
     before = None if resume is not None else runs.noted(folder)
     with locked(folder), _stopping_at_once():
@@ -123,6 +127,8 @@ def _train(folder: Path, asked: dict[str, Any], device: str, checkpoint_minutes:
     params = {name: asked[option] for option, name in names.items() if asked[option] is not None}
     family = choice("model", model, MODELS)
     params |= parse_network(family, asked["network"], hidden=asked["hidden"], channels=asked["channels"])
+    if asked["scale"] is not None:
+        params["scale"] = None if asked["scale"] == "none" else asked["scale"]
     params |= parse_settings(asked["settings"])
     estimator = family(random_state=asked["seed"], device=device, verbose=1).set_params(**params)
     X, y = load_rows(data, "train", label, data_dir, estimator, cut)

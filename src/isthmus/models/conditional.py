@@ -183,12 +183,12 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
             check_choice("condition", kind, KINDS)
 
     def _code_layout(self) -> dict[str, int]:
-        widths = [each.width for each in self._conditions()]
+        widths = [each.width for each in self.known_conditions()]
         shared = len(widths) - 1 if self._shares_unknown else 0
         return super()._code_layout() | {"n_context": sum(widths) - shared}
 
     def _parts(self) -> dict[str, Any]:
-        widths = tuple(each.width for each in self._conditions()) if hasattr(self, "conditions_") else ()
+        widths = tuple(each.width for each in self.known_conditions()) if hasattr(self, "conditions_") else ()
         hide = partial(hide_conditions, level=self.label_dropout, widths=widths)
         return super()._parts() | {"context_corruption": hide}
 
@@ -206,7 +206,7 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
 
     def _check_kinds(self, y: Any) -> None:
         """Raise ValueError where `condition` says something else of a column than what it was at the last fit."""
-        then = ["numbers" if each.classes is None else "classes" for each in self._conditions()]
+        then = ["numbers" if each.classes is None else "classes" for each in self.known_conditions()]
         now = self._kinds(columns_of(y))
         if len(now) == len(then) and any(kind not in ("auto", was) for kind, was in zip(now, then, strict=True)):
             raise InputError(f"condition={self.condition!r} is not what it was at the last fit: set warm_start=False")
@@ -251,7 +251,7 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         """Whether ``fit`` needs conditions `y`, and the other methods take them: it does."""
         return True
 
-    def _conditions(self) -> tuple[Condition, ...]:
+    def known_conditions(self) -> tuple[Condition, ...]:
         """Return what is known of each column of conditions."""
         if hasattr(self, "conditions_"):
             return self.conditions_
@@ -263,7 +263,7 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
     @property
     def _shares_unknown(self) -> bool:
         """Whether several numbers are known or unknown as a whole, as in models of older versions."""
-        return not hasattr(self, "conditions_") and len(self._conditions()) > 1
+        return not hasattr(self, "conditions_") and len(self.known_conditions()) > 1
 
     def context(self, y: Any, n: int) -> np.ndarray:
         """Return what encoder and decoder are told beside `n` rows: of each condition, and behind it 1 if unknown.
@@ -282,7 +282,7 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
             entry more that is 1 where it is unknown. Several numbers of a model by an older version share that one.
         """
         check_is_fitted(self, ["n_features_in_"])
-        told_each = told_of(self._conditions(), y, n)
+        told_each = told_of(self.known_conditions(), y, n)
         if not self._shares_unknown:
             return told_each
         numbers, unknown = told_each[:, ::2], told_each[:, 1::2].max(1, keepdims=True)
