@@ -91,7 +91,7 @@ class Autoencoder(AbstractAutoencoder):
     callbacks : sequence of callables, default ()
         Each is handed every epoch's record; the training ends where one returns True.
     verbose : int, default 0
-        0 is silent, 1 shows a progress bar.
+        0 is silent, 1 shows a progress bar, 2 also what Lightning Fabric logs. A model that is loaded is silent again.
 
     Attributes
     ----------

@@ -51,6 +51,7 @@ from isthmus.models.engine import (
     chosen_precision,
     decode,
     encode,
+    fabric_speaks,
     in_batches,
     inference_batch,
     new_fabric,
@@ -415,7 +416,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """
         before = dict(self.__dict__)
         try:
-            with out_of_memory_in_one_line(), suited_to(0):
+            with out_of_memory_in_one_line(), suited_to(0), fabric_speaks(self.verbose):
                 yield
         except BaseException:
             self.__dict__.clear()

@@ -1,7 +1,9 @@
 """Lightning Fabric: the device, the precision, and rows on their way to the device and back, batch by batch."""
 
 import copy
+import logging
 import math
+import numbers
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -17,6 +19,7 @@ from isthmus.core.batch import Batch
 from isthmus.core.model import Model
 from isthmus.data.rows import Rows, in_unit_interval
 from isthmus.errors import InputError
+from isthmus.models.checks import warn_caller
 from isthmus.networks.mlp import TiedLinear
 from isthmus.threads import suited_to
 
@@ -62,11 +65,30 @@ class Given(NamedTuple):
 def new_fabric(device: str, precision: Any) -> Fabric:
     """Take the device, "auto" being the best there is."""
     kind, _, index = str(device).partition(":")
+    if precision == "16-mixed" and (kind == "cpu" or (kind == "auto" and not _has_accelerator())):
+        warn_caller("precision='16-mixed' is for accelerators: on the CPU 'bf16-mixed' takes its place")
+        precision = "bf16-mixed"
     try:
         return Fabric(accelerator=kind, devices=[int(index)] if index else 1, precision=precision)
     except (ValueError, RuntimeError, TypeError, ImportError) as error:
         reason = str(error).partition("\n")[0]
         raise InputError(f"device={device!r} with precision={precision!r} is not to be had: {reason}") from error
+
+
+@contextmanager
+def fabric_speaks(verbose: Any) -> Iterator[None]:
+    """Keep back, unless `verbose` is above 1, what Fabric logs: it advises on a trainer that nobody has called."""
+    is_loud = isinstance(verbose, numbers.Real) and float(verbose) > 1
+    logger = logging.getLogger("lightning_fabric")
+    before = {each: each.level for each in (logger, logger.getChild("utilities.rank_zero"))}
+    if not is_loud:
+        for each in before:
+            each.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        for each, level in before.items():
+            each.setLevel(level)
 
 
 def chosen_precision(precision: str, device: str, rows: np.ndarray, before: torch.dtype | None) -> str:

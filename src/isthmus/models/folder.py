@@ -213,7 +213,7 @@ def _autoencoder_of(config: Mapping[str, Any], tensors: dict[str, Tensor], netwo
         params["networks" if isinstance(network, dict) else "network"] = network
     if NOT_SAVED in (params.get("network"), params.get("networks")):
         raise InputError("its weights are for a network of your own: give it again, load(folder, network=...)")
-    estimator = getattr(models, name)(**_saved(params))
+    estimator = getattr(models, name)(**_saved(params) | {"verbose": 0})  # who trained it wanted a progress bar
     check_fitted(name, config["fitted"])
     for name, value in config["fitted"].items():
         setattr(estimator, name, from_json(name, value))
