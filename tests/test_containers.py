@@ -22,6 +22,7 @@ from isthmus import (
     DenoisingAutoencoder,
     MultimodalAutoencoder,
     OutlierDetector,
+    SequenceAutoencoder,
     SparseAutoencoder,
     TabularAutoencoder,
     VariationalAutoencoder,
@@ -141,7 +142,7 @@ def test_rows_are_the_same_in_every_container(name, kind, output, rows, fitted, 
 
 
 @pytest.mark.parametrize("kind", [*ARRAYS, *FRAMES])
-@pytest.mark.parametrize("name", ["plain", "conditional", "tabular", "outliers"])
+@pytest.mark.parametrize("name", ["plain", "conditional", "tabular"])
 def test_a_fit_is_the_same_in_every_container(name, kind, rows, fitted, tmp_path):
     for output in OUTPUTS:
         if output == "polars":
@@ -156,6 +157,26 @@ def test_a_fit_is_the_same_in_every_container(name, kind, rows, fitted, tmp_path
             np.testing.assert_allclose(found[key], value, rtol=1e-9, atol=1e-9, err_msg=key)
 
 
+def test_detectors_are_fitted_to_containers(rows, fitted, tmp_path):
+    for kind in ("sparse array", "polars"):
+        with given_as(kind, rows, tmp_path) as X:
+            detector = built("outliers").fit(X)
+            np.testing.assert_array_equal(detector.predict(X), fitted("outliers", framed=False).predict(rows))
+
+
+def test_detectors_of_few_wide_rows(tmp_path):
+    """Of which three are fitted, each on some of the rows."""
+    X = np.random.default_rng(0).normal(size=(12, 20))
+    frame = pd.DataFrame(X).rename(columns=str)
+    detector = OutlierDetector(Autoencoder(2, max_epochs=1, random_state=0))
+    expected = detector.fit(X).score_samples(X)
+    for each in (sparse.csc_array(X), pa.Table.from_pandas(frame), pytest.importorskip("polars").from_pandas(frame)):
+        np.testing.assert_allclose(detector.fit(each).score_samples(each), expected, rtol=1e-9)
+    for kind in ("hdf5", "zarr"):
+        with given_as(kind, X, tmp_path) as file:
+            np.testing.assert_allclose(detector.fit(file).score_samples(file), expected, rtol=1e-9)
+
+
 @pytest.mark.parametrize("kind", ["hdf5", "zarr", "memmap"])
 def test_pictures_in_files(kind, digits, tmp_path):
     for X in (digits[:40].reshape(40, 8, 8), digits[:40].reshape(40, 1, 8, 8), (255 * digits[:40]).astype(np.uint8)):
@@ -164,6 +185,18 @@ def test_pictures_in_files(kind, digits, tmp_path):
             model = Autoencoder(2, max_epochs=1, random_state=0).fit(given)
             np.testing.assert_array_equal(model.transform(given), expected.transform(X))
             assert model.reconstruct(given).shape == X.shape
+
+
+@pytest.mark.parametrize("kind", ["hdf5", "zarr", "memmap", "masked"])
+def test_sequences_in_files(kind, digits, tmp_path):
+    X = digits[:30].reshape(-1, 8, 8).astype(float)
+    expected = SequenceAutoencoder(2, max_epochs=1, random_state=0).fit(X)
+    with given_as(kind, X, tmp_path) as given:
+        model = SequenceAutoencoder(2, max_epochs=1, random_state=0).fit(given)
+        np.testing.assert_array_equal(model.transform(given), expected.transform(X))
+        np.testing.assert_array_equal(model.reconstruct(given), expected.reconstruct(X))
+    with pytest.raises(TypeError, match="X is a DataLoader: give its rows as one array"):
+        model.fit(LOADER)
 
 
 def test_modalities_in_files_and_sparse(rows, tmp_path):
@@ -390,3 +423,39 @@ def test_a_strangers_frame_is_checked(wrong, rows, tmp_path):
     assert fitted.from_json("frame_", content) == model.frame_
     with pytest.raises((ValueError, TypeError)):
         fitted.from_json("frame_", content | wrong)
+
+
+def test_a_mask_goes_by_the_names_of_its_columns(rows):
+    table = pd.DataFrame(rows, columns=NAMES)
+    mask = pd.DataFrame(np.random.default_rng(0).random(rows.shape) < 0.3, columns=NAMES)
+    model = numbers().fit(table)
+    expected = model.impute(table, mask)
+    assert not expected.equals(table)
+    pd.testing.assert_frame_equal(model.impute(table, mask[NAMES[::-1]]), expected)
+    pd.testing.assert_frame_equal(model.impute(table, mask.to_numpy()), expected)
+
+
+def test_columns_of_pandas_that_are_sparse(rows):
+    table = pd.DataFrame(np.where(rows > 0, rows, 0), columns=NAMES)
+    thin = table.astype(pd.SparseDtype("float64", 0.0))
+    for family in (Autoencoder, TabularAutoencoder):
+        model = numbers(family).fit(thin)
+        np.testing.assert_array_equal(model.transform(thin), numbers(family).fit(table).transform(table))
+        assert list(model.reconstruct(thin).dtypes) == [np.float64] * 4
+
+
+def test_a_frame_comes_back_as_pandas_where_polars_is_not_there(rows, monkeypatch):
+    import builtins
+
+    polars = pytest.importorskip("polars")
+    model = numbers().fit(polars.DataFrame(dict(zip(NAMES, rows.T, strict=True))))
+    codes = np.zeros((3, 2))
+    real = builtins.__import__
+
+    def without(name, *rest, **more):
+        if name == "polars":
+            raise ImportError(name)
+        return real(name, *rest, **more)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    assert isinstance(model.inverse_transform(codes), pd.DataFrame)

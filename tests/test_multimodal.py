@@ -623,7 +623,7 @@ class TestBadInput:
             ),
             (lambda X: X | {"sums": X["sums"] / 0.0}, "modality 'sums' contains infinity at row 0, column 0"),
             (lambda X: X | {"kind": np.arange(300)}, "modality 'kind' holds numbers, and was given words at fit"),
-            (lambda X: X | {"odd": np.ones(300)}, "modality 'odd' holds numbers, and was given truth values at fit"),
+            (lambda X: X | {"odd": np.full(300, 7)}, "modality 'odd' holds numbers, and was given truth values at fit"),
             (lambda X: X | {"kind": X["upper"]}, "modality 'kind' has the shape"),
             (lambda X: X | {"kind": np.array([("a",)] * 299 + [None], dtype=object)}, "'kind' .*objects"),
             (lambda X: X | {"upper": np.zeros((300, 4, 8), complex)}, "modality 'upper' .*holds complex128"),

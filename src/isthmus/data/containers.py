@@ -62,7 +62,7 @@ def plain(X: Any) -> Any:
         If a sparse matrix is too large to be made dense.
     """
     if isinstance(X, pd.DataFrame):
-        return _without_decimals(X)
+        return _of_plain_dtypes(X)
     if container_of(X) is not None:
         return _from_arrow(X if isinstance(X, pa.Table) else pa.table(X))
     if sparse.issparse(X):
@@ -84,8 +84,10 @@ def back(frame: pd.DataFrame, container: Container | None) -> Any:
     table = pa.Table.from_pandas(frame.rename(columns=str), preserve_index=False).replace_schema_metadata(None)
     if container == "pyarrow":
         return table
-    import polars  # whoever has such a frame has the library, but for a model that was loaded elsewhere
-
+    try:
+        import polars
+    except ImportError:  # the model was fitted elsewhere
+        return frame
     return polars.from_arrow(table)
 
 
@@ -153,17 +155,23 @@ def _without_mask(X: Any) -> np.ndarray:
     return np.where(np.ma.getmaskarray(X), dtype(np.nan), values)
 
 
-def _without_decimals(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a frame whose decimals, of Arrow or of Python, are floats."""
-    decimals = [i for i, dtype in enumerate(frame.dtypes) if _is_decimal(dtype, frame.iloc[:, i])]
-    if not decimals:
+def _of_plain_dtypes(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame whose decimals, of Arrow or of Python, are floats, and whose sparse columns are dense."""
+    columns = [_of_plain_dtype(column) for _, column in frame.items()]
+    if all(column is None for column in columns):
         return frame
-    columns = [
-        column.to_numpy(dtype=float, na_value=np.nan) if i in decimals else column
-        for i, (_, column) in enumerate(frame.items())
-    ]
-    made = pd.concat([pd.Series(column, index=frame.index) for column in columns], axis=1)
+    pairs = zip(columns, (column for _, column in frame.items()), strict=True)
+    made = pd.concat([column if new is None else new for new, column in pairs], axis=1)
     return made.set_axis(frame.columns, axis=1)
+
+
+def _of_plain_dtype(column: pd.Series) -> pd.Series | None:
+    """Return a column in a dtype that all that follows knows; None where it has one."""
+    if isinstance(column.dtype, pd.SparseDtype):
+        return pd.Series(np.asarray(column), index=column.index)
+    if _is_decimal(column.dtype, column):
+        return pd.Series(column.to_numpy(dtype=float, na_value=np.nan), index=column.index)
+    return None
 
 
 def _is_decimal(dtype: Any, column: pd.Series) -> bool:

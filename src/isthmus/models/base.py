@@ -678,7 +678,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         return self._in_form_of(self.unscaled(rows), like)
 
     def _in_form_of(self, rows: np.ndarray, like: Any = None) -> Any:
-        """Return rows in the units of `X` as a dataframe, where they come back as one."""
+        """Return rows in the units of `X` in the form of the rows `like`, or else in that of those given to ``fit``."""
         if not self._framed(like):
             return rows
         return back(with_index(self.frame_.decode(rows), like), container_of(like) or self.frame_.container)
@@ -741,13 +741,16 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         filled = self._in_batches(partial(fill_in, iterations=n_iter), given._replace(x=self.scaled(rows)))
         filled = put_known(self.unscaled(filled), given)
         if not self._framed(X):
-            return filled
+            return self._in_form_of(filled, X)
         known = ~np.isnan(given.x) if given.hidden is None else ~(np.isnan(given.x) | given.hidden)
         return back(self.frame_.with_known(filled, plain(X), known), container_of(X))
 
     def _row_mask(self, mask: ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
         """Return a mask for all rows, from one for them, for a row, or for a pixel in all its colours."""
-        marked = np.asarray(plain(mask))
+        mask, names = plain(mask), getattr(self, "feature_names_in_", None)
+        if isinstance(mask, pd.DataFrame) and names is not None and set(mask.columns) == set(names):
+            mask = mask[list(names)]  # columns go by their names
+        marked = np.asarray(mask)
         if marked.dtype != bool:
             raise InputError(f"mask holds {marked.dtype}: give True where a value is missing, and False elsewhere")
         flat = (math.prod(shape[1:]),)

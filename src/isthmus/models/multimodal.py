@@ -475,7 +475,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
     def _framed(self, like: Any) -> bool:
         return False
 
-    def _as_given(self, rows: np.ndarray, like: Any = None) -> Any:
+    def _in_form_of(self, rows: np.ndarray, like: Any = None) -> Any:
         if hasattr(self, "feature_names_in_"):
             return self._in_container(with_index(self._as_frame(rows), like), like)
         return {modality.name: modality.decode(rows[:, part]) for modality, part in self._parts_of_a_row()}
