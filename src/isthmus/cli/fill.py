@@ -72,6 +72,7 @@ def impute(
     else:
         write_rows(output, filled, features(estimator, filled))
     if missing is not None:
+        filled = filled.to_numpy(dtype=float) if isinstance(filled, pd.DataFrame) else filled
         error, of_mean = imputation_errors(rows, filled, _mean_row(estimator), hidden)
         console.print(f"squared error an entry that was hidden {error:.5g}, by the mean row {of_mean:.5g}")
 
@@ -114,5 +115,9 @@ def _beside_known(series: TimeSeries, filled: np.ndarray, hidden: np.ndarray | N
 
 def _mean_row(estimator: Any) -> np.ndarray:
     """Return the mean of the training rows; of sequences, of each feature."""
-    mean: np.ndarray = estimator.mean_ if hasattr(estimator, "mean_") else estimator.module_.fill.cpu().numpy()
+    mean: np.ndarray = (
+        estimator.mean_
+        if isinstance(estimator, models.SequenceAutoencoder)
+        else estimator.unscaled(estimator.module_.fill.cpu().numpy())
+    )
     return mean

@@ -17,7 +17,8 @@ from isthmus.report.words import listed
 def write_rows(output: Path, values: Any, columns: list[str], first: dict[str, Any] | None = None) -> None:
     """Write rows, a DataFrame as it is; in a table of named columns some others stand first."""
     if isinstance(values, pd.DataFrame):
-        files.write_table(output, values)
+        beside = {} if output.suffix == ".npy" else first or {}
+        files.write_table(output, pd.concat([pd.DataFrame(beside, index=values.index), values], axis=1))
     elif output.suffix == ".npy" or not first:
         files.write(output, values, columns)
     else:

@@ -4,7 +4,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import typer
@@ -71,6 +71,10 @@ def train(
     epochs: Epochs = None,
     batch_size: Annotated[int | None, typer.Option(help="Rows a step.")] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate, or its peak.")] = None,
+    scale: Annotated[
+        Literal["standard", "auto", "none"] | None,
+        typer.Option(help="Standardise inside; auto: where X has a spread that does harm; default: none."),
+    ] = None,
     window: Annotated[int | None, typer.Option(min=2, help="DATA is one long series: steps in a window of it.")] = None,
     stride: Annotated[int | None, typer.Option(min=1, help="Steps from window to window; default: a tenth.")] = None,
     seed: Seed = 0,
@@ -107,8 +111,8 @@ def train(
             "data": data, "label": label, "data_dir": data_dir, "window": window, "stride": stride, "time": time,
             "group": group, "features": None, "model": model,
             "seed": seed, "components": components, "network": network, "hidden": hidden, "channels": channels,
-            "epochs": epochs, "batch_size": batch_size, "lr": lr, "settings": settings, "fit": fit,
-            "skip_bad": skip_bad, "size": size and parse_framing(size, fit, skip_bad).size,
+            "epochs": epochs, "batch_size": batch_size, "lr": lr, "scale": scale, "settings": settings,
+            "fit": fit, "skip_bad": skip_bad, "size": size and parse_framing(size, fit, skip_bad).size,
         }  # fmt: skip
         asked = runs.described(**given) if source is None else described_from(context, source, **given)
     if not asked["finished"]:
@@ -199,6 +203,8 @@ def _estimator(asked: dict[str, Any], device: str) -> Any:
         )
     family = choice("model", asked["model"], MODELS)
     params |= parse_network(family, asked["network"], hidden=asked["hidden"], channels=asked["channels"])
+    if asked["scale"] is not None:
+        params["scale"] = None if asked["scale"] == "none" else asked["scale"]
     params |= parse_settings(asked["settings"])
     return family(random_state=asked["seed"], device=device, verbose=1).set_params(**params)
 

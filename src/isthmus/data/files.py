@@ -189,11 +189,10 @@ def ending(path: Path) -> str:
 def _read_table(path: Path, label: str | None, gaps: bool, mixed: bool, text: Sequence[str | int]) -> Source:
     found = _read_delimited_or_parquet(path, text)
     frame = found.frame if found.row_names is None else _named_rows(found.frame, found.row_names)
-    if label is not None and label not in frame:
-        raise InputError(f"{path} has no column {label!r}: it has {_few(frame.columns)}")
-    y = None if label is None else frame.pop(label).to_numpy(na_value=np.nan)
+    y = None if label is None else _labels(path, frame, label)
     if y is not None and not gaps and pd.isna(y).any():
-        raise InputError(f"{path}: column {label!r} has no label in row {int(pd.isna(y).argmax())}; drop such rows")
+        row = int(np.argmax(pd.isna(y).reshape(len(y), -1).any(1)))
+        raise InputError(f"{path}: column {label!r} has no label in row {row}; drop such rows")
     words = frame.columns[[not pd.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes]]
     if len(words) == 1 and not mixed and pd.to_numeric(frame[words[0]], errors="coerce").notna().any():
         raise InputError(f"{path}: {_text_in(frame[words[0]])}; put a number there, or leave it blank")
@@ -210,6 +209,16 @@ def _named_rows(frame: pd.DataFrame, column: str) -> pd.DataFrame:
         return frame
     frame.index = pd.Index(names).rename(None)
     return frame
+
+
+def _labels(path: Path, frame: pd.DataFrame, label: str) -> np.ndarray:
+    """Take the column of labels out of a table, or several with commas between, of shape (n, columns)."""
+    names = [label] if label in frame else [name.strip() for name in label.split(",")]
+    for name in names:
+        if name not in frame:
+            raise InputError(f"{path} has no column {name!r}: it has {_few(frame.columns)}")
+    columns = [frame.pop(name).to_numpy(na_value=np.nan) for name in names]
+    return columns[0] if len(columns) == 1 else np.column_stack([column.astype(object) for column in columns])
 
 
 def _text_in(column: "pd.Series[Any]") -> str:
