@@ -522,7 +522,7 @@ FILES = {
     "unknown ending": ("rows.xlsx", b"", ValueError, r"rows.xlsx: give a file that ends in .npy"),
     "empty table": ("rows.csv", b"", ValueError, "cannot read .*rows.csv: No columns"),
     "ragged table": ("rows.csv", b"a,b\n1,2\n1,2,3,4\n", ValueError, "cannot read .*rows.csv: .*line 3"),
-    "binary table": ("rows.csv", b"a,b\n\xff\xfe,2\n", ValueError, "not UTF-8"),
+    "binary table": ("rows.csv", b"a,b\n\xff\xfe\0\1,2\n", ValueError, "cannot read .*rows.csv: it is not text"),
     "text column": ("rows.csv", b"a,name\n1,x\n2,y\n", ValueError, "column 'name' holds no numbers"),
     "broken parquet": ("rows.parquet", b"PAR1 but no more", ValueError, "cannot read .*rows.parquet"),
     "broken array": ("rows.npy", b"\x93NUMPY but no more", ValueError, "cannot read .*rows.npy"),

@@ -9,7 +9,6 @@ import threading
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 
 from isthmus.data import datasets, files
 
@@ -191,59 +190,3 @@ class TestFiles:
     def test_images_in_a_table_are_flattened(self, tmp_path):
         files.write(tmp_path / "r.csv", np.zeros((2, 2, 2)), list("abcd"))
         assert files.read(tmp_path / "r.csv").X.shape == (2, 4)
-
-
-class TestImages:
-    @pytest.fixture
-    def folder(self, tmp_path):
-        rng = np.random.default_rng(0)
-        for label in ("cat", "dog"):
-            (tmp_path / label).mkdir()
-            for i, suffix in enumerate(["png", "bmp", "gif", "tif"]):
-                Image.fromarray(rng.integers(0, 256, (5, 7), np.uint8)).save(tmp_path / label / f"{i}.{suffix}")
-        (tmp_path / "readme.txt").write_text("no image")
-        (tmp_path / "cat" / ".hidden.png").write_bytes(b"no image either")
-        return tmp_path
-
-    def test_grey(self, folder):
-        X, y = files.read(folder)
-        assert X.shape == (8, 5, 7) or X.shape == (8, 3, 5, 7)  # a GIF has a palette
-        assert X.dtype == np.uint8
-        assert y.tolist() == ["cat"] * 4 + ["dog"] * 4
-        first = np.asarray(Image.open(folder / "cat" / "0.png"))
-        np.testing.assert_array_equal(X[0, 0] if X.ndim == 4 else X[0], first)
-
-    def test_one_in_colour_makes_all_so(self, folder):
-        Image.fromarray(np.full((5, 7, 3), [1, 2, 3], np.uint8)).save(folder / "dog" / "9.png")
-        X, _ = files.read(folder)
-        assert X.shape == (9, 3, 5, 7)
-        assert X[-1, :, 0, 0].tolist() == [1, 2, 3]
-
-    def test_without_subfolders_there_are_no_labels(self, folder):
-        assert files.read(folder / "cat").y is None
-
-    def test_an_unreadable_image_is_named(self, folder):
-        (folder / "dog" / "5.png").write_bytes(b"\x89PNG but no more")
-        with pytest.raises(ValueError, match=r"cannot read the image .*dog/5.png") as error:
-            files.read(folder)
-        assert "\n" not in str(error.value)
-
-    def test_a_truncated_image_is_named(self, folder):
-        path = folder / "dog" / "0.png"
-        path.write_bytes(path.read_bytes()[:-30])
-        with pytest.raises(ValueError, match=r"dog/0.png"):
-            files.read(folder)
-
-    def test_sizes_that_differ(self, folder):
-        Image.new("L", (4, 4)).save(folder / "dog" / "5.png")
-        with pytest.raises(ValueError, match=r"5.png is 4×4 pixels and 0.png 7×5: bring all to one size"):
-            files.read(folder)
-
-    def test_sixteen_bits_are_not_cut_to_eight(self, folder):
-        Image.fromarray(np.full((5, 7), 40_000, np.uint16)).save(folder / "dog" / "5.png")
-        with pytest.raises(ValueError, match=r"5.png: it has more than 8 bits"):
-            files.read(folder)
-
-    def test_an_empty_folder(self, tmp_path):
-        with pytest.raises(ValueError, match="holds no images"):
-            files.read(tmp_path)

@@ -68,15 +68,33 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
         if not path.exists():
             temporary.rename(path)
             return
-        aside = Path(tempfile.mkdtemp(prefix=f".{path.name}-old-", dir=path.parent))
-        path.rename(aside)
-        temporary.rename(path)
+        aside = _put_in_place(temporary, path)
         for old in aside.iterdir():
             if not (path / old.name).exists():
                 old.rename(path / old.name)
         shutil.rmtree(aside)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def exchange_folders(new: Path, old: Path) -> None:
+    """Put a folder in the place of another beside it, of which nothing is left."""
+    if not old.exists():
+        new.rename(old)
+        return
+    shutil.rmtree(_put_in_place(new, old), ignore_errors=True)
+
+
+def _put_in_place(new: Path, old: Path) -> Path:
+    """Rename a folder to another's name; return where that stands aside then."""
+    aside = Path(tempfile.mkdtemp(prefix=f".{old.name}-old-", dir=old.parent))
+    old.rename(aside)
+    try:
+        new.rename(old)
+    except OSError:
+        aside.rename(old)
+        raise
+    return aside
 
 
 def check_writable(path: str | Path) -> None:

@@ -1,4 +1,10 @@
-"""A user's mistakes: what the command line says in one line. Any other error is a bug, and keeps its traceback."""
+"""What a user is told: mistakes, which the command line says in one line, and warnings.
+
+Any other error is a bug, and keeps its traceback.
+"""
+
+import sys
+import warnings
 
 
 class InputError(ValueError):
@@ -11,3 +17,11 @@ class InputTypeError(TypeError):
 
 class DataWarning(UserWarning):
     """What was made of a person's data that they may not think of; the message says how to have it otherwise."""
+
+
+def warn_caller(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn at the line that called isthmus, however many methods lie between."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("isthmus."):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)

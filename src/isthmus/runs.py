@@ -9,14 +9,20 @@ import numpy as np
 import pandas as pd
 
 from isthmus import persistence
-from isthmus.atomic import check_writable, replacing
+from isthmus.atomic import check_writable, exchange_folders, replacing
 from isthmus.data import datasets
+from isthmus.data.images import check_size
 from isthmus.errors import InputError
 from isthmus.training.checkpoint import CHECKPOINT, LOCK
 
 RUN = "run.json"
+FILES = (RUN, CHECKPOINT, LOCK, persistence.CONFIG, persistence.WEIGHTS, "report.html")
+"""All that a run's folder has."""
 
-WHERE = ("data", "label", "data_dir", "window", "stride", "time", "group", "features")
+WHERE = (
+    "data", "label", "data_dir", "window", "stride", "time", "group", "features", "size", "fit", "skip_bad", "from",
+    "from_sha256",
+)  # fmt: skip
 HOW = ("model", "seed", "components", "network", "hidden", "channels", "epochs", "batch_size", "lr", "settings")
 KINDS: dict[str, tuple[type, ...]] = {
     "data": (str,),
@@ -25,6 +31,7 @@ KINDS: dict[str, tuple[type, ...]] = {
     "window": (int, type(None)),
     "stride": (int, type(None)),
     "features": (list, type(None)),
+    "skip_bad": (bool, type(None)),
     "components": (int, type(None)),
     "epochs": (int, type(None)),
     "batch_size": (int, type(None)),
@@ -36,22 +43,62 @@ KINDS: dict[str, tuple[type, ...]] = {
 
 def described(**asked: Any) -> dict[str, Any]:
     """Return what was asked for as JSON can hold it; a path as one that holds from anywhere."""
-    data, data_dir = asked["data"], asked["data_dir"]
+    data, data_dir, start = asked["data"], asked["data_dir"], asked.get("from")
     where = data if data in datasets.names() else str(Path(data).resolve()) if Path(data).exists() else data
     folder = None if data_dir is None else str(Path(data_dir).resolve())
-    return asked | {"data": where, "data_dir": folder, "checksum": None, "finished": False}
+    begun_at = {"from": start and str(Path(start).resolve()), "from_sha256": start and model_checksum(start)}
+    return asked | {"data": where, "data_dir": folder, "checksum": None, "finished": False} | begun_at
 
 
-def check_free(folder: Path) -> None:
-    """Raise where no run can begin in `folder`: it holds other things, a run that is not finished, or is not ours."""
-    if (folder / RUN).is_file() and not read(folder)["finished"]:
-        raise FileExistsError(f"{folder} holds a run that is not finished: train --resume {folder}, or delete it")
+def model_checksum(folder: str | Path) -> str:
+    """Return the SHA-256 of a saved model's description, which has that of its weights."""
+    return hashlib.sha256((Path(folder) / persistence.CONFIG).read_bytes()).hexdigest()
+
+
+def check_free(folder: Path, *, overwrite: bool = False) -> None:
+    """Raise where no run can begin in `folder`: it holds other things or another run, or is not ours.
+
+    A finished run may be overwritten where that is asked for, and where nothing is in the folder but the run.
+    """
+    for place in (folder, beside(folder)):
+        if (place / RUN).is_file() and not read(place)["finished"]:
+            where = "it" if place == folder else str(place)
+            raise FileExistsError(
+                f"{folder} holds a run that is not finished: train --resume {folder}, or delete {where}"
+            )
+    if is_finished(folder):
+        if not overwrite:
+            raise FileExistsError(
+                f"{folder} holds a finished run: give another folder, with --from {folder} to go on from its weights, "
+                "or --overwrite to replace it"
+            )
+        others = sorted(path.name for path in folder.iterdir() if path.name not in FILES)
+        if others:
+            raise FileExistsError(
+                f"cannot replace {folder}: it holds {others[0]!r} too; move that, or give a new folder"
+            )
     persistence.check_free(folder)
 
 
-def noted(folder: Path) -> bytes:
-    """Return what a finished run has noted in the folder that a new one shall take; nothing where there is none."""
-    return (folder / RUN).read_bytes() if (folder / RUN).is_file() else b""
+def is_finished(folder: Path) -> bool:
+    """Tell whether a folder holds a model that a run has come to, or that was saved there."""
+    return (folder / persistence.CONFIG).is_file() and not (folder / CHECKPOINT).is_file()
+
+
+def beside(folder: Path) -> Path:
+    """Return where a run is kept until it takes the place of the one in `folder`."""
+    folder = folder.resolve()
+    return folder.with_name(f".{folder.name}-next")
+
+
+def kept_in(folder: Path) -> Path:
+    """Return where a run is kept that can be gone on with: beside `folder` where it is to take the place of another."""
+    return beside(folder) if (beside(folder) / RUN).is_file() else folder
+
+
+def take_place(folder: Path) -> None:
+    """Put the finished run beside `folder` in its place; the one that was there is then gone."""
+    exchange_folders(beside(folder), folder.resolve())
 
 
 def begin(folder: Path, asked: dict[str, Any], X: Any, y: Any) -> dict[str, Any]:
@@ -97,16 +144,12 @@ def is_kept(folder: Path) -> bool:
     return (folder / RUN).is_file() and not read(folder)["finished"]
 
 
-def abandon(folder: Path, noted: bytes) -> None:
-    """Take back what a run that failed has written, where nothing of it was kept yet; `noted` was there before it."""
+def abandon(folder: Path) -> None:
+    """Take back what a run that failed has written, where nothing of it was kept yet."""
     if (folder / CHECKPOINT).exists() or not folder.is_dir():
         return
-    (folder / LOCK).unlink(missing_ok=True)
-    if noted:
-        with replacing(folder / RUN) as temporary:
-            temporary.write_bytes(noted)
-        return
-    (folder / RUN).unlink(missing_ok=True)
+    for name in (LOCK, RUN):
+        (folder / name).unlink(missing_ok=True)
     if not any(folder.iterdir()):
         folder.rmdir()
 
@@ -128,9 +171,18 @@ def read(folder: Path) -> dict[str, Any]:
     except (ValueError, AttributeError, RecursionError) as error:
         raise InputError(f"{folder / RUN} is altered: it does not say what the run is") from error
     for name, value in asked.items():
-        if name != "finished" and not isinstance(value, KINDS.get(name, (str, type(None)))):
+        if name == "size":
+            _check_size(folder, value)
+        elif name != "finished" and not isinstance(value, KINDS.get(name, (str, type(None)))):
             raise InputError(f"{folder / RUN} is altered: its {name!r} is {value!r}")
     return asked
+
+
+def _check_size(folder: Path, value: Any) -> None:
+    try:
+        check_size(value)
+    except (InputError, TypeError) as error:
+        raise InputError(f"{folder / RUN} is altered: its 'size' is {value!r}") from error
 
 
 def _write(folder: Path, asked: dict[str, Any]) -> None:

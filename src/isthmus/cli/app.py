@@ -6,6 +6,7 @@ import warnings
 import typer
 
 from isthmus.cli.console import complain, show_warning
+from isthmus.cli.rows import forget
 from isthmus.models.engine import is_out_of_memory
 from isthmus.threads import suited_to
 from isthmus.training import Interrupted
@@ -23,6 +24,7 @@ OUT_OF_MEMORY = "memory has run out: give fewer rows or columns, a smaller batch
 
 def main() -> None:
     """Run the command line; a user's mistake ends in one line on standard error and exit status 2."""
+    forget()
     warnings.showwarning = lambda message, category, *_: show_warning(message, category)
     try:
         with suited_to(0, blas=True):  # each fit and each use takes what repays it

@@ -10,8 +10,8 @@ from isthmus import report
 from isthmus.atomic import check_writable
 from isthmus.cli.app import app
 from isthmus.cli.console import console, print_table
-from isthmus.cli.options import Components, Data, DataDir, Epochs, FirstSeed, Label, Out
-from isthmus.cli.rows import load_rows
+from isthmus.cli.options import Components, Data, DataDir, Epochs, FirstSeed, Fit, Label, Out, Size, SkipBad
+from isthmus.cli.rows import load_rows, parse_framing
 from isthmus.compare import comparison_cells
 from isthmus.data import datasets, files
 
@@ -29,10 +29,13 @@ def compare(
     seed: FirstSeed = 0,
     label: Label = None,
     data_dir: DataDir = None,
+    size: Size = None,
+    fit: Fit = "crop",
+    skip_bad: SkipBad = False,
 ) -> None:
     """Fit several autoencoders on the same rows of DATA, with PCA of the same size beside them, and tell them apart."""
     check_writable(out / "report.html")
-    X, y = load_rows(data, "train", label, data_dir)
+    X, y = load_rows(data, "train", label, data_dir, framing=parse_framing(size, fit, skip_bad))
     test = load_rows(data, "test", label, data_dir) if data in datasets.names() else None
     with console.status("fitting") as status:
         comparison = isthmus.compare(

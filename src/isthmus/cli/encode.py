@@ -9,10 +9,10 @@ import typer
 
 from isthmus.cli.app import app
 from isthmus.cli.console import console, say
-from isthmus.cli.options import Data, DataDir, Group, Label, Output, OutputOrPicture, Run, Split, Time
+from isthmus.cli.options import Data, DataDir, Group, Label, Output, OutputOrPicture, Run, SkipBad, Split, Time
 from isthmus.cli.parsing import parse_rows
 from isthmus.cli.results import draw, write_rows, write_steps
-from isthmus.cli.rows import file_column, load_rows, names_of, read_cut, take_rows
+from isthmus.cli.rows import file_column, load_rows, names_of, read_cut, read_framing, take_rows
 from isthmus.cli.saved import features, ready, shaped
 from isthmus.data import files
 from isthmus.data.datasets import Dataset
@@ -32,10 +32,12 @@ def transform(
     time: Time = None,
     group: Group = None,
     data_dir: DataDir = None,
+    skip_bad: SkipBad = False,
 ) -> None:
     """Write the codes of DATA's rows."""
     estimator, cut = ready(run, output, "transform"), read_cut(run, time, group)
-    X, y = load_rows(data, split, label, data_dir, estimator, cut)
+    framing = read_framing(run, estimator, skip_bad)
+    X, y = load_rows(data, split, label, data_dir, estimator, cut, framing)
     codes = estimator.transform(X, **told(estimator, y))
     beside = {} if cut is None else cut.columns(data)
     write_rows(output, codes, [f"code_{i}" for i in range(codes.shape[1])], beside)
@@ -51,17 +53,21 @@ def reconstruct(
     time: Time = None,
     group: Group = None,
     data_dir: DataDir = None,
+    skip_bad: SkipBad = False,
 ) -> None:
     """Write DATA's rows as the model rebuilds them; .png: 30 drawn at random over the classes, below what they are."""
     estimator, cut = ready(run, output, "reconstruct", pictures=True), read_cut(run, time, group)
-    X, y = load_rows(data, split, label, data_dir, estimator, cut)
+    framing = read_framing(run, estimator, skip_bad)
+    X, y = load_rows(data, split, label, data_dir, estimator, cut, framing)
     rows = estimator.reconstruct(X, **told(estimator, y))
     if cut is not None:
         series = cut.series(data)
         write_steps(output, series.on_time_axis(rows, cut.stride), series)
     elif output.suffix == ".png":
         shown = spread_order(len(rows), y)[: images.MOST_BESIDE]
-        draw(output, images.beside_png(shaped(estimator, X)[shown], rows[shown]), names_of(data, X, cut), shown)
+        draw(
+            output, images.beside_png(shaped(estimator, X)[shown], rows[shown]), names_of(data, X, cut, framing), shown
+        )
     else:
         write_rows(output, rows, features(estimator, rows))
 
@@ -77,22 +83,24 @@ def score(
     time: Time = None,
     group: Group = None,
     data_dir: DataDir = None,
+    skip_bad: SkipBad = False,
 ) -> None:
     """Write how usual each of DATA's rows is, in nats; higher is more usual.
 
     A step of a long series is scored by itself and by the windows that it is in.
     """
     estimator, cut = ready(run, output, "score_samples"), read_cut(run, time, group)
-    X, y = load_rows(data, split, label, data_dir, estimator, cut)
+    framing = read_framing(run, estimator, skip_bad)
+    X, y = load_rows(data, split, label, data_dir, estimator, cut, framing)
     shares = cut is not None or per_feature
     scores = estimator.score_samples(X, **({"per_feature": True} if shares else {}), **told(estimator, y))
     if cut is not None:
         series = cut.series(data)
         write_steps(output, series.step_scores(scores, cut.stride), series, None if per_feature else "score")
         return
-    write_rows(output, scores, features(estimator, scores) if per_feature else ["score"], file_column(data))
+    write_rows(output, scores, features(estimator, scores) if per_feature else ["score"], file_column(data, framing))
     if not per_feature:
-        lowest = names_of(data, X, None)[scores.argmin()]
+        lowest = names_of(data, X, None, framing)[scores.argmin()]
         say(f"mean {scores.mean():.5g} nats, lowest {scores.min():.5g} in {lowest}")
 
 
@@ -110,21 +118,23 @@ def neighbors(
     time: Time = None,
     group: Group = None,
     data_dir: DataDir = None,
+    skip_bad: SkipBad = False,
 ) -> None:
     """Write which rows of DATA have the codes nearest to those of the queries; .png: a line a query, itself first."""
     estimator, cut = ready(run, output, "transform", pictures=True), read_cut(run, time, group)
-    found = load_rows(data, split, label, data_dir, estimator, cut)
+    framing = read_framing(run, estimator, skip_bad)
+    found = load_rows(data, split, label, data_dir, estimator, cut, framing)
     codes = estimator.transform(found.X, **told(estimator, found.y))
     if query is None or re.fullmatch(r"[\d, ]*", query):
         own = spread_order(len(codes), found.y)[:10] if query is None else parse_rows("--query", query, len(codes))
         asked, queries = Dataset(take_rows(found.X, own), None if found.y is None else found.y[own]), codes[own]
     else:
-        own, asked = None, load_rows(query, split, label, data_dir, estimator, cut)
+        own, asked = None, load_rows(query, split, label, data_dir, estimator, cut, framing)
         queries = estimator.transform(asked.X, **told(estimator, asked.y))
     index, distance = nearest_by_code(codes, queries, k, own)
     if output.suffix == ".png":
         lines = np.concatenate([shaped(estimator, asked.X)[:, None], shaped(estimator, found.X)[index]], axis=1)
-        names = names_of(data if own is not None else str(query), asked.X if own is None else found.X, cut)
+        names = names_of(data if own is not None else str(query), asked.X if own is None else found.X, cut, framing)
         asking_rows = np.arange(len(queries)) if own is None else own
         draw(output, images.grid_png(lines.reshape(-1, *estimator.row_shape_), k + 1), names, asking_rows)
     else:
@@ -134,7 +144,7 @@ def neighbors(
         table = {"row": asking[np.arange(len(queries)) if own is None else own]}
         table |= {f"neighbour_{i + 1}": places[index[:, i]] for i in range(k)}
         table |= {f"distance_{i + 1}": distance[:, i] for i in range(k)}
-        for name, column in file_column(data).items():
+        for name, column in file_column(data, framing).items():
             table |= {f"{name}_{i + 1}": np.array(column)[index[:, i]] for i in range(k)}
         files.write_table(output, pd.DataFrame(table))
         console.print(f"{len(queries):,} rows: {output}", soft_wrap=True)

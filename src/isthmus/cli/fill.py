@@ -10,9 +10,9 @@ import typer
 from isthmus import models
 from isthmus.cli.app import app
 from isthmus.cli.console import console
-from isthmus.cli.options import Data, DataDir, Group, Label, OutputOrPicture, Run, Seed, Split, Time
+from isthmus.cli.options import Data, DataDir, Group, Label, OutputOrPicture, Run, Seed, SkipBad, Split, Time
 from isthmus.cli.results import draw, write_rows, write_steps
-from isthmus.cli.rows import load_rows, names_of, read_cut
+from isthmus.cli.rows import load_rows, names_of, read_cut, read_framing
 from isthmus.cli.saved import features, ready, shaped
 from isthmus.data.labels import spread_order
 from isthmus.data.timeline import TimeSeries
@@ -37,12 +37,14 @@ def impute(
     time: Time = None,
     group: Group = None,
     data_dir: DataDir = None,
+    skip_bad: SkipBad = False,
 ) -> None:
     """Write DATA's rows with what is missing (NaN, blanks) filled in; .png: 30 at random, below what was known."""
     estimator, cut = ready(run, output, "impute", pictures=True), read_cut(run, time, group)
+    framing = read_framing(run, estimator, skip_bad)
     if block and missing is None:
         raise InputError("--block says how to hide: say how much too, such as --missing 0.5")
-    X, y = load_rows(data, split, label, data_dir, estimator, cut)
+    X, y = load_rows(data, split, label, data_dir, estimator, cut, framing)
     if isinstance(X, pd.DataFrame) and isinstance(estimator, models.TabularAutoencoder):
         _impute_table(estimator, X, output, missing, block, seed)
         return
@@ -66,7 +68,7 @@ def impute(
     elif output.suffix == ".png":
         shown = spread_order(len(rows), y)[: images.MOST_BESIDE]
         lines = [np.where(hidden, np.nan, rows), filled, *([] if missing is None else [rows])]
-        draw(output, images.beside_png(*(line[shown] for line in lines)), names_of(data, X, cut), shown)
+        draw(output, images.beside_png(*(line[shown] for line in lines)), names_of(data, X, cut, framing), shown)
     else:
         write_rows(output, filled, features(estimator, filled))
     if missing is not None:

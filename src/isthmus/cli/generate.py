@@ -8,10 +8,10 @@ import typer
 
 from isthmus.cli.app import app
 from isthmus.cli.console import say
-from isthmus.cli.options import Data, DataDir, Group, Label, OutputOrPicture, Run, Seed, Split, Time
+from isthmus.cli.options import Data, DataDir, Group, Label, OutputOrPicture, Run, Seed, SkipBad, Split, Time
 from isthmus.cli.parsing import parse_condition, parse_rows
 from isthmus.cli.results import draw, write_rows
-from isthmus.cli.rows import load_rows, names_of, read_cut, take_rows
+from isthmus.cli.rows import load_rows, names_of, read_cut, read_framing, take_rows
 from isthmus.cli.saved import features, ready
 from isthmus.data.labels import spread_order
 from isthmus.errors import InputError
@@ -60,14 +60,15 @@ def interpolate(
     time: Time = None,
     group: Group = None,
     data_dir: DataDir = None,
+    skip_bad: SkipBad = False,
 ) -> None:
     """Write what lies between rows of DATA, decoded from the codes between theirs; .png: a line a pair.
 
     A conditional model is told the label of a pair that shares one.
     """
     estimator = ready(run, output, "interpolate", pictures=True)
-    cut = read_cut(run, time, group)
-    X, y = load_rows(data, split, label, data_dir, estimator, cut)
+    cut, framing = read_cut(run, time, group), read_framing(run, estimator, skip_bad)
+    X, y = load_rows(data, split, label, data_dir, estimator, cut, framing)
     half = min(5, len(X) // 2)
     order = spread_order(len(X), y)
     if not half and (start is None or end is None):
@@ -90,6 +91,6 @@ def interpolate(
         rows = rows.reshape(-1, *rows.shape[2:])
         write_rows(output, rows, features(estimator, rows), places)
     if start is None or end is None:
-        names = names_of(data, X, cut)
+        names = names_of(data, X, cut, framing)
         pairs = [f"{names[i]} to {names[j]}" for i, j in zip(a, b, strict=True)]
         say(f"drawn at random: {'; '.join(pairs)}")

@@ -49,3 +49,12 @@ Seed = Annotated[int, typer.Option(min=0, help="Of all random numbers.")]
 FirstSeed = Annotated[int, typer.Option("--seed", min=0, help="The first of the seeds.")]
 
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps or auto.")]
+
+Size = Annotated[
+    str | None,
+    typer.Option(help="DATA is a folder of images: pixels to bring them to, such as 32, or 32,48 (height, width)."),
+]
+
+Fit = Annotated[Literal["crop", "pad"], typer.Option(help="Of images with another aspect: the middle, or all of it.")]
+
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out images that cannot be read, and say which.")]

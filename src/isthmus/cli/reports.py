@@ -10,8 +10,8 @@ from isthmus import report, reproduce, runs
 from isthmus.atomic import check_writable, replacing
 from isthmus.cli.app import app
 from isthmus.cli.console import console, print_table, say
-from isthmus.cli.options import DataDir, FirstSeed, Group, Label, Run, Time
-from isthmus.cli.rows import load_rows, names_of, read_cut, which_rows
+from isthmus.cli.options import DataDir, FirstSeed, Group, Label, Run, SkipBad, Time
+from isthmus.cli.rows import load_rows, names_of, read_cut, read_framing, which_rows
 from isthmus.cli.saved import loaded
 from isthmus.errors import InputError
 
@@ -25,6 +25,7 @@ def write_report(
     time: Time = None,
     group: Group = None,
     data_dir: DataDir = None,
+    skip_bad: SkipBad = False,
 ) -> None:
     """Write the report about a run again, or about how it does on other DATA."""
     estimator = loaded(run, "transform")
@@ -35,15 +36,15 @@ def write_report(
     if data is None:
         assert noted is not None
         data, label, data_dir = noted["data"], noted["label"], noted["data_dir"] and Path(noted["data_dir"])
-    cut = read_cut(run, time, group)
-    rows, labels = load_rows(data, "test", label, data_dir, estimator, cut)
+    cut, framing = read_cut(run, time, group), read_framing(run, estimator, skip_bad)
+    rows, labels = load_rows(data, "test", label, data_dir, estimator, cut, framing)
     page = report.model_page(
         estimator,
         rows,
         labels,
         f"{type(estimator).__name__} on {data}",
         which=which_rows(data, trained_on),
-        names=names_of(data, rows, cut),
+        names=names_of(data, rows, cut, framing),
     )
     report.write_page(page, path)
     console.print(f"report: {path}", soft_wrap=True)

@@ -1,15 +1,21 @@
 """DATA: its rows, and what they are called."""
 
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from isthmus import models, runs
+from isthmus.cli.console import complain
+from isthmus.cli.parsing import parse_whole
+from isthmus.cli.saved import has_images
 from isthmus.data import datasets, files
 from isthmus.data.datasets import Dataset
+from isthmus.data.files import Source
+from isthmus.data.images import Fit, check_size
 from isthmus.data.names import row_names
 from isthmus.data.series_files import read_series
 from isthmus.data.timeline import TimeSeries
@@ -90,6 +96,36 @@ def _refuse_columns(time: str | None, group: str | None, reason: str) -> None:
             raise InputError(f"{option} {name}: {reason}")
 
 
+class Framing(NamedTuple):
+    """How the images of a folder become rows: their size, as (height, width), and whether all have colours."""
+
+    size: tuple[int, int] | None = None
+    fit: Fit = "crop"
+    skip_bad: bool = False
+    colors: bool | None = None
+
+
+def parse_framing(size: str | None, fit: Fit, skip_bad: bool) -> Framing:
+    """Return what --size, --fit and --skip-bad say."""
+    if size is None:
+        return Framing(None, fit, skip_bad)
+    pixels = parse_whole("--size", size)
+    if len(pixels) not in (1, 2):
+        raise InputError(f"--size {size}: give pixels as one whole number, or as height,width")
+    return Framing(check_size(pixels if len(pixels) == 2 else pixels[0]), fit, skip_bad)
+
+
+def read_framing(run: Path, estimator: Any, skip_bad: bool = False) -> Framing:
+    """Return how the images were read that a run was trained on, in the size and colours that its model knows."""
+    noted = runs.read(run) if (run / runs.RUN).is_file() else {"fit": None, "skip_bad": None}
+    inner = getattr(estimator, "autoencoder_", estimator)
+    skip_bad |= bool(noted["skip_bad"])
+    if not has_images(inner):
+        return Framing(None, noted["fit"] or "crop", skip_bad)
+    shape = inner.row_shape_
+    return Framing(tuple(shape[-2:]), noted["fit"] or "crop", skip_bad, len(shape) == 3 and shape[0] == 3)
+
+
 def load_rows(
     data: str,
     split: datasets.Split,
@@ -97,21 +133,50 @@ def load_rows(
     data_dir: Path | None,
     estimator: Any = None,
     cut: Cut | None = None,
+    framing: Framing | None = None,
+    told: bool = False,
 ) -> Dataset:
-    """Read DATA: a name of the catalogue, a file or a folder; labels may be missing where the model takes them."""
+    """Read DATA: a name of the catalogue, a file or a folder; labels may be missing where the model takes them.
+
+    What is left out or changed is said, where it was not `told` before.
+    """
     if cut is not None:
         return Dataset(cut.windows(data))
     if data in datasets.names():
         if label is not None:
             raise InputError(f"--label {label}: {data} has its own labels; leave it out")
         return datasets.load(data, split, data_dir)
-    path = Path(data)
-    if not path.exists() and not path.suffix and len(path.parts) == 1:
+    source = read_source(data, label, estimator, framing)
+    for line in () if told else source.warnings:
+        complain(f"{data}: {line}")
+    return source.data
+
+
+def read_source(
+    data: str, label: str | None, estimator: Any = None, framing: Framing | None = None, *, mixed: bool = False
+) -> Source:
+    """Read a file or folder as a model takes it; one that was read already is not read again."""
+    if not datasets.is_path(data):
         datasets.load(data)  # no file and no name of one: says which names there are
+    if Path(data).is_dir():
+        return _read_once(data, label, False, False, (), framing or Framing())
     inner = getattr(estimator, "autoencoder_", estimator)  # a detector's
-    mixed = isinstance(inner, models.TabularAutoencoder)
-    text = inner.schema_.text if mixed and hasattr(inner, "schema_") else ()
-    return files.read(path, label, gaps=getattr(inner, "takes_conditions", False), mixed=mixed, text=text)
+    mixed |= isinstance(inner, models.TabularAutoencoder)
+    text = tuple(inner.schema_.text) if hasattr(inner, "schema_") else ()
+    gaps = getattr(inner, "takes_conditions", False)
+    return _read_once(data, label, gaps, mixed, text, framing or Framing())
+
+
+@lru_cache(maxsize=2)
+def _read_once(
+    data: str, label: str | None, gaps: bool, mixed: bool, text: tuple[str | int, ...], framing: Framing
+) -> Source:
+    return files.read_source(data, label, gaps=gaps, mixed=mixed, text=text, **framing._asdict())
+
+
+def forget() -> None:
+    """Let go of what was read."""
+    _read_once.cache_clear()
 
 
 def which_rows(data: str, trained_on: str | None = None) -> str:
@@ -121,19 +186,24 @@ def which_rows(data: str, trained_on: str | None = None) -> str:
     return "rows" if trained_on is not None and Path(data).resolve() != Path(trained_on) else "training rows"
 
 
-def names_of(data: str, X: Any, cut: Cut | None) -> list[str]:
+def names_of(data: str, X: Any, cut: Cut | None, framing: Framing | None = None) -> list[str]:
     """Return what rows are called: images by their files, windows by their steps, others as they are in a table."""
     if cut is not None:
         return cut.series(data).window_names(cut.window, cut.stride)
-    if Path(data).is_dir() and data not in datasets.names():
-        return [path.relative_to(data).as_posix() for path in files.image_paths(Path(data))]
-    return row_names(X)
+    return _images_of(data, framing) or row_names(X)
 
 
-def file_column(data: str) -> dict[str, Any]:
+def file_column(data: str, framing: Framing | None) -> dict[str, Any]:
     """Return the files of a folder of images, to stand beside its rows; of other data nothing."""
-    is_folder = Path(data).is_dir() and data not in datasets.names()
-    return {"file": names_of(data, None, None)} if is_folder else {}
+    names = _images_of(data, framing)
+    return {} if names is None else {"file": names}
+
+
+def _images_of(data: str, framing: Framing | None) -> list[str] | None:
+    """Return the files that were read of a folder of images; None of other data."""
+    if data in datasets.names() or not Path(data).is_dir():
+        return None
+    return read_source(data, None, None, framing).names
 
 
 def take_rows(X: Any, rows: np.ndarray) -> Any:

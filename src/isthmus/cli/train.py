@@ -10,11 +10,37 @@ import numpy as np
 import typer
 
 from isthmus import report, runs
+from isthmus.cli.anew import described_from, estimator_from, option_name, typed
 from isthmus.cli.app import app
 from isthmus.cli.console import complain, console, say
-from isthmus.cli.options import Components, DataDir, Device, Epochs, Group, Label, Seed, Settings, Time
+from isthmus.cli.options import (
+    Components,
+    DataDir,
+    Device,
+    Epochs,
+    Fit,
+    Group,
+    Label,
+    Seed,
+    Settings,
+    Size,
+    SkipBad,
+    Time,
+)
 from isthmus.cli.parsing import MODELS, NETWORKS, choice, parse_network, parse_settings
-from isthmus.cli.rows import Cut, load_rows, names_of, parse_cut, take_rows, which_rows
+from isthmus.cli.rows import (
+    Cut,
+    Framing,
+    load_rows,
+    names_of,
+    parse_cut,
+    parse_framing,
+    read_source,
+    take_rows,
+    which_rows,
+)
+from isthmus.data import datasets
+from isthmus.data.images import check_size
 from isthmus.errors import InputError
 from isthmus.models.conditional import told
 from isthmus.models.kept import kept_in_words
@@ -29,6 +55,10 @@ def train(
     data: Annotated[str | None, typer.Argument(metavar="DATA", help="As `isthmus data` says.")] = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="RUN", help="The run's folder.")] = None,
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped.")] = None,
+    source: Annotated[
+        Path | None, typer.Option("--from", metavar="RUN", help="Go on from a finished run's weights, with new DATA.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the finished run that --out holds.")] = False,
     model: Annotated[str, typer.Option(help=f"{', '.join(MODELS)}.")] = "plain",
     components: Components = None,
     network: Annotated[
@@ -50,6 +80,9 @@ def train(
     time: Time = None,
     group: Group = None,
     data_dir: DataDir = None,
+    size: Size = None,
+    fit: Fit = "crop",
+    skip_bad: SkipBad = False,
     checkpoint_minutes: Annotated[float, typer.Option(min=0, help="Between checkpoints, at the most.")] = 10,
 ) -> None:
     """Train an autoencoder on DATA, and save it and its report into a folder.
@@ -60,31 +93,42 @@ def train(
     """
     if resume is not None:
         _refuse_beside_resume(context)
-        folder, asked = resume, runs.read(resume)
-        if asked["finished"]:
+        target, folder = resume, runs.kept_in(resume)
+        asked = runs.read(folder)
+        if asked["finished"] and folder == resume:
             console.print(f"{resume} is finished: there is nothing to go on with", soft_wrap=True)
             return
     else:
         if data is None or out is None:
             raise InputError(f"train needs {'DATA' if data is None else '--out RUN'}: isthmus train --help says more")
-        runs.check_free(out)
-        folder = out
-        asked = runs.described(
-            data=data, label=label, data_dir=data_dir, window=window, stride=stride, time=time, group=group,
-            features=None, model=model, seed=seed, components=components, network=network, hidden=hidden,
-            channels=channels, epochs=epochs,
-            batch_size=batch_size, lr=lr, settings=settings,
-        )  # fmt: skip
-    before = None if resume is not None else runs.noted(folder)
+        runs.check_free(out, overwrite=overwrite)
+        target, folder = out, runs.beside(out) if runs.is_finished(out) else out
+        given: dict[str, Any] = {
+            "data": data, "label": label, "data_dir": data_dir, "window": window, "stride": stride, "time": time,
+            "group": group, "features": None, "model": model,
+            "seed": seed, "components": components, "network": network, "hidden": hidden, "channels": channels,
+            "epochs": epochs, "batch_size": batch_size, "lr": lr, "settings": settings, "fit": fit,
+            "skip_bad": skip_bad, "size": size and parse_framing(size, fit, skip_bad).size,
+        }  # fmt: skip
+        asked = runs.described(**given) if source is None else described_from(context, source, **given)
+    if not asked["finished"]:
+        _keep(folder, target, asked, device, checkpoint_minutes, is_new=resume is None)
+    if folder != target:
+        runs.take_place(target)
+    console.print(f"model and report: {target}/ (open {target / 'report.html'})", soft_wrap=True)
+
+
+def _keep(folder: Path, target: Path, asked: dict[str, Any], device: str, minutes: float, *, is_new: bool) -> None:
+    """Train a run in its folder, and leave it there where it is stopped; of one that has just begun nothing."""
     with locked(folder), _stopping_at_once():
         try:
-            _train(folder, asked, device, checkpoint_minutes)
+            _train(folder, asked, device, minutes)
         except BaseException as error:
-            if before is not None:
-                runs.abandon(folder, before)
+            if is_new:
+                runs.abandon(folder)
             if runs.is_kept(folder):
                 stopped = "stopped" if isinstance(error, Interrupted) else "the run is kept"
-                complain(f"{stopped}; to go on: isthmus train --resume {folder}")
+                complain(f"{stopped}; to go on: isthmus train --resume {target}")
             elif isinstance(error, Interrupted):
                 complain("interrupted")
             if isinstance(error, Interrupted):
@@ -109,12 +153,9 @@ def _stopping_at_once() -> Iterator[None]:
 
 def _refuse_beside_resume(context: typer.Context) -> None:
     """Raise ValueError where something is given beside --resume that the run itself says."""
-    allowed = ("resume", "device", "checkpoint_minutes")
     for name in context.params:
-        source = context.get_parameter_source(name)
-        if name not in allowed and source is not None and source.name == "COMMANDLINE":
-            shown = "DATA" if name == "data" else "--set" if name == "settings" else f"--{name.replace('_', '-')}"
-            raise InputError(f"{shown} beside --resume: the run says itself what it is; leave it out")
+        if name not in ("resume", "device", "checkpoint_minutes") and typed(context, name):
+            raise InputError(f"{option_name(name)} beside --resume: the run says itself what it is; leave it out")
 
 
 def _train(folder: Path, asked: dict[str, Any], device: str, checkpoint_minutes: float) -> None:
@@ -122,29 +163,51 @@ def _train(folder: Path, asked: dict[str, Any], device: str, checkpoint_minutes:
     data, label, model = asked["data"], asked["label"], asked["model"]
     data_dir = None if asked["data_dir"] is None else Path(asked["data_dir"])
     cut = parse_cut(asked)
-    names = {"components": "n_components", "epochs": "max_epochs", "batch_size": "batch_size", "lr": "lr"}
-    params = {name: asked[option] for option, name in names.items() if asked[option] is not None}
-    family = choice("model", model, MODELS)
-    params |= parse_network(family, asked["network"], hidden=asked["hidden"], channels=asked["channels"])
-    params |= parse_settings(asked["settings"])
-    estimator = family(random_state=asked["seed"], device=device, verbose=1).set_params(**params)
+    framing = Framing(check_size(asked["size"]), asked["fit"] or "crop", bool(asked["skip_bad"]))
+    estimator = _estimator(asked, device)
+    _say_how_read(data, label, estimator, cut, framing)
     if cut is not None:
         asked = asked | _understood(data, cut)
-    X, y = load_rows(data, "train", label, data_dir, estimator, cut)
+    X, y = load_rows(data, "train", label, data_dir, estimator, cut, framing, told=True)
     if estimator.takes_conditions and y is None:
         raise InputError(f"{data} has no labels to be a condition: name their column with --label")
-    rows, labels = load_rows(data, "test", label, data_dir, estimator, cut)
+    rows, labels = load_rows(data, "test", label, data_dir, estimator, cut, framing, told=True)
     asked = runs.begin(folder, asked, X, y)
     estimator.fit(X, **told(estimator, y), resume_from=folder, checkpoint_minutes=checkpoint_minutes)
     title = f"{model.capitalize()} autoencoder on {data}"
-    page = report.model_page(estimator, rows, labels, title, which=which_rows(data), names=names_of(data, rows, cut))
+    names = names_of(data, rows, cut, framing)
+    page = report.model_page(estimator, rows, labels, title, which=which_rows(data), names=names)
+    kept = kept_in_words(estimator)
     runs.check_there(folder)
+    if asked["from"] is not None:
+        estimator.set_params(warm_start=False)  # which was for this fit alone
     estimator.save(folder)
     report.write_page(page, folder / "report.html")
     runs.finish(folder, asked)
     active = f"; {estimator.active_units_} active units" if hasattr(estimator, "active_units_") else ""
-    say(f"{kept_in_words(estimator)}; {_fit_in_words(estimator, X, y)}{active}")
-    console.print(f"model and report: {folder}/ (open {folder / 'report.html'})", soft_wrap=True)
+    say(f"{kept}; {_fit_in_words(estimator, X, y)}{active}")
+
+
+def _estimator(asked: dict[str, Any], device: str) -> Any:
+    """Return the estimator that a run is asked for."""
+    names = {"components": "n_components", "epochs": "max_epochs", "batch_size": "batch_size", "lr": "lr"}
+    params = {name: asked[option] for option, name in names.items() if asked[option] is not None}
+    if asked["from"] is not None:
+        params |= parse_settings(asked["settings"])
+        return (
+            estimator_from(asked).set_params(random_state=asked["seed"], device=device, verbose=1).set_params(**params)
+        )
+    family = choice("model", asked["model"], MODELS)
+    params |= parse_network(family, asked["network"], hidden=asked["hidden"], channels=asked["channels"])
+    params |= parse_settings(asked["settings"])
+    return family(random_state=asked["seed"], device=device, verbose=1).set_params(**params)
+
+
+def _say_how_read(data: str, label: str | None, estimator: Any, cut: Any, framing: Framing) -> None:
+    """Say how a file or folder was understood, where that goes beyond the ordinary."""
+    if cut is None and data not in datasets.names():
+        for line in read_source(data, label, estimator, framing).understood:
+            say(line)
 
 
 def _understood(data: str, cut: Cut) -> dict[str, Any]:

@@ -1,26 +1,49 @@
 """Rows from a person's files, and results to files: ``.npy``, ``.npz``, ``.csv``, ``.parquet``, folders of images."""
 
-import warnings
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from PIL import Image, UnidentifiedImageError
 
 from isthmus.atomic import replacing
-from isthmus.data.datasets import Dataset
+from isthmus.data import delimited
+from isthmus.data.dataset import Dataset
+from isthmus.data.delimited import Delimited
+from isthmus.data.images import Fit, Size, read_images
 from isthmus.errors import InputError
 
-READABLE = (".npy", ".npz", ".csv", ".parquet")
+READABLE = (".npy", ".npz", ".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", ".parquet")
 WRITABLE = (".npy", ".csv", ".parquet")
 
 
-BROKEN = (OSError, EOFError, zipfile.BadZipFile, pa.ArrowException, pd.errors.ParserError, pd.errors.EmptyDataError)
+BROKEN = (OSError, EOFError, zipfile.BadZipFile, pa.ArrowException, zlib.error)
 """What is raised where a file is not of the format that its name ends in."""
+
+
+class Source(NamedTuple):
+    """What was read of a file or folder.
+
+    Attributes
+    ----------
+    data : Dataset
+        Rows and labels.
+    understood : list of str
+        How the file was understood, where that goes beyond the ordinary, in plain lines.
+    warnings : list of str
+        What of it changes or leaves out something, or may be wrong.
+    names : list of str, optional
+        What the rows of a folder are called: their files.
+    """
+
+    data: Dataset
+    understood: list[str]
+    warnings: list[str]
+    names: list[str] | None = None
 
 
 def read(
@@ -30,14 +53,17 @@ def read(
     gaps: bool = False,
     mixed: bool = False,
     text: Sequence[str | int] = (),
+    size: Size | None = None,
+    fit: Fit = "crop",
+    skip_bad: bool = False,
 ) -> Dataset:
     """Read rows from a file, or from a folder of images whose subfolders are the labels.
 
     Parameters
     ----------
     path : path
-        ``.npy``; ``.npz`` with an array ``X`` and perhaps ``y``; ``.csv`` with a header or ``.parquet`` with columns
-        of numbers; or a folder of images of one size, in any format that Pillow reads.
+        ``.npy``; ``.npz`` with an array ``X`` and perhaps ``y``; ``.csv``, ``.tsv`` or ``.txt`` (also ``.gz``) or
+        ``.parquet`` with columns of numbers; or a folder of images, in any format that Pillow reads.
     label : str, optional
         The column (or the array of an ``.npz``) that holds the labels.
     gaps : bool, default False
@@ -46,6 +72,8 @@ def read(
         Whether a table may hold words and truth values beside numbers.
     text : sequence of str, optional
         Columns of a ``.csv`` that are words, though they may be digits alone: 007 stays what it is.
+    size, fit, skip_bad
+        Of a folder of images: see :func:`isthmus.datasets.load_folder`.
 
     Returns
     -------
@@ -58,19 +86,37 @@ def read(
     FileNotFoundError, ValueError
         In one line that names the file, and the column or image, that is wrong.
     """
+    return read_source(path, label, gaps=gaps, mixed=mixed, text=text, size=size, fit=fit, skip_bad=skip_bad).data
+
+
+def read_source(
+    path: str | Path,
+    label: str | None = None,
+    *,
+    gaps: bool = False,
+    mixed: bool = False,
+    text: Sequence[str | int] = (),
+    size: Size | None = None,
+    fit: Fit = "crop",
+    skip_bad: bool = False,
+    colors: bool | None = None,
+) -> Source:
+    """Read rows, and how they were understood; see :func:`read`, and :func:`isthmus.data.images.read_images`."""
     path = Path(path)
     if path.is_dir():
-        return read_images(path)
-    if path.suffix not in READABLE:
+        if label is not None:
+            raise InputError(f"label {label!r}: the labels of a folder of images are its subfolders; leave it out")
+        pictures = read_images(path, size, fit, skip_bad, colors=colors)
+        names = [file.relative_to(path).as_posix() for file in pictures.paths]
+        return Source(pictures.data, pictures.summary, pictures.warnings, names)
+    if ending(path) not in READABLE:
         raise InputError(f"cannot read {path}: give a file that ends in {', '.join(READABLE)}, or a folder of images")
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     try:
-        return (
-            _read_arrays(path, label)
-            if path.suffix in (".npy", ".npz")
-            else _read_table(path, label, gaps, mixed, text)
-        )
+        if ending(path) in (".npy", ".npz"):
+            return Source(_read_arrays(path, label), [], [])
+        return _read_table(path, label, gaps, mixed, text)
     except BROKEN as error:
         raise InputError(f"cannot read {path}: {_first_line(error)}") from error
     except UnicodeDecodeError as error:
@@ -118,35 +164,31 @@ def _numbers(path: Path, array: np.ndarray) -> np.ndarray:
     return array
 
 
-def _read_csv(path: Path, text: Sequence[str | int] = ()) -> pd.DataFrame:
-    """Read a table none of whose columns is an index; pandas takes one for it that has no name."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", pd.errors.ParserWarning)
-        try:
-            return pd.read_csv(path, index_col=False, dtype=dict.fromkeys(text, str))
-        except pd.errors.ParserWarning as error:
-            reason = "its rows have more values than its first line has names"
-            raise InputError(f"cannot read {path}: {reason}") from error
-
-
 def _read_frame(path: Path, text: Sequence[str | int] = ()) -> pd.DataFrame:
     """Read a table of rows under names, each of which is there once."""
-    if path.suffix == ".csv":
-        frame = _read_csv(path, text)
-        names = pd.Index(pd.read_csv(path, header=None, nrows=1, dtype=str).iloc[0])  # pandas renames the second
-    else:
-        frame = pd.read_parquet(path)
-        names = frame.columns
-    twice = names[names.duplicated()].dropna()
+    return _read_delimited_or_parquet(path, text).frame
+
+
+def _read_delimited_or_parquet(path: Path, text: Sequence[str | int]) -> Delimited:
+    if ending(path) in delimited.ENDINGS:
+        return delimited.read_delimited(path, text)
+    frame = pd.read_parquet(path)
+    twice = frame.columns[frame.columns.duplicated()]
     if len(twice):
         raise InputError(f"{path} has more than one column {str(twice[0])!r}: give each a name of its own")
     if not len(frame):
         raise InputError(f"{path} has names of columns, and no rows")
-    return frame
+    return Delimited(frame, None, [], [])
 
 
-def _read_table(path: Path, label: str | None, gaps: bool, mixed: bool, text: Sequence[str | int]) -> Dataset:
-    frame = _read_frame(path, text)
+def ending(path: Path) -> str:
+    """Return what a file's name ends in, such as .csv or .csv.gz, in lower case."""
+    return "".join(path.suffixes[-2:] if path.suffix.lower() == ".gz" else path.suffixes[-1:]).lower()
+
+
+def _read_table(path: Path, label: str | None, gaps: bool, mixed: bool, text: Sequence[str | int]) -> Source:
+    found = _read_delimited_or_parquet(path, text)
+    frame = found.frame if found.row_names is None else _named_rows(found.frame, found.row_names)
     if label is not None and label not in frame:
         raise InputError(f"{path} has no column {label!r}: it has {_few(frame.columns)}")
     y = None if label is None else frame.pop(label).to_numpy(na_value=np.nan)
@@ -157,7 +199,17 @@ def _read_table(path: Path, label: str | None, gaps: bool, mixed: bool, text: Se
         raise InputError(f"{path}: {_text_in(frame[words[0]])}; put a number there, or leave it blank")
     if len(words) and not mixed:
         raise InputError(f"{path}: column {_few(words)} holds no numbers; drop it, or name it as the label")
-    return Dataset(frame, y)
+    return Source(Dataset(frame, y), found.understood, found.warnings)
+
+
+def _named_rows(frame: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Take a column for the names of the rows; numbers from 0 on say nothing."""
+    names = frame[column]
+    frame = frame.drop(columns=column)
+    if pd.api.types.is_integer_dtype(names) and (names == np.arange(len(names))).all():
+        return frame
+    frame.index = pd.Index(names).rename(None)
+    return frame
 
 
 def _text_in(column: "pd.Series[Any]") -> str:
@@ -169,47 +221,6 @@ def _text_in(column: "pd.Series[Any]") -> str:
 def _few(names: Sequence[Any] | pd.Index, most: int = 10) -> str:
     shown = ", ".join(repr(str(name)) for name in names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
-
-
-def read_images(folder: Path) -> Dataset:
-    """Read all images under `folder`, in the order of their names; see :func:`read`."""
-    paths = image_paths(folder)
-    if not paths:
-        raise InputError(f"{folder} holds no images: give a folder of files such as .png, or of subfolders of them")
-    images = [_read_image(path) for path in paths]
-    if any(image.ndim == 3 for image in images):
-        images = [image if image.ndim == 3 else np.repeat(image[None], 3, axis=0) for image in images]
-    for path, image in zip(paths, images, strict=True):
-        if image.shape != images[0].shape:
-            size, first = image.shape[-2:][::-1], images[0].shape[-2:][::-1]
-            raise InputError(
-                f"{path} is {size[0]}×{size[1]} pixels and {paths[0].name} {first[0]}×{first[1]}: bring all to one size"
-            )
-    labels = [str(path.parent.relative_to(folder)) for path in paths]
-    return Dataset(np.stack(images), np.array(labels) if len(set(labels)) > 1 else None)
-
-
-def image_paths(folder: Path) -> list[Path]:
-    """Return the images under a folder, in the order in which :func:`read_images` reads them."""
-    return sorted(path for path in folder.rglob("*") if _is_image(path))
-
-
-def _is_image(path: Path) -> bool:
-    hidden = path.name.startswith(".")
-    return not hidden and path.suffix.lower() in Image.registered_extensions() and path.is_file()
-
-
-def _read_image(path: Path) -> np.ndarray:
-    """Read an image as uint8: (height, width) where it is grey, else (3, height, width)."""
-    try:
-        with Image.open(path) as image:
-            if image.mode in ("1", "L"):
-                return np.asarray(image.convert("L"))
-            if image.mode.startswith("I") or image.mode == "F":
-                raise InputError("it has more than 8 bits a pixel; convert it to 8 bits, or save the array as .npy")
-            return np.moveaxis(np.asarray(image.convert("RGB")), 2, 0)
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise InputError(f"cannot read the image {path}: {_first_line(error)}") from error
 
 
 def check_output(path: str | Path, endings: Sequence[str] = WRITABLE) -> None:

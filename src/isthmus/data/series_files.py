@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.data.files import BROKEN, _first_line, _read_arrays, _read_frame
+from isthmus.data import delimited
+from isthmus.data.files import BROKEN, _first_line, _read_arrays, _read_frame, ending
 from isthmus.data.timeline import TimeSeries, time_series
 from isthmus.errors import InputError
 
@@ -14,7 +15,7 @@ from isthmus.errors import InputError
 def read_series(
     path: str | Path, time: str | None = None, group: str | None = None, features: Sequence[str] | None = None
 ) -> TimeSeries:
-    """Read series from a file, a row a step: ``.npy``, or a ``.csv`` or ``.parquet`` with a header.
+    """Read series from a file, a row a step: ``.npy``, or a table (``.csv``, ``.tsv``, ``.txt``, ``.parquet``).
 
     Parameters
     ----------
@@ -33,7 +34,7 @@ def read_series(
         In one line that names the file, and what is wrong in it.
     """
     path = Path(path)
-    if path.suffix not in (".npy", ".csv", ".parquet"):
+    if ending(path) not in (".npy", *delimited.ENDINGS, ".parquet"):
         raise InputError(f"{path} is no series: give one that ends in .npy, .csv or .parquet, a row a step")
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")

@@ -1,16 +1,16 @@
-"""One line for a parameter without a meaning, and for what a caller should know."""
+"""One line for a parameter without a meaning."""
 
 import difflib
 import math
 import numbers
-import sys
-import warnings
 from collections.abc import Iterable
 from typing import Any
 
 from sklearn.utils import check_scalar
 
-from isthmus.errors import InputError
+from isthmus.errors import InputError, warn_caller
+
+__all__ = ["check_choice", "check_number", "warn_caller"]
 
 
 def check_choice(name: str, value: Any, choices: Iterable[str | None]) -> None:
@@ -28,11 +28,3 @@ def check_number(name: str, value: Any, **bounds: Any) -> None:
     check_scalar(value, name, numbers.Real, **bounds)
     if not math.isfinite(value):
         raise InputError(f"{name} == {value}, must be finite.")
-
-
-def warn_caller(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn at the line that called isthmus, however many methods lie between."""
-    frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("isthmus."):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(message, category, stacklevel=level)

@@ -1,0 +1,76 @@
+"""`isthmus train --from RUN`: going on from a run's weights with new data."""
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from isthmus import models, runs
+from isthmus.cli.parsing import MODELS, parse_settings
+from isthmus.data import datasets
+from isthmus.errors import InputError
+
+OF_TRAINING = (
+    "batch_size", "beta", "beta_warm_up", "contraction_weight", "corruption", "corruption_level", "early_stopping",
+    "free_bits", "label_dropout", "lr", "lr_schedule", "max_epochs", "max_grad_norm", "modality_dropout",
+    "on_nonfinite", "patience", "precision", "sparsity_target", "sparsity_weight", "validation_fraction", "verbose",
+    "weight_decay",
+)  # fmt: skip
+"""Parameters that may be given anew: the weights mean the same whatever they are."""
+
+OF_THE_RUN = ("model", "components", "network", "hidden", "channels", "window", "stride", "size", "fit")
+"""Options that say what the run's model is and what its rows are."""
+
+
+def option_name(name: str) -> str:
+    """Return what a parameter of the command is called on the command line."""
+    return {"data": "DATA", "settings": "--set", "source": "--from"}.get(name, f"--{name.replace('_', '-')}")
+
+
+def typed(context: typer.Context, name: str) -> bool:
+    """Tell whether an option was given."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def described_from(context: typer.Context, source: Path, **asked: Any) -> dict[str, Any]:
+    """Describe a run that goes on from another's weights: of its model and its rows all is as there."""
+    given = [option_name(name) for name in OF_THE_RUN if typed(context, name)]
+    if given:
+        raise InputError(f"{given[0]} beside --from: {source} says itself what model and rows are; leave it out")
+    estimator = _loaded(source)
+    noted = runs.read(source) if (source / runs.RUN).is_file() else {}
+    kind = next((name for name, family in MODELS.items() if family is type(estimator)), type(estimator).__name__)
+    kept = {name: noted.get(name) for name in ("window", "stride", "size", "fit")}
+    if asked["label"] is None and asked["data"] not in datasets.names() and not Path(asked["data"]).is_dir():
+        kept["label"] = noted.get("label")
+    _check_settings(estimator, parse_settings(asked["settings"]), source)
+    nothing = dict.fromkeys(("components", "network", "hidden", "channels"))
+    skip_bad = asked["skip_bad"] or bool(noted.get("skip_bad"))
+    return runs.described(**asked | nothing | kept | {"model": kind, "from": str(source), "skip_bad": skip_bad})
+
+
+def estimator_from(asked: dict[str, Any]) -> Any:
+    """Load the model that a run goes on from, ready to go on from its weights."""
+    source = Path(asked["from"])
+    estimator = _loaded(source)
+    if runs.model_checksum(source) != asked["from_sha256"]:
+        raise InputError(f"{source} is not what the run was begun from: bring it back, or begin a new run")
+    return estimator.set_params(warm_start=True)
+
+
+def _loaded(source: Path) -> Any:
+    estimator = models.load(source)
+    if not hasattr(estimator, "partial_fit"):
+        raise InputError(f"{source} holds an OutlierDetector: train cannot go on from it; give its autoencoder's run")
+    return estimator
+
+
+def _check_settings(estimator: Any, settings: dict[str, Any], source: Path) -> None:
+    """Raise ValueError for a parameter that would make another model of it."""
+    before = estimator.get_params()
+    for name, value in settings.items():
+        if name in before and name not in OF_TRAINING and before[name] != value:
+            raise InputError(
+                f"--set {name}={value}: it is {before[name]!r} in {source}, and its weights are of that; leave it out"
+            )

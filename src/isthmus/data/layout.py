@@ -1,0 +1,232 @@
+"""How a table in text is written: what parts its fields, where it begins, what its columns are called."""
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+from isthmus.data.number_text import decimal_of, number_of, share_of_numbers
+from isthmus.errors import InputError
+
+SEPARATORS = {"\t": "tabs", ";": "semicolons", "|": "bars", ",": "commas", " ": "spaces"}
+"""In the order in which they are believed where several would do: the rarest in text first."""
+
+MOST_RECORDS, MOST_FIELDS = 1000, 2**16
+"""That are looked at."""
+
+MOST_TITLES = 20
+"""Lines above a header."""
+
+DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?")
+MARKS = {"", "?", "-", "--", ".", "na", "n/a", "nan", "null", "none"}
+"""What may stand for a number that is missing, and so says nothing of what its line is."""
+
+NO_NAME = "Unnamed: 0"
+"""What pandas calls a first column without a name."""
+
+
+class Layout(NamedTuple):
+    """How a file is written."""
+
+    separator: str
+    spaced: bool  # a space after each separator
+    skipped: int  # records above the data, blank ones among them
+    separators_above: int
+    names: list[str]
+    has_row_names: bool
+    decimal: str
+    understood: list[str]
+    warnings: list[str]
+
+
+def find_layout(path: Path, text: str) -> Layout:
+    """Find out how a file is written from its beginning."""
+    understood: list[str] = []
+    told: list[str] = []
+    given = re.match(r'\s*"?sep=(.)"?[\r\n]', text, re.IGNORECASE)
+    separator = given[1] if given else _separator(text)
+    records = list(_records(text, separator))
+    start = 1 if given else 0
+    width = _usual(records[start:])
+    if not width:
+        raise InputError(f"cannot read {path}: No columns, it is empty")
+    start, titles, names = _above(records, start, width)
+    if titles:
+        told.append(f"left out above the table: {_few(titles)}")
+    if names is None:
+        names, start = _header(records, start, width)
+    if names is None:
+        names = [f"x_{i}" for i in range(width)]
+        last = f" to {names[-1]}" if len(names) > 1 else ""
+        told.append(f"no header: its first line is data, and its columns are called x_0{last}")
+    data = [record for record in records[start:] if any(record)]
+    names, has_row_names = _one_a_column(path, [name.strip() for name in names], data, width)
+    _check_once(path, names)
+    decimal = decimal_of(data, separator)
+    written = [f"separated by {SEPARATORS.get(separator, repr(separator))}"] * (separator != ",")
+    written += ["with decimal commas"] * (decimal == ",")
+    understood = [*([", ".join(written)] if written else []), *told]
+    if has_row_names:
+        understood.append("its first column, which has no name, names the rows")
+    above = sum(len(record) - 1 for record in records[:start] if record)
+    spaced = separator not in "\t " and _is_spaced(text, separator)
+    names = [name or f"Unnamed: {i}" for i, name in enumerate(names)]
+    return Layout(separator, spaced, start, above, names, has_row_names, decimal, understood, told)
+
+
+def _header(records: Sequence[list[str]], start: int, width: int) -> tuple[list[str] | None, int]:
+    """Return the names of columns and where the data begin; None where there are none."""
+    place = next(i for i, record in enumerate(records) if i >= start and any(record))
+    first, others = records[place], [record for record in records[place + 1 :] if any(record)]
+    shift = 1 if len(first) == width - 1 else 0  # as R writes: row names have no name above them
+    if _is_header(first, [record[shift:] for record in others]):
+        return first, place + 1
+    return None, start
+
+
+def _one_a_column(path: Path, names: list[str], data: Sequence[Sequence[str]], width: int) -> tuple[list[str], bool]:
+    """Return a name for each column, and whether the first has the rows' names."""
+    if len(names) == width + 1 and not names[-1]:
+        names = names[:-1]
+    if not data or len(names) >= width:
+        return names, len(names) > 1 and names[0] in ("", NO_NAME)
+    if len(names) == width - 1:
+        if all(not record[-1] for record in data if len(record) == width):  # a separator at each line's end
+            return [*names, ""], names[0] == ""
+        if _are_row_names([record[0] for record in data]):
+            return ["", *names], True
+    raise InputError(f"cannot read {path}: its rows have more values than its first line has names")
+
+
+def _check_once(path: Path, names: Sequence[str]) -> None:
+    twice = [name for name, count in Counter(filter(None, names)).items() if count > 1]
+    if twice:
+        raise InputError(f"{path} has more than one column {twice[0]!r}: give each a name of its own")
+
+
+def _records(text: str, separator: str) -> Iterator[list[str]]:
+    """Part the beginning of a file into the fields of its lines; of one that is blank there are none."""
+    lines, fields = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True), 0
+    try:
+        for record in islice(lines, MOST_RECORDS):
+            fields += len(record)
+            stripped = [field.strip() for field in record]
+            yield stripped[:-1] if separator == " " and stripped[-1:] == [""] else stripped
+            if fields > MOST_FIELDS:
+                return
+    except csv.Error:  # a field without an end: pandas says so of the whole file
+        return
+
+
+def _separator(text: str) -> str:
+    """Return what parts the fields: what gives most lines one and the same number of them, and numbers in them."""
+    scores: dict[str, float] = {}
+    for separator in SEPARATORS:
+        records = [record for record in _records(text, separator) if any(record)]
+        width = _usual(records)
+        if width < 2:
+            continue
+        usual = [record for record in records if len(record) == width]
+        share, numbers = len(usual) / len(records), share_of_numbers(usual[1:] or usual)
+        fields = [field for record in usual for field in record]
+        share *= 1 - sum('"' in field for field in fields) / len(fields)  # quotes stand around fields, not in them
+        # Words have spaces too.
+        if separator != " " or (share > 0.9 and numbers > 0.5) or (_is_r(records, width) and numbers > 0):
+            scores[separator] = share * (0.5 + numbers)
+    if scores.keys() - {" "}:
+        scores.pop(" ", None)
+    return max(scores, key=lambda separator: round(scores[separator], 2)) if scores else ","
+
+
+def _is_r(records: Sequence[Sequence[str]], width: int) -> bool:
+    return len(records[0]) == width - 1 and {len(record) for record in records[1:]} == {width}
+
+
+def _usual(records: Sequence[Sequence[str]]) -> int:
+    """Return how many fields most lines have."""
+    counts = Counter(len(record) for record in records if any(record))
+    return max(counts, key=lambda width: (counts[width], width)) if counts else 0
+
+
+def _above(records: Sequence[list[str]], start: int, width: int) -> tuple[int, list[str], list[str] | None]:
+    """Return where the table begins, the titles and comments above it, and its header where that is a comment.
+
+    A title is a line of one field above lines of more; a program that fills lines up leaves the others blank.
+    """
+    titles: list[str] = []
+    for place, record in enumerate(records[start:], start):
+        filled = [field for field in record if field]
+        if not filled:
+            continue
+        below = [each for each in records[place + 1 :] if any(each)]
+        is_comment = record[0].startswith("#") and record[0] != "#"
+        if width < 2 or not below or len(titles) == MOST_TITLES:
+            return place, titles, None
+        if (
+            is_comment
+            and len(record) == width
+            and not below[0][0].startswith("#")
+            and not _is_header(below[0], below[1:])
+        ):
+            return place + 1, titles, [record[0].lstrip("# "), *record[1:]]  # as NumPy writes it
+        is_title = len(filled) == 1 and number_of(filled[0]) is None and (len(record) == 1 or len(record) == width > 2)
+        if not is_comment and not is_title:
+            return place, titles, None
+        titles.append(" ".join(filled))
+    return start, [], None
+
+
+def _is_header(first: Sequence[str], others: Sequence[Sequence[str]]) -> bool:
+    """Tell names from data: a word over numbers is a name, a number over numbers is data unless they go in steps."""
+    columns = [[each[i] for each in others[:200] if i < len(each)] for i in range(len(first))]
+    number_over, date_over = False, False
+    for name, column in zip(first, columns, strict=True):
+        known = [value for value in column if value.lower() not in MARKS]
+        numbers = [value for value in known if number_of(value) is not None]
+        if name.lower() in MARKS:
+            continue
+        if number_of(name) is not None:
+            number_over = True
+        elif known and len(numbers) == len(known) and not (DATE.fullmatch(name)):
+            return True
+        elif DATE.fullmatch(name):
+            date_over |= bool(known) and sum(bool(DATE.fullmatch(value)) for value in known) > len(known) / 2
+    if number_over and len(first) == 1:
+        return first[0] == "0" and any("." in value or "," in value for value in columns[0])  # as pandas writes it
+    if number_over:
+        return _in_steps(first) and 2 * sum(map(_in_steps, others[:50])) <= len(others[:50])
+    return not date_over
+
+
+def _in_steps(record: Sequence[str]) -> bool:
+    """Tell whether the numbers of a line are whole and in equal steps; of two, 0 and 1, or years."""
+    found = [number_of(field) for field in record]
+    numbers = [number for number in found if number is not None]
+    if len(numbers) < 2 or any(number != int(number) for number in numbers):
+        return False
+    steps = {later - earlier for earlier, later in pairwise(numbers)}
+    if len(steps) > 1 or 0 in steps:
+        return False
+    return len(numbers) > 2 or numbers == [0, 1] or (1800 <= numbers[0] < numbers[1] < 2200)
+
+
+def _are_row_names(values: Sequence[str]) -> bool:
+    """Tell whether a column without a name has names: words, each once, or numbers that count."""
+    counted = [str(i) for i in range(1, len(values) + 1)]
+    words = all(number_of(value) is None for value in values)
+    return list(values) == counted or (words and len(set(values)) == len(values) and bool(values))
+
+
+def _is_spaced(text: str, separator: str) -> bool:
+    """Tell whether a space follows almost each separator."""
+    beginning = text[: 2**16]
+    return beginning.count(f"{separator} ") > 0.9 * beginning.count(separator) > 0
+
+
+def _few(names: Sequence[str], most: int = 3) -> str:
+    shown = ", ".join(repr(name) for name in names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more lines"

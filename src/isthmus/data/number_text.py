@@ -1,0 +1,134 @@
+"""Numbers as they are written in text: 1.5, 1,5, 1.234,5 or 1,234.5."""
+
+import re
+from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import Any
+
+import pandas as pd
+
+NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
+GROUPED = re.compile(r"[+-]?\d{1,3}(([,]\d{3})+(\.\d+)?|([.]\d{3})+(,\d+)?)")
+DECIMAL_POINT = re.compile(r"[+-]?(0?\.\d+|\d*\.(\d{1,2}|\d{4,})|\d{4,}\.\d{3}|\d{1,3}(,\d{3})+\.\d+)([eE][+-]?\d+)?")
+DECIMAL_COMMA = re.compile(r"[+-]?(0?,\d+|\d*,(\d{1,2}|\d{4,})|\d{4,},\d{3}|\d{1,3}(\.\d{3})+,\d+)([eE][+-]?\d+)?")
+EXPONENT_POINT = re.compile(r"[+-]?\d*\.\d+[eE][+-]?\d+")
+EXPONENT_COMMA = re.compile(r"[+-]?\d*,\d+[eE][+-]?\d+")
+LIST = re.compile(r"\d+(,\d+){2,}")
+"""What can be nothing else; 1,234 and 1.234 can be two things."""
+
+WITH_COMMA = r"[+-]?(?:\d{1,3}(?:\.\d{3})+|\d*)(?:,\d+)?(?:[eE][+-]?\d+)?"
+WITH_POINT = r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?"
+IN_THOUSANDS = r"[+-]?(?:\d{1,3}|[1-9]\d{0,2}(?:,\d{3})+)"
+"""Whole numbers by decimals that are commas or points, and such as have commas at the thousands alone."""
+
+MOST_LOOKED_AT = 5_000
+"""Fields."""
+
+MOST_MARKS = 2
+"""Words that may stand in a column of numbers for what is missing."""
+
+
+def number_of(text: str) -> float | None:
+    """Return a number that is written with a point or a comma; None for any other text, such as "nan"."""
+    if not NUMBER.fullmatch(text):
+        return float(re.sub("[.,]", "", text)) if GROUPED.fullmatch(text) else None
+    try:
+        return float(text.replace(",", "."))
+    except ValueError:
+        return None
+
+
+def share_of_numbers(records: Sequence[Sequence[str]]) -> float:
+    """Return how many of the fields that are not blank are numbers; 0 where all are."""
+    fields = list(islice((field for record in records for field in record if field), MOST_LOOKED_AT))
+    return sum(number_of(field) is not None for field in fields) / len(fields) if fields else 0.0
+
+
+def decimal_of(records: Sequence[Sequence[str]], separator: str) -> str:
+    """Return "," where some of the fields can be nothing but decimal commas and none a decimal point, else "."."""
+    commas = points = either = lists = 0
+    for record in records:
+        for field in record:
+            if "," in field or "." in field:
+                commas += bool(DECIMAL_COMMA.fullmatch(field) or EXPONENT_COMMA.fullmatch(field))
+                points += bool(DECIMAL_POINT.fullmatch(field) or EXPONENT_POINT.fullmatch(field))
+                is_grouped = bool(GROUPED.fullmatch(field))
+                either += is_grouped and "," in field
+                lists += not is_grouped and bool(LIST.fullmatch(field))
+    if separator == "," and lists:  # 1,3 in quotes is no number beside 1,2,3
+        return "."
+    if commas or points:
+        return "," if commas and not points else "."
+    return "," if either and separator == ";" else "."  # who writes semicolons has commas in numbers
+
+
+def as_numbers(frame: pd.DataFrame, separator: str, decimal: str, text: set[str]) -> list[str]:
+    """Turn columns of numbers with thousands, or with commas that were seen late, into numbers, in place.
+
+    Returns
+    -------
+    list of str
+        A line about the columns that were changed.
+    """
+    changed = []
+    for name in frame.columns[~frame.dtypes.map(pd.api.types.is_numeric_dtype).to_numpy(bool)]:
+        column = frame[name]
+        if name in text or not _may_be_numbers(column, decimal):
+            continue
+        found = _in_one_way(column, separator, decimal)
+        if found is not None:
+            frame[name] = found
+            changed.append(str(name))
+    if not changed:
+        return []
+    shown = ", ".join(map(repr, changed[:5])) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
+    return [f"commas and points are taken for decimals and thousands in {shown}"]
+
+
+def _may_be_numbers(column: Any, decimal: str) -> bool:
+    """Tell whether it is worth to look at each value: the first are numbers, and some have what pandas cannot read."""
+    known = column.dropna()
+    first = known.iloc[:20].astype(str)
+    if 2 * first.str.contains(r"^ *[+-]?[\d.,eE+-]+ *$").sum() <= len(first):
+        return False
+    return bool(known.astype(str).str.contains("[.,]" if decimal == "," else ",").any())
+
+
+def _in_one_way(column: Any, separator: str, decimal: str) -> Any:
+    """Return a column of text as numbers, where one way to read them fits all; None where none does.
+
+    A few words may stand for what is missing: then it stays text, and its numbers are written with points.
+    """
+    words = column.astype(str).str.strip().where(column.notna())
+    known = words.dropna()
+    for pattern, thousands, point, holds in _ways(separator, decimal):
+        fits = known.str.fullmatch(pattern) & known.str.contains(r"\d")
+        marks = known[~fits].unique()
+        if len(marks) > MOST_MARKS or any(re.search(r"\d", mark) or len(mark) > 8 for mark in marks):
+            continue
+        if not fits.any() or not holds(known[fits]):
+            continue
+        plain = known[fits].str.replace(thousands, "").str.replace(point, ".")
+        if not len(marks):
+            return pd.to_numeric(plain).reindex(column.index)
+        return words.where(~words.index.isin(plain.index), plain.reindex(words.index))
+    return None
+
+
+def _ways(separator: str, decimal: str) -> list[tuple[str, str, str, Callable[[Any], bool]]]:
+    """Return in which ways numbers may be written: a pattern, what is at thousands, what at decimals, and a check."""
+    if decimal == ",":
+        return [(WITH_COMMA, ".", ",", lambda values: True)]
+    if separator == ",":
+        return [(WITH_POINT, ",", ".", lambda values: True)]
+    has_point: Callable[[Any], bool] = lambda values: bool(values.str.contains(".", regex=False).any())  # noqa: E731
+    return [
+        (IN_THOUSANDS, ",", ".", _are_thousands),
+        (WITH_POINT, ",", ".", has_point),
+        (WITH_COMMA, ".", ",", lambda values: True),
+    ]
+
+
+def _are_thousands(values: Any) -> bool:
+    """Tell thousands from decimals that all have three digits: some number is small, or has two groups."""
+    return bool((~values.str.contains(",")).any() or (values.str.count(",") > 1).any())
