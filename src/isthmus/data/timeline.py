@@ -135,7 +135,7 @@ class TimeSeries(NamedTuple):
         places = self.places(length, stride)
         rows = self._first_rows()
         if self.labels:
-            said = [f"{self.labels[begin]} to {self.labels[end]}" for begin, end in places[:, [0, -1]]]
+            said = [_span(self.labels[begin], self.labels[end]) for begin, end in places[:, [0, -1]]]
         else:
             said = [f"steps {begin} to {begin + length - 1}" for begin in rows[places[:, 0]]]
         if self.group is None:
@@ -171,6 +171,12 @@ class TimeSeries(NamedTuple):
         is_step = self.steps >= 0
         np.minimum.at(first, self.steps[is_step], np.flatnonzero(is_step))
         return first
+
+
+def _span(begin: str, end: str) -> str:
+    """Say from when to when, the day once where it is the same."""
+    day, _, hour = end.rpartition(" ")
+    return f"{begin} to {hour if ':' in hour and begin.startswith(f'{day} ') and day else end}"
 
 
 def time_series(
