@@ -1,5 +1,6 @@
 """`isthmus impute`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -47,6 +48,9 @@ def impute(
     if isinstance(X, pd.DataFrame) and isinstance(estimator, models.TabularAutoencoder):
         _impute_table(estimator, X, output, missing, block, seed)
         return
+    if isinstance(estimator, models.MultimodalAutoencoder):
+        _impute_modalities(estimator, X, output, missing, data)
+        return
     rows = shaped(estimator, X)
     hidden = np.zeros(rows.shape, bool)
     if missing is not None:
@@ -88,6 +92,19 @@ def _impute_table(
     if len(others):
         right = 1 - others[["error", "baseline"]].mean()
         console.print(f"others: {right.error:.1%} right, {right.baseline:.1%} by the most frequent value")
+
+
+def _impute_modalities(
+    estimator: models.MultimodalAutoencoder, X: Any, output: Path, missing: float | None, data: str
+) -> None:
+    """Fill in what is missing of several modalities, or the modalities that are."""
+    if missing is not None:
+        raise InputError(f"--missing {missing:g}: hidden are cells of one table, and this is of several; leave it out")
+    tables = X.values() if isinstance(X, Mapping) else [X]
+    whole = not any(pd.isna(values).any(axis=None) for values in tables)
+    if whole and not (isinstance(X, Mapping) and len(X) < len(estimator.modalities_)):
+        raise InputError(f"nothing is missing in {data}")
+    write_rows(output, estimator.impute(X), [])
 
 
 def _hidden(shape: tuple[int, ...], share: float, block: bool, seed: int, data: str, cut: Cut | None) -> np.ndarray:

@@ -1,5 +1,6 @@
 """DATA: its rows, and what they are called."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -110,7 +111,10 @@ def read_source(
     if Path(data).is_dir():
         return _read_once(data, label, False, False, (), framing or Framing())
     inner = getattr(estimator, "autoencoder_", estimator)  # a detector's
-    mixed |= isinstance(inner, models.TabularAutoencoder)
+    several = isinstance(inner, models.MultimodalAutoencoder)
+    if several and not hasattr(inner, "feature_names_in_") and Path(data).suffix == ".npz":
+        return Source(Dataset(files.read_modalities(data)), [], [])  # type: ignore[arg-type]
+    mixed |= several or isinstance(inner, models.TabularAutoencoder)
     text = tuple(inner.schema_.text) if hasattr(inner, "schema_") else ()
     gaps = getattr(inner, "takes_conditions", False)
     return _read_once(data, label, gaps, mixed, text, framing or Framing())
@@ -139,6 +143,8 @@ def names_of(data: str, X: Any, cut: Cut | None, framing: Framing | None = None)
     """Return what rows are called: images by their files, windows by their steps, others as they are in a table."""
     if cut is not None:
         return [f"steps {start} to {start + cut.window - 1}" for start in starts(data, cut)]
+    if isinstance(X, Mapping):
+        return [f"row {i}" for i in range(count_rows(X))]
     return _images_of(data, framing) or row_names(X)
 
 
@@ -160,6 +166,13 @@ def starts(data: str, cut: Cut) -> np.ndarray:
     return window_starts(len(files.read_series(data).values), *cut)
 
 
+def count_rows(X: Any) -> int:
+    """Return how many rows there are; of several modalities all have as many."""
+    return len(next(iter(X.values()))) if isinstance(X, Mapping) else len(X)
+
+
 def take_rows(X: Any, rows: np.ndarray) -> Any:
     """Return some of the rows."""
+    if isinstance(X, Mapping):
+        return {name: values[rows] for name, values in X.items()}
     return X.iloc[rows] if isinstance(X, pd.DataFrame) else X[rows]

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 import torch
 from pandas.api.types import is_bool_dtype, is_numeric_dtype, pandas_dtype
-from sklearn.utils import check_array
 from torch import Tensor
 
+from isthmus.data.checks import check_array
 from isthmus.data.labels import are_classes, of_one_kind
 from isthmus.data.rows import check_finite, flatten, in_unit_interval, where_text_is
 from isthmus.data.schema import Column, Kind, levels_of

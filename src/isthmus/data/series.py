@@ -4,8 +4,8 @@ import numbers
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils import check_scalar
 
+from isthmus.data.checks import check_scalar
 from isthmus.errors import InputError
 
 

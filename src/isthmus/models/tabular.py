@@ -8,8 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.utils import check_scalar
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from isthmus.core.batch import Batch
@@ -17,6 +16,7 @@ from isthmus.core.corruption import hide_entries
 from isthmus.core.imputation import fill_in
 from isthmus.core.likelihood import Bernoulli, Block, CategoricalLikelihood, GaussianLikelihood, ProductLikelihood
 from isthmus.core.model import Model
+from isthmus.data.checks import check_scalar, validate_data
 from isthmus.data.rows import in_unit_interval
 from isthmus.data.schema import SCALING, Schema, put_known_cells, with_index
 from isthmus.errors import InputError
