@@ -13,12 +13,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import Phase, settings
 
 import isthmus
 from isthmus import cli
 from isthmus.training import new_state
 
 torch.set_num_threads(1)
+
+# `pytest --hypothesis-profile=unshrunk`: the first failure found, at once, where the smallest would take minutes.
+settings.register_profile("unshrunk", phases=[Phase.explicit, Phase.reuse, Phase.generate])
 
 
 @pytest.fixture(scope="session")

@@ -40,7 +40,7 @@ COMMANDS = {
     "train t.csv --stride 3 --out run": "--stride 3 is of windows: say how long they are too, such as --window 100",
     "train t.csv --window 5 --out run": "the series has 2 steps, fewer than a window of 5: give a shorter length",
     "train t.csv --window 2 --label a --out run": "--label a: the windows of one series have no labels; leave it out",
-    "train words.csv --window 2 --out run": "words.csv: columns 'a', 'b' hold no numbers, and one may, to say when",
+    "train words.csv --window 2 --out run": "words.csv: columns 'a', 'b' hold no numbers: drop what is not measured",
     "train digits --window 2 --out run": "digits is no series: give one that ends in .npy, .csv or .parquet",
     "train none.csv --window 2 --out run": "there is no file none.csv",
     "train digist --out run": "unknown dataset 'digist': did you mean 'digits'?",
@@ -143,7 +143,6 @@ COMMANDS = {
     "train MODELS/people.csv --out run": "people.csv: column 'kind' holds no numbers; drop it, or name it as the label",
     "train digits --label y --out run": "--label y: digits has its own labels; leave it out",
     # Tables of several kinds of columns.
-    "train dated.parquet --model tabular --out run": "column 'day' (datetime64",
     "train lists.parquet --model tabular --out run": "column 'mix' (object) holds what is mixed",
     "train unknown.csv --model tabular --out run": "nothing but NaN in column 'kind': drop it",
     "train far.csv --model tabular --out run": "column 'size' reaches too far for the sum of its squares: divide it",
@@ -166,11 +165,19 @@ COMMANDS = {
     "train MODELS/series.csv --window 10 --stride 0 --out run": "Invalid value for '--stride'",
     "train MODELS/series.csv --window ten --out run": "Invalid value for '--window'",
     "train MODELS/series.csv --window 60 --out run": "1 sample(s)",
+    "train MODELS/series.csv --window 10 --time x --out run": "series.csv has no column 'x', which is to be the time",
+    "train MODELS/series.csv --window 10 --group x --out run": "has no column 'x', which is to be the group: it has",
+    "train MODELS/series.csv --window 10 --time b --group b --out run": "column 'b' cannot be both time and group",
+    "train spoken.csv --window 10 --time b --out run": "spoken.csv: column 'b' holds no times: name another, or none",
+    "train t.csv --time a --out run": "--time a: it is of series: say --window too, such as --window 100",
+    "score MODELS/table MODELS/numbers.csv --group a -o x.csv": "was not trained on a series; leave it out",
+    "score MODELS/series MODELS/series.csv --time x -o x.csv": "series.csv has no column 'x', which is to be the time",
+    "score MODELS/series renamed.csv -o x.csv": "renamed.csv has no column 'b', which the model was trained on: it has",
     "train cube.npy --window 2 --out run": "cube.npy has the shape (4, 3, 2): a series has (n_steps,)",
     "train letters.npy --window 2 --out run": "letters.npy holds <U1",
     "train times.csv --window 10 --out run": "times.csv has no column of numbers",
     "train mixed.csv --window 2 --out run": "mixed.csv: column 'a' holds 'x' in row 1, and numbers elsewhere",
-    "train spoken.csv --window 10 --out run": "spoken.csv: columns 'time', 'b' hold no numbers",
+    "train spoken.csv --window 10 --out run": "spoken.csv: column 'b' holds no numbers",
     "train leap.csv --window 10 --out run": "leap.csv: column 'b' holds infinity in row 7; leave it blank",
     "train header.csv --window 2 --out run": "header.csv has names of columns, and no rows",
     "train none.npz --window 2 --out run": "none.npz is no series",
@@ -402,9 +409,9 @@ ESTIMATORS = {
         lambda: SequenceAutoencoder(max_epochs=1).fit(ROWS).impute(list(ROWS), [np.ones(5, bool)]),
         "mask is of 1 sequences, and X has 30",
     ),
-    "a table of dates": (
-        lambda: TabularAutoencoder().fit(FRAME.assign(day=pd.Timestamp(0))),
-        "column 'day' .*datetime",
+    "a table of periods": (
+        lambda: TabularAutoencoder().fit(FRAME.assign(day=pd.Period("2020", "D"))),
+        "column 'day' .*period",
     ),
     "an array of dates": (lambda: TabularAutoencoder().fit(np.zeros((9, 2), "M8[D]")), "X holds datetime64"),
     "a table of nothing": (lambda: TabularAutoencoder().fit(FRAME.assign(b=None)), "nothing but NaN in column 'b'"),
@@ -487,13 +494,13 @@ def place(tmp_path, saved, monkeypatch):
         "unknown": people.assign(kind=None),
         "far": people.assign(size=people["size"] * 1e200),
         "short": series[:5],
-        "spoken": series.assign(b="up"),
+        "spoken": series.assign(b=np.resize(["up", "down", "up"], len(series))),
         "wide": series.assign(c=1.0),
         "times": series[["time"]],
+        "renamed": series.rename(columns={"b": "c"}),
         "leap": series.assign(b=series.b.where(series.index != 7, np.inf)),
     }.items():
         table.to_csv(tmp_path / f"{name}.csv", index=False)
-    people.assign(day=pd.Timestamp("2020-01-01")).to_parquet(tmp_path / "dated.parquet")
     people.assign(mix=[[1]] * len(people)).to_parquet(tmp_path / "lists.parquet")
     return tmp_path
 

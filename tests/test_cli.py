@@ -16,7 +16,7 @@ import isthmus
 from isthmus import cli, report
 from isthmus.cli.console import show_warning
 from isthmus.cli.parsing import parse_settings
-from isthmus.data import on_time_axis, windows
+from isthmus.data import on_time_axis, step_scores, windows
 from isthmus.data.labels import spread_order
 from isthmus.errors import InputError
 from isthmus.evaluation.imputation import hidden_entries
@@ -399,7 +399,7 @@ def test_windows_of_a_long_series(run, tmp_path):
     scores = pd.read_csv(tmp_path / "scores.csv")
     assert list(scores.time) == list(time)
     shares = model.score_samples(cut, per_feature=True)
-    np.testing.assert_allclose(scores.score, on_time_axis(shares.sum(2), 203, 6), rtol=1e-6)
+    np.testing.assert_allclose(scores.score, step_scores(shares, 203, 6).sum(1), rtol=1e-6)
     assert scores.score.idxmin() == 100
     assert run("score run series.csv -o shares.csv --per-feature")[0] == 0
     shares = pd.read_csv(tmp_path / "shares.csv")

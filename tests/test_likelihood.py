@@ -8,17 +8,15 @@ from torch.distributions import Bernoulli as TorchBernoulli
 from torch.distributions import Categorical as TorchCategorical
 from torch.distributions import Normal
 
+from isthmus.core.categorical import CategoricalLikelihood, one_hot
 from isthmus.core.likelihood import (
     Bernoulli,
     Block,
-    Categorical,
-    CategoricalLikelihood,
     Gaussian,
     GaussianLikelihood,
     ProductLikelihood,
     StandardisedLikelihood,
     Unmodelled,
-    one_hot,
 )
 
 
@@ -42,7 +40,7 @@ def test_bernoulli(grey):
 def test_categorical():
     logits = torch.randn(6, 3 + 1 + 4)
     x = torch.tensor([[0, 0, 3], [2, 0, 1], [1, 0, 0], [0, 0, 2], [2, 0, 3], [1, 0, 1]]).float()
-    distribution = Categorical(logits, (3, 1, 4))
+    distribution = CategoricalLikelihood.of_sizes((3, 1, 4))(logits)
     expected = [
         TorchCategorical(logits=part).log_prob(column.long())
         for part, column in zip(logits.split((3, 1, 4), dim=1), x.unbind(1), strict=True)
@@ -59,7 +57,7 @@ def test_categorical():
 
 def test_categories_are_drawn_by_their_probabilities():
     probabilities = torch.tensor([0.1, 0.6, 0.3, 0.25, 0.75])
-    distribution = Categorical(probabilities.log().expand(20_000, 5), (3, 2))
+    distribution = CategoricalLikelihood.of_sizes((3, 2))(probabilities.log().expand(20_000, 5))
     draws = distribution.sample(torch.Generator().manual_seed(0))
     assert torch.equal(draws, distribution.sample(torch.Generator().manual_seed(0)))
     torch.testing.assert_close(one_hot(draws, (3, 2)).mean(0), probabilities, atol=0.02, rtol=0)
@@ -67,7 +65,7 @@ def test_categories_are_drawn_by_their_probabilities():
 
 
 def test_the_link_of_a_category_gives_it_and_of_none_gives_all_alike():
-    likelihood = CategoricalLikelihood((3, 2))
+    likelihood = CategoricalLikelihood.of_sizes((3, 2))
     x = torch.tensor([[2.0, 0.0], [1.0, 1.0]])
     assert torch.equal(likelihood(likelihood.link(x)).mean, x)
     unknown = likelihood.link(torch.tensor([[-1.0, 1.0]]))[:, :3]

@@ -95,7 +95,8 @@ def test_every_option_is_here():
     assert {field.name for field in dataclasses.fields(Autoencoder) if field.init} == set(OPTIONS) | ELSEWHERE
     assert own_options(VariationalAutoencoder, Autoencoder) == set(VARIATIONAL_OPTIONS) - {"sigma"}
     assert own_options(ConditionalVariationalAutoencoder, VariationalAutoencoder) == set(CONDITIONAL_OPTIONS)
-    assert own_options(TabularAutoencoder, Autoencoder) == {"numbers", "categories", "bins"}
+    of_columns = {"kinds", "drop", "na_values", "min_frequency"}  # in test_kinds
+    assert own_options(TabularAutoencoder, Autoencoder) == {"numbers", "categories", "bins"} | of_columns
     assert {field.name for field in dataclasses.fields(MLP)} == set(NETWORK_OPTIONS)
 
 

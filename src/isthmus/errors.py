@@ -17,6 +17,10 @@ class InputTypeError(TypeError):
     """What a user gave is of no type that can be used; the message says which can."""
 
 
+class DataWarning(UserWarning):
+    """What was made of a person's data that they may not think of; the message says how to have it otherwise."""
+
+
 @contextmanager
 def users_mistake() -> Iterator[None]:
     """Make ours what a library's check of a user's values raises: a ValueError, or a TypeError."""

@@ -19,7 +19,10 @@ RUN = "run.json"
 FILES = (RUN, CHECKPOINT, LOCK, persistence.CONFIG, persistence.WEIGHTS, "report.html")
 """All that a run's folder has."""
 
-WHERE = ("data", "label", "data_dir", "window", "stride", "size", "fit", "skip_bad", "from", "from_sha256")
+WHERE = (
+    "data", "label", "data_dir", "window", "stride", "time", "group", "features", "size", "fit", "skip_bad", "from",
+    "from_sha256",
+)  # fmt: skip
 HOW = ("model", "seed", "components", "network", "hidden", "channels", "epochs", "batch_size", "lr", "settings")
 KINDS: dict[str, tuple[type, ...]] = {
     "data": (str,),
@@ -28,6 +31,7 @@ KINDS: dict[str, tuple[type, ...]] = {
     "window": (int, type(None)),
     "stride": (int, type(None)),
     "skip_bad": (bool, type(None)),
+    "features": (list, type(None)),
     "components": (int, type(None)),
     "epochs": (int, type(None)),
     "batch_size": (int, type(None)),

@@ -9,10 +9,10 @@ import typer
 
 from isthmus.cli.app import app
 from isthmus.cli.console import console, say
-from isthmus.cli.options import Data, DataDir, Label, Output, OutputOrPicture, Run, SkipBad, Split
+from isthmus.cli.options import Data, DataDir, Group, Label, Output, OutputOrPicture, Run, SkipBad, Split, Time
 from isthmus.cli.parsing import parse_rows
 from isthmus.cli.results import draw, write_rows, write_steps
-from isthmus.cli.rows import file_column, load_rows, names_of, read_cut, read_framing, starts, take_rows
+from isthmus.cli.rows import file_column, load_rows, names_of, read_cut, read_framing, take_rows
 from isthmus.cli.saved import features, ready, shaped
 from isthmus.data import files
 from isthmus.data.datasets import Dataset
@@ -29,16 +29,18 @@ def transform(
     output: Output,
     split: Split = "test",
     label: Label = None,
+    time: Time = None,
+    group: Group = None,
     data_dir: DataDir = None,
     skip_bad: SkipBad = False,
 ) -> None:
     """Write the codes of DATA's rows."""
-    estimator, cut = ready(run, output, "transform"), read_cut(run)
+    estimator, cut = ready(run, output, "transform"), read_cut(run, time, group)
     framing = read_framing(run, estimator, skip_bad)
     X, y = load_rows(data, split, label, data_dir, estimator, cut, framing)
     codes = estimator.transform(X, **told(estimator, y))
-    start = {} if cut is None else {"start": starts(data, cut)}
-    write_rows(output, codes, [f"code_{i}" for i in range(codes.shape[1])], start)
+    beside = {} if cut is None else cut.columns(data)
+    write_rows(output, codes, [f"code_{i}" for i in range(codes.shape[1])], beside)
 
 
 @app.command()
@@ -48,21 +50,23 @@ def reconstruct(
     output: OutputOrPicture,
     split: Split = "test",
     label: Label = None,
+    time: Time = None,
+    group: Group = None,
     data_dir: DataDir = None,
     skip_bad: SkipBad = False,
 ) -> None:
     """Write DATA's rows as the model rebuilds them; .png: 30 drawn at random over the classes, below what they are."""
-    estimator, cut = ready(run, output, "reconstruct", pictures=True), read_cut(run)
+    estimator, cut = ready(run, output, "reconstruct", pictures=True), read_cut(run, time, group)
     framing = read_framing(run, estimator, skip_bad)
     X, y = load_rows(data, split, label, data_dir, estimator, cut, framing)
     rows = estimator.reconstruct(X, **told(estimator, y))
     if cut is not None:
-        write_steps(output, rows, data, cut)
+        series = cut.series(data)
+        write_steps(output, series.on_time_axis(rows, cut.stride), series)
     elif output.suffix == ".png":
         shown = spread_order(len(rows), y)[: images.MOST_BESIDE]
-        draw(
-            output, images.beside_png(shaped(estimator, X)[shown], rows[shown]), names_of(data, X, cut, framing), shown
-        )
+        picture = images.beside_png(shaped(estimator, X)[shown], rows[shown])
+        draw(output, picture, names_of(data, X, cut, framing), shown)
     else:
         write_rows(output, rows, features(estimator, rows))
 
@@ -75,17 +79,23 @@ def score(
     per_feature: Annotated[bool, typer.Option("--per-feature", help="A column a feature: which are unusual.")] = False,
     split: Split = "test",
     label: Label = None,
+    time: Time = None,
+    group: Group = None,
     data_dir: DataDir = None,
     skip_bad: SkipBad = False,
 ) -> None:
-    """Write how usual each of DATA's rows is, or each step of a long series, in nats; higher is more usual."""
-    estimator, cut = ready(run, output, "score_samples"), read_cut(run)
+    """Write how usual each of DATA's rows is, in nats; higher is more usual.
+
+    A step of a long series is scored by itself and by the windows that it is in.
+    """
+    estimator, cut = ready(run, output, "score_samples"), read_cut(run, time, group)
     framing = read_framing(run, estimator, skip_bad)
     X, y = load_rows(data, split, label, data_dir, estimator, cut, framing)
     shares = cut is not None or per_feature
     scores = estimator.score_samples(X, **({"per_feature": True} if shares else {}), **told(estimator, y))
     if cut is not None:
-        write_steps(output, scores, data, cut, None if per_feature else "score")
+        series = cut.series(data)
+        write_steps(output, series.step_scores(scores, cut.stride), series, None if per_feature else "score")
         return
     write_rows(output, scores, features(estimator, scores) if per_feature else ["score"], file_column(data, framing))
     if not per_feature:
@@ -104,11 +114,13 @@ def neighbors(
     k: Annotated[int, typer.Option("-k", help="Neighbours of each.")] = 5,
     split: Split = "test",
     label: Label = None,
+    time: Time = None,
+    group: Group = None,
     data_dir: DataDir = None,
     skip_bad: SkipBad = False,
 ) -> None:
     """Write which rows of DATA have the codes nearest to those of the queries; .png: a line a query, itself first."""
-    estimator, cut = ready(run, output, "transform", pictures=True), read_cut(run)
+    estimator, cut = ready(run, output, "transform", pictures=True), read_cut(run, time, group)
     framing = read_framing(run, estimator, skip_bad)
     found = load_rows(data, split, label, data_dir, estimator, cut, framing)
     codes = estimator.transform(found.X, **told(estimator, found.y))
@@ -126,8 +138,8 @@ def neighbors(
         draw(output, images.grid_png(lines.reshape(-1, *estimator.row_shape_), k + 1), names, asking_rows)
     else:
         # Of a long series rows are windows, and go by the step that they begin at.
-        places = np.arange(max(len(codes), len(queries))) if cut is None else starts(data, cut)
-        asking = places if own is not None or cut is None else starts(str(query), cut)
+        places = np.arange(max(len(codes), len(queries))) if cut is None else cut.starts(data)
+        asking = places if own is not None or cut is None else cut.starts(str(query))
         table = {"row": asking[np.arange(len(queries)) if own is None else own]}
         table |= {f"neighbour_{i + 1}": places[index[:, i]] for i in range(k)}
         table |= {f"distance_{i + 1}": distance[:, i] for i in range(k)}

@@ -11,13 +11,12 @@ import typer
 from isthmus import models
 from isthmus.cli.app import app
 from isthmus.cli.console import console
-from isthmus.cli.options import Data, DataDir, Label, OutputOrPicture, Run, Seed, SkipBad, Split
+from isthmus.cli.options import Data, DataDir, Group, Label, OutputOrPicture, Run, Seed, SkipBad, Split, Time
 from isthmus.cli.results import draw, write_rows, write_steps
-from isthmus.cli.rows import Cut, load_rows, names_of, read_cut, read_framing
+from isthmus.cli.rows import load_rows, names_of, read_cut, read_framing
 from isthmus.cli.saved import features, ready, shaped
-from isthmus.data import files
 from isthmus.data.labels import spread_order
-from isthmus.data.series import windows
+from isthmus.data.timeline import TimeSeries
 from isthmus.errors import InputError
 from isthmus.evaluation.imputation import cell_errors, hidden_entries, imputation_errors
 from isthmus.models.conditional import told
@@ -36,11 +35,13 @@ def impute(
     seed: Seed = 0,
     split: Split = "test",
     label: Label = None,
+    time: Time = None,
+    group: Group = None,
     data_dir: DataDir = None,
     skip_bad: SkipBad = False,
 ) -> None:
     """Write DATA's rows with what is missing (NaN, blanks) filled in; .png: 30 at random, below what was known."""
-    estimator, cut = ready(run, output, "impute", pictures=True), read_cut(run)
+    estimator, cut = ready(run, output, "impute", pictures=True), read_cut(run, time, group)
     framing = read_framing(run, estimator, skip_bad)
     if block and missing is None:
         raise InputError("--block says how to hide: say how much too, such as --missing 0.5")
@@ -52,16 +53,22 @@ def impute(
         _impute_modalities(estimator, X, output, missing, data)
         return
     rows = shaped(estimator, X)
-    hidden = np.zeros(rows.shape, bool)
+    hidden, hidden_steps = np.zeros(rows.shape, bool), None
+    if missing is not None and cut is not None:
+        hidden_steps = _hidden_steps(cut.series(data), missing, block, seed)
+        hidden = hidden_steps[cut.series(data).places(cut.window, cut.stride)].reshape(rows.shape)
+    elif missing is not None:
+        hidden = hidden_entries(rows.shape, missing, block=block, seed=seed)
     if missing is not None:
-        hidden = _hidden(rows.shape, missing, block, seed, data, cut)
         if not (hidden & ~np.isnan(rows)).any():
             raise InputError(f"--missing {missing:g} hides nothing that is known in {data}: give more")
     elif not np.isnan(rows).any():
         raise InputError(NOTHING_MISSING.format(data))
     filled = estimator.impute(X, hidden, **told(estimator, y))
     if cut is not None:
-        write_steps(output, filled, data, cut)
+        series = cut.series(data)
+        steps = series.on_time_axis(filled, cut.stride).reshape(series.rows.shape)
+        write_steps(output, _beside_known(series, steps, hidden_steps), series)
     elif output.suffix == ".png":
         shown = spread_order(len(rows), y)[: images.MOST_BESIDE]
         lines = [np.where(hidden, np.nan, rows), filled, *([] if missing is None else [rows])]
@@ -107,14 +114,19 @@ def _impute_modalities(
     write_rows(output, estimator.impute(X), [])
 
 
-def _hidden(shape: tuple[int, ...], share: float, block: bool, seed: int, data: str, cut: Cut | None) -> np.ndarray:
-    """Choose what is hidden of rows; of a long series the same steps in all windows that they are in."""
-    if cut is None:
-        return hidden_entries(shape, share, block=block, seed=seed)
+def _hidden_steps(series: TimeSeries, share: float, block: bool, seed: int) -> np.ndarray:
+    """Choose what is hidden of steps; it is so in all windows that they are in."""
     if block:
         raise InputError("--block: a long series is hidden step by step; leave it out")
-    steps = hidden_entries(files.read_series(data).values.shape, share, seed=seed)
-    return windows(steps, *cut).reshape(shape)
+    return hidden_entries(series.values.shape, share, seed=seed)
+
+
+def _beside_known(series: TimeSeries, filled: np.ndarray, hidden: np.ndarray | None) -> np.ndarray:
+    """Return the rows of a series with what was known as it was, whether their steps are in a window or not."""
+    is_known = ~np.isnan(series.rows)
+    if hidden is not None:
+        is_known &= ~hidden[series.steps] | np.isnan(filled)
+    return np.where(is_known, series.rows, filled)
 
 
 def _mean_row(estimator: Any) -> np.ndarray:

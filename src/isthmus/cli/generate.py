@@ -9,7 +9,7 @@ import typer
 
 from isthmus.cli.app import app
 from isthmus.cli.console import say
-from isthmus.cli.options import Data, DataDir, Label, OutputOrPicture, Run, Seed, SkipBad, Split
+from isthmus.cli.options import Data, DataDir, Group, Label, OutputOrPicture, Run, Seed, SkipBad, Split, Time
 from isthmus.cli.parsing import parse_condition, parse_rows
 from isthmus.cli.results import draw, write_rows
 from isthmus.cli.rows import count_rows, load_rows, names_of, read_cut, read_framing, take_rows
@@ -58,6 +58,8 @@ def interpolate(
     path: Annotated[Literal["straight", "spherical"], typer.Option(help="The way from code to code.")] = "straight",
     split: Split = "test",
     label: Label = None,
+    time: Time = None,
+    group: Group = None,
     data_dir: DataDir = None,
     skip_bad: SkipBad = False,
 ) -> None:
@@ -66,7 +68,7 @@ def interpolate(
     A conditional model is told the label of a pair that shares one.
     """
     estimator = ready(run, output, "interpolate", pictures=True)
-    cut, framing = read_cut(run), read_framing(run, estimator, skip_bad)
+    cut, framing = read_cut(run, time, group), read_framing(run, estimator, skip_bad)
     X, y = load_rows(data, split, label, data_dir, estimator, cut, framing)
     n = count_rows(X)
     half = min(5, n // 2)

@@ -21,6 +21,16 @@ DataDir = Annotated[Path | None, typer.Option(help="Where the named data sets ar
 
 Label = Annotated[str | None, typer.Option(help="The column, or array of an .npz, that holds the labels.")]
 
+Time = Annotated[
+    str | None,
+    typer.Option(metavar="COLUMN", help="Of a series: when each step was; found where not given; none: there is none."),
+]
+
+Group = Annotated[
+    str | None,
+    typer.Option(metavar="COLUMN", help="Of a file of several series: which a row is of; found where times repeat."),
+]
+
 Split = Annotated[Literal["train", "test", "all"], typer.Option(help="Which part of a named data set.")]
 
 Out = Annotated[Path, typer.Option("--out", metavar="RUN", help="The run's folder.")]

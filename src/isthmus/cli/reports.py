@@ -10,7 +10,7 @@ from isthmus import models, report, reproduce, runs
 from isthmus.atomic import check_writable, replacing
 from isthmus.cli.app import app
 from isthmus.cli.console import console, print_table, say
-from isthmus.cli.options import DataDir, FirstSeed, Label, Run, SkipBad
+from isthmus.cli.options import DataDir, FirstSeed, Group, Label, Run, SkipBad, Time
 from isthmus.cli.rows import load_rows, names_of, read_cut, read_framing, which_rows
 from isthmus.cli.saved import loaded
 from isthmus.errors import InputError
@@ -22,15 +22,15 @@ def write_report(
     data: Annotated[str | None, typer.Argument(metavar="[DATA]", help="Other rows than the run's own.")] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Where to; default: RUN/report.html.")] = None,
     label: Label = None,
+    time: Time = None,
+    group: Group = None,
     data_dir: DataDir = None,
     skip_bad: SkipBad = False,
 ) -> None:
     """Write the report about a run again, or about how it does on other DATA."""
     estimator = loaded(run, "transform")
     if isinstance(estimator, models.MultimodalAutoencoder):
-        raise InputError(
-            f"{run} holds a MultimodalAutoencoder, which has no report: transform and score say how it does"
-        )
+        raise InputError(f"{run} holds a MultimodalAutoencoder, which has no report; score says how it does")
     path = output or run / "report.html"
     check_writable(path)
     noted = runs.read(run) if data is None or (run / runs.RUN).is_file() else None
@@ -38,7 +38,7 @@ def write_report(
     if data is None:
         assert noted is not None
         data, label, data_dir = noted["data"], noted["label"], noted["data_dir"] and Path(noted["data_dir"])
-    cut, framing = read_cut(run), read_framing(run, estimator, skip_bad)
+    cut, framing = read_cut(run, time, group), read_framing(run, estimator, skip_bad)
     rows, labels = load_rows(data, "test", label, data_dir, estimator, cut, framing)
     page = report.model_page(
         estimator,

@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 
 from isthmus.atomic import replacing
-from isthmus.cli.console import console
-from isthmus.cli.rows import Cut
+from isthmus.cli.console import console, say
 from isthmus.data import files
-from isthmus.data.series import on_time_axis
+from isthmus.data.timeline import TimeSeries
 from isthmus.report.words import listed
 
 
@@ -41,18 +40,27 @@ def _side_by_side(values: Mapping[str, np.ndarray]) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def write_steps(output: Path, values: np.ndarray, data: str, cut: Cut, total: str | None = None) -> None:
-    """Write what was said of the steps of windows on the series' own time axis, perhaps as a total over features."""
-    series = files.read_series(data)
-    values = values.reshape(*values.shape[:2], -1)
-    columns = [total] if total else series.names
-    steps = on_time_axis(values.sum(2, keepdims=True) if total else values, len(series.values), cut.stride)
-    table = pd.DataFrame(steps, columns=columns)
-    timed = series.time is not None and output.suffix != ".npy"  # an array holds numbers alone
-    files.write_table(output, pd.concat([series.time, table], axis=1) if timed else table)
-    console.print(f"{len(steps):,} steps: {output}", soft_wrap=True)
+def write_steps(output: Path, steps: np.ndarray, series: TimeSeries, total: str | None = None) -> None:
+    """Write what was said of each of a series' rows, perhaps as a total over features, beside its time and group."""
+    steps = steps.reshape(len(steps), -1)
     if total:
-        console.print(f"mean {np.nanmean(steps):.5g} nats, lowest {np.nanmin(steps):.5g} in row {np.nanargmin(steps)}")
+        steps = np.where(np.isnan(steps).all(1), np.nan, np.nansum(steps, axis=1))[:, None]
+    table = pd.DataFrame(steps, columns=[total] if total else series.names)
+    beside = [column for column in (series.group, series.time) if column is not None]
+    is_table = bool(beside) and output.suffix != ".npy"  # an array holds numbers alone
+    files.write_table(output, pd.concat([*beside, table], axis=1) if is_table else table)
+    console.print(f"{len(steps):,} steps: {output}", soft_wrap=True)
+    _say_irregular(series, np.isnan(steps).all(1) & (series.steps >= 0))
+    if total:
+        console.print(f"mean {np.nanmean(steps):.5g}, lowest {np.nanmin(steps):.5g} in row {np.nanargmin(steps)}")
+
+
+def _say_irregular(series: TimeSeries, is_blank: np.ndarray) -> None:
+    """Say what of a series was not as it should be, and how many rows nothing is said of."""
+    for line in series.irregular:
+        say(line)
+    if is_blank.any():
+        say(f"blank: {is_blank.sum():,} rows, which are in no window that says something of them")
 
 
 def draw(output: Path, png: bytes, names: Sequence[str] = (), rows: np.ndarray | None = None) -> None:

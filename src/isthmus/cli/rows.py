@@ -1,6 +1,7 @@
 """DATA: its rows, and what they are called."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,32 +18,83 @@ from isthmus.data.datasets import Dataset
 from isthmus.data.files import Source
 from isthmus.data.images import Fit, check_size
 from isthmus.data.names import row_names
-from isthmus.data.series import window_starts, windows
+from isthmus.data.series_files import read_series
+from isthmus.data.timeline import TimeSeries
 from isthmus.errors import InputError
 
 
-class Cut(NamedTuple):
-    """How a long series is cut into windows."""
+@dataclass(frozen=True)
+class Cut:
+    """How long series are cut into windows, and which columns of their files are what."""
 
     window: int
     stride: int
+    time: str | None = None
+    group: str | None = None
+    features: tuple[str, ...] | None = None
+    run: Path | None = None
+    _read: dict[str, TimeSeries] = field(default_factory=dict, repr=False, compare=False)
+
+    def series(self, data: str) -> TimeSeries:
+        """Read a file, once."""
+        if data not in self._read:
+            self._read[data] = read_series(data, self.time, self.group, self.features)
+        return self._read[data]
+
+    def windows(self, data: str) -> np.ndarray:
+        """Return the windows of a file; those of a run are as long as they are."""
+        series = self.series(data)
+        longest = int(np.diff(series.stretches, axis=1).max())
+        if self.run is not None and longest < self.window:
+            which = "the series has" if len(series.stretches) == 1 else "the longest stretch without a gap has"
+            raise InputError(
+                f"{data}: {which} {longest} steps, fewer than a window of {self.window}, which {self.run} was trained "
+                "with: give a longer one, or train another run with a smaller --window"
+            )
+        return series.windows(self.window, self.stride)
+
+    def starts(self, data: str) -> np.ndarray:
+        """Return the file's row that each window begins at."""
+        return self.series(data).starts(self.window, self.stride)
+
+    def columns(self, data: str) -> dict[str, Any]:
+        """Return where windows begin, to stand beside what is said of each: the row, its series and its time."""
+        starts, series = self.starts(data), self.series(data)
+        beside = [column for column in (series.group, series.time) if column is not None and column.name != "start"]
+        return {"start": starts, **{str(column.name): column.iloc[starts].to_numpy() for column in beside}}
 
 
-def read_cut(run: Path) -> Cut | None:
-    """Return how the series was cut that the run was trained on; None where it was none, or the run does not say."""
+def read_cut(run: Path, time: str | None = None, group: str | None = None) -> Cut | None:
+    """Return how the series was cut that the run was trained on; None where it was none, or the run does not say.
+
+    `time` and `group` are other columns than those that the run has noted.
+    """
     noted = runs.read(run) if (run / runs.RUN).is_file() else {"window": None}
-    return parse_cut(noted["window"], noted["stride"], None) if noted["window"] is not None else None
+    if noted["window"] is None:
+        _refuse_columns(time, group, f"{run} was not trained on a series; leave it out")
+        return None
+    cut = parse_cut(noted | {"time": time or noted["time"], "group": group or noted["group"], "label": None})
+    return None if cut is None else replace(cut, run=run)
 
 
-def parse_cut(window: int | None, stride: int | None, label: str | None) -> Cut | None:
-    """Return how --window and --stride cut a series; None where they are not given."""
+def parse_cut(asked: dict[str, Any]) -> Cut | None:
+    """Return how a series is cut, as a run's description says; None where --window was not given."""
+    window, stride, label, features = (asked[name] for name in ("window", "stride", "label", "features"))
     if window is None:
         if stride is not None:
             raise InputError(f"--stride {stride} is of windows: say how long they are too, such as --window 100")
+        _refuse_columns(asked["time"], asked["group"], "it is of series: say --window too, such as --window 100")
         return None
     if label is not None:
         raise InputError(f"--label {label}: the windows of one series have no labels; leave it out")
-    return Cut(window, max(1, window // 10) if stride is None else stride)
+    stride = max(1, window // 10) if stride is None else stride
+    return Cut(window, stride, asked["time"], asked["group"], None if features is None else tuple(features))
+
+
+def _refuse_columns(time: str | None, group: str | None, reason: str) -> None:
+    for option, name in (("--time", time), ("--group", group)):
+        if name is not None:
+            raise InputError(f"{option} {name}: {reason}")
 
 
 class Framing(NamedTuple):
@@ -90,8 +142,7 @@ def load_rows(
     What is left out or changed is said, where it was not `told` before.
     """
     if cut is not None:
-        values = windows(files.read_series(data).values, *cut)
-        return Dataset(values[:, :, 0] if values.shape[2] == 1 else values)
+        return Dataset(cut.windows(data))
     if data in datasets.names():
         if label is not None:
             raise InputError(f"--label {label}: {data} has its own labels; leave it out")
@@ -142,7 +193,7 @@ def which_rows(data: str, trained_on: str | None = None) -> str:
 def names_of(data: str, X: Any, cut: Cut | None, framing: Framing | None = None) -> list[str]:
     """Return what rows are called: images by their files, windows by their steps, others as they are in a table."""
     if cut is not None:
-        return [f"steps {start} to {start + cut.window - 1}" for start in starts(data, cut)]
+        return cut.series(data).window_names(cut.window, cut.stride)
     if isinstance(X, Mapping):
         return [f"row {i}" for i in range(count_rows(X))]
     return _images_of(data, framing) or row_names(X)
@@ -159,11 +210,6 @@ def _images_of(data: str, framing: Framing | None) -> list[str] | None:
     if data in datasets.names() or not Path(data).is_dir():
         return None
     return read_source(data, None, None, framing).names
-
-
-def starts(data: str, cut: Cut) -> np.ndarray:
-    """Return the step that each window of a series begins at."""
-    return window_starts(len(files.read_series(data).values), *cut)
 
 
 def count_rows(X: Any) -> int:

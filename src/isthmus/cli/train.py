@@ -13,9 +13,32 @@ from isthmus import report, runs
 from isthmus.cli.anew import described_from, estimator_from, option_name, typed
 from isthmus.cli.app import app
 from isthmus.cli.console import complain, console, say
-from isthmus.cli.options import Components, DataDir, Device, Epochs, Fit, Label, Seed, Settings, Size, SkipBad
+from isthmus.cli.options import (
+    Components,
+    DataDir,
+    Device,
+    Epochs,
+    Fit,
+    Group,
+    Label,
+    Seed,
+    Settings,
+    Size,
+    SkipBad,
+    Time,
+)
 from isthmus.cli.parsing import MODELS, NETWORKS, choice, parse_network, parse_settings
-from isthmus.cli.rows import Framing, load_rows, names_of, parse_cut, parse_framing, read_source, take_rows, which_rows
+from isthmus.cli.rows import (
+    Cut,
+    Framing,
+    load_rows,
+    names_of,
+    parse_cut,
+    parse_framing,
+    read_source,
+    take_rows,
+    which_rows,
+)
 from isthmus.data import datasets
 from isthmus.data.images import check_size
 from isthmus.errors import InputError
@@ -54,6 +77,8 @@ def train(
     device: Device = "auto",
     settings: Settings = None,
     label: Label = None,
+    time: Time = None,
+    group: Group = None,
     data_dir: DataDir = None,
     size: Size = None,
     fit: Fit = "crop",
@@ -79,7 +104,8 @@ def train(
         runs.check_free(out, overwrite=overwrite)
         target, folder = out, runs.beside(out) if runs.is_finished(out) else out
         given: dict[str, Any] = {
-            "data": data, "label": label, "data_dir": data_dir, "window": window, "stride": stride, "model": model,
+            "data": data, "label": label, "data_dir": data_dir, "window": window, "stride": stride, "time": time,
+            "group": group, "features": None, "model": model,
             "seed": seed, "components": components, "network": network, "hidden": hidden, "channels": channels,
             "epochs": epochs, "batch_size": batch_size, "lr": lr, "settings": settings, "fit": fit,
             "skip_bad": skip_bad, "size": size and parse_framing(size, fit, skip_bad).size,
@@ -136,10 +162,10 @@ def _train(folder: Path, asked: dict[str, Any], device: str, checkpoint_minutes:
     """Begin a run, or go on with it, and write what comes of it."""
     data, label, model = asked["data"], asked["label"], asked["model"]
     data_dir = None if asked["data_dir"] is None else Path(asked["data_dir"])
-    cut = parse_cut(asked["window"], asked["stride"], label)
+    cut = parse_cut(asked)
     framing = Framing(check_size(asked["size"]), asked["fit"] or "crop", bool(asked["skip_bad"]))
     estimator = _estimator(asked, device)
-    _say_how_read(data, label, estimator, cut, framing)
+    asked = asked | _understood(data, label, estimator, cut, framing)
     X, y = load_rows(data, "train", label, data_dir, estimator, cut, framing, told=True)
     if estimator.takes_conditions and y is None:
         raise InputError(f"{data} has no labels to be a condition: name their column with --label")
@@ -175,11 +201,19 @@ def _estimator(asked: dict[str, Any], device: str) -> Any:
     return family(random_state=asked["seed"], device=device, verbose=1).set_params(**params)
 
 
-def _say_how_read(data: str, label: str | None, estimator: Any, cut: Any, framing: Framing) -> None:
-    """Say how a file or folder was understood, where that goes beyond the ordinary."""
-    if cut is None and data not in datasets.names():
-        for line in read_source(data, label, estimator, framing).understood:
-            say(line)
+def _understood(data: str, label: str | None, estimator: Any, cut: Cut | None, framing: Framing) -> dict[str, Any]:
+    """Say how a file or folder was understood, and return which columns of a series are what, for the run to note."""
+    if cut is None:
+        if data not in datasets.names():
+            for line in read_source(data, label, estimator, framing).understood:
+                say(line)
+        return {}
+    series = cut.series(data)
+    for line in series.understood(cut.window, cut.stride):
+        say(line)
+    found = {"time": series.time, "group": series.group}
+    noted = {name: getattr(cut, name) if column is None else column.name for name, column in found.items()}
+    return noted | {"features": None if Path(data).suffix == ".npy" else series.names}
 
 
 def _fit_in_words(estimator: Any, X: Any, y: np.ndarray | None) -> str:

@@ -21,24 +21,6 @@ READABLE = (".npy", ".npz", ".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.
 WRITABLE = (".npy", ".csv", ".parquet")
 
 
-class Series(NamedTuple):
-    """One long series.
-
-    Attributes
-    ----------
-    values : ndarray of shape (n_steps, features)
-        What was measured; NaN where nothing was.
-    names : list of str
-        What the features are called.
-    time : pandas Series of length n_steps, optional
-        When each step was.
-    """
-
-    values: np.ndarray
-    names: list[str]
-    time: "pd.Series[Any] | None" = None
-
-
 BROKEN = (OSError, EOFError, zipfile.BadZipFile, pa.ArrowException, zlib.error)
 """What is raised where a file is not of the format that its name ends in."""
 
@@ -139,56 +121,6 @@ def read_source(
         raise InputError(f"cannot read {path}: {_first_line(error)}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"cannot read {path}: it is not UTF-8 text") from error
-
-
-def read_series(path: str | Path) -> Series:
-    """Read one long series, a row a step: ``.npy``, or a table (``.csv``, ``.tsv``, ``.txt``, ``.parquet``).
-
-    Parameters
-    ----------
-    path : path
-        ``.npy`` of shape (n_steps,) or (n_steps, features); or a table whose columns of numbers are the features. One
-        further column may say when a step was.
-
-    Returns
-    -------
-    Series
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        In one line that names the file, and what is wrong in it.
-    """
-    path = Path(path)
-    if ending(path) not in (".npy", *delimited.ENDINGS, ".parquet"):
-        raise InputError(f"{path} is no series: give one that ends in .npy, .csv or .parquet, a row a step")
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
-    try:
-        if path.suffix == ".npy":
-            values = np.asarray(_read_arrays(path, None).X)
-            if values.ndim not in (1, 2):
-                raise InputError(f"{path} has the shape {values.shape}: a series has (n_steps,) or (n_steps, features)")
-            values = values.reshape(len(values), -1)
-            return Series(values, [f"x_{i}" for i in range(values.shape[1])])
-        frame = _read_frame(path)
-    except BROKEN as error:
-        raise InputError(f"cannot read {path}: {_first_line(error)}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"cannot read {path}: it is not UTF-8 text") from error
-    others = [name for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name])]
-    if len(others) > 1:
-        raise InputError(f"{path}: columns {_few(others)} hold no numbers, and one may, to say when; drop the rest")
-    time = frame.pop(others[0]) if others else None
-    if time is not None and pd.to_numeric(time, errors="coerce").notna().any():
-        raise InputError(f"{path}: {_text_in(time)}; put a number there, or leave it blank")
-    if frame.shape[1] == 0:
-        raise InputError(f"{path} has no column of numbers")
-    values = frame.to_numpy(dtype=float)
-    if np.isinf(values).any():
-        row, column = np.argwhere(np.isinf(values))[0]
-        raise InputError(f"{path}: column {str(frame.columns[column])!r} holds infinity in row {row}; leave it blank")
-    return Series(values, list(map(str, frame.columns)), time)
 
 
 def _first_line(error: Exception) -> str:

@@ -16,9 +16,9 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype, pandas_dtype
 from torch import Tensor
 
 from isthmus.data.checks import check_array
+from isthmus.data.columns import Column, Kind, levels_of
 from isthmus.data.labels import are_classes, of_one_kind
 from isthmus.data.rows import check_finite, flatten, in_unit_interval, where_text_is
-from isthmus.data.schema import Column, Kind, levels_of
 from isthmus.errors import InputError, InputTypeError
 
 WIDEST = 64
@@ -107,7 +107,7 @@ class Modality:
             raise InputError(f"modality {modality.name!r} has not a dtype for each of its columns")
         for column in modality.fields:
             column.check_dtypes()
-            column.decode(np.zeros(1))  # what it will have to do
+            column.decode(np.zeros((1, 1)))  # what it will have to do
         dtype = pandas_dtype(modality.dtype)
         if getattr(dtype, "itemsize", 0) > WIDEST * (1 + max((len(str(each)) for each in classes or ()), default=0)):
             raise InputError(f"modality {modality.name!r} is of the dtype {modality.dtype}, which is wider than it is")

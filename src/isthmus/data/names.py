@@ -1,11 +1,15 @@
-"""What rows are called."""
+"""What rows are called, and lists of names in words."""
 
+import re
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
 
-NAMES_OF_IDS = ("id", "uuid", "key", "name", "unnamed: 0")
+NAMES_OF_IDS = ("id", "uuid", "guid", "key", "name", "index", "idx", "row_number", "rownumber", "unnamed: 0")
 """What a column of names of rows is called, in lower case; the last is what pandas makes of an index without one."""
+
+_CAMEL = re.compile(r"[a-z0-9](?:Id|ID)$")
 
 
 def row_names(X: Any) -> list[str]:
@@ -19,7 +23,19 @@ def row_names(X: Any) -> list[str]:
     return [f"row {i}" for i in range(len(X))]
 
 
+def called_an_id(name: Any) -> bool:
+    """Tell whether a column goes by a name that ids have: id, customer_id, orderId."""
+    text = str(name)
+    is_named = text.lower() in NAMES_OF_IDS or text.lower().endswith(("_id", " id", "-id", ".id"))
+    return is_named or _CAMEL.search(text) is not None
+
+
 def _holds_ids(column: "pd.Series[Any]") -> bool:
-    name = str(column.name).lower()
-    called = name in NAMES_OF_IDS or name.endswith(("_id", " id"))
-    return called and not pd.api.types.is_float_dtype(column) and column.is_unique and not column.isna().any()
+    is_whole = column.is_unique and not column.isna().any() and not pd.api.types.is_float_dtype(column)
+    return called_an_id(column.name) and bool(is_whole)
+
+
+def few(names: Iterable[Any], most: int = 10) -> str:
+    """Return names in quotes with commas, and of many only how many more there are."""
+    quoted = [repr(str(name)) for name in names]
+    return ", ".join(quoted[:most]) + (f" and {len(quoted) - most:,} more" if len(quoted) > most else "")

@@ -1,6 +1,7 @@
 """Long series and the windows that are cut from them."""
 
 import numbers
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -84,14 +85,63 @@ def on_time_axis(values: ArrayLike, n_steps: int, stride: int = 1) -> np.ndarray
     >>> on_time_axis([[1, 1, 1], [3, 3, 3], [5, 5, 5]], n_steps=6, stride=2)
     array([1., 1., 2., 4., 4., 5.])
     """
+    return mean_at(values, lambda length: _places(n_steps, length, stride), n_steps)
+
+
+def step_scores(shares: ArrayLike, n_steps: int, stride: int = 1) -> np.ndarray:
+    """Score the steps of a series by themselves and by the windows that they are in.
+
+    What is unusual is either a step or a stretch. One step's own score tells the first, and is too noisy for the
+    second, of which no single step is far from what is usual: a window tells that by the sum over its steps. So the
+    score of a step is the mean, over the windows that it is in, of its own share of the score and of the window's sum
+    of shares over the square root of its length, as that makes the noise of both alike.
+
+    Parameters
+    ----------
+    shares : array-like of shape (n, length) or (n, length, features)
+        ``score_samples(windows, per_feature=True)``; NaN is no value.
+    n_steps : int
+        Steps of the series that :func:`windows` cut.
+    stride : int, default 1
+        The stride that it was given.
+
+    Returns
+    -------
+    ndarray of shape (n_steps,) or (n_steps, features)
+        Higher is more usual; the sum over features is the score of a step. NaN where it is in no window that has a
+        value for it.
+
+    Raises
+    ------
+    ValueError
+        If a series of that many steps has another number of windows.
+
+    Examples
+    --------
+    >>> step_scores([[0, -1, 0, 0], [-1, 0, 0, 0]], n_steps=5)
+    array([-0.5, -1.5, -0.5, -0.5, -0.5])
+    """
+    return on_time_axis(with_windows(shares), n_steps, stride)
+
+
+def with_windows(shares: ArrayLike) -> np.ndarray:
+    """Add to each step's share of a window's score what the window has to say of all its steps."""
+    own = np.asarray(shares, dtype=float)
+    if own.ndim not in (2, 3):
+        raise InputError(f"shares has the shape {own.shape}: give (n, length) or (n, length, features)")
+    return np.asarray(own + np.nansum(own, axis=1, keepdims=True) / np.sqrt(own.shape[1]))
+
+
+def mean_at(values: ArrayLike, places_of: Callable[[int], np.ndarray], n_steps: int) -> np.ndarray:
+    """Return the mean of values of windows at each step; `places_of` says for a length which steps are in each."""
     told = np.asarray(values, dtype=float)
     if told.ndim not in (2, 3):
         raise InputError(f"values has the shape {told.shape}: give (n, length) or (n, length, features)")
-    places = _places(n_steps, told.shape[1], stride)
+    places = places_of(told.shape[1])
     if len(places) != len(told):
         raise InputError(
             f"values is of {len(told)} windows, and a series of {n_steps} steps has {len(places)} of length "
-            f"{told.shape[1]} and stride {stride}"
+            f"{told.shape[1]} at that stride"
         )
     known = ~np.isnan(told)
     total, count = np.zeros((2, n_steps, *told.shape[2:]))

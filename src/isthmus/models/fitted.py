@@ -71,7 +71,8 @@ def check_fitted(family: str, fitted: Mapping[str, Any]) -> None:
 def _check_lengths(fitted: Mapping[str, Any]) -> None:
     """Raise ValueError where attributes that are as long as one another are not."""
     n, row_shape = fitted.get("n_features_in_"), fitted.get("row_shape_")
-    if row_shape is not None and n not in (row_shape[-1], math.prod(row_shape)):
+    is_table = "schema_" in fitted  # whose dates are several entries, and of which columns may be left out
+    if row_shape is not None and n not in (row_shape[-1], math.prod(row_shape)) and not is_table:
         raise InputError(f"n_features_in_={n} features are not those of rows of shape {row_shape}")
     epochs = len(fitted.get("history_", ()))
     if fitted.get("best_epoch_", 0) > epochs:
@@ -86,8 +87,12 @@ def _check_lengths(fitted: Mapping[str, Any]) -> None:
 
 def check_parts(estimator: Any) -> None:
     """Raise ValueError where the columns or modalities of a row are not as many as its entries."""
-    columns = estimator.schema_.columns if hasattr(estimator, "schema_") else ()
-    size = len(columns) + sum(modality.size for modality in getattr(estimator, "modalities_", ()))
+    schema = getattr(estimator, "schema_", None)
+    if schema is not None and estimator.n_features_in_ != len(schema.names):
+        raise InputError(f"its schema has {len(schema.names)} columns, and it has {estimator.n_features_in_}")
+    size = (0 if schema is None else len(schema.cells)) + sum(
+        modality.size for modality in getattr(estimator, "modalities_", ())
+    )
     if size and estimator.row_shape_ != (size,):
         raise InputError(f"its columns or modalities make rows of shape {(size,)}, and it has {estimator.row_shape_}")
     if not hasattr(estimator, "modalities_"):

@@ -17,8 +17,9 @@ from torch import Tensor
 
 from isthmus.core.batch import Batch
 from isthmus.core.bottleneck import gaussian
+from isthmus.core.categorical import CategoricalLikelihood
 from isthmus.core.corruption import hide_modalities
-from isthmus.core.likelihood import Block, CategoricalLikelihood, Likelihood, ProductLikelihood, build_likelihood
+from isthmus.core.likelihood import Block, Likelihood, ProductLikelihood, build_likelihood
 from isthmus.core.model import Model
 from isthmus.data.checks import check_random_state, check_scalar
 from isthmus.data.modalities import Modality, flat_rows, in_blocks, slices
@@ -477,7 +478,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
     def _as_frame(self, rows: np.ndarray) -> pd.DataFrame:
         """Return flat rows as the columns given to ``fit``, in their order and dtypes."""
         columns = [column for modality in self.modalities_ for column in modality.fields]
-        decoded = {column.name: column.decode(rows[:, i]) for i, column in enumerate(columns)}
+        decoded = {column.name: column.decode(rows[:, [i]]) for i, column in enumerate(columns)}
         return pd.DataFrame({name: decoded[name] for name in self.feature_names_in_})
 
     def _by_column(self, cells: np.ndarray) -> np.ndarray:
@@ -585,7 +586,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         n_classes = len(modality.classes or ())
         sigma = None if isinstance(self.sigma, str) else float(self.sigma)
         likelihood: Likelihood = (
-            CategoricalLikelihood((n_classes,)) if n_classes else build_likelihood(self._kind(modality), sigma)
+            CategoricalLikelihood.of_sizes((n_classes,)) if n_classes else build_likelihood(self._kind(modality), sigma)
         )
         return Block(_term(modality.name), likelihood, modality.size, n_classes or modality.size)
 

@@ -261,7 +261,8 @@ class SequenceAutoencoder(AbstractAutoencoder):
             Sequences as in ``fit``.
         per_feature : bool, default False
             Whether to return instead by how much each value is likelier than it usually is, in nats, in the form of
-            `X`: NaN where that is, and where it is neither rebuilt nor predicted.
+            `X`: NaN where that is, and where it is neither rebuilt nor predicted. Of windows of a long series
+            :func:`isthmus.data.step_scores` makes of these a score of each of its steps.
 
         Returns
         -------

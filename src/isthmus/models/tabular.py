@@ -1,6 +1,7 @@
 """The autoencoder of mixed tables."""
 
 import numbers
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import Any, ClassVar, Literal, Self
@@ -12,16 +13,19 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from isthmus.core.batch import Batch
+from isthmus.core.categorical import CategoricalLikelihood, FactoredSoftmax, PlainSoftmax
 from isthmus.core.corruption import hide_entries
 from isthmus.core.imputation import fill_in
-from isthmus.core.likelihood import Bernoulli, Block, CategoricalLikelihood, GaussianLikelihood, ProductLikelihood
+from isthmus.core.likelihood import Bernoulli, Block, GaussianLikelihood, ProductLikelihood
 from isthmus.core.model import Model
 from isthmus.data.checks import check_scalar, validate_data
+from isthmus.data.overview import table_overview
 from isthmus.data.rows import in_unit_interval
-from isthmus.data.schema import SCALING, Schema, put_known_cells, with_index
-from isthmus.errors import InputError
+from isthmus.data.scaling import SCALING
+from isthmus.data.schema import Schema, put_known_cells, with_index
+from isthmus.errors import DataWarning, InputError, InputTypeError
 from isthmus.models.base import AbstractAutoencoder
-from isthmus.models.checks import check_choice
+from isthmus.models.checks import check_choice, check_number, warn_caller
 from isthmus.models.engine import Given, activations, decode
 from isthmus.networks import MLP
 from isthmus.networks.cells import Cells
@@ -73,12 +77,13 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
     network : MLP, Transformer, Modules or None, default None
         The encoder and the decoder; None is ``MLP()``, narrower where rows are few and wide, as in
         :class:`isthmus.Autoencoder`. Its output has no activation.
-    numbers : {"standard", "rankgauss"} or None, default "standard"
-        How numbers are scaled: to mean 0 and variance 1; to normal quantiles and from there to mean 0 and variance 1,
+    numbers : {"auto", "standard", "rankgauss"} or None, default "auto"
+        How numbers are scaled: columns with long tails, such as amounts of money, compressed by w asinh((x − c) / w),
+        and all to mean 0 and variance 1; just the latter; to normal quantiles and from there to mean 0 and variance 1,
         which neither skewness nor extremes disturb; or not at all.
-    categories : {"onehot", "embedding"}, default "onehot"
-        What the encoder is given of a category: a one among zeros, or an embedding that is learnt, of (k + 1) // 2
-        numbers, at most 50, for k categories.
+    categories : {"auto", "onehot", "embedding"}, default "auto"
+        What the encoder is given of a category: a one among zeros; an embedding that is learnt, of (k + 1) // 2
+        numbers, at most 50, for k categories; or the first of these up to 128 categories, and the second of more.
     bins : int, default 24
         Pieces that a scaled number's range from −3 to 3 is cut into: the encoder is given, beside the number, how much
         of each lies below it, so that it finds thresholds (Gorishniy et al. 2022, *On embeddings for numerical
@@ -88,6 +93,18 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         What is done to cells in training: ``swap`` takes them from another row, ``masking`` hides them as if missing.
     corruption_level : float in [0, 1], default 0.15
         The share of the cells that it is done to.
+    kinds : dict or None, default None
+        What columns are to be taken for, by their names, where their values are misleading: ``"number"``,
+        ``"boolean"``, ``"category"``, ``"date"``; a format of dates that are text, such as ``"%d.%m.%Y"``; or a list of
+        all categories, also those that come in further rows alone (``partial_fit``).
+    drop : sequence, default ()
+        Columns that are no part of the model.
+    na_values : sequence or None, default None
+        Texts and numbers that stand for a missing value, beside NaN and None; None is "?", "-", "NA", "n/a", "null",
+        blanks and their like.
+    min_frequency : int, float in (0, 1) or None, default None
+        Rows, or share of rows, in fewer of which a category is rare: those are one to the model. None is 1 for a column
+        of up to 100 categories, and 5 for more.
     sigma : float or "learned", default 1
         Standard deviation of the normal that scaled numbers are taken for. All other parameters are those of
         :class:`isthmus.Autoencoder`; `likelihood` and `contraction_weight` have no meaning for mixed rows.
@@ -103,12 +120,22 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
 
     Notes
     -----
-    A column of numbers is numbers, whatever its values: make codes of categories a ``category`` first. What a column
-    was at ``fit`` decides what it is at use: codes may be digits alone then, and numbers and truth values text. A
-    column with one value alone is allowed; it scales to 0, tells nothing and comes back as it is. A category that was
-    not there at ``fit`` is missing to the encoder and to ``impute``; its score is the least that the column's had in
-    the training rows or, if that is less, that of one row in as many and one more, −log(n + 1) nats. Dates are refused:
-    give what of them matters, such as the month, or the days since.
+    What a column is taken for is found out by its values in ``fit`` (`schema_`), and decides what it is at use: codes
+    may be digits alone then, and numbers and truth values text. `kinds` and `drop` overrule it. Nearly unique text, and
+    whole numbers under the name of an id that are all different, are left out, with a warning: of them nothing can be
+    learnt. ``reconstruct`` and ``impute`` hand such columns through; they need not be there at use. Whole numbers under
+    the name of an id that come again are categories. Dates, as such or as text, are a number (when) and, as far as they
+    come again, a month, a weekday and an hour.
+
+    A column with one value alone is allowed; it scales to 0, tells nothing and comes back as it is. Of more than 100
+    categories the likelihood is a factored softmax (Goodman 2001, *Classes for fast maximum entropy training*), and
+    those that are rare, or come after the 10,000 most frequent, are one to the model, which ``impute`` never chooses. A
+    category that was not there at ``fit`` is one of the rare ones, if there are some; else it is missing to the encoder
+    and to ``impute``, and its score is the least that the column's had in the training rows or, if that is less, that
+    of one row in as many and one more, −log(n + 1) nats.
+
+    What is given back keeps to the table of ``fit``: numbers and dates to the range that they had there, and to whole
+    numbers where all were whole.
 
     Whatever returns rows returns them as ``fit`` was given them: a DataFrame in its units, categories and dtypes, or an
     array. So does ``score_samples(X, per_feature=True)``: one column a column, in nats above what it usually has.
@@ -129,9 +156,13 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
     _: KW_ONLY
     corruption: Literal["swap", "masking"] | None = "swap"
     corruption_level: float = 0.15
-    numbers: Literal["standard", "rankgauss"] | None = "standard"
-    categories: Literal["onehot", "embedding"] = "onehot"
+    numbers: Literal["auto", "standard", "rankgauss"] | None = "auto"
+    categories: Literal["auto", "onehot", "embedding"] = "auto"
     bins: int = 24
+    kinds: Mapping[Any, Any] | None = None
+    drop: Sequence[Any] = ()
+    na_values: Sequence[Any] | None = None
+    min_frequency: int | float | None = None
 
     scales_itself: ClassVar[bool] = True
 
@@ -141,7 +172,8 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         Parameters
         ----------
         X : DataFrame, or array-like of numbers, of shape (n, columns)
-            Numbers, truth values and categories; NaN, None and NA are gaps, which take no part in the loss.
+            Numbers, truth values, categories and dates; NaN, None, NA and what `na_values` says are gaps, which take no
+            part in the loss.
         y : ignored
             There for scikit-learn's sake.
         **kept
@@ -154,10 +186,15 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         Raises
         ------
         ValueError
-            If a column holds nothing, infinity, or what is neither numbers, truth values nor categories; if two have
-            one name; or a parameter has no meaning.
+            If a column holds nothing, infinity, or what no column can hold; if two have one name; or a parameter has no
+            meaning.
         FloatingPointError
             If the loss becomes NaN or infinite.
+
+        Warns
+        -----
+        isthmus.errors.DataWarning
+            If values were taken for missing, or columns are left out, without having been asked for.
         """
         return super().fit(X, y, **kept)
 
@@ -172,8 +209,9 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         return with_index(super().inverse_transform(Z), Z)
 
     def reconstruct(self, X: ArrayLike) -> Any:
-        """Encode and decode rows; see :meth:`inverse_transform`."""
-        return with_index(super().reconstruct(X), X)
+        """Encode and decode rows; see :meth:`inverse_transform`. Columns that are left out come back as they are."""
+        rows = with_index(super().reconstruct(X), X)
+        return self._with_left_out(rows, X) if self.framed_ and isinstance(X, pd.DataFrame) else rows
 
     def impute(self, X: ArrayLike, mask: ArrayLike | None = None, *, n_iter: int = 10) -> Any:
         """Fill in what is missing from what is known; see :meth:`isthmus.Autoencoder.impute`.
@@ -207,7 +245,8 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
     def _check_parameters(self) -> None:
         check_choice("corruption", self.corruption, ("swap", "masking", None))
         check_choice("numbers", self.numbers, SCALING)
-        check_choice("categories", self.categories, ("onehot", "embedding"))
+        check_choice("categories", self.categories, ("auto", "onehot", "embedding"))
+        self._check_column_parameters()
         check_scalar(self.bins, "bins", numbers.Integral, min_val=0)
         if self.likelihood != "gaussian":
             raise InputError(
@@ -216,6 +255,17 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         if self.contraction_weight:
             raise InputError("contraction_weight has no meaning for categories: leave it at 0, or take another family")
         super()._check_parameters()
+
+    def _check_column_parameters(self) -> None:
+        for name, kind in (("kinds", Mapping), ("drop", Sequence), ("na_values", Sequence)):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, str) or not isinstance(value, kind)):
+                given = "a dict of kinds by column" if name == "kinds" else "a list"
+                raise InputTypeError(f"{name}={value!r}: give {given}")
+        if isinstance(self.min_frequency, float):
+            check_number("min_frequency", self.min_frequency, min_val=0, max_val=1, include_boundaries="neither")
+        elif self.min_frequency is not None:
+            check_scalar(self.min_frequency, "min_frequency", numbers.Integral, min_val=1)
 
     def _network(self) -> Network:
         network = super()._network()
@@ -229,7 +279,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         if self.framed_:
             if len(X) < 2:
                 raise InputError(f"X has {len(X)} rows: give two or more")
-            self.schema_ = Schema.learn(X, self.numbers)  # first, as it says in one line what is wrong
+            self.schema_ = self._schema_of(X)  # first, as it says in one line what is wrong
             validate_data(self, X, skip_check_array=True)
             table = X
         else:
@@ -237,27 +287,42 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
             if rows.ndim > 2:
                 raise InputError(f"X has the shape {rows.shape}: give a table, of one row a line")
             table = pd.DataFrame(rows)
-            self.schema_ = Schema.learn(table, self.numbers)
-        self.row_shape_ = (table.shape[1],)
+            self.schema_ = self._schema_of(table)
+        self.row_shape_ = (len(self.schema_.cells),)
+        for line in understood(self.schema_):
+            warn_caller(line, DataWarning)
+        if self.verbose:
+            print(*table_overview(self.schema_, table), sep="\n")
         return table
+
+    def _schema_of(self, table: pd.DataFrame) -> Schema:
+        asked = {name: getattr(self, name) for name in ("kinds", "na_values", "min_frequency")}
+        return Schema.learn(table, self.numbers, drop=self.drop or (), **asked)
+
+    def _learn_rows(self, X: ArrayLike, y: Any, *, reset: bool) -> Given:
+        if not reset:  # further rows: what they reach to is what may be given back
+            table = self._table(X)
+            self._told_of = warn_of_new_categories(self.schema_, table, getattr(self, "_told_of", frozenset()))
+            self.schema_ = self.schema_.widened(table)
+        return super()._learn_rows(X, y, reset=reset)
 
     def _table(self, X: Any) -> pd.DataFrame:
         """Validate a table for use; return a DataFrame, of arrays too."""
         if isinstance(X, pd.DataFrame) and not len(X):
             raise InputError("X has 0 rows: give one or more")
         if self.framed_ and isinstance(X, pd.DataFrame):
+            X = self.schema_.with_left_out(X)
             if self._mixed:  # of numbers alone, scikit-learn's contract wants its own words
                 self.schema_.check_names(X)
             validate_data(self, X, reset=False, skip_check_array=True)
             return X
         if self._mixed:
             raise InputError("fit was given a DataFrame of several kinds of columns: give X as a DataFrame too")
-        rows = in_unit_interval(super()._rows(X, reset=False))
-        return pd.DataFrame(rows, columns=[column.name for column in self.schema_.columns])
+        return pd.DataFrame(in_unit_interval(super()._rows(X, reset=False)), columns=list(self.schema_.names))
 
     @property
     def _mixed(self) -> bool:
-        return self.schema_.count("number") < len(self.schema_.columns)
+        return any(column.kind != "number" for column in self.schema_.columns) or bool(self.schema_.left_out)
 
     def _rows(self, X: ArrayLike, *, reset: bool) -> np.ndarray:
         return self._cells(self._learn_table(X) if reset else self._table(X))
@@ -301,21 +366,32 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         table = self.schema_.as_at_fit(self._table(X))
         cells = self._cells(table)
         if mask is not None:
-            cells[self.schema_.by_cell(self._row_mask(self._named(mask), cells.shape))] = np.nan
+            shape = (len(table), len(self.schema_.names))
+            cells[self.schema_.by_cell(self._row_mask(self._named(mask), shape))] = np.nan
         filled = self.schema_.to_frame(self._in_batches(partial(fill_in, iterations=n_iter), Given(cells)))
         known = self.schema_.by_column(~np.isnan(cells))
         if not self.framed_:
-            return np.where(known, table.to_numpy(), filled.to_numpy(dtype=cells.dtype))
-        return put_known_cells(filled, table, known)
+            names = [column.name for column in self.schema_.columns]
+            values = np.where(known, table[names].to_numpy(), filled.to_numpy(dtype=cells.dtype))
+            return self._with_left_out(pd.DataFrame(values, columns=names), table).to_numpy(dtype=cells.dtype)
+        return self._with_left_out(put_known_cells(filled, table, known), X)
+
+    def _with_left_out(self, rows: pd.DataFrame, given: Any) -> pd.DataFrame:
+        """Put the columns that are left out, as far as they were given, back in their places."""
+        there = [name for name in self.schema_.names if name in rows.columns or name in given.columns]
+        if len(there) == len(rows.columns):
+            return rows
+        return pd.DataFrame({name: rows[name] if name in rows.columns else given[name] for name in there})
 
     def _named(self, mask: Any) -> Any:
         """Return a mask with its columns in the order of the table's, where both have names."""
         if not (self.framed_ and isinstance(mask, pd.DataFrame)):
             return mask
-        names = [column.name for column in self.schema_.columns]
+        names = list(self.schema_.names)
+        mask = self.schema_.with_left_out(mask)
         if len(mask.columns) != len(names) or set(mask.columns) != set(names):
             raise InputError(f"mask has the columns {mask.columns.tolist()}: give those of X, {names}")
-        return mask[names]
+        return mask.reindex(columns=names).fillna(False).astype(bool)
 
     def _fill(self, x: Tensor) -> Tensor:
         """Return the mean of numbers and truth values, and −1 for a category, which is none of them."""
@@ -351,7 +427,8 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         schema = self.schema_
         n_numbers, n_booleans = schema.count("number"), schema.count("boolean")
         inputs = self._inputs()
-        n_parameters = n_numbers + n_booleans + sum(schema.sizes)
+        softmaxes = _softmaxes(schema)
+        n_parameters = n_numbers + n_booleans + softmaxes.n_parameters
         encoder, decoder = self._network().build((inputs.width,), self.n_components, **self._code_layout())
         if n_parameters != inputs.width:
             if getattr(self.network, "tied", False):
@@ -363,9 +440,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         blocks = [
             Block("reconstruction_numbers", parts["likelihood"], n_numbers, n_numbers),
             Block("reconstruction_booleans", Bernoulli, n_booleans, n_booleans),
-            Block(
-                "reconstruction_categories", CategoricalLikelihood(schema.sizes), len(schema.sizes), sum(schema.sizes)
-            ),
+            Block("reconstruction_categories", softmaxes, len(schema.sizes), softmaxes.n_parameters),
         ]
         parts["likelihood"] = ProductLikelihood([block for block in blocks if block.size])
         return Model(encoder, decoder, inputs=inputs, row_shape=self.row_shape_, **parts)
@@ -375,3 +450,64 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         if self.corruption == "masking":  # by the cell, with a transformer too
             parts["hiding"] = partial(hide_entries, level=self.corruption_level)
         return parts | {"rescaled": False}  # the number of a category is no distance
+
+
+def _softmaxes(schema: Schema) -> CategoricalLikelihood:
+    """Return how each cell of categories is told of: many by a factored softmax."""
+    each = zip(schema.sizes, schema.frequencies, schema.pooled, strict=True)
+    entries = (
+        FactoredSoftmax(counts, pooled) if counts else PlainSoftmax(size, pooled) for size, counts, pooled in each
+    )
+    return CategoricalLikelihood(tuple(entries))
+
+
+def understood(schema: Schema) -> list[str]:
+    """Say what was taken for missing, and which columns are left out without having been asked for, in a line each."""
+    lines = []
+    marked = {column.name: column.marks for column in schema.columns if column.marks}
+    if marked and schema.na_values is None:
+        marks = sorted({repr(mark) for marks in marked.values() for mark in marks})
+        lines.append(
+            f"{few(marks)} in {_columns(list(marked))} is taken for missing: na_values=[] takes it for what it says"
+        )
+    reasons: dict[str, list[Any]] = {}
+    for name, reason in schema.left_out.items():
+        reasons.setdefault(reason, []).append(name)
+    for reason, names in reasons.items():
+        if reason != "as asked":
+            verb, them = ("is", "it") if len(names) == 1 else ("are", "them")
+            lines.append(
+                f"{_columns(names)} {verb} left out, as {reason}: kinds={{{names[0]!r}: 'category'}} keeps one, "
+                f"drop={names!r} leaves {them} out without a word"
+            )
+    return lines
+
+
+def warn_of_new_categories(schema: Schema, table: pd.DataFrame, told_of: frozenset[Any]) -> frozenset[Any]:
+    """Warn, once a column, where further training rows hold categories that the first did not: they are never learnt.
+
+    Returns
+    -------
+    frozenset
+        The columns that were told of, now or before.
+    """
+    new = schema.new_categories(schema.to_cells(table, mark_new=True))
+    for cell, is_new in zip(schema.cells, new.T, strict=True):
+        name = cell.column.name
+        if is_new.any() and name not in told_of:
+            told_of |= {name}
+            value = table[name].iloc[int(is_new.argmax())]
+            warn_caller(
+                f"column {name!r} holds {value!r}, which the first rows did not, and which is not learnt: begin anew, "
+                f"with kinds={{{name!r}: [all its categories]}} or with rows that hold them all"
+            )
+    return told_of
+
+
+def _columns(names: list[Any]) -> str:
+    return f"column{'s' if len(names) > 1 else ''} {few([repr(name) for name in names])}"
+
+
+def few(names: list[str], most: int = 8) -> str:
+    """Return some names with commas between, and how many more there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -6,10 +6,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from isthmus.core.likelihood import one_hot
+from isthmus.core.categorical import one_hot
 
 WIDEST = 50
 """Numbers that a category is embedded in, at the most."""
+
+MOST_ONE_HOT = 128
+"""Categories of a column up to which "auto" has a one among zeros for each."""
 
 
 REACH = 3.0
@@ -31,9 +34,9 @@ class Cells(nn.Module):
         How many categories each of the other columns has.
     bins : int, default 0
         Pieces for each number.
-    categories : {"onehot", "embedding"}, default "onehot"
-        What a category becomes: a one among zeros, or a vector that is learnt. k categories get vectors of (k + 1) // 2
-        numbers, at most 50.
+    categories : {"auto", "onehot", "embedding"}, default "onehot"
+        What a category becomes: a one among zeros, or a vector that is learnt, or one of these by how many the column
+        has. k categories get vectors of (k + 1) // 2 numbers, at most 50, which begin with a mean square length of 1.
 
     Examples
     --------
@@ -51,25 +54,27 @@ class Cells(nn.Module):
         n_booleans: int,
         sizes: Sequence[int],
         bins: int = 0,
-        categories: Literal["onehot", "embedding"] = "onehot",
+        categories: Literal["auto", "onehot", "embedding"] = "onehot",
     ) -> None:
         super().__init__()
         self.n_numbers = n_numbers
         self.n_plain = n_numbers + n_booleans
         self.sizes = tuple(sizes)
         self.bins = bins if n_numbers else 0
-        # The first vector of each stands for what is not known; it is zero, and stays so.
-        self.embeddings = nn.ModuleList(
-            nn.Embedding(size + 1, min(WIDEST, (size + 1) // 2), padding_idx=0)
-            for size in self.sizes
-            if categories == "embedding"
-        )
+        least = {"auto": MOST_ONE_HOT + 1, "onehot": None, "embedding": 0}[categories]
+        self.are_embedded = [least is not None and size >= least for size in self.sizes]
+        embedded = [size for size, is_embedded in zip(self.sizes, self.are_embedded, strict=True) if is_embedded]
+        self.embeddings = nn.ModuleList(_embedding(size) for size in embedded)
 
     @property
     def width(self) -> int:
         """How many numbers the encoder is given."""
-        vectors = [embedding.embedding_dim for embedding in self.embeddings]
-        return self.n_plain + self.n_numbers * self.bins + sum(vectors or self.sizes)  # type: ignore[arg-type]
+        vectors: list[int] = [embedding.embedding_dim for embedding in self.embeddings]  # type: ignore[misc]
+        return self.n_plain + self.n_numbers * self.bins + sum(self._one_hot_sizes) + sum(vectors)
+
+    @property
+    def _one_hot_sizes(self) -> list[int]:
+        return [size for size, is_embedded in zip(self.sizes, self.are_embedded, strict=True) if not is_embedded]
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (rows, columns) → (rows, width)."""
@@ -77,12 +82,22 @@ class Cells(nn.Module):
         given = [plain, *([self._pieces(x[:, : self.n_numbers])] if self.bins else [])]
         if not self.embeddings:
             return torch.cat([*given, one_hot(categories, self.sizes)], dim=1)
-        index = (categories.long() + 1).unbind(1)
+        is_embedded = torch.tensor(self.are_embedded, device=x.device)
+        index = (categories[:, is_embedded].long() + 1).unbind(1)
         embedded = [embedding(i) for embedding, i in zip(self.embeddings, index, strict=True)]
-        return torch.cat([*given, *embedded], dim=1)
+        return torch.cat([*given, one_hot(categories[:, ~is_embedded], self._one_hot_sizes), *embedded], dim=1)
 
     def _pieces(self, numbers: Tensor) -> Tensor:
         """Return the share of each piece that lies below each number; shape (rows, numbers · bins)."""
         ends = torch.arange(self.bins, device=numbers.device, dtype=numbers.dtype)
         place = (numbers + REACH) * (self.bins / (2 * REACH))
         return (place[:, :, None] - ends).clamp(0, 1).flatten(1)
+
+
+def _embedding(size: int) -> nn.Embedding:
+    """Return a vector for each category, and before them one of zeros, that stays so, for what is not known."""
+    width = min(WIDEST, (size + 1) // 2)
+    embedding = nn.Embedding(size + 1, width, padding_idx=0)
+    with torch.no_grad():
+        embedding.weight.div_(width**0.5)  # or one column would outweigh all others in the PCA that a network starts at
+    return embedding

@@ -1,0 +1,241 @@
+"""Categories: a softmax over few of them, a factored one over many."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from isthmus.core.likelihood import Fit
+
+
+class Softmax(Protocol):
+    """How logits tell of the categories of one entry."""
+
+    @property
+    def n_parameters(self) -> int:
+        """How many logits there are."""
+
+    def log_prob(self, logits: Tensor, index: Tensor) -> Tensor:
+        """Return the log-probability of each row's category; shape (rows,)."""
+
+    def mode(self, logits: Tensor) -> Tensor:
+        """Return the most probable category of each row that stands for itself alone."""
+
+    def sample(self, logits: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Draw a category for each row."""
+
+    def link(self, index: Tensor) -> Tensor:
+        """Return the logits of categories, kept off −∞; shape (rows, n_parameters)."""
+
+
+@dataclass(frozen=True)
+class PlainSoftmax:
+    """A logit for each category.
+
+    Parameters
+    ----------
+    size : int
+        How many categories there are.
+    pooled : bool, default False
+        Whether the last one stands for several that are rare, and is none that a row could have.
+    """
+
+    size: int
+    pooled: bool = False
+
+    @property
+    def n_parameters(self) -> int:
+        """How many logits there are."""
+        return self.size
+
+    def log_prob(self, logits: Tensor, index: Tensor) -> Tensor:
+        """Return the log-probability of each row's category; shape (rows,)."""
+        return -F.cross_entropy(logits, index, reduction="none")
+
+    def mode(self, logits: Tensor) -> Tensor:
+        """Return the most probable category of each row that stands for itself alone."""
+        return (logits[:, :-1] if self.pooled and self.size > 1 else logits).argmax(1)
+
+    def sample(self, logits: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Draw a category for each row."""
+        return torch.multinomial(logits.softmax(1), 1, generator=generator)[:, 0]
+
+    def link(self, index: Tensor) -> Tensor:
+        """Return the logits of categories, kept off −∞."""
+        return one_hot(index[:, None], (self.size,)).clamp(min=LEAST).log()
+
+
+@dataclass(frozen=True)
+class FactoredSoftmax:
+    """Many categories in their order, cut into groups: p(category) = p(group) p(category | group) (Goodman 2001).
+
+    A row has a logit for each group and one for each place in a group, the same in all groups: ∝ n exp(b) is the
+    probability of a place within its group, n being in how many rows a category was in training. So k categories take
+    about 2 √k logits, and without any the probabilities are the categories' shares.
+
+    Parameters
+    ----------
+    counts : tuple of int
+        In how many rows each category was.
+    pooled : bool, default False
+        Whether the last one stands for several that are rare, and is none that a row could have.
+    """
+
+    counts: tuple[int, ...]
+    pooled: bool = False
+
+    @property
+    def width(self) -> int:
+        """Categories of a group."""
+        return math.isqrt(len(self.counts) - 1) + 1
+
+    @property
+    def n_groups(self) -> int:
+        """How many groups there are."""
+        return -(-len(self.counts) // self.width)
+
+    @property
+    def n_parameters(self) -> int:
+        """How many logits there are."""
+        return self.n_groups + self.width
+
+    def log_prob(self, logits: Tensor, index: Tensor) -> Tensor:
+        """Return the log-probability of each row's category; shape (rows,)."""
+        group, place = index // self.width, index % self.width
+        of_group, of_place = self._split(logits)
+        shares, totals = self._shares(logits)
+        within = (shares[group] + of_place).log_softmax(1).gather(1, place[:, None])[:, 0]
+        return (of_group + totals).log_softmax(1).gather(1, group[:, None])[:, 0] + within
+
+    def mode(self, logits: Tensor) -> Tensor:
+        """Return the most probable category of each row that stands for itself alone."""
+        of_group, of_place = self._split(logits)
+        shares, totals = self._shares(logits)
+        top = of_place.amax(1, keepdim=True)
+        normaliser = ((of_place - top).exp() @ shares.exp().T).log() + top  # log Σ n exp(b) of each group
+        joint = (of_group + totals - normaliser)[:, :, None] + of_place[:, None] + shares
+        return joint.flatten(1)[:, : len(self.counts) - self.pooled].argmax(1)
+
+    def sample(self, logits: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Draw a category for each row."""
+        of_group, of_place = self._split(logits)
+        shares, totals = self._shares(logits)
+        group = torch.multinomial((of_group + totals).softmax(1), 1, generator=generator)[:, 0]
+        place = torch.multinomial((shares[group] + of_place).softmax(1), 1, generator=generator)[:, 0]
+        return group * self.width + place
+
+    def link(self, index: Tensor) -> Tensor:
+        """Return the logits of categories, kept off −∞; of what is not known they are all alike."""
+        known = index >= 0
+        places = [torch.where(known, index // self.width, -1), torch.where(known, index % self.width, -1)]
+        sizes = (self.n_groups, self.width)
+        return one_hot(torch.stack(places, dim=1), sizes).clamp(min=LEAST).log()
+
+    def _split(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        of_group, of_place = logits.split([self.n_groups, self.width], dim=1)
+        return of_group, of_place
+
+    def _shares(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the log of each category's rows, of shape (groups, width), and of each group's; −∞ where none is."""
+        counts = torch.zeros(self.n_groups * self.width, dtype=like.dtype, device=like.device)
+        counts[: len(self.counts)] = torch.tensor(self.counts, dtype=like.dtype, device=like.device)
+        counts = counts.view(self.n_groups, self.width)
+        return counts.log(), counts.sum(1).log()
+
+
+LEAST = 0.02
+"""Probability that a category is taken to have at the least, where a linear map aims at its logit."""
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """Independent categories, one an entry, each the index of what it is; entries may have different numbers of them.
+
+    Parameters
+    ----------
+    logits : Tensor of shape (rows, sum of n_parameters)
+        The decoder's output: each entry's logits after those of the one before.
+    entries : tuple of Softmax
+        How the logits of each entry tell of its categories.
+    """
+
+    logits: Tensor
+    entries: tuple[Softmax, ...]
+
+    @property
+    def mean(self) -> Tensor:
+        """The most probable category of each entry: categories have no mean."""
+        return torch.stack([entry.mode(logits) for entry, logits in self._each()], dim=1).to(self.logits)
+
+    def fit(self, x: Tensor, known: Tensor | None = None) -> Fit:
+        """Hold the distribution against the rows `x`, where `known` is True; the squared error counts what is wrong."""
+        log_density = self.log_density(x)
+        wrong = (x != Categorical(self.logits.detach(), self.entries).mean).to(x)
+        if known is not None:
+            log_density, wrong = log_density * known, wrong * known
+        return Fit({"reconstruction": log_density.sum(1)}, wrong.sum(1))
+
+    def log_density(self, x: Tensor) -> Tensor:
+        """Return the log-probability of each entry of the rows `x`."""
+        index = x.long().clamp(min=0).unbind(1)  # what is below 0 is not known, and counts nowhere
+        pairs = zip(self._each(), index, strict=True)
+        return torch.stack([entry.log_prob(logits, i) for (entry, logits), i in pairs], dim=1)
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """Draw rows of categories."""
+        return torch.stack([entry.sample(logits, generator) for entry, logits in self._each()], dim=1).to(self.logits)
+
+    def _each(self) -> list[tuple[Softmax, Tensor]]:
+        lengths = [entry.n_parameters for entry in self.entries]
+        return list(zip(self.entries, self.logits.split(lengths, dim=1), strict=True))
+
+
+@dataclass(frozen=True)
+class CategoricalLikelihood:
+    """Categories, of which there are so many for each entry: logits → Categorical."""
+
+    entries: tuple[Softmax, ...]
+
+    @classmethod
+    def of_sizes(cls, sizes: Sequence[int]) -> "CategoricalLikelihood":
+        """Make one with a logit for each category, of which there are so many for each entry."""
+        return cls(tuple(PlainSoftmax(size) for size in sizes))
+
+    @property
+    def n_parameters(self) -> int:
+        """How many logits all entries have."""
+        return sum(entry.n_parameters for entry in self.entries)
+
+    def __call__(self, logits: Tensor) -> Categorical:
+        """Return the distribution that the decoder's output means."""
+        return Categorical(logits, self.entries)
+
+    def link(self, x: Tensor) -> Tensor:
+        """Return the logits of the categories `x`, kept off −∞."""
+        pairs = zip(self.entries, x.unbind(1), strict=True)
+        return torch.cat([entry.link(index) for entry, index in pairs], dim=1)
+
+
+def one_hot(x: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Turn indices of categories into a one among zeros, and what is below 0, not known, into zeros alone.
+
+    Parameters
+    ----------
+    x : Tensor of shape (rows, len(sizes))
+        Whole numbers, as floating-point ones.
+    sizes : sequence of int
+        How many categories each column has.
+
+    Returns
+    -------
+    Tensor of shape (rows, sum of sizes), in the dtype of `x`
+    """
+    width = sum(sizes)
+    offsets = torch.tensor([0, *itertools.accumulate(sizes)][:-1], device=x.device)
+    index = torch.where(x < 0, width, x.long() + offsets)  # one column more takes the ones of what is not known
+    return x.new_zeros(len(x), width + 1).scatter_(1, index, 1.0)[:, :width]

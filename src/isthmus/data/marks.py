@@ -1,0 +1,84 @@
+"""Marks that stand for a missing value in people's tables: "?", "NA", "-" and their like."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+MARKS = frozenset(
+    [
+        *("", "?", "-", "--", ".", "na", "n/a", "#n/a", "#n/a n/a", "#na", "nan", "-nan", "<na>", "nat", "null"),
+        *("#null!", "#value!", "#div/0!", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan", "(blank)"),
+    ]
+)
+"""What is taken for missing where nothing is said, in lower case, without spaces around it; "None" too, but not "none",
+which is often a category."""
+
+
+class Marks:
+    """What stands for a missing value in a table.
+
+    Parameters
+    ----------
+    given : sequence or None
+        Texts and numbers that do; None is `MARKS`, in any case of letters and with spaces around. NaN, None and NaT
+        always do.
+
+    Examples
+    --------
+    >>> Marks(None).among(["12", "?", " N/A", "-"])
+    ['?', ' N/A', '-']
+    >>> Marks(None).among(["+", "-"]), Marks(["x", -999]).among(["x", -999.0, "?"])
+    ([], ['x', -999.0])
+    """
+
+    def __init__(self, given: Sequence[Any] | None = None) -> None:
+        self.given = None if given is None else tuple(given)
+
+    def among(self, values: Iterable[Any]) -> list[Any]:
+        """Return those of a column's different values that stand for a missing one.
+
+        Where nothing is given, signs without a letter or a digit do so only where all other values have one: "-" beside
+        "+" says something.
+        """
+        values = list(values)
+        if self.given is not None:
+            return [value for value in values if value in self.given or _as_number(value) in self._numbers()]
+        found = [value for value in values if isinstance(value, str) and _is_mark(value.strip())]
+        is_plain = not found or all(_says_something(value) for value in set(values) - set(found))
+        return [value for value in found if is_plain or _says_something(value) or not value.strip()]
+
+    def in_column(self, column: pd.Series) -> list[Any]:
+        """Return the values of a column that stand for a missing one."""
+        if self.given is None and column.dtype.kind in "biufmM":
+            return []
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            return self.among(column.cat.categories)
+        try:
+            return self.among(column.dropna().unique().tolist())
+        except TypeError:  # lists, and what else has no hash
+            return []
+
+    def blank(self, column: pd.Series, found: Sequence[Any]) -> pd.Series:
+        """Return a column with what was found to stand for a missing value missing."""
+        return column.mask(column.isin(list(found))) if len(found) else column
+
+    def _numbers(self) -> set[float]:
+        return {number for number in map(_as_number, self.given or ()) if number is not None}
+
+
+def _is_mark(text: str) -> bool:
+    return text.lower() in MARKS or text == "None"
+
+
+def _as_number(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if np.isfinite(number) else None
+
+
+def _says_something(value: Any) -> bool:
+    return any(letter.isalnum() for letter in str(value))

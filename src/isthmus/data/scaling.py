@@ -1,0 +1,173 @@
+"""How the numbers of a table are brought to one scale, and back."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.preprocessing import QuantileTransformer, StandardScaler
+
+from isthmus.errors import InputError
+
+
+class Asinh(TransformerMixin, BaseEstimator):
+    """Compress the tails of those columns that are far from normal: w asinh((x − c) / w) (Johnson 1949, S_U).
+
+    Near the centre c it is x − c, beyond the width w a logarithm. c is 0 for a column without negative values, else the
+    median. w is the one of some under which the column's different values are likeliest as draws from a normal (Box &
+    Cox 1964); where that gains them less than `LEAST_GAIN` nats each, the column stays as it is.
+
+    Attributes
+    ----------
+    centre_, width_ : ndarray of shape (n_columns,)
+        In the units of each column; a width of 0 leaves it as it is.
+    """
+
+    LEAST_GAIN = 0.2
+    WIDTHS = 10.0 ** np.arange(-3, 1.5, 0.5)
+
+    def fit(self, X: np.ndarray, y: Any = None) -> Self:
+        """Choose centre and width of each column; NaN is left aside."""
+        chosen = np.zeros((X.shape[1], 2))
+        for i in np.flatnonzero(_kurtosis(X) > LEAST_KURTOSIS):
+            chosen[i] = self._chosen(np.unique(X[~np.isnan(X[:, i]), i]))
+        self.centre_, self.width_ = chosen.T.copy()
+        self.n_features_in_ = X.shape[1]
+        return self
+
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        """Compress; shape (n, n_columns)."""
+        return self._of_tails(X, lambda x, centre, width: width * np.arcsinh((x - centre) / width))
+
+    def inverse_transform(self, X: np.ndarray) -> np.ndarray:
+        """Undo it; shape (n, n_columns)."""
+        with np.errstate(over="ignore"):
+            return self._of_tails(X, lambda x, centre, width: width * np.sinh(x / width) + centre)
+
+    def _of_tails(self, X: np.ndarray, function: Callable[..., np.ndarray]) -> np.ndarray:
+        """Return X with a function of those columns that have long tails; X itself where none has."""
+        tails = self.width_ > 0
+        if not tails.any():
+            return X
+        X = X.copy()
+        X[:, tails] = function(X[:, tails], self.centre_[tails], self.width_[tails])
+        return X
+
+    def _chosen(self, values: np.ndarray) -> tuple[float, float]:
+        """Return centre and width for a column's different values; few of them have no shape."""
+        if len(values) < FEWEST_VALUES:
+            return 0.0, 0.0
+        values = values[:: max(1, len(values) // MOST_VALUES)]
+        centre = 0.0 if values[0] >= 0 else float(np.median(values))
+        rest = values - centre
+        widths = np.median(np.abs(rest[rest != 0])) * self.WIDTHS
+        gains = [_log_likelihood(w * np.arcsinh(rest / w)) - 0.5 * np.log1p((rest / w) ** 2).mean() for w in widths]
+        best = int(np.argmax(gains))
+        gain = gains[best] - _log_likelihood(rest)
+        return (centre, float(widths[best])) if gain > self.LEAST_GAIN else (0.0, 0.0)
+
+
+FEWEST_VALUES, MOST_VALUES = 20, 10_000
+"""Different values of a column, under which its shape is not looked at, and about how many are looked at."""
+
+
+LEAST_KURTOSIS = 4.0
+"""Kurtosis of a column, a normal's being 3, from which its tails are looked at."""
+
+
+def _kurtosis(X: np.ndarray) -> np.ndarray:
+    """Return the kurtosis of each column, past NaN; NaN where it is constant."""
+    rest = X - np.nanmean(X, axis=0)
+    square = np.square(rest)
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.nanmean(np.square(square), axis=0) / np.square(np.nanmean(square, axis=0))
+
+
+def _log_likelihood(values: np.ndarray) -> float:
+    """Return the mean log-density of values as draws from the normal that suits them best, up to a constant."""
+    return -float(np.log(values.std()))
+
+
+SCALING: dict[str | None, tuple[type, ...]] = {
+    None: (),
+    "standard": (StandardScaler,),
+    "rankgauss": (StandardScaler, QuantileTransformer, StandardScaler),
+    "auto": (Asinh, StandardScaler),
+}
+"""How numbers are scaled: the steps, in order."""
+
+FITTED: dict[type, tuple[str, ...]] = {
+    Asinh: ("centre_", "width_"),
+    StandardScaler: ("mean_", "scale_"),
+    QuantileTransformer: ("quantiles_", "references_"),
+}
+"""What a step knows after its fit."""
+
+MOST_QUANTILES = 1000
+
+BEYOND = 1e-3
+"""How far outside what was seen the end quantiles lie, in standard deviations."""
+
+
+def fit_steps(values: np.ndarray, numbers: str | None, names: Sequence[Any]) -> list[Any]:
+    """Fit the steps of a scaling to columns of numbers; raise InputError where a column reaches too far for it."""
+    steps = []
+    for step in SCALING[numbers] if values.shape[1] else ():
+        with np.errstate(over="ignore", invalid="ignore"):
+            transformer = _fitted_quantiles(values) if step is QuantileTransformer else _arrays(step()).fit(values)
+            scaled = transformer.transform(values)
+        wrong = (~np.isfinite(scaled) & ~np.isnan(values)).any(0)
+        if wrong.any():
+            far = names[int(wrong.argmax())]
+            raise InputError(f"column {far!r} reaches too far for the sum of its squares: divide it")
+        values = scaled
+        steps.append(transformer)
+    return steps
+
+
+def steps_as_json(steps: Sequence[Any]) -> list[dict[str, list[Any]]]:
+    """Return what fitted steps know as what JSON can hold."""
+    return [{name: getattr(step, name).tolist() for name in FITTED[type(step)]} for step in steps]
+
+
+def steps_from_json(content: Sequence[Mapping[str, Any]], numbers: str | None, n: int) -> list[Any]:
+    """Make the steps of `n` columns of what :func:`steps_as_json` gave, and JSON may have held since."""
+    steps = []
+    for step, fitted in zip(SCALING[numbers] if n else (), content, strict=True):
+        transformer = _quantiles(0) if step is QuantileTransformer else _arrays(step())
+        for name in FITTED[step]:
+            setattr(transformer, name, _fitted(name, fitted[name], n))
+        transformer.n_features_in_ = n
+        steps.append(transformer)
+    return steps
+
+
+def _fitted(name: str, values: Any, n: int) -> np.ndarray:
+    """Return what a step knows of `n` columns, finite numbers of the right shape; raise InputError where they are not.
+
+    `references_` are the probabilities of the quantiles, of which any number will do.
+    """
+    array = np.array(values, dtype=float)
+    right = {"quantiles_": (len(array), n), "references_": (len(array),)}.get(name, (n,))
+    if array.shape != right or not len(array) or not np.isfinite(array).all():
+        raise InputError(f"{name} has the shape {array.shape} or is not finite, and {n} columns are scaled by it")
+    return array
+
+
+def _arrays(transformer: Any) -> Any:
+    """Let a transformer return arrays, whatever ``sklearn.set_config(transform_output=...)`` says."""
+    return transformer.set_output(transform="default") if hasattr(transformer, "set_output") else transformer
+
+
+def _quantiles(n: int) -> Any:
+    n_quantiles = min(MOST_QUANTILES, n)
+    return _arrays(QuantileTransformer(n_quantiles=n_quantiles, output_distribution="normal", subsample=None))
+
+
+def _fitted_quantiles(values: np.ndarray) -> Any:
+    """Fit with a row more beyond either end, so that the ends have quantiles like all others.
+
+    scikit-learn puts what is at an end at ±5.2. A column of mostly zeros would be nothing but its zeros then.
+    """
+    ends = np.stack([np.nanmin(values, axis=0) - BEYOND, np.nanmax(values, axis=0) + BEYOND])
+    return _quantiles(len(values) + 2).fit(np.concatenate([values, ends]))

@@ -1,0 +1,54 @@
+"""Long series from files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from isthmus.data.delimited import ENDINGS
+from isthmus.data.files import BROKEN, _first_line, _read_arrays, _read_frame, ending
+from isthmus.data.timeline import TimeSeries, time_series
+from isthmus.errors import InputError
+
+
+def read_series(
+    path: str | Path, time: str | None = None, group: str | None = None, features: Sequence[str] | None = None
+) -> TimeSeries:
+    """Read series from a file, a row a step: ``.npy``, or a ``.csv`` or ``.parquet`` with a header.
+
+    Parameters
+    ----------
+    path : path
+        ``.npy`` of shape (n_steps,) or (n_steps, features); or a table, as :func:`isthmus.data.time_series` takes it.
+    time, group, features : optional
+        As there. An array has none of them.
+
+    Returns
+    -------
+    TimeSeries
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        In one line that names the file, and what is wrong in it.
+    """
+    path = Path(path)
+    if ending(path) not in (".npy", *ENDINGS, ".parquet"):
+        raise InputError(f"{path} is no series: give one that ends in .npy, .csv or .parquet, a row a step")
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    try:
+        table: Any = np.asarray(_read_arrays(path, None).X) if path.suffix == ".npy" else _read_frame(path)
+    except BROKEN as error:
+        raise InputError(f"cannot read {path}: {_first_line(error)}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"cannot read {path}: it is not UTF-8 text") from error
+    if path.suffix == ".npy" and table.ndim not in (1, 2):
+        raise InputError(f"{path} has the shape {table.shape}: a series has (n_steps,) or (n_steps, features)")
+    try:
+        return time_series(table, time=time, group=group, features=features)
+    except InputError as error:
+        said = str(error)
+        said = said.replace("the table", str(path), 1) if said.startswith("the table") else f"{path}: {said}"
+        raise InputError(said) from error
