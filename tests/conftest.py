@@ -106,6 +106,7 @@ def saved(tmp_path_factory):
     isthmus.OutlierDetector(isthmus.Autoencoder(2, **setting)).fit(numbers()).save(folder / "detector")
     isthmus.TabularAutoencoder(2, **setting).fit(people()).save(folder / "people")
     isthmus.MultimodalAutoencoder(2, **setting).fit({"image": X, "label": y}).save(folder / "modalities")
+    np.savez(folder / "modalities.npz", image=X[:40], label=y[:40])
     for table in (numbers, people, series):
         table().to_csv(folder / f"{table.__name__}.csv", index=False)
     train = f"train {folder}/series.csv --model sequence --window 10 --components 2 --epochs 1 --out {folder}"

@@ -18,6 +18,7 @@ from isthmus.cli.console import show_warning
 from isthmus.cli.parsing import parse_settings
 from isthmus.data import on_time_axis, step_scores, windows
 from isthmus.data.labels import spread_order
+from isthmus.errors import InputError
 from isthmus.evaluation.imputation import hidden_entries
 from isthmus.evaluation.retrieval import nearest_by_code
 
@@ -339,7 +340,7 @@ def test_one_row(run, saved, tmp_path):
 
 def test_a_run_whose_report_fails_is_not_lost(run, monkeypatch, tmp_path):
     def fail(*_, **__):
-        raise ValueError("no page")
+        raise InputError("no page")
 
     with monkeypatch.context() as patch:
         patch.setattr(report, "model_page", fail)

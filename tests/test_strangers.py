@@ -29,6 +29,7 @@ from safetensors.torch import save as tensors_to_bytes
 
 import isthmus
 from isthmus import persistence
+from isthmus.errors import InputError
 from isthmus.models.folder import _weights
 from isthmus.training.checkpoint import CHECKPOINT, _digest
 
@@ -83,7 +84,7 @@ def refused(folder, pattern="."):
 
 def assert_clear(folder, error, seconds):
     said = str(error)
-    assert type(error) in (ValueError, FileNotFoundError, NotADirectoryError), repr(error)
+    assert type(error) in (InputError, FileNotFoundError, NotADirectoryError), repr(error)
     assert said.startswith(str(folder)), said
     assert said.isprintable(), said
     assert len(said) < 600, said

@@ -14,9 +14,9 @@ from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_scalar
 
 from isthmus.core.corruption import CORRUPTIONS
+from isthmus.data.checks import check_scalar
 from isthmus.data.labels import are_classes
 from isthmus.data.names import row_names
 from isthmus.data.rows import to_rows

@@ -5,6 +5,8 @@ Any other error is a bug, and keeps its traceback.
 
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class InputError(ValueError):
@@ -17,6 +19,19 @@ class InputTypeError(TypeError):
 
 class DataWarning(UserWarning):
     """What was made of a person's data that they may not think of; the message says how to have it otherwise."""
+
+
+@contextmanager
+def users_mistake() -> Iterator[None]:
+    """Make ours what a library's check of a user's values raises: a ValueError, or a TypeError."""
+    try:
+        yield
+    except (InputError, InputTypeError):
+        raise
+    except TypeError as error:
+        raise InputTypeError(str(error)) from error
+    except ValueError as error:
+        raise InputError(str(error)) from error
 
 
 def warn_caller(message: str, category: type[Warning] = UserWarning) -> None:

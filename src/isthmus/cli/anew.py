@@ -41,7 +41,8 @@ def described_from(context: typer.Context, source: Path, **asked: Any) -> dict[s
     estimator = _loaded(source)
     noted = runs.read(source) if (source / runs.RUN).is_file() else {}
     kind = next((name for name, family in MODELS.items() if family is type(estimator)), type(estimator).__name__)
-    kept = {name: noted.get(name) for name in ("window", "stride", "size", "fit")}
+    kept = {name: noted.get(name) for name in ("window", "stride", "features", "size", "fit")}
+    kept |= {name: asked[name] or noted.get(name) for name in ("time", "group")}
     if asked["label"] is None and asked["data"] not in datasets.names() and not Path(asked["data"]).is_dir():
         kept["label"] = noted.get("label")
     _check_settings(estimator, parse_settings(asked["settings"]), source)

@@ -1,12 +1,15 @@
 """The command line: its verbs, and how a command ends."""
 
 import sys
+import traceback
 import warnings
 
 import typer
 
+import isthmus
 from isthmus.cli.console import complain, show_warning
 from isthmus.cli.rows import forget
+from isthmus.errors import InputError, InputTypeError
 from isthmus.models.engine import is_out_of_memory
 from isthmus.threads import suited_to
 from isthmus.training import Interrupted
@@ -19,17 +22,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+BUG = "this is a bug in isthmus {}, and no mistake of yours: please report the command and the lines above"
+
 OUT_OF_MEMORY = "memory has run out: give fewer rows or columns, a smaller batch size, or a smaller network"
 
 
 def main() -> None:
-    """Run the command line; a user's mistake ends in one line on standard error and exit status 2."""
+    """Run the command line; a user's mistake ends in one line on standard error and exit status 2, a bug in 1."""
     forget()
     warnings.showwarning = lambda message, category, *_: show_warning(message, category)
     try:
         with suited_to(0, blas=True):  # each fit and each use takes what repays it
             sys.exit(app(standalone_mode=False) or 0)
-    except (ValueError, TypeError, OSError, FloatingPointError, MemoryError) as error:
+    except (InputError, InputTypeError, OSError, FloatingPointError, MemoryError) as error:
         complain(str(error) or OUT_OF_MEMORY)  # Python's own MemoryError says nothing
         sys.exit(2)
     except SystemExit as end:
@@ -40,7 +45,9 @@ def main() -> None:
         if is_out_of_memory(error):
             complain(OUT_OF_MEMORY)
             sys.exit(2)
-        if not hasattr(error, "format_message"):  # what typer raises for a command line that it cannot read
-            raise
-        complain(f"{error.format_message()} (isthmus --help says more)")
-        sys.exit(2)
+        if hasattr(error, "format_message"):  # what typer raises for a command line that it cannot read
+            complain(f"{error.format_message()} (isthmus --help says more)")
+            sys.exit(2)
+        traceback.print_exc()
+        complain(BUG.format(isthmus.__version__))
+        sys.exit(1)

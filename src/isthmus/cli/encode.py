@@ -37,6 +37,7 @@ def transform(
     """Write the codes of DATA's rows."""
     estimator, cut = ready(run, output, "transform"), read_cut(run, time, group)
     framing = read_framing(run, estimator, skip_bad)
+    framing = read_framing(run, estimator, skip_bad)
     X, y = load_rows(data, split, label, data_dir, estimator, cut, framing)
     codes = estimator.transform(X, **told(estimator, y))
     beside = {} if cut is None else cut.columns(data)
@@ -58,6 +59,7 @@ def reconstruct(
     """Write DATA's rows as the model rebuilds them; .png: 30 drawn at random over the classes, below what they are."""
     estimator, cut = ready(run, output, "reconstruct", pictures=True), read_cut(run, time, group)
     framing = read_framing(run, estimator, skip_bad)
+    framing = read_framing(run, estimator, skip_bad)
     X, y = load_rows(data, split, label, data_dir, estimator, cut, framing)
     rows = estimator.reconstruct(X, **told(estimator, y))
     if cut is not None:
@@ -65,9 +67,8 @@ def reconstruct(
         write_steps(output, series.on_time_axis(rows, cut.stride), series)
     elif output.suffix == ".png":
         shown = spread_order(len(rows), y)[: images.MOST_BESIDE]
-        draw(
-            output, images.beside_png(shaped(estimator, X)[shown], rows[shown]), names_of(data, X, cut, framing), shown
-        )
+        picture = images.beside_png(shaped(estimator, X)[shown], rows[shown])
+        draw(output, picture, names_of(data, X, cut, framing), shown)
     else:
         write_rows(output, rows, features(estimator, rows))
 
@@ -90,6 +91,7 @@ def score(
     A step of a long series is scored by itself and by the windows that it is in.
     """
     estimator, cut = ready(run, output, "score_samples"), read_cut(run, time, group)
+    framing = read_framing(run, estimator, skip_bad)
     framing = read_framing(run, estimator, skip_bad)
     X, y = load_rows(data, split, label, data_dir, estimator, cut, framing)
     shares = cut is not None or per_feature
@@ -122,6 +124,7 @@ def neighbors(
 ) -> None:
     """Write which rows of DATA have the codes nearest to those of the queries; .png: a line a query, itself first."""
     estimator, cut = ready(run, output, "transform", pictures=True), read_cut(run, time, group)
+    framing = read_framing(run, estimator, skip_bad)
     framing = read_framing(run, estimator, skip_bad)
     found = load_rows(data, split, label, data_dir, estimator, cut, framing)
     codes = estimator.transform(found.X, **told(estimator, found.y))

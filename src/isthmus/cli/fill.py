@@ -1,5 +1,6 @@
 """`isthmus impute`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -42,11 +43,15 @@ def impute(
     """Write DATA's rows with what is missing (NaN, blanks) filled in; .png: 30 at random, below what was known."""
     estimator, cut = ready(run, output, "impute", pictures=True), read_cut(run, time, group)
     framing = read_framing(run, estimator, skip_bad)
+    framing = read_framing(run, estimator, skip_bad)
     if block and missing is None:
         raise InputError("--block says how to hide: say how much too, such as --missing 0.5")
     X, y = load_rows(data, split, label, data_dir, estimator, cut, framing)
     if isinstance(X, pd.DataFrame) and isinstance(estimator, models.TabularAutoencoder):
         _impute_table(estimator, X, output, missing, block, seed)
+        return
+    if isinstance(estimator, models.MultimodalAutoencoder):
+        _impute_modalities(estimator, X, output, missing, data)
         return
     rows = shaped(estimator, X)
     hidden, hidden_steps = np.zeros(rows.shape, bool), None
@@ -96,6 +101,19 @@ def _impute_table(
     if len(others):
         right = 1 - others[["error", "baseline"]].mean()
         console.print(f"others: {right.error:.1%} right, {right.baseline:.1%} by the most frequent value")
+
+
+def _impute_modalities(
+    estimator: models.MultimodalAutoencoder, X: Any, output: Path, missing: float | None, data: str
+) -> None:
+    """Fill in what is missing of several modalities, or the modalities that are."""
+    if missing is not None:
+        raise InputError(f"--missing {missing:g}: hidden are cells of one table, and this is of several; leave it out")
+    tables = X.values() if isinstance(X, Mapping) else [X]
+    whole = not any(pd.isna(values).any(axis=None) for values in tables)
+    if whole and not (isinstance(X, Mapping) and len(X) < len(estimator.modalities_)):
+        raise InputError(f"nothing is missing in {data}")
+    write_rows(output, estimator.impute(X), [])
 
 
 def _hidden_steps(series: TimeSeries, share: float, block: bool, seed: int) -> np.ndarray:

@@ -1,5 +1,6 @@
 """`isthmus sample` and `interpolate`: rows that were not there."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -11,7 +12,7 @@ from isthmus.cli.console import say
 from isthmus.cli.options import Data, DataDir, Group, Label, OutputOrPicture, Run, Seed, SkipBad, Split, Time
 from isthmus.cli.parsing import parse_condition, parse_rows
 from isthmus.cli.results import draw, write_rows
-from isthmus.cli.rows import load_rows, names_of, read_cut, read_framing, take_rows
+from isthmus.cli.rows import count_rows, load_rows, names_of, read_cut, read_framing, take_rows
 from isthmus.cli.saved import features, ready
 from isthmus.data.labels import spread_order
 from isthmus.errors import InputError
@@ -72,12 +73,13 @@ def interpolate(
     estimator = ready(run, output, "interpolate", pictures=True)
     cut, framing = read_cut(run, time, group), read_framing(run, estimator, skip_bad)
     X, y = load_rows(data, split, label, data_dir, estimator, cut, framing)
-    half = min(5, len(X) // 2)
-    order = spread_order(len(X), y)
+    n = count_rows(X)
+    half = min(5, n // 2)
+    order = spread_order(n, y)
     if not half and (start is None or end is None):
         raise InputError(f"{data} has fewer than two rows, no pair to go between: name both ends with --from and --to")
-    a = order[:half] if start is None else parse_rows("--from", start, len(X))
-    b = order[half : 2 * half] if end is None else parse_rows("--to", end, len(X))
+    a = order[:half] if start is None else parse_rows("--from", start, n)
+    b = order[half : 2 * half] if end is None else parse_rows("--to", end, n)
     if len(a) != len(b):
         raise InputError(f"--from has {len(a)} rows and --to {len(b)}: name as many of each")
     shared: Any = None if y is None else np.where(y[a] == y[b], y[a].astype(object), None)
@@ -89,11 +91,13 @@ def interpolate(
         write_rows(output, rows.reset_index(names=names), [])
     elif output.suffix == ".png":
         draw(output, images.grid_png(rows.reshape(-1, *estimator.row_shape_), steps))
-    elif output.suffix == ".npy":
+    elif output.suffix == ".npy" and not isinstance(rows, Mapping):
         write_rows(output, rows, [])
     else:
         places = {"pair": np.repeat(np.arange(len(a)), steps), "step": np.tile(np.arange(steps), len(a))}
-        rows = rows.reshape(-1, *rows.shape[2:])
+        several = rows if isinstance(rows, Mapping) else {"": rows}
+        flat = {name: each.reshape(-1, *each.shape[2:]) for name, each in several.items()}
+        rows = flat if isinstance(rows, Mapping) else flat[""]
         write_rows(output, rows, features(estimator, rows), places)
     if start is None or end is None:
         names = names_of(data, X, cut, framing)

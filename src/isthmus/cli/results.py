@@ -1,6 +1,6 @@
 """Results on their way to files."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,12 @@ from isthmus.report.words import listed
 
 
 def write_rows(output: Path, values: Any, columns: list[str], first: dict[str, Any] | None = None) -> None:
-    """Write rows, a DataFrame as it is; in a table of named columns some others stand first."""
+    """Write rows, a DataFrame as it is; in a table of named columns some others stand first.
+
+    Of several modalities each has its columns.
+    """
+    if isinstance(values, Mapping):
+        values = _side_by_side(values)
     if isinstance(values, pd.DataFrame):
         beside = {} if output.suffix == ".npy" else first or {}
         files.write_table(output, pd.concat([pd.DataFrame(beside, index=values.index), values], axis=1))
@@ -25,6 +30,15 @@ def write_rows(output: Path, values: Any, columns: list[str], first: dict[str, A
         rows = pd.DataFrame(values.reshape(len(values), -1), columns=columns)
         files.write_table(output, pd.concat([pd.DataFrame(first), rows], axis=1))
     console.print(f"{len(values):,} rows: {output}", soft_wrap=True)
+
+
+def _side_by_side(values: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """Bring modalities into one table: columns go by the modality's name, and a number where it has several."""
+    columns: dict[str, np.ndarray] = {}
+    for name, rows in values.items():
+        flat = rows.reshape(len(rows), -1)
+        columns |= {name if flat.shape[1] == 1 else f"{name}_{i}": flat[:, i] for i in range(flat.shape[1])}
+    return pd.DataFrame(columns)
 
 
 def write_steps(output: Path, steps: np.ndarray, series: TimeSeries, total: str | None = None) -> None:

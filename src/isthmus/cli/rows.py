@@ -1,5 +1,6 @@
 """DATA: its rows, and what they are called."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -161,7 +162,10 @@ def read_source(
     if Path(data).is_dir():
         return _read_once(data, label, False, False, (), framing or Framing())
     inner = getattr(estimator, "autoencoder_", estimator)  # a detector's
-    mixed |= isinstance(inner, models.TabularAutoencoder)
+    several = isinstance(inner, models.MultimodalAutoencoder)
+    if several and not hasattr(inner, "feature_names_in_") and Path(data).suffix == ".npz":
+        return Source(Dataset(files.read_modalities(data)), [], [])  # type: ignore[arg-type]
+    mixed |= several or isinstance(inner, models.TabularAutoencoder)
     text = tuple(inner.schema_.text) if hasattr(inner, "schema_") else ()
     gaps = getattr(inner, "takes_conditions", False)
     return _read_once(data, label, gaps, mixed, text, framing or Framing())
@@ -190,6 +194,8 @@ def names_of(data: str, X: Any, cut: Cut | None, framing: Framing | None = None)
     """Return what rows are called: images by their files, windows by their steps, others as they are in a table."""
     if cut is not None:
         return cut.series(data).window_names(cut.window, cut.stride)
+    if isinstance(X, Mapping):
+        return [f"row {i}" for i in range(count_rows(X))]
     return _images_of(data, framing) or row_names(X)
 
 
@@ -206,6 +212,13 @@ def _images_of(data: str, framing: Framing | None) -> list[str] | None:
     return read_source(data, None, None, framing).names
 
 
+def count_rows(X: Any) -> int:
+    """Return how many rows there are; of several modalities all have as many."""
+    return len(next(iter(X.values()))) if isinstance(X, Mapping) else len(X)
+
+
 def take_rows(X: Any, rows: np.ndarray) -> Any:
     """Return some of the rows."""
+    if isinstance(X, Mapping):
+        return {name: values[rows] for name, values in X.items()}
     return X.iloc[rows] if isinstance(X, pd.DataFrame) else X[rows]

@@ -1,9 +1,11 @@
 """The model of a run, and what it knows of rows."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from isthmus import models
 from isthmus.atomic import check_writable
@@ -43,8 +45,10 @@ def has_images(estimator: Any) -> bool:
     return images.is_image(estimator.row_shape_) and not isinstance(estimator, models.SequenceAutoencoder)
 
 
-def features(estimator: Any, rows: np.ndarray) -> list[str]:
+def features(estimator: Any, rows: Any) -> list[str]:
     """Return the names of the entries of flattened rows."""
+    if isinstance(rows, pd.DataFrame | Mapping):
+        return []  # they have names of their own
     names = [f"x_{i}" for i in range(int(np.prod(rows.shape[1:])))]
     return list(getattr(estimator, "feature_names_in_", names))
 

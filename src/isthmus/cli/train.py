@@ -169,9 +169,7 @@ def _train(folder: Path, asked: dict[str, Any], device: str, checkpoint_minutes:
     cut = parse_cut(asked)
     framing = Framing(check_size(asked["size"]), asked["fit"] or "crop", bool(asked["skip_bad"]))
     estimator = _estimator(asked, device)
-    _say_how_read(data, label, estimator, cut, framing)
-    if cut is not None:
-        asked = asked | _understood(data, cut)
+    asked = asked | _understood(data, label, estimator, cut, framing)
     X, y = load_rows(data, "train", label, data_dir, estimator, cut, framing, told=True)
     if estimator.takes_conditions and y is None:
         raise InputError(f"{data} has no labels to be a condition: name their column with --label")
@@ -209,15 +207,13 @@ def _estimator(asked: dict[str, Any], device: str) -> Any:
     return family(random_state=asked["seed"], device=device, verbose=1).set_params(**params)
 
 
-def _say_how_read(data: str, label: str | None, estimator: Any, cut: Any, framing: Framing) -> None:
-    """Say how a file or folder was understood, where that goes beyond the ordinary."""
-    if cut is None and data not in datasets.names():
-        for line in read_source(data, label, estimator, framing).understood:
-            say(line)
-
-
-def _understood(data: str, cut: Cut) -> dict[str, Any]:
-    """Say what was understood of a series, and return which columns are what, for the run to note."""
+def _understood(data: str, label: str | None, estimator: Any, cut: Cut | None, framing: Framing) -> dict[str, Any]:
+    """Say how a file or folder was understood, and return which columns of a series are what, for the run to note."""
+    if cut is None:
+        if data not in datasets.names():
+            for line in read_source(data, label, estimator, framing).understood:
+                say(line)
+        return {}
     series = cut.series(data)
     for line in series.understood(cut.window, cut.stride):
         say(line)

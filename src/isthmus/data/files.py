@@ -155,6 +155,30 @@ def _read_arrays(path: Path, label: str | None) -> Dataset:
         return Dataset(_numbers(path, X), y)
 
 
+def read_modalities(path: str | Path) -> dict[str, np.ndarray]:
+    """Read the arrays of an ``.npz``, which may be words, by their names.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        In one line that names the file, and the array, that is wrong.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            arrays = {name: content[name] for name in content.files}
+    except (*BROKEN, ValueError) as error:
+        raise InputError(f"cannot read {path}: {_first_line(error)}") from error
+    if not arrays:
+        raise InputError(f"{path} holds no array: save each modality in it, under its name")
+    single = [name for name, array in arrays.items() if not array.ndim]
+    if single:
+        raise InputError(f"{path}: {single[0]!r} is a single value: give rows, of shape (n, ...)")
+    return arrays
+
+
 def _numbers(path: Path, array: np.ndarray) -> np.ndarray:
     """Return an array of rows, once it is sure that it is one of numbers."""
     if array.dtype.kind not in "biuf":

@@ -136,10 +136,23 @@ def _separator(text: str) -> str:
         share *= 1 - sum('"' in field for field in fields) / len(fields)  # quotes stand around fields, not in them
         # Words have spaces too.
         if separator != " " or (share > 0.9 and numbers > 0.5) or (_is_r(records, width) and numbers > 0):
-            scores[separator] = share * (0.5 + numbers)
+            scores[separator] = share * (0.5 + numbers) * (0.5 if _breaks_quotes(text, separator) else 1)
     if scores.keys() - {" "}:
         scores.pop(" ", None)
     return max(scores, key=lambda separator: round(scores[separator], 2)) if scores else ","
+
+
+def _breaks_quotes(text: str, separator: str) -> bool:
+    """Tell whether something other than a separator follows a quotation mark's second one."""
+    if '"' not in text:
+        return False
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True)
+    try:
+        for _ in islice(lines, MOST_RECORDS):
+            pass
+    except csv.Error as error:
+        return "expected after" in str(error)
+    return False
 
 
 def _is_r(records: Sequence[Sequence[str]], width: int) -> bool:

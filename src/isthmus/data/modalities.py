@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 import torch
 from pandas.api.types import is_bool_dtype, is_numeric_dtype, pandas_dtype
-from sklearn.utils import check_array
 from torch import Tensor
 
+from isthmus.data.checks import check_array
 from isthmus.data.columns import Column, Kind, levels_of
 from isthmus.data.conditions import read_classes
 from isthmus.data.containers import container_of, plain

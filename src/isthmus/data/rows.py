@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.utils import check_array
 from torch import Tensor
 
 from isthmus.core.batch import Batch
+from isthmus.data.checks import check_array
 from isthmus.data.containers import plain
 from isthmus.errors import InputError
 

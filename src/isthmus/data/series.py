@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils import check_scalar
 
+from isthmus.data.checks import check_scalar
 from isthmus.errors import InputError
 
 

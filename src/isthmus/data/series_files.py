@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.data import delimited
+from isthmus.data.delimited import ENDINGS
 from isthmus.data.files import BROKEN, _first_line, _read_arrays, _read_frame, ending
 from isthmus.data.timeline import TimeSeries, time_series
 from isthmus.errors import InputError
@@ -34,7 +34,7 @@ def read_series(
         In one line that names the file, and what is wrong in it.
     """
     path = Path(path)
-    if ending(path) not in (".npy", *delimited.ENDINGS, ".parquet"):
+    if ending(path) not in (".npy", *ENDINGS, ".parquet"):
         raise InputError(f"{path} is no series: give one that ends in .npy, .csv or .parquet, a row a step")
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")

@@ -17,8 +17,7 @@ from lightning_fabric import Fabric
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_array, check_random_state, check_scalar, column_or_1d
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from isthmus.core.batch import Batch
@@ -29,6 +28,7 @@ from isthmus.core.likelihood import LIKELIHOODS, build_likelihood
 from isthmus.core.model import Model
 from isthmus.core.penalty import contractive, kl_sparsity, l1, weight_decay
 from isthmus.core.score import entry_scores, learn_usual, row_scores
+from isthmus.data.checks import check_array, check_random_state, check_scalar, column_or_1d, validate_data
 from isthmus.data.containers import back, by_pieces, container_of, plain
 from isthmus.data.frames import Frame
 from isthmus.data.rows import (
@@ -42,7 +42,7 @@ from isthmus.data.rows import (
     where_text_is,
 )
 from isthmus.data.schema import with_index
-from isthmus.errors import InputError, InputTypeError
+from isthmus.errors import InputError, InputTypeError, users_mistake
 from isthmus.models.checks import check_choice, check_number, warn_caller
 from isthmus.models.engine import (
     PRECISIONS,
@@ -356,7 +356,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """Set parameters by name; ``network__hidden`` and its like also where `network` is still the default."""
         if self.network is None and "network" not in params and any(name.startswith("network__") for name in params):
             self.network = self.default_network()
-        super().set_params(**params)
+        with users_mistake():
+            super().set_params(**params)
         return self
 
     @property
@@ -566,7 +567,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             raise InputTypeError(
                 f"network={self.network!r}: give MLP(...), Conv(...), Transformer(...), Modules(...) or None"
             )
-        check_number("verbose", self.verbose)
+        check_scalar(self.verbose, "verbose", (bool, numbers.Integral))
         if not isinstance(self.callbacks, Iterable) or not all(map(callable, self.callbacks)):
             raise InputTypeError(
                 f"callbacks={self.callbacks!r}: give a list of functions that take a record of the history"

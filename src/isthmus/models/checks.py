@@ -6,8 +6,7 @@ import numbers
 from collections.abc import Iterable
 from typing import Any
 
-from sklearn.utils import check_scalar
-
+from isthmus.data.checks import check_scalar
 from isthmus.errors import InputError, warn_caller
 
 __all__ = ["check_choice", "check_number", "warn_caller"]

@@ -11,7 +11,6 @@ import pandas as pd
 import torch
 from numpy.typing import ArrayLike
 from sklearn.base import clone
-from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
@@ -22,6 +21,7 @@ from isthmus.core.categorical import CategoricalLikelihood
 from isthmus.core.corruption import hide_modalities
 from isthmus.core.likelihood import Block, Likelihood, ProductLikelihood, build_likelihood
 from isthmus.core.model import Model
+from isthmus.data.checks import check_random_state, check_scalar
 from isthmus.data.containers import back, container_of, plain
 from isthmus.data.modalities import Modality, flat_rows, in_blocks, slices
 from isthmus.data.schema import put_known_cells, with_index
@@ -285,15 +285,35 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         self.networks = networks
 
     @available_if(_is_variational)  # type: ignore[untyped-decorator]
-    def sample(self, n_samples: int = 1, *, random_state: Any = None) -> Any:
+    def sample(self, n_samples: int = 1, *, noise: bool = False, random_state: Any = None) -> Any:
         """Generate rows of all modalities: draw codes from N(0, 1) and decode them; for ``product_of_experts``.
 
-        An int as `random_state` gives the same rows each time. What comes back is described in :meth:`reconstruct`.
+        Parameters
+        ----------
+        n_samples : int, default 1
+            How many.
+        noise : bool, default False
+            Whether rows are drawn from p(x | z), each modality from its likelihood, or are its mean and the most
+            probable labels.
+        random_state : int, RandomState or None, default None
+            An int gives the same rows each time.
+
+        Returns
+        -------
+        dict of str to ndarray, or DataFrame
+            What comes back is described in :meth:`reconstruct`.
         """
         check_is_fitted(self)
         check_scalar(n_samples, "n_samples", numbers.Integral, min_val=1)
-        codes = check_random_state(random_state).standard_normal((n_samples, self.n_components))
-        return self.inverse_transform(codes.astype(np.float32))
+        random = check_random_state(random_state)
+        codes = random.standard_normal((n_samples, self.n_components)).astype(np.float32)
+        seed, device = int(random.randint(2**31 - 1)), next(self.module_.parameters()).device
+        generator = torch.Generator(device).manual_seed(seed)
+
+        def draw(model: Model, batch: Batch) -> Tensor:
+            return model.decode(batch.x).sample(generator)
+
+        return self._as_given(self._in_batches(draw if noise else decode, Given(codes)))
 
     def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn that rows come in a dict."""

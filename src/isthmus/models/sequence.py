@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Literal, Self, TypeVar
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from sklearn.utils import check_scalar
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
@@ -26,6 +25,7 @@ from isthmus.core.likelihood import (
     Unmodelled,
 )
 from isthmus.core.model import Model
+from isthmus.data.checks import check_scalar
 from isthmus.data.sequences import (
     Sequences,
     as_given,

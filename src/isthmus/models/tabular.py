@@ -10,8 +10,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.utils import check_scalar
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from isthmus.core.batch import Batch
@@ -20,6 +19,7 @@ from isthmus.core.corruption import hide_entries
 from isthmus.core.imputation import fill_in
 from isthmus.core.likelihood import Bernoulli, Block, GaussianLikelihood, ProductLikelihood
 from isthmus.core.model import Model
+from isthmus.data.checks import check_scalar, validate_data
 from isthmus.data.containers import back, container_of, plain
 from isthmus.data.overview import table_overview
 from isthmus.data.rows import in_unit_interval

@@ -8,7 +8,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
@@ -17,6 +16,7 @@ from isthmus.core.bottleneck import active_units, gaussian
 from isthmus.core.bound import SEED, importance_log_likelihood
 from isthmus.core.model import Model
 from isthmus.core.penalty import free_bits
+from isthmus.data.checks import check_random_state, check_scalar
 from isthmus.data.rows import Rows
 from isthmus.errors import InputError
 from isthmus.models.base import AbstractAutoencoder

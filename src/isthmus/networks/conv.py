@@ -501,7 +501,7 @@ def _check_numbers(name: str, value: Any, least: int, word: str) -> None:
     """Raise where `value` is no whole number from `least` on, nor a sequence of such, `word` standing for one too."""
     shown = f"{name}={' '.join(repr(value).split())}"  # an array's may have several lines
     for number in _listed(value):
-        if isinstance(number, str) and number == word:
+        if word and isinstance(number, str) and number == word:
             continue
         if not is_whole(number):
             raise InputTypeError(f"{shown}: give whole numbers" + (f" or {word!r}" if word else ""))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from isthmus.errors import InputError, InputTypeError
-from isthmus.networks.parameters import Parameters, is_whole
+from isthmus.networks.parameters import Parameters, check_share, is_whole
 
 
 @dataclass(repr=False)
@@ -94,8 +94,7 @@ class LSTM(Parameters):
                 raise InputError(f"{name}={value!r}: give at least 1")
         if not isinstance(self.conditioned, bool):
             raise InputTypeError(f"conditioned={self.conditioned!r}: give True or False")
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"dropout={self.dropout!r}: give a share in [0, 1)")
+        check_share("dropout", self.dropout)
         if self.dropout and self.layers == 1:
             raise InputError(f"dropout={self.dropout!r} falls between layers, and there is one: give layers=2 or more")
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from isthmus.errors import InputError, InputTypeError
 from isthmus.networks.activation import Activation, build_activation
 from isthmus.networks.pair import Decoder, Encoder, Path, check_pair, start_at_zero
-from isthmus.networks.parameters import Parameters, is_whole, values_of
+from isthmus.networks.parameters import Parameters, check_share, is_whole, values_of
 
 NORMALIZATIONS = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
 
@@ -101,8 +101,7 @@ class MLP(Parameters):
     def _check(self) -> None:
         if not isinstance(self.tied, bool):
             raise InputTypeError(f"tied={self.tied!r}: give True or False")
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"dropout={self.dropout!r}: give a share in [0, 1)")
+        check_share("dropout", self.dropout)
 
     def _path(self, widths: list[int]) -> Path:
         """Join linear and deep layers from the first width to the last; without hidden widths the linear one is all."""

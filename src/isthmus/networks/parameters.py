@@ -49,6 +49,12 @@ def is_whole(value: Any) -> bool:
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
+def check_share(name: str, value: Any) -> None:
+    """Raise ValueError for what is no number in [0, 1)."""
+    if not isinstance(value, numbers.Real) or not 0 <= float(value) < 1:
+        raise InputError(f"{name}={value!r}: give a share in [0, 1)")
+
+
 class Network(Protocol):
     """Anything that can build an encoder and a decoder."""
 

@@ -14,7 +14,7 @@ from isthmus.core.patches import from_patches, patch_grid, to_patches
 from isthmus.errors import InputError, InputTypeError
 from isthmus.networks.activation import Activation, build_activation
 from isthmus.networks.pair import Decoder, Path, check_pair, joined, start_at_zero
-from isthmus.networks.parameters import Parameters, is_whole, values_of
+from isthmus.networks.parameters import Parameters, check_share, is_whole, values_of
 
 POOLINGS = ("mean", "token")
 
@@ -173,8 +173,7 @@ class Transformer(Parameters):
                 _check_whole(f"patch={self.patch!r}", size, 1)
         if self.pooling not in POOLINGS:
             raise InputError(f"unknown pooling {self.pooling!r}: give 'mean' or 'token'")
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"dropout={self.dropout!r}: give a share in [0, 1)")
+        check_share("dropout", self.dropout)
 
 
 class TransformerEncoder(nn.Module):
