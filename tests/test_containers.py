@@ -459,3 +459,19 @@ def test_a_frame_comes_back_as_pandas_where_polars_is_not_there(rows, monkeypatc
 
     monkeypatch.setattr(builtins, "__import__", without)
     assert isinstance(model.inverse_transform(codes), pd.DataFrame)
+
+
+@pytest.mark.parametrize("fusion", ["concatenation", "product_of_experts"])
+def test_frames_of_modalities_keep_to_ranges_too(rows, fusion):
+    table = pd.DataFrame(rows, columns=NAMES).assign(a=rows[:, 0].astype(int), word=["u", "v"] * 20)
+    blocks = {"left": ["d", "a"], "right": ["c", "b"], "word": ["word"]}
+    model = MultimodalAutoencoder(2, blocks=blocks, fusion=fusion, max_epochs=1, random_state=0).fit(table)
+    X = table.assign(**{name: 3 * table[name] for name in NAMES})
+    found = [model.reconstruct(X), model.inverse_transform(9 * np.ones((5, 2)))]
+    found += [model.sample(20, random_state=0)] if hasattr(model, "sample") else []
+    for back in found:
+        assert list(back.columns) == list(table.columns)
+        assert back.a.dtype == table.a.dtype
+        assert ((back[NAMES] >= table[NAMES].min()) & (back[NAMES] <= table[NAMES].max())).all(axis=None)
+        assert set(back.word) <= {"u", "v"}
+    pd.testing.assert_frame_equal(model.impute(X), X)
