@@ -21,21 +21,11 @@ FILES = (RUN, CHECKPOINT, LOCK, persistence.CONFIG, persistence.WEIGHTS, "report
 
 WHERE = (
     "data", "label", "data_dir", "window", "stride", "time", "group", "features", "size", "fit", "skip_bad", "from",
-    "from_sha256",
+    "from_sha256", "kinds", "drop", "na",
 )  # fmt: skip
 HOW = (
-    "model",
-    "seed",
-    "components",
-    "network",
-    "hidden",
-    "channels",
-    "epochs",
-    "batch_size",
-    "lr",
-    "scale",
-    "settings",
-)
+    "model", "seed", "components", "network", "hidden", "channels", "epochs", "batch_size", "lr", "scale", "settings",
+)  # fmt: skip
 KINDS: dict[str, tuple[type, ...]] = {
     "data": (str,),
     "model": (str,),
@@ -44,6 +34,9 @@ KINDS: dict[str, tuple[type, ...]] = {
     "stride": (int, type(None)),
     "skip_bad": (bool, type(None)),
     "features": (list, type(None)),
+    "kinds": (list, type(None)),
+    "drop": (list, type(None)),
+    "na": (list, type(None)),
     "components": (int, type(None)),
     "epochs": (int, type(None)),
     "batch_size": (int, type(None)),

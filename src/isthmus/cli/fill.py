@@ -86,7 +86,7 @@ def _impute_table(
     estimator: models.TabularAutoencoder, X: pd.DataFrame, output: Path, missing: float | None, block: bool, seed: int
 ) -> None:
     """Fill in a table's cells; of hidden ones, say how far the result is from them beside the simplest guess."""
-    if missing is None and not X.isna().any(axis=None):
+    if missing is None and not estimator.schema_.missing(X).any():
         raise InputError(NOTHING_MISSING.format("the table"))
     hidden = np.zeros(X.shape, bool) if missing is None else hidden_entries(X.shape, missing, block=block, seed=seed)
     filled = estimator.impute(X, hidden)

@@ -1,6 +1,7 @@
 """From the text of options to what they mean."""
 
 import ast
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,29 @@ def parse_network(family: type[Any], name: str | None, **widths: str | None) -> 
             numbers = parse_whole(f"--{option}", text)
             params[f"network__{option}"] = numbers[0] if kind == "lstm" and len(numbers) == 1 else numbers
     return params
+
+
+def parse_columns(family: type[Any], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters that say what the columns of a table are; models of numbers alone have none."""
+    kinds = parse_kinds(asked["kinds"])
+    if family is not models.TabularAutoencoder:
+        if kinds:
+            name, kind = next(iter(kinds.items()))
+            raise InputError(f"--kind {name}={kind}: columns have kinds in a tabular model; train --model tabular")
+        return {}
+    asked_for = {"kinds": kinds or None, "drop": asked["drop"], "na_values": asked["na"]}
+    return {name: value for name, value in asked_for.items() if value is not None}
+
+
+def parse_kinds(texts: Sequence[str] | None) -> dict[str, str]:
+    """Read COLUMN=KIND pairs."""
+    kinds = {}
+    for text in texts or ():
+        name, equals, kind = text.rpartition("=")
+        if not equals or not name or not kind:
+            raise InputError(f"--kind {text}: give COLUMN=KIND, such as zip=category")
+        kinds[name] = kind
+    return kinds
 
 
 def parse_rows(option: str, text: str, n: int) -> np.ndarray:

@@ -17,22 +17,26 @@ from isthmus.cli.options import (
     Components,
     DataDir,
     Device,
+    Drop,
     Epochs,
     Fit,
     Group,
+    Kinds,
     Label,
+    Missing,
     Seed,
     Settings,
     Size,
     SkipBad,
     Time,
 )
-from isthmus.cli.parsing import MODELS, NETWORKS, choice, parse_network, parse_settings
+from isthmus.cli.parsing import MODELS, NETWORKS, choice, parse_columns, parse_network, parse_settings
 from isthmus.cli.rows import (
     Cut,
     Framing,
     load_rows,
     names_of,
+    of_table,
     parse_cut,
     parse_framing,
     read_source,
@@ -84,6 +88,9 @@ def train(
     time: Time = None,
     group: Group = None,
     data_dir: DataDir = None,
+    kinds: Kinds = None,
+    drop: Drop = None,
+    na: Missing = None,
     size: Size = None,
     fit: Fit = "crop",
     skip_bad: SkipBad = False,
@@ -112,6 +119,7 @@ def train(
             "group": group, "features": None, "model": model,
             "seed": seed, "components": components, "network": network, "hidden": hidden, "channels": channels,
             "epochs": epochs, "batch_size": batch_size, "lr": lr, "scale": scale, "settings": settings,
+            "kinds": kinds, "drop": drop, "na": na,
             "fit": fit, "skip_bad": skip_bad, "size": size and parse_framing(size, fit, skip_bad).size,
         }  # fmt: skip
         asked = runs.described(**given) if source is None else described_from(context, source, **given)
@@ -167,8 +175,10 @@ def _train(folder: Path, asked: dict[str, Any], device: str, checkpoint_minutes:
     data, label, model = asked["data"], asked["label"], asked["model"]
     data_dir = None if asked["data_dir"] is None else Path(asked["data_dir"])
     cut = parse_cut(asked)
-    framing = Framing(check_size(asked["size"]), asked["fit"] or "crop", bool(asked["skip_bad"]))
     estimator = _estimator(asked, device)
+    framing = Framing(
+        check_size(asked["size"]), asked["fit"] or "crop", bool(asked["skip_bad"]), **of_table(asked, estimator)
+    )
     asked = asked | _understood(data, label, estimator, cut, framing)
     X, y = load_rows(data, "train", label, data_dir, estimator, cut, framing, told=True)
     if estimator.takes_conditions and y is None:
@@ -201,6 +211,7 @@ def _estimator(asked: dict[str, Any], device: str) -> Any:
         )
     family = choice("model", asked["model"], MODELS)
     params |= parse_network(family, asked["network"], hidden=asked["hidden"], channels=asked["channels"])
+    params |= parse_columns(family, asked)
     if asked["scale"] is not None:
         params["scale"] = None if asked["scale"] == "none" else asked["scale"]
     params |= parse_settings(asked["settings"])

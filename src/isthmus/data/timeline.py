@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from isthmus.data.clock import marks_in
+from isthmus.data.marks import Marks, numbers_with_gaps
 from isthmus.data.names import few
 from isthmus.data.roles import find_roles
 from isthmus.data.series import mean_at, window_starts, with_windows
@@ -233,7 +233,7 @@ def time_series(
         values = values.reshape(len(values), -1)
         table = pd.DataFrame(values, columns=[f"x_{i}" for i in range(values.shape[1])])
         time, group, features = "none", "none", None
-    frame, missing = _without_marks(_framed(table))
+    frame, missing = numbers_with_gaps(_framed(table), Marks())
     roles = find_roles(frame, time, group, features)
     if not roles.features:
         raise InputError("the table has no column of numbers: give one of what was measured")
@@ -283,19 +283,6 @@ def _framed(table: Any) -> pd.DataFrame:
     frame.columns = [str(name) for name in frame.columns]
     exact = [name for name in frame if isinstance(next(iter(frame[name].dropna()), None), Decimal)]
     return frame.astype(dict.fromkeys(exact, float))
-
-
-def _without_marks(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """Return a table with what stands for a missing number missing, and that in words."""
-    blank, lines = {}, []
-    for name in frame.columns[[not pd.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes]]:
-        column = frame[name]
-        marks = marks_in(column.dropna().astype(str)) if pd.api.types.is_string_dtype(column.dtype) else []
-        rest = pd.to_numeric(column.mask(column.isin(marks)), errors="coerce")
-        if marks and rest.notna().sum() == (~column.isin(marks) & column.notna()).sum() > 0:
-            blank[name] = rest
-            lines.append(f"missing: {few(marks)} in column {name!r}")
-    return frame.assign(**blank), lines
 
 
 def _measured(frame: pd.DataFrame, names: Sequence[str]) -> np.ndarray:

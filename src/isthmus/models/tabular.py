@@ -303,7 +303,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         if self.framed_:
             if len(X) < 2:
                 raise InputError(f"X has {len(X)} rows: give two or more")
-            self.schema_ = self._schema_of(X)  # first, as it says in one line what is wrong
+            self.schema_ = self.schema_of(X)  # first, as it says in one line what is wrong
             validate_data(self, X, skip_check_array=True)
             table = X
         else:
@@ -311,7 +311,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
             if rows.ndim > 2:
                 raise InputError(f"X has the shape {rows.shape}: give a table, of one row a line")
             table = pd.DataFrame(rows)
-            self.schema_ = self._schema_of(table)
+            self.schema_ = self.schema_of(table)
         self.row_shape_ = (len(self.schema_.cells),)
         for line in understood(self.schema_):
             warn_caller(line, DataWarning)
@@ -319,7 +319,8 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
             print(*table_overview(self.schema_, table), sep="\n")
         return table
 
-    def _schema_of(self, table: pd.DataFrame) -> Schema:
+    def schema_of(self, table: pd.DataFrame) -> Schema:
+        """Return what ``fit`` would take the columns of a table for."""
         asked = {name: getattr(self, name) for name in ("kinds", "na_values", "min_frequency")}
         return Schema.learn(table, self.numbers, drop=self.drop or (), **asked)
 
