@@ -30,6 +30,17 @@ def called_an_id(name: Any) -> bool:
     return is_named or _CAMEL.search(text) is not None
 
 
+FEWEST_IDS = 20
+"""Rows under which whole numbers that are all different are no ids."""
+
+
+def columns_of_ids(frame: pd.DataFrame) -> list[Any]:
+    """Return the columns of a table that number its rows: by their names, and as no two of their values are alike."""
+    return [
+        name for name in frame.columns if called_an_id(name) and len(frame) >= FEWEST_IDS and _holds_ids(frame[name])
+    ]
+
+
 def _holds_ids(column: "pd.Series[Any]") -> bool:
     is_whole = column.is_unique and not column.isna().any() and not pd.api.types.is_float_dtype(column)
     return called_an_id(column.name) and bool(is_whole)

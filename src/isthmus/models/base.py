@@ -31,6 +31,7 @@ from isthmus.core.score import entry_scores, learn_usual, row_scores
 from isthmus.data.checks import check_array, check_random_state, check_scalar, column_or_1d, validate_data
 from isthmus.data.containers import back, by_pieces, container_of, plain
 from isthmus.data.frames import Frame
+from isthmus.data.names import columns_of_ids
 from isthmus.data.rows import (
     Rows,
     are_bytes,
@@ -454,7 +455,13 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         if reset:
             self.__dict__.pop("frame_", None)
             if container is not None:
-                self.frame_ = Frame.learn(plain(X), rows, container)
+                frame = plain(X)
+                self.frame_ = Frame.learn(frame, rows, container)
+                ids = columns_of_ids(frame)
+                if ids:
+                    warn_caller(
+                        f"column {ids[0]!r} numbers the rows, which is no measurement: drop it (--drop {ids[0]})"
+                    )
         elif hasattr(self, "frame_"):
             self.frame_ = self.frame_.widened(rows)
 
