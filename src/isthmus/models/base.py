@@ -314,7 +314,9 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def save(self, folder: str | Path) -> None:
         """Save to a folder: ``config.json`` and ``model.safetensors``; :func:`isthmus.load` reads it. No pickle.
 
-        Callbacks are not saved, nor is a `random_state` that is no number.
+        Callbacks are not saved, nor is a `random_state` that is no number. Of a subclass of your own its parameters
+        and its import path are saved, not its code or what it learns beside: ``isthmus.load(folder, trusted=[Mine])``
+        gives it back.
 
         Raises
         ------
