@@ -49,7 +49,7 @@ def features(train, test, y_train, y_test):
     boosting = HistGradientBoostingClassifier(categorical_features="from_dtype", random_state=0)
     accuracy = boosting.fit(as_categories[0], y_train).score(as_categories[1], y_test)
     print(f"gradient boosting on the columns | {train.shape[1]} | | {accuracy:.2%}", flush=True)
-    for params in ({}, {"numbers": "rankgauss"}, {"bins": 0}):
+    for params in ({}, {"numbers": "standard"}, {"numbers": "rankgauss"}, {"bins": 0}):
         start = perf_counter()
         model = TabularAutoencoder(random_state=0, **params).fit(both)
         seconds = perf_counter() - start
@@ -88,7 +88,7 @@ def missing_cells(train, test):
     part = slice(len(train), None)
     print("filled in by | RMSE of numbers, in standard deviations | accuracy of categories")
     told("median and mode", imputation_errors(both, shown[part].fillna(middle), hidden[part]))
-    for params in ({}, {"numbers": "rankgauss"}, {"corruption": "masking"}):
+    for params in ({}, {"numbers": "standard"}, {"numbers": "rankgauss"}, {"corruption": "masking"}):
         model = TabularAutoencoder(random_state=0, **params).fit(shown)
         told(repr(model), imputation_errors(both, model.impute(shown[part]), hidden[part]))
 

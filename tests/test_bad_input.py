@@ -372,7 +372,7 @@ ESTIMATORS = {
     "complex numbers": (lambda: fit(ROWS + 1j), "Complex data not supported: X holds complex128"),
     "nothing": (lambda: fit(None), "got 0D array instead"),
     "two columns of one name": (lambda: fit(FRAME.set_axis(list("abcda"), axis=1)), "more than one column 'a'"),
-    "numbers without a square": (lambda: fit(ROWS * 1e200), "too far for the sum of its squares: standardise"),
+    "numbers without a square": (lambda: fit(ROWS * 1e200), "too far for the sum of its squares: divide it"),
     "single precision without a square": (lambda: fit((ROWS * 1e30).astype("f4")), "too far for the sum of its sq"),
     "an image that is missing": (
         lambda: fit(np.where(np.arange(5) == 2, np.nan, ROWS).reshape(30, 1, 5)),

@@ -626,3 +626,117 @@ def test_codes_of_digits_alone_are_what_they_were_at_fit(run, tmp_path):
         assert code[2] < min(code[:2]) - 1, "11 was not there, the others were"
     assert run("reconstruct codes today.csv -o again.csv")[0] == 0
     assert set(pd.read_csv("again.csv", dtype=str)["code"]) <= {"007", "10", "3A"}
+
+
+@pytest.fixture
+def wild(tmp_path):
+    """A table whose columns differ wildly in spread, with two conditions."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(120, 2)) @ rng.normal(size=(2, 3)) + 0.1 * rng.normal(size=(120, 3))
+    frame = pd.DataFrame(X * [1e-4, 1, 1e3], columns=["mg", "kg", "day"]).assign(n=rng.integers(0, 9, 120))
+    frame.to_csv(tmp_path / "wild.csv", index=False)
+    frame.assign(colour=rng.choice(["a", "b"], 120), size=rng.choice([1, 3], 120)).to_csv(
+        tmp_path / "both.csv", index=False
+    )
+    return frame
+
+
+@pytest.mark.filterwarnings("always:X's columns differ in spread")
+class TestScale:
+    def test_what_is_advised_can_be_typed(self, run, wild, tmp_path):
+        status, _, err = run("train wild.csv --epochs 1 --out plain")
+        said = [line for line in err.splitlines() if "spread" in line]
+        assert status == 0
+        assert len(said) == 1, "once"
+        assert "'day' the widest and 'mg' the narrowest" in said[0]
+        assert "--scale standard" in said[0]
+        status, _, err = run("train wild.csv --epochs 1 --scale standard --out standard")
+        assert status == 0
+        assert "spread" not in err
+        model = isthmus.load(tmp_path / "standard")
+        assert model.scale == "standard"
+        np.testing.assert_allclose(model.scale_, wild.std(ddof=0))
+
+    def test_auto_says_so_once(self, run, wild, tmp_path):
+        status, _, err = run("train wild.csv --epochs 1 --scale auto --out auto")
+        said = [line for line in err.splitlines() if "spread" in line]
+        assert status == 0
+        assert len(said) == 1
+        assert said[0].endswith("it is standardised, as scale='auto' says")
+        assert hasattr(isthmus.load(tmp_path / "auto"), "scale_")
+        assert run("train digits --epochs 1 --scale auto --out tame")[2].count("spread") == 0
+        assert not hasattr(isthmus.load(tmp_path / "tame"), "scale_")
+
+    def test_none_and_families_that_scale(self, run, wild):
+        assert run("train digits --epochs 1 --scale none --out none")[0] == 0
+        status, _, err = run("train wild.csv --model tabular --epochs 1 --scale standard --out t")
+        assert status == 2
+        assert "scale='standard' has no meaning for TabularAutoencoder" in err
+
+    def test_all_that_is_written_is_in_the_units_of_the_file(self, run, wild, tmp_path):
+        assert run("train wild.csv --model variational --epochs 1 --scale standard --out run")[0] == 0
+        model, X = isthmus.load(tmp_path / "run"), pd.read_csv(tmp_path / "wild.csv")
+        for command, expected in {
+            "reconstruct run wild.csv -o r.csv": model.reconstruct(X),
+            "sample run -n 5 -o r.csv": model.sample(5, random_state=0),
+            "score run wild.csv --per-feature -o r.csv": model.score_samples(X, per_feature=True),
+        }.items():
+            assert run(command)[0] == 0
+            pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "r.csv"), expected, check_dtype=False, rtol=1e-6)
+        status, out, _ = run("impute run wild.csv --missing 0.3 -o i.csv")
+        assert status == 0
+        error, of_mean = (float(part.split()[-1]) for part in out.strip().splitlines()[-1].split(", by"))
+        assert error < of_mean, "the mean row is in the file's units too"
+        assert run("interpolate run wild.csv -o way.npy --from 0,1 --to 2,3 --steps 4")[0] == 0
+        way = np.load(tmp_path / "way.npy")
+        assert way.shape == (2, 4, 4)
+        np.testing.assert_allclose(way[:, 0], model.reconstruct(X[:2]), rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.filterwarnings("always:X's columns differ in spread")
+class TestSeveralConditions:
+    @pytest.fixture
+    def told(self, run, wild, tmp_path):
+        command = "train both.csv --model conditional --label colour,size --epochs 1 --scale auto --out run"
+        assert run(command)[0] == 0
+        return isthmus.load(tmp_path / "run")
+
+    def test_sample(self, run, told, tmp_path):
+        assert [each.classes for each in told.conditions_] == [("a", "b"), (1, 3)]
+        for text, y in {"a,3": ["a", 3], "b,1.0": ["b", 1], ",3": [None, 3], "b,": ["b", None]}.items():
+            assert run(f"sample run -o s.csv -n 4 --condition={text}")[0] == 0
+            expected = told.sample(4, y=y, random_state=0)
+            pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "s.csv"), expected, check_dtype=False, rtol=1e-6)
+        assert run("sample run -o s.csv -n 4")[0] == 0
+
+    @pytest.mark.parametrize(
+        ("text", "line"),
+        [
+            ("a", "trained with 2 a row; give as many"),
+            ("z,3", "unknown condition 'z'"),
+            ("a,7", "unknown condition '7'"),
+        ],
+    )
+    def test_mistakes(self, run, told, text, line):
+        status, _, err = run(f"sample run -o s.csv --condition {text}")
+        assert status == 2
+        assert line in err
+
+    def test_other_commands_are_told_them_too(self, run, told, tmp_path):
+        frame = pd.read_csv(tmp_path / "both.csv")
+        y = frame[["colour", "size"]].to_numpy(dtype=object)
+        X = frame.drop(columns=["colour", "size"])
+        for command in ("reconstruct", "score", "transform", "neighbors", "interpolate"):
+            assert run(f"{command} run both.csv --label colour,size -o o.csv")[0] == 0, command
+        assert run("score run both.csv --label colour,size -o o.csv")[0] == 0
+        np.testing.assert_allclose(pd.read_csv(tmp_path / "o.csv")["score"], told.score_samples(X, y), rtol=1e-6)
+        assert run("report run both.csv --label colour,size")[0] == 0
+        status, _, err = run("train both.csv --model conditional --label colour,q --out q")
+        assert status == 2
+        assert "has no column 'q'" in err
+
+    def test_classes_in_turn_stand_beside_a_tables_rows(self, run, wild, tmp_path):
+        command = "train both.csv --model conditional --label colour --epochs 1 --scale auto --out one"
+        assert run(command)[0] == 0
+        assert run("sample one -o s.csv -n 4")[0] == 0
+        assert pd.read_csv(tmp_path / "s.csv")["condition"].tolist() == ["a", "b"] * 2

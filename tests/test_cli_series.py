@@ -45,11 +45,11 @@ def trained(run, tmp_path):
 
 def test_train_says_what_was_understood(trained, tmp_path):
     for line in (
-        "time: column 'when', from 2024-01-01 00:00:00 to 2024-01-05 23:00:00, a step is 1 hour",
+        "time: column 'when', from 2024-01-01 00:00 to 2024-01-05 23:00, a step is 1 hour",
         "groups: 2, by column 'host': db (110 steps), web (120 steps)",
         "order: the rows went back in time",
         "duplicates: 1 row of the time of another; the mean is taken",
-        "gaps: 1, of 11 hours, after 2024-01-02 15:00:00 of db; no window spans one",
+        "gaps: 1, of 11 hours, after 2024-01-02 15:00 of db; no window spans one",
         "features: 'load', 'heat'",
         "windows: 52 of 12 steps, one every 4 steps",
     ):
@@ -87,7 +87,7 @@ def test_results_stand_on_the_rows_of_the_file(trained, run, tmp_path):
     assert list(near.row) == list(codes.start)
     _, out, _ = run("interpolate run later.csv -o between.npy")
     assert "host web, " in out
-    assert " to 2024-01-" in out
+    assert ":00 to " in out
 
 
 def test_columns_in_another_order_and_of_other_names(trained, run, tmp_path):

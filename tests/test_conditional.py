@@ -133,7 +133,7 @@ def test_one_condition_of_two_numbers_for_two_rows(digits, digits_labels):
     model = CVAE(2, max_epochs=1).fit(digits, np.column_stack([digits_labels + 0.5, digits_labels * 1.5]))
     for n in (1, 2, 3):
         assert model.sample(n, y=[1.0, 2.0], random_state=0).shape == (n, 8, 8)
-    with pytest.raises(ValueError, match="y has 3 numbers a row, and fit was given 2"):
+    with pytest.raises(ValueError, match="y has 3 values a row, and fit was given 2"):
         model.sample(2, y=[1.0, 2.0, 3.0])
 
 
@@ -195,7 +195,6 @@ MISTAKES = {
     "a class of another kind": (lambda m, X: m.sample(3, y="three"), "class three"),
     "too few labels": (lambda m, X: m.transform(X, [1, 2]), "y has 2 conditions, and there are 1437 rows"),
     "too few labels at fit": (lambda m, X: CVAE().fit(X, [1, 2]), "y has 2 conditions"),
-    "classes in two columns": (lambda m, X: CVAE(condition="classes").fit(X, np.ones((len(X), 2))), "one a row"),
     "words as numbers": (lambda m, X: CVAE(condition="numbers").fit(X, ["a"] * len(X)), "where numbers are needed"),
     "words and numbers": (lambda m, X: CVAE().fit(X, [1, "a", None] * (len(X) // 3)), "objects that are mixed"),
     "dates": (lambda m, X: CVAE().fit(X, np.zeros(len(X), "M8[D]")), "holds datetime64"),
@@ -223,3 +222,158 @@ def test_a_mistake_has_its_line(model, digits, case):
     with pytest.raises(ValueError, match=pattern) as error:
         act(model, digits)
     assert "\n" not in str(error.value)
+
+
+@pytest.fixture(scope="module")
+def flowers():
+    """Rows that follow from two classes and a number."""
+    rng = np.random.default_rng(0)
+    colour, kind, size = rng.choice(["red", "blue", "white"], 300), rng.integers(1, 3, 300), rng.normal(5, 2, 300)
+    signal = np.column_stack([colour == "red", colour == "blue", kind == 1, size / 5, size / 5 * (kind == 2)])
+    X = signal @ rng.normal(size=(5, 6)) + 0.05 * rng.normal(size=(300, 6))
+    return X, pd.DataFrame({"colour": colour, "size": size, "kind": kind})
+
+
+def small(**params):
+    return CVAE(2, network=MLP(hidden=(16,)), max_epochs=2, random_state=0, **params)
+
+
+@pytest.mark.filterwarnings("ignore:the code has collapsed")
+class TestSeveralConditions:
+    @pytest.mark.parametrize("kind", ["pandas", "polars", "objects", "lists", "tuples"])
+    def test_classes_beside_numbers(self, flowers, kind, tmp_path):
+        X, y = flowers
+        given = {
+            "pandas": lambda: y.astype({"colour": "category"}),
+            "polars": lambda: pytest.importorskip("polars").from_pandas(y),
+            "objects": lambda: y.to_numpy(dtype=object),
+            "lists": lambda: y.to_numpy(dtype=object).tolist(),
+            "tuples": lambda: list(y.itertuples(index=False, name=None)),
+        }[kind]()
+        model = small().fit(X, given)
+        first, second, third = model.conditions_
+        assert first.classes == ("blue", "red", "white")
+        assert second.classes is None
+        assert second.mean == pytest.approx(y["size"].mean())
+        assert third.classes == (1, 2)
+        expected = small().fit(X, y.to_numpy(dtype=object))
+        np.testing.assert_array_equal(model.transform(X, given), expected.transform(X, y.to_numpy(dtype=object)))
+        model.save(tmp_path / "m")
+        again = isthmus.load(tmp_path / "m")
+        np.testing.assert_array_equal(again.transform(X, given), model.transform(X, given))
+        np.testing.assert_array_equal(
+            again.sample(3, y=["red", 5.0, 2], random_state=0), model.sample(3, y=["red", 5, "2"], random_state=0)
+        )
+        again.partial_fit(X, given)
+
+    def test_what_the_network_is_told(self, flowers):
+        X, y = flowers
+        model = small().fit(X, y)
+        mean, scale = y["size"].mean(), y["size"].std(ddof=0)
+        rows = pd.DataFrame({"colour": ["red", None], "size": [np.nan, mean + scale], "kind": [2, 1]})
+        np.testing.assert_allclose(
+            model.context(rows, 2), [[0, 1, 0, 0, 0, 1, 0, 1, 0], [0, 0, 0, 1, 1, 0, 1, 0, 0]], atol=1e-9
+        )
+        np.testing.assert_array_equal(model.context(None, 1), [[0, 0, 0, 1, 0, 1, 0, 0, 1]])
+        np.testing.assert_array_equal(model.context(rows[["kind", "size", "colour"]], 2), model.context(rows, 2))
+        np.testing.assert_array_equal(model.context(["red", mean, 1], 2), model.context([["red", mean, 1]] * 2, 2))
+
+    def test_they_are_heeded_together_and_each_alone(self, flowers):
+        X, y = flowers
+        model = CVAE(1, network=MLP(hidden=(32,)), max_epochs=60, random_state=0).fit(X, y)
+
+        def error(told):
+            return np.square(model.sample(len(X), y=told, random_state=0) - X).mean()
+
+        alone = y.assign(size=np.nan, kind=None)
+        nothing = y.assign(colour=None, size=np.nan, kind=None)
+        assert error(y) < 0.3 * error(alone)
+        assert error(alone) < 0.9 * error(nothing)
+        assert error(nothing) == pytest.approx(error(None))
+        swapped = model.reconstruct(X, y, decode_as=y.assign(colour=y.colour.iloc[::-1].to_numpy()))
+        assert not np.allclose(swapped, model.reconstruct(X, y), atol=0.1)
+
+    @pytest.mark.parametrize(
+        ("condition", "expected"),
+        [
+            ("auto", (True, False, True)),
+            ("classes", (True, True, True)),
+            (["auto", "numbers", "numbers"], (True, False, False)),
+            ({"kind": "numbers"}, (True, False, False)),
+        ],
+        ids=str,
+    )
+    def test_each_column_is_what_condition_says(self, flowers, condition, expected, tmp_path):
+        X, y = flowers
+        model = small(condition=condition).fit(X, y)
+        assert tuple(each.classes is not None for each in model.conditions_) == expected
+        model.save(tmp_path / "m")
+        isthmus.load(tmp_path / "m").partial_fit(X, y)
+
+    def test_classes_that_were_advised_are_taken(self):
+        X = np.random.default_rng(0).random((60, 4))
+        for condition in ("auto", "classes"):
+            model = small(condition=condition).fit(X, [["a", "b"], ["c", "b"]] * 30)
+            assert [each.classes for each in model.conditions_] == [("a", "c"), ("b",)]
+
+    def test_hiding_leaves_all_none_or_some(self):
+        context = torch.tensor([[1.0, 0, 0, 0.5, 0]]).repeat(20_000, 1)
+        hidden = hide_conditions(context, 0.4, torch.Generator().manual_seed(0), widths=(3, 2))
+        first, second = hidden[:, 2] == 1, hidden[:, 4] == 1
+        assert (hidden[first][:, :2] == 0).all()
+        assert (hidden[second][:, 3] == 0).all()
+        assert (hidden[~first][:, :3] == torch.tensor([1.0, 0, 0])).all()
+        assert float((first & second).float().mean()) == pytest.approx(0.4 * (0.5 + 0.125), abs=0.02)
+        assert float((first & ~second).float().mean()) == pytest.approx(0.4 * 0.125, abs=0.02)
+        assert torch.equal(hide_conditions(context, 0.0, widths=(3, 2)), context)
+
+    @pytest.mark.parametrize(
+        ("use", "line"),
+        [
+            (lambda X, y: small(condition={"q": "classes"}).fit(X, y), "condition names 'q', which is no column of y"),
+            (lambda X, y: small(condition=["classes"]).fit(X, y), "is of 1 columns, and y has 3"),
+            (lambda X, y: small(condition={"size": "class"}).fit(X, y), "unknown condition 'class': did you mean"),
+            (lambda X, y: small().fit(X, y.assign(kind=None)), "column 'kind' of y holds no known condition"),
+            (
+                lambda X, y: small().fit(X, y).transform(X, y[["kind"]]),
+                r"y has the columns \['kind'\]: give those of fit",
+            ),
+            (lambda X, y: small().fit(X, y).sample(2, y=["red", 1.0]), "y has 2 values a row, and fit was given 3"),
+            (lambda X, y: small().fit(X, y).sample(2, y=["pink", 1.0, 1]), "column 'colour' of y holds the class pink"),
+            (lambda X, y: small().fit(X, y).sample(2, y=["red", "big", 1]), "column 'size' of y holds 'big' where num"),
+            (
+                lambda X, y: small().fit(X, y).partial_fit(X, y.assign(colour="pink")),
+                "column 'colour' of y holds the class pink, which was not there at fit: give one of blue, red, white",
+            ),
+        ],
+    )
+    def test_mistakes_are_told_in_a_line(self, flowers, use, line):
+        with pytest.raises(ValueError, match=line):
+            use(*flowers)
+
+
+@pytest.mark.parametrize(
+    ("fitted", "given"),
+    [
+        ([3, 7], ["3", "7"]),
+        ([3, 7], [3.0, 7.0]),
+        (["3", "7"], [3, 7]),
+        (["3", "7"], [3.0, "7"]),
+        ([True, False], ["true", "False"]),
+        (["3.0", "7.0"], [3, 7]),
+    ],
+    ids=str,
+)
+def test_classes_may_be_written_otherwise(fitted, given):
+    X = np.random.default_rng(0).random((40, 4))
+    model = small().fit(X, fitted * 20)
+    np.testing.assert_array_equal(model.context(given, 2), model.context(fitted, 2))
+    np.testing.assert_array_equal(model.context(given[0], 1), model.context(fitted[0], 1))
+    np.testing.assert_array_equal(model.context([given[0], None], 2), model.context([fitted[0], None], 2))
+
+
+def test_a_new_class_in_a_later_chunk_is_refused():
+    X = np.random.default_rng(0).random((40, 4))
+    model = small().partial_fit(X, ["a", "b"] * 20)
+    with pytest.raises(ValueError, match="y holds the class c, which was not there at fit: give one of a, b"):
+        model.partial_fit(X, ["a", "c"] * 20)

@@ -10,6 +10,9 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -484,3 +487,22 @@ class TestOutlierDetector:
         np.testing.assert_array_equal(again.decision_function(frame), detector.decision_function(frame))
         np.testing.assert_array_equal(again.predict(frame), detector.predict(frame))
         assert list(again.feature_names_in_) == list("abcdefgh")
+
+    def test_a_frozen_autoencoder_is_taken_and_saved_as_it_is(self, rows, tmp_path):
+        for autoencoder in (Autoencoder(2, random_state=0, max_epochs=1), VariationalAutoencoder(2, max_epochs=1)):
+            fitted = autoencoder.fit(rows)
+            before = {name: tensor.clone() for name, tensor in fitted.module_.state_dict().items()}
+            detector = OutlierDetector(FrozenEstimator(fitted), contamination=0.2, random_state=3).fit(rows)
+            assert detector.autoencoder_ is fitted
+            for name, tensor in fitted.module_.state_dict().items():
+                assert torch.equal(tensor, before[name]), name
+            detector.save(tmp_path / "detector")
+            again = isthmus.load(tmp_path / "detector")
+            np.testing.assert_array_equal(again.predict(rows), detector.predict(rows))
+            np.testing.assert_array_equal(again.autoencoder_.transform(rows), fitted.transform(rows))
+
+    def test_one_that_is_not_fitted_or_no_autoencoder_is_refused(self, rows):
+        with pytest.raises(NotFittedError):
+            OutlierDetector(FrozenEstimator(Autoencoder())).fit(rows)
+        with pytest.raises(TypeError, match=r"(give an|freeze a fitted) autoencoder of isthmus"):
+            OutlierDetector(FrozenEstimator(PCA(2).fit(rows))).fit(rows)

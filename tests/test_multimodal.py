@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import pickle
+import warnings
 from functools import partial
 
 import numpy as np
@@ -622,7 +623,7 @@ class TestBadInput:
             ),
             (lambda X: X | {"sums": X["sums"] / 0.0}, "modality 'sums' contains infinity at row 0, column 0"),
             (lambda X: X | {"kind": np.arange(300)}, "modality 'kind' holds numbers, and was given words at fit"),
-            (lambda X: X | {"odd": np.ones(300)}, "modality 'odd' holds numbers, and was given truth values at fit"),
+            (lambda X: X | {"odd": np.full(300, 7)}, "modality 'odd' holds numbers, and was given truth values at fit"),
             (lambda X: X | {"kind": X["upper"]}, "modality 'kind' has the shape"),
             (lambda X: X | {"kind": np.array([("a",)] * 299 + [None], dtype=object)}, "'kind' .*objects"),
             (lambda X: X | {"upper": np.zeros((300, 4, 8), complex)}, "modality 'upper' .*holds complex128"),
@@ -811,3 +812,29 @@ def test_modality_dropout_is_what_lets_a_modality_be_missing(digits, digits_labe
         ).fit(rows)
         right[level] = (model.reconstruct(test, given=["image"])["label"] == test["label"]).mean()
     assert right[0.3] > right[0.0] + 0.05
+
+
+@pytest.mark.parametrize(
+    ("fitted", "given"),
+    [([3, 7], ["3", "7"]), (["3", "7"], [3.0, 7.0]), (["3", "7"], [3, 7]), ([True, False], ["True", "false"])],
+    ids=str,
+)
+def test_labels_may_be_written_otherwise(fitted, given):
+    rows = np.random.default_rng(0).random((40, 4))
+    model = MultimodalAutoencoder(2, max_epochs=1, random_state=0).fit({"rows": rows, "label": np.array(fitted * 20)})
+    as_fitted, otherwise = ({"label": np.array(each * 2)} for each in (fitted, given))
+    np.testing.assert_array_equal(model.transform(otherwise), model.transform(as_fitted))
+
+
+def test_a_new_class_in_a_later_chunk_is_told():
+    rows = np.random.default_rng(0).random((40, 4))
+    model = MultimodalAutoencoder(2, max_epochs=1, random_state=0)
+    model.partial_fit({"rows": rows, "label": np.array(["a", "b"] * 20)})
+    with pytest.warns(
+        UserWarning, match="'label' holds the class c, which was not there at the first fit: it is taken"
+    ):
+        model.partial_fit({"rows": rows, "label": np.array(["a", "c"] * 20)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.partial_fit({"rows": rows, "label": np.array(["a", None] * 20, dtype=object)})
+        model.partial_fit({"rows": rows})

@@ -27,6 +27,7 @@ OPTIONS = {
     "network": ({}, MLP(hidden=(16,))),
     "likelihood": ({}, "bernoulli"),
     "sigma": ({"contraction_weight": 0.1}, 0.3),
+    "scale": ({}, "standard"),
     "corruption": ({}, "masking"),
     "corruption_level": ({"corruption": "gaussian"}, 0.5),
     "sparsity": ({}, "l1"),
@@ -64,6 +65,7 @@ TABULAR_OPTIONS = {
     "numbers": ({}, "rankgauss"),
     "categories": ({}, "embedding"),
     "bins": ({}, 0),
+    "layers": ({}, "all"),
     "sigma": ({"weight_decay": 0.01}, 0.3),
     "sparsity": ({}, "l1"),
     "network": ({}, MLP(hidden=(16,))),
@@ -96,7 +98,7 @@ def test_every_option_is_here():
     assert own_options(VariationalAutoencoder, Autoencoder) == set(VARIATIONAL_OPTIONS) - {"sigma"}
     assert own_options(ConditionalVariationalAutoencoder, VariationalAutoencoder) == set(CONDITIONAL_OPTIONS)
     of_columns = {"kinds", "drop", "na_values", "min_frequency"}  # in test_kinds
-    assert own_options(TabularAutoencoder, Autoencoder) == {"numbers", "categories", "bins"} | of_columns
+    assert own_options(TabularAutoencoder, Autoencoder) == {"numbers", "categories", "bins", "layers"} | of_columns
     assert {field.name for field in dataclasses.fields(MLP)} == set(NETWORK_OPTIONS)
 
 

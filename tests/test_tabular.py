@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import isthmus
 from conftest import score_of
@@ -453,12 +453,44 @@ class TestUse:
             loaded = isthmus.load(tmp_path / "m")
             np.testing.assert_array_equal(loaded.transform(people).to_numpy(), expected.transform(people))
 
-    def test_all_layers_are_an_array_whatever_comes_out(self, people):
-        model = quick().fit(people)
-        layers = model.transform(people, layers="all")
-        assert layers.shape == (400, 32 + 16 + 3 + 16 + 32)
-        model.set_output(transform="pandas")
-        np.testing.assert_array_equal(model.transform(people, layers="all"), layers)
+    @pytest.mark.parametrize("output", ["default", "pandas", "polars"])
+    def test_all_layers_have_names_of_their_own(self, people, output):
+        if output == "polars":
+            pytest.importorskip("polars")
+        units = 32 + 16 + 3 + 16 + 32
+        expected = quick().fit(people).transform(people, layers="all")
+        assert expected.shape == (400, units)
+        all_layers, code = quick(layers="all").fit(people), quick().fit(people)
+        for model in (all_layers, code):
+            model.set_output(transform=output)
+        assert len(all_layers.get_feature_names_out()) == units
+        assert len(code.get_feature_names_out()) == 3
+        for features in (all_layers.transform(people), code.transform(people, layers="all")):
+            np.testing.assert_array_equal(features, expected)
+            if output != "default":
+                assert list(features.columns) == list(all_layers.get_feature_names_out())
+        for codes in (code.transform(people), all_layers.transform(people, layers="code")):
+            np.testing.assert_array_equal(codes, expected[:, 48:51])
+        assert (all_layers.layers, code.layers) == ("all", "code")
+
+    def test_all_layers_in_a_pipeline(self, people, tmp_path):
+        pipeline = make_pipeline(quick(layers="all"), StandardScaler()).fit(people)
+        assert pipeline.transform(people).shape == (400, 99)
+        assert len(pipeline.get_feature_names_out()) == 99
+        pipeline.set_output(transform="pandas").fit(people)
+        assert list(pipeline.transform(people).columns) == list(pipeline.get_feature_names_out())
+        pipeline[0].save(tmp_path / "m")
+        again = isthmus.load(tmp_path / "m")
+        np.testing.assert_array_equal(again.transform(people), pipeline[0].transform(people))
+        assert again.inverse_transform(again.transform(people, layers="code")).shape == people.shape
+
+    def test_layers_that_are_not_known_are_refused_before_training(self, people):
+        parameters = 3 + 1 + 3 + 2 + 1
+        network = Modules(torch.nn.Linear(3 * 24 + parameters, 3), torch.nn.Linear(3, parameters))
+        with pytest.raises(ValueError, match="layers='all' is for a network whose layers are known: take MLP"):
+            quick(network=network, layers="all", callbacks=[lambda record: pytest.fail("it trains")]).fit(people)
+        with pytest.raises(ValueError, match="unknown layers 'al': did you mean 'all'"):
+            quick(layers="al").fit(people)
 
     def test_it_does_not_sample(self):
         assert not hasattr(TabularAutoencoder, "sample")

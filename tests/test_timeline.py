@@ -244,7 +244,7 @@ def test_windows_of_two_hosts(case):
     assert lines_of(series, "gaps: 1, of 11 hours, after 2024-01-29 19:00 of ") or case not in ("found", "named")
     parts = WAVE, WAVE[:20] + 1, WAVE[30:] + 1
     np.testing.assert_array_equal(series.windows(10, 3), np.vstack([windows(part, 10, 3) for part in parts]))
-    assert series.window_names(10, 3)[0].endswith(" to 2024-01-29 09:00")
+    assert series.window_names(10, 3)[0].endswith(", 2024-01-29 00:00 to 09:00")
     back = series.on_time_axis(series.windows(10, 3), 3)
     np.testing.assert_allclose(back, table.value)  # the table's own rows, in their order
 

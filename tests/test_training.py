@@ -1,5 +1,6 @@
 """The loop: records, callbacks, best weights, interruption, going on."""
 
+import logging
 import math
 import os
 import signal
@@ -7,13 +8,14 @@ import signal
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from isthmus import Autoencoder, ContractiveAutoencoder, DenoisingAutoencoder
+from isthmus import Autoencoder, ContractiveAutoencoder, DenoisingAutoencoder, OutlierDetector, load
 from isthmus.core.batch import Batch
 from isthmus.core.score import SEARCH
 from isthmus.data.rows import Rows
 from isthmus.models.base import default_epochs
-from isthmus.networks import MLP
+from isthmus.networks import MLP, Modules
 
 
 def weights(model):
@@ -351,3 +353,81 @@ def test_default_epochs():
 def test_an_odd_last_row_and_batch_normalisation(digits, normalization):
     network = MLP(hidden=(16,), normalization=normalization)
     Autoencoder(2, network=network, batch_size=32, max_epochs=1, validation_fraction=None).fit(digits[:65])
+
+
+class TestSingleRows:
+    """Batch normalisation has no variance over one row; torch says so in words of its own."""
+
+    line = "batch normalisation needs two rows or more in a batch, and gets one: give a larger batch_size"
+
+    @pytest.mark.parametrize(
+        "network",
+        [
+            MLP(hidden=(8,), normalization="batch"),
+            Modules(
+                nn.Sequential(nn.Flatten(), nn.Linear(64, 2), nn.BatchNorm1d(2)),
+                nn.Sequential(nn.Linear(2, 64), nn.Unflatten(1, (8, 8))),
+            ),
+        ],
+        ids=lambda network: type(network).__name__,
+    )
+    def test_batch_size_1_is_refused_before_training(self, digits, network):
+        model = Autoencoder(
+            network=network, batch_size=1, max_epochs=1, callbacks=[lambda record: pytest.fail("it trains")]
+        )
+        with pytest.raises(ValueError, match=self.line):
+            model.fit(digits[:20].reshape(-1, 8, 8))
+
+    def test_it_names_what_to_change(self, digits):
+        network = MLP(hidden=(8,), normalization="batch")
+        with pytest.raises(ValueError, match=self.line + ".*normalization='layer' or None"):
+            Autoencoder(network=network, batch_size=1).fit(digits[:20])
+        model = Autoencoder(network=network, max_epochs=1).fit(digits[:20])
+        with pytest.raises(ValueError, match=self.line):
+            model.partial_fit(digits[:1])
+        Autoencoder(network=MLP(hidden=(8,), normalization="layer"), batch_size=1, max_epochs=1).fit(digits[:20])
+
+
+class TestWhatIsSaid:
+    """Fabric logs on import, on mixed precision, on GPUs; a library has no say on a person's screen."""
+
+    @pytest.fixture
+    def said(self):
+        records = []
+        handler = logging.Handler()
+        handler.emit = lambda record: records.append(record.getMessage())
+        logger = logging.getLogger("lightning_fabric")
+        logger.addHandler(handler)
+        yield records
+        logger.removeHandler(handler)
+
+    @pytest.mark.parametrize("verbose", [0, 1, 2])
+    def test_fabric_speaks_from_verbose_2_on(self, digits, verbose, said):
+        logger = logging.getLogger("lightning_fabric.utilities.rank_zero")
+        before = logger.level
+        Autoencoder(max_epochs=1, precision="bf16-mixed", device="cpu", verbose=verbose).fit(digits[:50])
+        assert said == (["Using bfloat16 Automatic Mixed Precision (AMP)"] if verbose > 1 else [])
+        assert logger.level == before, "what other programs ask Fabric for is theirs"
+
+    def test_nothing_is_printed(self, digits, capfd):
+        for precision in ("32-true", "64-true", "bf16-mixed"):
+            Autoencoder(max_epochs=1, precision=precision).fit(digits[:50]).partial_fit(digits[:50])
+        assert capfd.readouterr() == ("", "")
+
+    def test_half_precision_on_the_cpu_is_told_in_our_words(self, digits, said):
+        with pytest.warns(UserWarning, match="'16-mixed' is for accelerators: on the CPU 'bf16-mixed' takes its place"):
+            Autoencoder(max_epochs=1, precision="16-mixed", device="cpu").fit(digits[:50])
+        assert said == []
+
+    @pytest.mark.parametrize("detector", [False, True])
+    def test_a_loaded_model_is_silent(self, digits, tmp_path, capfd, detector):
+        model = Autoencoder(max_epochs=1, verbose=1)
+        model = OutlierDetector(model).fit(digits[:50]) if detector else model.fit(digits[:50])
+        assert "epochs" in capfd.readouterr().out
+        model.save(tmp_path / "m")
+        again = load(tmp_path / "m")
+        again = again.autoencoder_ if detector else again
+        assert again.verbose == 0
+        again.partial_fit(digits[:50])
+        again.fit(digits[:50])
+        assert capfd.readouterr().out == ""

@@ -325,8 +325,8 @@ def _measure(model: Any, split: Split) -> dict[str, float]:
     """Take every measure of a fitted model."""
     codes = np.asarray(model.transform(split.X_test))  # which may be a frame, as set_output says
     measured = {
-        "mse": mean_squared_error(split.X_test, model.reconstruct(split.X_test)),
-        "mse_corrupted": mean_squared_error(split.X_test, model.reconstruct(split.shown)),
+        "mse": mean_squared_error(split.X_test, np.asarray(model.reconstruct(split.X_test))),
+        "mse_corrupted": mean_squared_error(split.X_test, np.asarray(model.reconstruct(split.shown))),
         "sparsity": hoyer_sparsity(codes),
     }
     if split.y is not None and split.y_test is not None and are_classes(split.y) and len(np.unique(split.y)) > 1:
@@ -338,7 +338,7 @@ def _measure(model: Any, split: Split) -> dict[str, float]:
         return measured | {"jacobian": model.n_components_**0.5, "parameters": parameters}
     parameters = sum(weight.numel() for weight in model.module_.parameters())
     rows = split.X_test[:JACOBIAN_ROWS]
-    jacobian = mean_jacobian_norm(model.module_, rows, model.context(None, len(rows)))
+    jacobian = mean_jacobian_norm(model.module_, model.scaled(rows), model.context(None, len(rows)))
     return measured | {"jacobian": jacobian, "best_epoch": model.best_epoch_, "parameters": parameters}
 
 

@@ -21,9 +21,11 @@ FILES = (RUN, CHECKPOINT, LOCK, persistence.CONFIG, persistence.WEIGHTS, "report
 
 WHERE = (
     "data", "label", "data_dir", "window", "stride", "time", "group", "features", "size", "fit", "skip_bad", "from",
-    "from_sha256",
+    "from_sha256", "kinds", "drop", "na",
 )  # fmt: skip
-HOW = ("model", "seed", "components", "network", "hidden", "channels", "epochs", "batch_size", "lr", "settings")
+HOW = (
+    "model", "seed", "components", "network", "hidden", "channels", "epochs", "batch_size", "lr", "scale", "settings",
+)  # fmt: skip
 KINDS: dict[str, tuple[type, ...]] = {
     "data": (str,),
     "model": (str,),
@@ -32,6 +34,9 @@ KINDS: dict[str, tuple[type, ...]] = {
     "stride": (int, type(None)),
     "skip_bad": (bool, type(None)),
     "features": (list, type(None)),
+    "kinds": (list, type(None)),
+    "drop": (list, type(None)),
+    "na": (list, type(None)),
     "components": (int, type(None)),
     "epochs": (int, type(None)),
     "batch_size": (int, type(None)),
@@ -200,7 +205,7 @@ def _checksum(X: Any, y: Any) -> str:
             objects = part.columns[part.dtypes.map(pd.api.types.is_object_dtype)]  # which may hold what has no hash
             part = pd.util.hash_pandas_object(part.astype(dict.fromkeys(objects, str)), index=False).to_numpy()
         elif part is not None and part.dtype == object:
-            part = pd.util.hash_array(part)
+            part = pd.util.hash_array(part.ravel())
         if part is not None:
             digest.update(f"{part.shape}{part.dtype}".encode() + np.asarray(part).tobytes())
     return digest.hexdigest()

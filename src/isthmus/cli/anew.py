@@ -18,13 +18,18 @@ OF_TRAINING = (
 )  # fmt: skip
 """Parameters that may be given anew: the weights mean the same whatever they are."""
 
-OF_THE_RUN = ("model", "components", "network", "hidden", "channels", "window", "stride", "size", "fit")
+OF_THE_RUN = (
+    "model", "components", "network", "hidden", "channels", "window", "stride", "size", "fit", "kinds", "drop", "na",
+    "scale",
+)  # fmt: skip
 """Options that say what the run's model is and what its rows are."""
 
 
 def option_name(name: str) -> str:
     """Return what a parameter of the command is called on the command line."""
-    return {"data": "DATA", "settings": "--set", "source": "--from"}.get(name, f"--{name.replace('_', '-')}")
+    return {"data": "DATA", "settings": "--set", "source": "--from", "kinds": "--kind"}.get(
+        name, f"--{name.replace('_', '-')}"
+    )
 
 
 def typed(context: typer.Context, name: str) -> bool:
@@ -41,12 +46,12 @@ def described_from(context: typer.Context, source: Path, **asked: Any) -> dict[s
     estimator = _loaded(source)
     noted = runs.read(source) if (source / runs.RUN).is_file() else {}
     kind = next((name for name, family in MODELS.items() if family is type(estimator)), type(estimator).__name__)
-    kept = {name: noted.get(name) for name in ("window", "stride", "features", "size", "fit")}
+    kept = {name: noted.get(name) for name in ("window", "stride", "features", "size", "fit", "drop", "na")}
     kept |= {name: asked[name] or noted.get(name) for name in ("time", "group")}
     if asked["label"] is None and asked["data"] not in datasets.names() and not Path(asked["data"]).is_dir():
         kept["label"] = noted.get("label")
     _check_settings(estimator, parse_settings(asked["settings"]), source)
-    nothing = dict.fromkeys(("components", "network", "hidden", "channels"))
+    nothing = dict.fromkeys(("components", "network", "hidden", "channels", "kinds", "scale"))
     skip_bad = asked["skip_bad"] or bool(noted.get("skip_bad"))
     return runs.described(**asked | nothing | kept | {"model": kind, "from": str(source), "skip_bad": skip_bad})
 

@@ -7,11 +7,15 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from isthmus.errors import DataWarning
+
 console = Console()
 
 
 def show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
     """Say in one line what concerns the user, and not what a library has to say to its developers."""
+    if issubclass(category, DataWarning):
+        return  # what was understood of the data is printed before training
     if issubclass(category, UserWarning):
         complain(str(message))
 

@@ -2,32 +2,53 @@
 
 from typing import Annotated
 
+import pandas as pd
 import typer
 from rich.table import Table
 
+from isthmus import models
 from isthmus.cli.app import app
 from isthmus.cli.console import console, say
-from isthmus.cli.options import DataDir, Fit, Label, Size, SkipBad
-from isthmus.cli.rows import parse_framing, read_source
+from isthmus.cli.options import DataDir, Drop, Fit, Group, Kinds, Label, Missing, Size, SkipBad, Time
+from isthmus.cli.parsing import parse_kinds
+from isthmus.cli.rows import Framing, parse_cut, parse_framing, read_source
 from isthmus.data import datasets, files
+from isthmus.data.overview import table_overview
 from isthmus.errors import InputError
 
 
 @app.command()
 def data(
     source: Annotated[str | None, typer.Argument(metavar="[DATA]", help="A file or folder: how it is read.")] = None,
+    kinds: Kinds = None,
+    drop: Drop = None,
+    na: Missing = None,
+    window: Annotated[int | None, typer.Option(min=2, help="DATA is a long series: steps in a window of it.")] = None,
+    stride: Annotated[int | None, typer.Option(min=1, help="Steps from window to window; default: a tenth.")] = None,
+    time: Time = None,
+    group: Group = None,
     size: Size = None,
     fit: Fit = "crop",
     skip_bad: SkipBad = False,
     label: Label = None,
     data_dir: DataDir = None,
 ) -> None:
-    """List the data sets that have a name, and where they are; or say how a file or folder is read."""
+    """List the data sets that have a name, and where they are; or say what is understood of a file or folder.
+
+    Of a table: what its columns are taken for by a tabular model, what is missing, what is left out and why. With
+    --window DATA is a long series: its time, step, gaps and groups.
+    """
     if source is not None:
         if source in datasets.names():
             raise InputError(f"{source} is a data set with a name: isthmus data, without it, says what it is")
-        found = read_source(source, label, framing=parse_framing(size, fit, skip_bad), mixed=True)
-        for line in found.understood or [f"{len(found.data.X):,} rows of shape {found.data.X.shape[1:]}"]:
+        if window is None:
+            lines = _rows_understood(source, label, parse_framing(size, fit, skip_bad), kinds, drop, na)
+        else:
+            asked = {"window": window, "stride": stride, "time": time, "group": group, "label": label, "features": None}
+            cut = parse_cut(asked)
+            assert cut is not None
+            lines = cut.series(source).understood(cut.window, cut.stride)
+        for line in lines:
             say(line)
         return
     table = Table("name", "rows", "what it is", "where", box=None)
@@ -35,3 +56,21 @@ def data(
         table.add_row(name, entry.shape, entry.description, datasets.location(name, data_dir))
     console.print(table)
     console.print(f"\nFiles too: {', '.join(files.READABLE)}, or a folder of images with subfolders as labels.")
+
+
+def _rows_understood(
+    source: str,
+    label: str | None,
+    framing: Framing,
+    kinds: list[str] | None,
+    drop: list[str] | None,
+    na: list[str] | None,
+) -> list[str]:
+    """Say how a file or folder is read, and of a table what a tabular model takes its columns for."""
+    model = models.TabularAutoencoder(kinds=parse_kinds(kinds), drop=drop or (), na_values=na)
+    found = read_source(source, label, model, framing, mixed=True)
+    lines = found.understood  # warnings are among them
+    if isinstance(found.data.X, pd.DataFrame):
+        return [*lines, *table_overview(model.schema_of(found.data.X), found.data.X)]
+    rows = found.data.X
+    return lines or [f"{len(rows):,} rows of shape {rows.shape[1:]}"]

@@ -37,6 +37,7 @@ def transform(
     """Write the codes of DATA's rows."""
     estimator, cut = ready(run, output, "transform"), read_cut(run, time, group)
     framing = read_framing(run, estimator, skip_bad)
+    framing = read_framing(run, estimator, skip_bad)
     X, y = load_rows(data, split, label, data_dir, estimator, cut, framing)
     codes = estimator.transform(X, **told(estimator, y))
     beside = {} if cut is None else cut.columns(data)
@@ -57,6 +58,7 @@ def reconstruct(
 ) -> None:
     """Write DATA's rows as the model rebuilds them; .png: 30 drawn at random over the classes, below what they are."""
     estimator, cut = ready(run, output, "reconstruct", pictures=True), read_cut(run, time, group)
+    framing = read_framing(run, estimator, skip_bad)
     framing = read_framing(run, estimator, skip_bad)
     X, y = load_rows(data, split, label, data_dir, estimator, cut, framing)
     rows = estimator.reconstruct(X, **told(estimator, y))
@@ -90,6 +92,7 @@ def score(
     """
     estimator, cut = ready(run, output, "score_samples"), read_cut(run, time, group)
     framing = read_framing(run, estimator, skip_bad)
+    framing = read_framing(run, estimator, skip_bad)
     X, y = load_rows(data, split, label, data_dir, estimator, cut, framing)
     shares = cut is not None or per_feature
     scores = estimator.score_samples(X, **({"per_feature": True} if shares else {}), **told(estimator, y))
@@ -121,6 +124,7 @@ def neighbors(
 ) -> None:
     """Write which rows of DATA have the codes nearest to those of the queries; .png: a line a query, itself first."""
     estimator, cut = ready(run, output, "transform", pictures=True), read_cut(run, time, group)
+    framing = read_framing(run, estimator, skip_bad)
     framing = read_framing(run, estimator, skip_bad)
     found = load_rows(data, split, label, data_dir, estimator, cut, framing)
     codes = estimator.transform(found.X, **told(estimator, found.y))

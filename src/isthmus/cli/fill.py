@@ -43,6 +43,7 @@ def impute(
     """Write DATA's rows with what is missing (NaN, blanks) filled in; .png: 30 at random, below what was known."""
     estimator, cut = ready(run, output, "impute", pictures=True), read_cut(run, time, group)
     framing = read_framing(run, estimator, skip_bad)
+    framing = read_framing(run, estimator, skip_bad)
     if block and missing is None:
         raise InputError("--block says how to hide: say how much too, such as --missing 0.5")
     X, y = load_rows(data, split, label, data_dir, estimator, cut, framing)
@@ -76,6 +77,7 @@ def impute(
     else:
         write_rows(output, filled, features(estimator, filled))
     if missing is not None:
+        filled = filled.to_numpy(dtype=float) if isinstance(filled, pd.DataFrame) else filled
         error, of_mean = imputation_errors(rows, filled, _mean_row(estimator), hidden)
         console.print(f"squared error an entry that was hidden {error:.5g}, by the mean row {of_mean:.5g}")
 
@@ -84,7 +86,7 @@ def _impute_table(
     estimator: models.TabularAutoencoder, X: pd.DataFrame, output: Path, missing: float | None, block: bool, seed: int
 ) -> None:
     """Fill in a table's cells; of hidden ones, say how far the result is from them beside the simplest guess."""
-    if missing is None and not X.isna().any(axis=None):
+    if missing is None and not estimator.schema_.missing(X).any():
         raise InputError(NOTHING_MISSING.format("the table"))
     hidden = np.zeros(X.shape, bool) if missing is None else hidden_entries(X.shape, missing, block=block, seed=seed)
     filled = estimator.impute(X, hidden)
@@ -131,5 +133,9 @@ def _beside_known(series: TimeSeries, filled: np.ndarray, hidden: np.ndarray | N
 
 def _mean_row(estimator: Any) -> np.ndarray:
     """Return the mean of the training rows; of sequences, of each feature."""
-    mean: np.ndarray = estimator.mean_ if hasattr(estimator, "mean_") else estimator.module_.fill.cpu().numpy()
+    mean: np.ndarray = (
+        estimator.mean_
+        if isinstance(estimator, models.SequenceAutoencoder)
+        else estimator.unscaled(estimator.module_.fill.cpu().numpy())
+    )
     return mean

@@ -16,6 +16,7 @@ from isthmus.cli.rows import count_rows, load_rows, names_of, read_cut, read_fra
 from isthmus.cli.saved import features, ready
 from isthmus.data.labels import spread_order
 from isthmus.errors import InputError
+from isthmus.models import TabularAutoencoder
 from isthmus.models.conditional import told
 from isthmus.report import images
 
@@ -25,7 +26,9 @@ def sample(
     run: Run,
     output: OutputOrPicture,
     n: Annotated[int, typer.Option("-n", min=1, help="Rows.")] = 64,
-    condition: Annotated[str | None, typer.Option(help="Of all rows: a class, or numbers with commas.")] = None,
+    condition: Annotated[
+        str | None, typer.Option(help="Of all rows: a class or a number; of several all, such as a,3.")
+    ] = None,
     noise: Annotated[bool, typer.Option("--noise", help="Draw from the likelihood too, not only the code.")] = False,
     seed: Seed = 0,
 ) -> None:
@@ -81,6 +84,8 @@ def interpolate(
         raise InputError(f"--from has {len(a)} rows and --to {len(b)}: name as many of each")
     shared: Any = None if y is None else np.where(y[a] == y[b], y[a].astype(object), None)
     rows = estimator.interpolate(take_rows(X, a), take_rows(X, b), steps, path=path, **told(estimator, shared))
+    if isinstance(rows, pd.DataFrame) and output.suffix == ".npy" and not isinstance(estimator, TabularAutoencoder):
+        rows = rows.to_numpy(dtype=float).reshape(len(a), steps, -1)
     if isinstance(rows, pd.DataFrame):
         names = [name if name not in rows.columns else f"{name} of the way" for name in ("pair", "step")]
         write_rows(output, rows.reset_index(names=names), [])

@@ -50,6 +50,24 @@ FirstSeed = Annotated[int, typer.Option("--seed", min=0, help="The first of the 
 
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps or auto.")]
 
+Kinds = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--kind",
+        metavar="COLUMN=KIND",
+        help="Of a tabular model: number, boolean, category, date or a format such as %d.%m.%Y; repeatable.",
+    ),
+]
+
+Drop = Annotated[
+    list[str] | None, typer.Option("--drop", metavar="COLUMN", help="Leave a column of a table out; repeatable.")
+]
+
+Missing = Annotated[
+    list[str] | None,
+    typer.Option("--na", metavar="VALUE", help="What stands for a missing value, such as -999; repeatable."),
+]
+
 Size = Annotated[
     str | None,
     typer.Option(help="DATA is a folder of images: pixels to bring them to, such as 32, or 32,48 (height, width)."),

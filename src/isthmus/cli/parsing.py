@@ -1,11 +1,13 @@
 """From the text of options to what they mean."""
 
 import ast
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from isthmus import models
+from isthmus.data.conditions import Condition, read_classes
 from isthmus.errors import InputError
 from isthmus.networks import LSTM, MLP, Conv, Transformer
 
@@ -50,6 +52,29 @@ def parse_network(family: type[Any], name: str | None, **widths: str | None) -> 
     return params
 
 
+def parse_columns(family: type[Any], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters that say what the columns of a table are; models of numbers alone have none."""
+    kinds = parse_kinds(asked["kinds"])
+    if family is not models.TabularAutoencoder:
+        if kinds:
+            name, kind = next(iter(kinds.items()))
+            raise InputError(f"--kind {name}={kind}: columns have kinds in a tabular model; train --model tabular")
+        return {}
+    asked_for = {"kinds": kinds or None, "drop": asked["drop"], "na_values": asked["na"]}
+    return {name: value for name, value in asked_for.items() if value is not None}
+
+
+def parse_kinds(texts: Sequence[str] | None) -> dict[str, str]:
+    """Read COLUMN=KIND pairs."""
+    kinds = {}
+    for text in texts or ():
+        name, equals, kind = text.rpartition("=")
+        if not equals or not name or not kind:
+            raise InputError(f"--kind {text}: give COLUMN=KIND, such as zip=category")
+        kinds[name] = kind
+    return kinds
+
+
 def parse_rows(option: str, text: str, n: int) -> np.ndarray:
     """Read row numbers, such as 0,5,9, of data with `n` rows."""
     rows = np.array(parse_whole(option, text), dtype=int)
@@ -70,29 +95,35 @@ def parse_whole(option: str, text: str) -> tuple[int, ...]:
 
 
 def parse_condition(estimator: Any, text: str | None, n: int) -> Any:
-    """Read a condition as one of the model's classes, or as its numbers; without one the classes take turns."""
+    """Read a condition as a class of the model's, or its numbers, or several of either; without one classes take turns.
+
+    Of several conditions, with commas between, one of which nothing stands is unknown.
+    """
     classes = getattr(estimator, "classes_", None)
     if text is None:
         return None if classes is None else np.resize(classes, n)
     if not estimator.takes_conditions:
         raise InputError(f"--condition {text}: the model knows no conditions; train --model conditional")
-    if classes is not None:
-        return choice("condition", _as_class(text, classes), {str(name): name for name in classes})
+    known = estimator.known_conditions()
+    parts = [text] if len(known) == 1 else [part.strip() for part in text.split(",")]
+    if len(parts) != len(known):
+        raise InputError(f"--condition {text}: the model was trained with {len(known)} a row; give as many")
+    values = [_as_value(part, each, text) for part, each in zip(parts, known, strict=True)]
+    return values if len(values) > 1 else values[0]
+
+
+def _as_value(part: str, condition: Condition, text: str) -> Any:
+    """Read one condition."""
+    if not part:
+        return None
+    if condition.classes is not None:
+        place = int(read_classes(np.array([part], dtype=object), condition.classes)[0])
+        names = {str(name): name for name in condition.classes}
+        return condition.classes[place] if place >= 0 else choice("condition", part, names)
     try:
-        numbers = [float(number) for number in text.split(",")]
+        return float(part)
     except ValueError as error:
         raise InputError(f"--condition {text}: give numbers with commas, such as 1.5") from error
-    if len(numbers) != len(estimator.y_mean_):
-        raise InputError(f"--condition {text}: the model was trained with {len(estimator.y_mean_)} a row; give as many")
-    return numbers if len(numbers) > 1 else numbers[0]
-
-
-def _as_class(text: str, classes: np.ndarray) -> str:
-    """Return the class that is the same number as written among the classes, 3.0 for 3; any other text as it is."""
-    try:
-        return next((str(name) for name in classes if classes.dtype.kind in "iuf" and name == float(text)), text)
-    except ValueError:
-        return text
 
 
 def parse_settings(settings: list[str] | None) -> dict[str, Any]:

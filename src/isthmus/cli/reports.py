@@ -30,7 +30,9 @@ def write_report(
     """Write the report about a run again, or about how it does on other DATA."""
     estimator = loaded(run, "transform")
     if isinstance(estimator, models.MultimodalAutoencoder):
-        raise InputError(f"{run} holds a MultimodalAutoencoder, which has no report; score says how it does")
+        raise InputError(
+            f"{run} holds a MultimodalAutoencoder, which has no report: transform and score say how it does"
+        )
     path = output or run / "report.html"
     check_writable(path)
     noted = runs.read(run) if data is None or (run / runs.RUN).is_file() else None
@@ -60,6 +62,7 @@ def write_reproduction(
     out: Annotated[Path | None, typer.Option(help="The results' folder; default: runs/reproduce/NAME.")] = None,
     seed: FirstSeed = 0,
     data_dir: DataDir = None,
+    skip_bad: SkipBad = False,
 ) -> None:
     """Measure a published result again, and write the figures and a report into a folder."""
     if names:

@@ -22,7 +22,8 @@ def write_rows(output: Path, values: Any, columns: list[str], first: dict[str, A
     if isinstance(values, Mapping):
         values = _side_by_side(values)
     if isinstance(values, pd.DataFrame):
-        files.write_table(output, pd.concat([pd.DataFrame(first), values], axis=1) if first else values)
+        beside = {} if output.suffix == ".npy" else first or {}
+        files.write_table(output, pd.concat([pd.DataFrame(beside, index=values.index), values], axis=1))
     elif output.suffix == ".npy" or not first:
         files.write(output, values, columns)
     else:

@@ -98,12 +98,26 @@ def _refuse_columns(time: str | None, group: str | None, reason: str) -> None:
 
 
 class Framing(NamedTuple):
-    """How the images of a folder become rows: their size, as (height, width), and whether all have colours."""
+    """How a folder of images, or a table, becomes rows.
+
+    Images are brought to a size, as (height, width), all with colours or none; of a table some columns may be left out,
+    and some values stand for missing ones.
+    """
 
     size: tuple[int, int] | None = None
     fit: Fit = "crop"
     skip_bad: bool = False
     colors: bool | None = None
+    drop: tuple[str, ...] = ()
+    na_values: tuple[str, ...] | None = None
+
+
+def of_table(noted: Mapping[str, Any], model: Any) -> dict[str, Any]:
+    """Return which columns and marks of a table a run leaves out; a tabular model does it itself."""
+    if isinstance(model, models.TabularAutoencoder):
+        return {}
+    marks = noted.get("na")
+    return {"drop": tuple(noted.get("drop") or ()), "na_values": None if marks is None else tuple(marks)}
 
 
 def parse_framing(size: str | None, fit: Fit, skip_bad: bool) -> Framing:
@@ -120,9 +134,10 @@ def read_framing(run: Path, estimator: Any, skip_bad: bool = False) -> Framing:
     """Return how the images were read that a run was trained on, in the size and colours that its model knows."""
     noted = runs.read(run) if (run / runs.RUN).is_file() else {"fit": None, "skip_bad": None}
     inner = getattr(estimator, "autoencoder_", estimator)
+    table = of_table(noted, inner)
     skip_bad |= bool(noted["skip_bad"])
     if not has_images(inner):
-        return Framing(None, noted["fit"] or "crop", skip_bad)
+        return Framing(None, noted["fit"] or "crop", skip_bad, **table)
     shape = inner.row_shape_
     return Framing(tuple(shape[-2:]), noted["fit"] or "crop", skip_bad, len(shape) == 3 and shape[0] == 3)
 
@@ -166,9 +181,15 @@ def read_source(
     if several and not hasattr(inner, "feature_names_in_") and Path(data).suffix == ".npz":
         return Source(Dataset(files.read_modalities(data)), [], [])  # type: ignore[arg-type]
     mixed |= several or isinstance(inner, models.TabularAutoencoder)
-    text = tuple(inner.schema_.text) if hasattr(inner, "schema_") else ()
+    text = tuple(inner.schema_.text) if hasattr(inner, "schema_") else _asked_as_text(inner)
     gaps = getattr(inner, "takes_conditions", False)
     return _read_once(data, label, gaps, mixed, text, framing or Framing())
+
+
+def _asked_as_text(model: Any) -> tuple[str, ...]:
+    """Return the columns that are categories by --kind: 01234 stays what it is."""
+    kinds = getattr(model, "kinds", None) or {}
+    return tuple(name for name, kind in kinds.items() if kind == "category")
 
 
 @lru_cache(maxsize=2)

@@ -4,7 +4,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import typer
@@ -17,22 +17,26 @@ from isthmus.cli.options import (
     Components,
     DataDir,
     Device,
+    Drop,
     Epochs,
     Fit,
     Group,
+    Kinds,
     Label,
+    Missing,
     Seed,
     Settings,
     Size,
     SkipBad,
     Time,
 )
-from isthmus.cli.parsing import MODELS, NETWORKS, choice, parse_network, parse_settings
+from isthmus.cli.parsing import MODELS, NETWORKS, choice, parse_columns, parse_network, parse_settings
 from isthmus.cli.rows import (
     Cut,
     Framing,
     load_rows,
     names_of,
+    of_table,
     parse_cut,
     parse_framing,
     read_source,
@@ -71,6 +75,10 @@ def train(
     epochs: Epochs = None,
     batch_size: Annotated[int | None, typer.Option(help="Rows a step.")] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate, or its peak.")] = None,
+    scale: Annotated[
+        Literal["standard", "auto", "none"] | None,
+        typer.Option(help="Standardise inside; auto: where X has a spread that does harm; default: none."),
+    ] = None,
     window: Annotated[int | None, typer.Option(min=2, help="DATA is one long series: steps in a window of it.")] = None,
     stride: Annotated[int | None, typer.Option(min=1, help="Steps from window to window; default: a tenth.")] = None,
     seed: Seed = 0,
@@ -80,6 +88,9 @@ def train(
     time: Time = None,
     group: Group = None,
     data_dir: DataDir = None,
+    kinds: Kinds = None,
+    drop: Drop = None,
+    na: Missing = None,
     size: Size = None,
     fit: Fit = "crop",
     skip_bad: SkipBad = False,
@@ -107,8 +118,9 @@ def train(
             "data": data, "label": label, "data_dir": data_dir, "window": window, "stride": stride, "time": time,
             "group": group, "features": None, "model": model,
             "seed": seed, "components": components, "network": network, "hidden": hidden, "channels": channels,
-            "epochs": epochs, "batch_size": batch_size, "lr": lr, "settings": settings, "fit": fit,
-            "skip_bad": skip_bad, "size": size and parse_framing(size, fit, skip_bad).size,
+            "epochs": epochs, "batch_size": batch_size, "lr": lr, "scale": scale, "settings": settings,
+            "kinds": kinds, "drop": drop, "na": na,
+            "fit": fit, "skip_bad": skip_bad, "size": size and parse_framing(size, fit, skip_bad).size,
         }  # fmt: skip
         asked = runs.described(**given) if source is None else described_from(context, source, **given)
     if not asked["finished"]:
@@ -163,8 +175,10 @@ def _train(folder: Path, asked: dict[str, Any], device: str, checkpoint_minutes:
     data, label, model = asked["data"], asked["label"], asked["model"]
     data_dir = None if asked["data_dir"] is None else Path(asked["data_dir"])
     cut = parse_cut(asked)
-    framing = Framing(check_size(asked["size"]), asked["fit"] or "crop", bool(asked["skip_bad"]))
     estimator = _estimator(asked, device)
+    framing = Framing(
+        check_size(asked["size"]), asked["fit"] or "crop", bool(asked["skip_bad"]), **of_table(asked, estimator)
+    )
     asked = asked | _understood(data, label, estimator, cut, framing)
     X, y = load_rows(data, "train", label, data_dir, estimator, cut, framing, told=True)
     if estimator.takes_conditions and y is None:
@@ -197,6 +211,9 @@ def _estimator(asked: dict[str, Any], device: str) -> Any:
         )
     family = choice("model", asked["model"], MODELS)
     params |= parse_network(family, asked["network"], hidden=asked["hidden"], channels=asked["channels"])
+    params |= parse_columns(family, asked)
+    if asked["scale"] is not None:
+        params["scale"] = None if asked["scale"] == "none" else asked["scale"]
     params |= parse_settings(asked["settings"])
     return family(random_state=asked["seed"], device=device, verbose=1).set_params(**params)
 

@@ -59,11 +59,25 @@ def swap(x: Tensor, level: float, generator: torch.Generator | None = None) -> T
     return torch.where(_chosen(cells, level, generator), cells.gather(0, other), cells).view_as(x)
 
 
-def hide_conditions(context: Tensor, level: float, generator: torch.Generator | None = None) -> Tensor:
-    """Make a share `level` of the rows' conditions unknown: zeros, and a one in the last column."""
-    unknown = torch.zeros_like(context[:1])
-    unknown[:, -1] = 1
-    return torch.where(_chosen(context[:, :1], level, generator), unknown, context)
+def hide_conditions(
+    context: Tensor, level: float, generator: torch.Generator | None = None, widths: Sequence[int] = ()
+) -> Tensor:
+    """Make a share `level` of the rows' conditions unknown: zeros, and a one in the last column.
+
+    Of several conditions, which have so many columns each (`widths`), half of these rows lose all, and the others each
+    by a fair coin: at use none may be known, or some.
+    """
+    chosen = _chosen(context[:, :1], level, generator)
+    if not widths:
+        unknown = torch.zeros_like(context[:1])
+        unknown[:, -1] = 1
+        return torch.where(chosen, unknown, context)
+    whole = _chosen(context[:, :1], 0.5, generator)
+    blocks = [
+        hide_conditions(block, 1.0, generator).where(chosen & (whole | _chosen(block[:, :1], 0.5, generator)), block)
+        for block in context.split(list(widths), dim=1)
+    ]
+    return torch.cat(blocks, dim=1)
 
 
 def hide_entries(x: Tensor, known: Tensor | None, level: float, generator: torch.Generator | None = None) -> Tensor:

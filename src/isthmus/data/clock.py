@@ -180,7 +180,7 @@ def _dates(column: "pd.Series[Any]", dates: "pd.Series[Any]", kind: str) -> Cloc
     known = dates.notna().to_numpy()
     ticks = dates.dt.as_unit("ns").fillna(pd.Timestamp(0, tz="UTC")).to_numpy(dtype="datetime64[ns]")
     dtype = column.dtype
-    texts = _as_text(column) if pd.api.types.is_datetime64_any_dtype(dtype) else column.astype(str).to_numpy(object)
+    texts = _as_text(column) if pd.api.types.is_datetime64_any_dtype(dtype) else _shortened(column.astype(str))
     return Clock(ticks.astype(np.int64), known, True, kind, texts)
 
 
@@ -188,6 +188,12 @@ def _spans(column: "pd.Series[Any]") -> Clock:
     known = column.notna().to_numpy()
     ticks = column.fillna(pd.Timedelta(0)).to_numpy(dtype="timedelta64[ns]").astype(np.int64)
     return Clock(ticks, known, True, "", column.astype(str).to_numpy(object))
+
+
+def _shortened(texts: "pd.Series[Any]") -> np.ndarray:
+    """Return texts without seconds where they have none."""
+    is_even = texts.str.fullmatch(r".*\d:\d\d:00").all()
+    return (texts.str.slice(stop=-3) if is_even else texts).to_numpy(object)
 
 
 def _as_text(dates: "pd.Series[Any]") -> np.ndarray:

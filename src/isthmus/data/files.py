@@ -15,6 +15,7 @@ from isthmus.data import delimited
 from isthmus.data.dataset import Dataset
 from isthmus.data.delimited import Delimited
 from isthmus.data.images import Fit, Size, read_images
+from isthmus.data.marks import Marks, numbers_with_gaps
 from isthmus.errors import InputError
 
 READABLE = (".npy", ".npz", ".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", ".parquet")
@@ -100,8 +101,14 @@ def read_source(
     fit: Fit = "crop",
     skip_bad: bool = False,
     colors: bool | None = None,
+    drop: Sequence[str] = (),
+    na_values: Sequence[Any] | None = None,
 ) -> Source:
-    """Read rows, and how they were understood; see :func:`read`, and :func:`isthmus.data.images.read_images`."""
+    """Read rows, and how they were understood; see :func:`read`, and :func:`isthmus.data.images.read_images`.
+
+    Columns to `drop` are left out. What stands for a missing number is NaN, unless the table is `mixed`, where it is
+    left to the model.
+    """
     path = Path(path)
     if path.is_dir():
         if label is not None:
@@ -116,7 +123,7 @@ def read_source(
     try:
         if ending(path) in (".npy", ".npz"):
             return Source(_read_arrays(path, label), [], [])
-        return _read_table(path, label, gaps, mixed, text)
+        return _read_table(path, label, gaps, mixed, text, drop, na_values)
     except BROKEN as error:
         raise InputError(f"cannot read {path}: {_first_line(error)}") from error
     except UnicodeDecodeError as error:
@@ -210,20 +217,32 @@ def ending(path: Path) -> str:
     return "".join(path.suffixes[-2:] if path.suffix.lower() == ".gz" else path.suffixes[-1:]).lower()
 
 
-def _read_table(path: Path, label: str | None, gaps: bool, mixed: bool, text: Sequence[str | int]) -> Source:
+def _read_table(
+    path: Path,
+    label: str | None,
+    gaps: bool,
+    mixed: bool,
+    text: Sequence[str | int],
+    drop: Sequence[str],
+    na_values: Sequence[Any] | None,
+) -> Source:
     found = _read_delimited_or_parquet(path, text)
     frame = found.frame if found.row_names is None else _named_rows(found.frame, found.row_names)
-    if label is not None and label not in frame:
-        raise InputError(f"{path} has no column {label!r}: it has {_few(frame.columns)}")
-    y = None if label is None else frame.pop(label).to_numpy(na_value=np.nan)
+    frame = frame.drop(columns=[name for name in drop if name in frame])
+    frame, missing = (frame, []) if mixed else numbers_with_gaps(frame, Marks(na_values))
+    y = None if label is None else _labels(path, frame, label)
     if y is not None and not gaps and pd.isna(y).any():
-        raise InputError(f"{path}: column {label!r} has no label in row {int(pd.isna(y).argmax())}; drop such rows")
+        row = int(np.argmax(pd.isna(y).reshape(len(y), -1).any(1)))
+        raise InputError(f"{path}: column {label!r} has no label in row {row}; drop such rows")
     words = frame.columns[[not pd.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes]]
     if len(words) == 1 and not mixed and pd.to_numeric(frame[words[0]], errors="coerce").notna().any():
         raise InputError(f"{path}: {_text_in(frame[words[0]])}; put a number there, or leave it blank")
     if len(words) and not mixed:
-        raise InputError(f"{path}: column {_few(words)} holds no numbers; drop it, or name it as the label")
-    return Source(Dataset(frame, y), found.understood, found.warnings)
+        raise InputError(
+            f"{path}: column {_few(words)} holds no numbers: take a tabular model (--model tabular), drop it, or name "
+            "it as the label"
+        )
+    return Source(Dataset(frame, y), [*found.understood, *missing], found.warnings)
 
 
 def _named_rows(frame: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -234,6 +253,16 @@ def _named_rows(frame: pd.DataFrame, column: str) -> pd.DataFrame:
         return frame
     frame.index = pd.Index(names).rename(None)
     return frame
+
+
+def _labels(path: Path, frame: pd.DataFrame, label: str) -> np.ndarray:
+    """Take the column of labels out of a table, or several with commas between, of shape (n, columns)."""
+    names = [label] if label in frame else [name.strip() for name in label.split(",")]
+    for name in names:
+        if name not in frame:
+            raise InputError(f"{path} has no column {name!r}: it has {_few(frame.columns)}")
+    columns = [frame.pop(name).to_numpy(na_value=np.nan) for name in names]
+    return columns[0] if len(columns) == 1 else np.column_stack([column.astype(object) for column in columns])
 
 
 def _text_in(column: "pd.Series[Any]") -> str:

@@ -68,6 +68,35 @@ class Marks:
         return {number for number in map(_as_number, self.given or ()) if number is not None}
 
 
+def numbers_with_gaps(table: pd.DataFrame, marks: Marks) -> tuple[pd.DataFrame, list[str]]:
+    """Return a table whose columns of numbers, among which marks made text of all, are numbers with gaps.
+
+    Returns
+    -------
+    DataFrame
+        The table; columns that hold something else too are left as they are.
+    list of str
+        What was taken for missing, a line a column.
+    """
+    read, lines = {}, []
+    for name, column in table.items():
+        if pd.api.types.is_numeric_dtype(column.dtype) and marks.given is None:
+            continue
+        found = marks.in_column(column)
+        rest = marks.blank(column, found)
+        numbers = pd.to_numeric(rest, errors="coerce")
+        if found and numbers.notna().any() and (numbers.notna() | rest.isna()).all():
+            read[name] = numbers.astype(float)
+            count = int((numbers.isna() & column.notna()).sum())
+            shown = ", ".join(map(repr, found))
+            lines.append(f"missing: {shown} in {count:,} cell{'' if count == 1 else 's'} of column {str(name)!r}")
+    if read:
+        table = table.copy(deep=False)
+        for name, values in read.items():
+            table[name] = values
+    return table, lines
+
+
 def _is_mark(text: str) -> bool:
     return text.lower() in MARKS or text == "None"
 

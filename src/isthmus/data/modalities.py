@@ -17,6 +17,8 @@ from torch import Tensor
 
 from isthmus.data.checks import check_array
 from isthmus.data.columns import Column, Kind, levels_of
+from isthmus.data.conditions import read_classes
+from isthmus.data.containers import container_of, plain
 from isthmus.data.labels import are_classes, of_one_kind
 from isthmus.data.rows import check_finite, flatten, in_unit_interval, where_text_is
 from isthmus.errors import InputError, InputTypeError
@@ -158,9 +160,9 @@ class Modality:
         if known.any():
             values = of_one_kind(array[known], f"modality {self.name!r}")
             now, then = (KINDS.get(each.dtype.kind, "numbers") for each in (values, np.array(self.classes)))
-            if now != then:
+            index[known] = read_classes(values, self.classes)
+            if now != then and (index[known] < 0).all():
                 raise InputError(f"modality {self.name!r} holds {now}, and was given {then} at fit: give {then}")
-            index[known] = pd.Index(self.classes).get_indexer(pd.Index(values))
         return np.where(index < 0, np.where(known, new, np.nan), index).astype(np.float32)
 
 
@@ -213,12 +215,12 @@ def in_blocks(X: Any, blocks: Mapping[str, Sequence[Any]] | None) -> dict[str, A
     ValueError
         If blocks and `X` do not go together, or numbers of rows differ.
     """
-    if isinstance(X, pd.DataFrame):
-        values = _columns(X, blocks)
+    if container_of(X) is not None:
+        values = _columns(plain(X), blocks)
     elif isinstance(X, Mapping):
         if blocks is not None:
             raise InputError("blocks= says which columns of a DataFrame belong together, and X is a dict: leave it out")
-        values = {name: value for name, value in X.items() if value is not None}
+        values = {name: plain(value) for name, value in X.items() if value is not None}
     else:
         raise InputTypeError(
             f"X is a {type(X).__name__}: give a dict of arrays by name, such as {{'image': …, 'label': …}}, or a "

@@ -82,8 +82,7 @@ def _dates(column: Column) -> str:
 
 def _missing(schema: Schema, table: pd.DataFrame) -> list[str]:
     """Say how many cells of each column are missing, and what stands for them."""
-    read = schema.read(schema.with_left_out(table))
-    counts = [(column, int(read[column.name].isna().sum())) for column in schema.columns]
+    counts = zip(schema.columns, schema.missing(table).sum(axis=0), strict=True)
     return [
         f"{_counted(count, 'cell')} of {column.name}"
         + (f" ({', '.join(map(repr, column.marks))})" if column.marks else "")

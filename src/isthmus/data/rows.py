@@ -11,6 +11,7 @@ from torch import Tensor
 
 from isthmus.core.batch import Batch
 from isthmus.data.checks import check_array
+from isthmus.data.containers import plain
 from isthmus.errors import InputError
 
 
@@ -27,12 +28,14 @@ def flatten(X: Any) -> Flat:
     Parameters
     ----------
     X : array-like, Tensor or DataFrame of shape (n, features), (n, height, width) or (n, channels, height, width)
+        Whatever :func:`isthmus.data.containers.plain` takes.
 
     Returns
     -------
     Flat
         The table, which the caller has still to validate, and the shape of one row where it was an image.
     """
+    X = plain(X)
     if isinstance(X, list | tuple) and len(X) and isinstance(X[0], Tensor):
         X = torch.stack(list(X))
     if isinstance(X, Tensor):

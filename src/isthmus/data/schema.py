@@ -151,6 +151,11 @@ class Schema:
             read[column.name] = column.moments(values) if column.kind == "date" else values
         return read
 
+    def missing(self, frame: pd.DataFrame) -> np.ndarray:
+        """Tell which cells of the columns of the model are missing, or hold a mark that says so; shape (n, columns)."""
+        read = self.read(self.with_left_out(frame))
+        return np.column_stack([read[column.name].isna() for column in self.columns])
+
     def as_at_fit(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return a table whose columns are what they were at fit, as far as their values can be read so."""
         frame, marks = frame.copy(deep=False), Marks(self.na_values)

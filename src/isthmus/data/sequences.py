@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
+from isthmus.data.containers import plain
 from isthmus.data.rows import check_real
 from isthmus.errors import InputError
 
@@ -143,6 +144,7 @@ def _future(past: np.ndarray, future_steps: int) -> np.ndarray:
 
 def _as_array(X: Any) -> np.ndarray | None:
     """Return sequences of one length as an array; None for a list of them."""
+    X = plain(X) if hasattr(X, "__len__") or hasattr(X, "shape") else X
     if isinstance(X, Tensor):
         X = X.detach().cpu().double().numpy() if X.element_size() < 4 else X.detach().cpu().numpy()
     if isinstance(X, pd.DataFrame):

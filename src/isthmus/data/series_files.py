@@ -15,7 +15,7 @@ from isthmus.errors import InputError
 def read_series(
     path: str | Path, time: str | None = None, group: str | None = None, features: Sequence[str] | None = None
 ) -> TimeSeries:
-    """Read series from a file, a row a step: ``.npy``, or a ``.csv`` or ``.parquet`` with a header.
+    """Read series from a file, a row a step: ``.npy``, or a table (``.csv``, ``.tsv``, ``.txt``, ``.parquet``).
 
     Parameters
     ----------

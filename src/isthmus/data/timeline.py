@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from isthmus.data.clock import marks_in
+from isthmus.data.marks import Marks, numbers_with_gaps
 from isthmus.data.names import few
 from isthmus.data.roles import find_roles
 from isthmus.data.series import mean_at, window_starts, with_windows
@@ -135,7 +135,7 @@ class TimeSeries(NamedTuple):
         places = self.places(length, stride)
         rows = self._first_rows()
         if self.labels:
-            said = [f"{self.labels[begin]} to {self.labels[end]}" for begin, end in places[:, [0, -1]]]
+            said = [_span(self.labels[begin], self.labels[end]) for begin, end in places[:, [0, -1]]]
         else:
             said = [f"steps {begin} to {begin + length - 1}" for begin in rows[places[:, 0]]]
         if self.group is None:
@@ -171,6 +171,12 @@ class TimeSeries(NamedTuple):
         is_step = self.steps >= 0
         np.minimum.at(first, self.steps[is_step], np.flatnonzero(is_step))
         return first
+
+
+def _span(begin: str, end: str) -> str:
+    """Say from when to when, the day once where it is the same."""
+    day, _, hour = end.rpartition(" ")
+    return f"{begin} to {hour if ':' in hour and begin.startswith(f'{day} ') and day else end}"
 
 
 def time_series(
@@ -227,7 +233,7 @@ def time_series(
         values = values.reshape(len(values), -1)
         table = pd.DataFrame(values, columns=[f"x_{i}" for i in range(values.shape[1])])
         time, group, features = "none", "none", None
-    frame, missing = _without_marks(_framed(table))
+    frame, missing = numbers_with_gaps(_framed(table), Marks())
     roles = find_roles(frame, time, group, features)
     if not roles.features:
         raise InputError("the table has no column of numbers: give one of what was measured")
@@ -277,19 +283,6 @@ def _framed(table: Any) -> pd.DataFrame:
     frame.columns = [str(name) for name in frame.columns]
     exact = [name for name in frame if isinstance(next(iter(frame[name].dropna()), None), Decimal)]
     return frame.astype(dict.fromkeys(exact, float))
-
-
-def _without_marks(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """Return a table with what stands for a missing number missing, and that in words."""
-    blank, lines = {}, []
-    for name in frame.columns[[not pd.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes]]:
-        column = frame[name]
-        marks = marks_in(column.dropna().astype(str)) if pd.api.types.is_string_dtype(column.dtype) else []
-        rest = pd.to_numeric(column.mask(column.isin(marks)), errors="coerce")
-        if marks and rest.notna().sum() == (~column.isin(marks) & column.notna()).sum() > 0:
-            blank[name] = rest
-            lines.append(f"missing: {few(marks)} in column {name!r}")
-    return frame.assign(**blank), lines
 
 
 def _measured(frame: pd.DataFrame, names: Sequence[str]) -> np.ndarray:

@@ -25,6 +25,11 @@ class Autoencoder(AbstractAutoencoder):
     sigma : float or "learned", default 1
         Standard deviation of that normal, one for all features, in the units of X: given, or learnt with the weights
         and put, after each epoch, where it is most likely.
+    scale : {"standard", "auto"} or None, default None
+        Whether rows are standardised inside: each column of a table, or each channel of images, to mean 0 and variance
+        1 over the training rows. All that is given back is in the units of X, scores in nats of these; `sigma`, a
+        corruption's level, the terms in the history and codes are as if X had been standardised before. ``"auto"``
+        does it where X has a spread that does harm, of which None only warns, and says so.
     corruption : {"gaussian", "masking", "dropout", "salt_and_pepper", "swap", "block"} or None, default None
         What is done in training to the rows that the encoder is shown. ``masking`` hides entries, ``block`` a rectangle
         of an image or a run of a row: what is hidden looks to the encoder as what is missing (NaN) does at use, so that
@@ -86,7 +91,7 @@ class Autoencoder(AbstractAutoencoder):
     callbacks : sequence of callables, default ()
         Each is handed every epoch's record; the training ends where one returns True.
     verbose : int, default 0
-        0 is silent, 1 shows a progress bar.
+        0 is silent, 1 shows a progress bar, 2 also what Lightning Fabric logs. A model that is loaded is silent again.
 
     Attributes
     ----------
@@ -115,6 +120,8 @@ class Autoencoder(AbstractAutoencoder):
         Widths of the default network's hidden layers; where `network` is None.
     sigma_ : float
         The standard deviation of a Gaussian likelihood.
+    mean_, scale_ : ndarray of shape (features,), or (channels,) for images
+        What rows are standardised by, where they are; see `scale`.
     n_iter_ : int
         Epochs run.
     interrupted_ : bool

@@ -29,15 +29,29 @@ from isthmus.core.model import Model
 from isthmus.core.penalty import contractive, kl_sparsity, l1, weight_decay
 from isthmus.core.score import entry_scores, learn_usual, row_scores
 from isthmus.data.checks import check_array, check_random_state, check_scalar, column_or_1d, validate_data
-from isthmus.data.rows import Rows, are_bytes, check_finite, check_shape, flatten, in_unit_interval, text_error
+from isthmus.data.containers import back, by_pieces, container_of, plain
+from isthmus.data.frames import Frame
+from isthmus.data.rows import (
+    Rows,
+    are_bytes,
+    check_finite,
+    check_shape,
+    flatten,
+    in_unit_interval,
+    text_error,
+    where_text_is,
+)
+from isthmus.data.schema import with_index
 from isthmus.errors import InputError, InputTypeError, users_mistake
 from isthmus.models.checks import check_choice, check_number, warn_caller
 from isthmus.models.engine import (
     PRECISIONS,
     Given,
+    check_single_rows,
     chosen_precision,
     decode,
     encode,
+    fabric_speaks,
     in_batches,
     inference_batch,
     new_fabric,
@@ -51,7 +65,7 @@ from isthmus.models.engine import (
 from isthmus.models.folder import plain_params, save_estimator
 from isthmus.models.interpolation import spherical, straight
 from isthmus.models.kept import kept_start, why_start_is_kept
-from isthmus.models.scale import check_size, warn_of_columns, warn_of_scale
+from isthmus.models.scale import HOW_TO_STANDARDISE, Scaling, check_size, constant_fault, spread_fault, unequal_fault
 from isthmus.models.start import start_model
 from isthmus.networks import MLP, Conv, Modules, Transformer
 from isthmus.networks.parameters import Network
@@ -86,6 +100,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     network: Network | None = None
     likelihood: Literal["gaussian", "bernoulli"] = "gaussian"
     sigma: float | Literal["learned"] = 1.0
+    scale: Literal["standard", "auto"] | None = None
     corruption: Literal["gaussian", "masking", "dropout", "salt_and_pepper", "swap", "block"] | None = None
     corruption_level: float = 0.25
     sparsity: Literal["kl", "l1", "topk"] | None = None
@@ -214,17 +229,24 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         ndarray of shape (n, n_components)
             In the dtype of `X`, in which the computation is done.
         """
-        return self._in_batches(encode, self._given(X))
+        return by_pieces(lambda rows: self._in_batches(self._encoding, self._given(rows)), X)
 
-    def inverse_transform(self, Z: ArrayLike) -> np.ndarray:
-        """Decode codes of shape (n, n_components) to rows, the mean of their distribution, shaped as in ``fit``."""
-        return self._as_given(self._in_batches(decode, Given(self._fitted_codes(Z))))
+    def inverse_transform(self, Z: ArrayLike) -> Any:
+        """Decode codes of shape (n, n_components) to rows, the mean of their distribution, shaped as in ``fit``.
 
-    def reconstruct(self, X: ArrayLike) -> np.ndarray:
-        """Encode and decode rows; the result is shaped like the rows given to ``fit``, in the units of `X`."""
-        return self._as_given(self._in_batches(rebuild, self._given(X)))
+        Where ``fit`` was given a DataFrame one comes back, with the index of `Z` where that has one.
+        """
+        return with_index(self._as_given(self._in_batches(decode, Given(self._fitted_codes(Z)))), Z)
 
-    def impute(self, X: ArrayLike, mask: ArrayLike | None = None, *, n_iter: int = 100) -> np.ndarray:
+    def reconstruct(self, X: ArrayLike) -> Any:
+        """Encode and decode rows; the result is shaped like the rows given to ``fit``, in the units of `X`.
+
+        A DataFrame where ``fit`` was given one and `X` is one, of the kind that `X` is (pandas, polars, Arrow) and with
+        its index: of the dtypes of ``fit``, whole numbers rounded, each column within the range that it had there.
+        """
+        return self._as_given(self._in_batches(rebuild, self._given(X)), X)
+
+    def impute(self, X: ArrayLike, mask: ArrayLike | None = None, *, n_iter: int = 100) -> Any:
         """Fill in what is missing from what is known.
 
         A deterministic model encodes and decodes over and over, each time with the known values put back, and keeps of
@@ -242,14 +264,15 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
         Returns
         -------
-        ndarray
-            Shaped like the rows given to ``fit``; the known values are those of `X`, to the bit.
+        ndarray or DataFrame
+            Shaped like the rows given to ``fit``; the known values are those of `X`, to the bit. A DataFrame where
+            `X` is one, as in :meth:`reconstruct`.
         """
         return self._impute(X, mask, n_iter, None)
 
     def interpolate(
         self, A: ArrayLike, B: ArrayLike, n_steps: int = 9, *, path: Literal["straight", "spherical"] = "straight"
-    ) -> np.ndarray:
+    ) -> Any:
         """Go from the rows of `A` to those of `B` through the codes between, and decode each.
 
         Parameters
@@ -264,11 +287,12 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
         Returns
         -------
-        ndarray of shape (n, n_steps, *row_shape)
+        ndarray of shape (n, n_steps, *row_shape), or DataFrame
+            A DataFrame where `A` is one, as in :meth:`reconstruct`: a line a step, its index ``row`` and ``step``.
         """
         return self._interpolate(A, B, n_steps, path, None)
 
-    def traverse(self, X: ArrayLike, unit: int, values: ArrayLike = tuple(range(-3, 4))) -> np.ndarray:
+    def traverse(self, X: ArrayLike, unit: int, values: ArrayLike = tuple(range(-3, 4))) -> Any:
         """Encode rows, set one unit of their codes to each of some values, and decode.
 
         Parameters
@@ -282,11 +306,12 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
         Returns
         -------
-        ndarray of shape (n, steps, *row_shape)
+        ndarray of shape (n, steps, *row_shape), or DataFrame
+            As in :meth:`interpolate`.
         """
         return self._traverse(X, unit, values, None)
 
-    def score_samples(self, X: ArrayLike, *, per_feature: bool = False) -> np.ndarray:
+    def score_samples(self, X: ArrayLike, *, per_feature: bool = False) -> Any:
         """Return log p(x | z) of each row in nats, z its code: minus the reconstruction term; higher is more usual.
 
         Parameters
@@ -303,7 +328,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
         Returns
         -------
-        ndarray of shape (n,) or (n, *row_shape)
+        ndarray of shape (n,) or (n, *row_shape), or DataFrame
+            With `per_feature` a DataFrame where `X` and the rows of ``fit`` are one.
         """
         return self._score_samples(X, None, per_feature)
 
@@ -343,14 +369,14 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         return len(self.history_)
 
     def __sklearn_tags__(self) -> Any:
-        """Tell scikit-learn that NaN is welcome."""
+        """Tell scikit-learn that NaN is welcome, and so are sparse matrices."""
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
+        tags.input_tags.allow_nan = tags.input_tags.sparse = True
         return tags
 
     @property
     def sigma_(self) -> float:
-        """σ of a Gaussian likelihood, given or learnt, in the units of X."""
+        """σ of a Gaussian likelihood, given or learnt, in the units of X, or of standardised rows (`scale`)."""
         check_is_fitted(self)
         if self.likelihood != "gaussian":
             raise AttributeError("a Bernoulli likelihood has no sigma_")
@@ -360,6 +386,11 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     @property
     def _n_features_out(self) -> int:
         return self.n_components
+
+    @property
+    def _encoding(self) -> Callable[[Model, Batch], Tensor]:
+        """What ``transform`` gives."""
+        return encode
 
     def restore(self, tensors: dict[str, Tensor]) -> Self:
         """Rebuild ``module_`` from saved weights; for :func:`isthmus.load`, which has set the other attributes.
@@ -388,7 +419,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """
         before = dict(self.__dict__)
         try:
-            with out_of_memory_in_one_line(), suited_to(0):
+            with out_of_memory_in_one_line(), suited_to(0), fabric_speaks(self.verbose):
                 yield
         except BaseException:
             self.__dict__.clear()
@@ -405,7 +436,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         dtype = torch.float64 if precision.startswith("64") else torch.float32
         check_size(given.x, torch.finfo(dtype).max)
         if reset:
-            self._check_scale(given.x)
+            self._warn_of_scale(given.x)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         return fabric, to_batch(given, dtype, fabric.device), seed
 
@@ -415,7 +446,75 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         if reset:
             self._check_columns(rows)
         self._check_targets(rows)
+        self._learn_frame(X, rows, reset=reset)
+        rows = self._learn_scale(rows) if reset else self.scaled(rows)
         return Given(rows, self._learn_context(y, len(rows), reset=reset))
+
+    def _learn_frame(self, X: Any, rows: np.ndarray, *, reset: bool) -> None:
+        """Note what a dataframe is, so that rows can come back as one, and how far its columns reach."""
+        container = container_of(X)
+        if reset:
+            self.__dict__.pop("frame_", None)
+            if container is not None:
+                self.frame_ = Frame.learn(plain(X), rows, container)
+        elif hasattr(self, "frame_"):
+            self.frame_ = self.frame_.widened(rows)
+
+    def _learn_scale(self, rows: np.ndarray) -> np.ndarray:
+        """Note mean and spread of training rows, where they are to be standardised, and return them so."""
+        if self.scales_itself:
+            return rows
+        for name in ("mean_", "scale_"):
+            self.__dict__.pop(name, None)
+        check_size(rows, float(np.finfo(float).max), "divide it")
+        fault = self._scale_fault(rows) if self.scale == "auto" else None
+        if self.scale is None or (self.scale == "auto" and fault is None):
+            return rows
+        if fault is not None:
+            warn_caller(f"{fault}: it is standardised, as scale='auto' says")
+        scaling = Scaling.learn(rows)
+        self.mean_, self.scale_ = scaling.mean, scaling.scale
+        return scaling.apply(rows)
+
+    def _warn_of_scale(self, rows: np.ndarray) -> None:
+        """Warn of training rows, as the model will know them, on a scale that does harm."""
+        if self.scales_itself:
+            return
+        fault = self._scale_fault(rows)
+        if fault is not None:
+            cures = [HOW_TO_STANDARDISE] * (self.scale is None) + ["give sigma='learned'"] * ("sigma=" in fault)
+            warn_caller(f"{fault}: {', or '.join(cures)}")
+        constant = constant_fault(rows, self._column_names(rows)) if self._is_table(rows) else None
+        if constant is not None:
+            warn_caller(constant)
+
+    def _scale_fault(self, rows: np.ndarray) -> str | None:
+        """Say what of the rows' scale does harm; None where nothing does."""
+        fixed = None if self.likelihood != "gaussian" or isinstance(self.sigma, str) else float(self.sigma)
+        unequal = unequal_fault(rows, self._column_names(rows)) if self._is_table(rows) else None
+        return unequal or spread_fault(rows, fixed)
+
+    def _is_table(self, rows: np.ndarray) -> bool:
+        return rows.ndim == 2 and self.likelihood == "gaussian"
+
+    def _column_names(self, rows: np.ndarray) -> Sequence[Any]:
+        names: Sequence[Any] = getattr(self, "feature_names_in_", range(rows.shape[1]))
+        return names
+
+    @property
+    def _scaling(self) -> Scaling | None:
+        """What rows are standardised by inside; None where they are not, or a network does so itself."""
+        if self.scales_itself or not hasattr(self, "scale_"):
+            return None
+        return Scaling(self.mean_, self.scale_, self.row_shape_)
+
+    def scaled(self, rows: np.ndarray) -> np.ndarray:
+        """Return rows as the model knows them."""
+        return rows if self._scaling is None else self._scaling.apply(in_unit_interval(rows))
+
+    def unscaled(self, rows: np.ndarray) -> np.ndarray:
+        """Return the model's rows, of shape (..., *row_shape), in the units of `X`."""
+        return rows if self._scaling is None else self._scaling.undo(rows)
 
     def _default_epochs(self, rows: int) -> int:
         """Return how many epochs that many rows get where nothing is said of it."""
@@ -478,8 +577,16 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         check_choice("precision", self.precision, PRECISIONS)
         check_choice("likelihood", self.likelihood, LIKELIHOODS)
         check_choice("corruption", self.corruption, (None, *CORRUPTIONS))
+        self._check_scale_parameter()
         check_choice("sparsity", self.sparsity, (None, "kl", "l1", "topk"))
         check_choice("lr_schedule", self.lr_schedule, ("one_cycle", "constant"))
+
+    def _check_scale_parameter(self) -> None:
+        check_choice("scale", self.scale, (None, "standard", "auto"))
+        if self.scale is not None and self.scales_itself:
+            raise InputError(f"scale={self.scale!r} has no meaning for {type(self).__name__}, which scales by itself")
+        if self.scale == "standard" and self.likelihood == "bernoulli":
+            raise InputError("likelihood='bernoulli' needs X in [0, 1], where scale='standard' does not leave it")
 
     def _rows(self, X: ArrayLike, *, reset: bool) -> np.ndarray:
         """Validate once, at the door; return rows shaped as in ``fit``, floats or, at use, bytes."""
@@ -497,13 +604,22 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
                 ensure_min_samples=2 if reset else 1,
             )
         except ValueError as error:
-            raise text_error(error, table) from error
+            raise self._text_error(error, table) from error
         check_finite(table, getattr(self, "feature_names_in_", None), allow_nan=True)
         if reset:
             self.row_shape_ = row_shape or table.shape[1:]
         elif row_shape and _squeezed(row_shape) != _squeezed(self.row_shape_) and len(self.row_shape_) > 1:
             raise InputError(f"X has images of shape {row_shape}, and the model was fitted on {self.row_shape_}")
         return table.reshape(-1, *self.row_shape_)
+
+    def _text_error(self, error: ValueError, table: Any) -> ValueError:
+        """Return what to raise where a table could not be turned into numbers."""
+        if isinstance(table, pd.DataFrame) and "could not convert string" in str(error):
+            return InputError(
+                f"{where_text_is(table)} holds text where numbers are needed: TabularAutoencoder takes mixed tables as "
+                "they are; else encode or drop it"
+            )
+        return text_error(error, table)
 
     def _check_width(self, table: Any, *, reset: bool) -> None:
         """Raise ValueError for another number of features than at ``fit``, before anything is said of their names."""
@@ -526,15 +642,6 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             where = f"column {name!r}" if missing.ndim == 1 else f"entry {', '.join(map(str, place))} of every row"
             raise InputError(f"Input X has nothing but NaN in {where}: drop it")
 
-    def _check_scale(self, rows: np.ndarray) -> None:
-        """Warn of rows on a scale that does harm, where they are not brought to another inside."""
-        if self.scales_itself:
-            return
-        fixed = None if self.likelihood != "gaussian" or isinstance(self.sigma, str) else float(self.sigma)
-        warn_of_scale(rows, fixed)
-        if rows.ndim == 2 and self.likelihood == "gaussian":
-            warn_of_columns(rows, getattr(self, "feature_names_in_", range(rows.shape[1])))
-
     def _check_targets(self, rows: np.ndarray) -> None:
         """Raise ValueError where the likelihood cannot give rise to such rows."""
         if self.likelihood != "bernoulli" or are_bytes(rows):
@@ -556,6 +663,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     def _fitted_codes(self, Z: ArrayLike) -> np.ndarray:
         check_is_fitted(self)
+        Z = plain(Z)
         if np.ndim(Z) != 2:
             raise InputError(f"Z has the shape {np.shape(Z)}: give codes as (n, {self.n_components})")
         codes = check_array(Z, dtype=(np.float64, np.float32), input_name="Z")
@@ -566,19 +674,41 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def _given(self, X: ArrayLike, y: Any = None, *, targets: bool = False) -> Given:
         """Validate rows, and conditions, for use; those that the likelihood is held against are `targets`."""
         rows = self._fitted_rows(X, targets=targets)
-        return Given(rows, self.context(y, len(rows)))
+        return Given(self.scaled(rows), self.context(y, len(rows)))
 
-    def _as_given(self, rows: np.ndarray) -> Any:
-        """Return the model's rows in the form that they were given in."""
-        return rows
+    def _as_given(self, rows: np.ndarray, like: Any = None) -> Any:
+        """Return the model's rows in the form of the rows `like`, or else in that of those given to ``fit``."""
+        return self._in_form_of(self.unscaled(rows), like)
+
+    def _in_form_of(self, rows: np.ndarray, like: Any = None) -> Any:
+        """Return rows in the units of `X` in the form of the rows `like`, or else in that of those given to ``fit``."""
+        if not self._framed(like):
+            return rows
+        return back(with_index(self.frame_.decode(rows), like), container_of(like) or self.frame_.container)
+
+    def _framed(self, like: Any) -> bool:
+        """Tell whether rows come back as a dataframe: where ``fit`` was given one, and `like` is one, if any."""
+        return hasattr(self, "frame_") and (like is None or container_of(like) is not None)
+
+    def _steps_as_given(self, rows: Any, like: Any) -> Any:
+        """Return decoded rows of shape (n, steps, ...) in the form of the rows `like`."""
+        if not self._framed(like):
+            return rows
+        n, steps = rows.shape[:2]
+        return back(self.frame_.decode(rows.reshape(n * steps, -1)).set_axis(steps_index(n, steps)), container_of(like))
 
     def _score_samples(self, X: Any, y: Any, per_feature: bool) -> Any:
-        scores = self.scores(self.rows_to_score(X, y), per_feature=per_feature)
-        return self.shares_as_given(scores, X) if per_feature else scores
+        if per_feature:
+            return self.shares_as_given(self.scores(self.rows_to_score(X, y), per_feature=True), X)
+        if y is not None:
+            return self.scores(self.rows_to_score(X, y))
+        return by_pieces(lambda rows: self.scores(self.rows_to_score(rows)), X)
 
     def shares_as_given(self, shares: np.ndarray, X: Any) -> Any:
         """Return scores of entries in the form of `X`."""
-        return self._as_given(shares)
+        if not self._framed(X):
+            return shares
+        return back(with_index(pd.DataFrame(shares, columns=list(self.frame_.names)), X), container_of(X))
 
     def rows_to_score(self, X: ArrayLike, y: Any = None) -> Given:
         """Validate rows to be scored, and conditions; a category that was not there at ``fit`` is marked, not NaN."""
@@ -590,6 +720,9 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         if new is not None:
             given = given._replace(x=np.where(new, given.x.dtype.type(np.nan), given.x))
         scores = self._in_batches(entry_scores if per_feature else row_scores, given)
+        if self._scaling is not None and not (per_feature and self.module_.knows_usual):
+            log_scale = self._scaling.log_scale.astype(scores.dtype)
+            scores = scores - (log_scale if per_feature else log_scale.sum())
         if new is None or not self.module_.knows_usual:
             return scores
         costs = (self.module_.rare - self.module_.usual).cpu().numpy().astype(scores.dtype)
@@ -603,15 +736,23 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """Mark the entries that are categories which were not there at ``fit``; None where there are none."""
         return None
 
-    def _impute(self, X: ArrayLike, mask: ArrayLike | None, n_iter: int, y: Any) -> np.ndarray:
+    def _impute(self, X: ArrayLike, mask: ArrayLike | None, n_iter: int, y: Any) -> Any:
         check_scalar(n_iter, "n_iter", numbers.Integral, min_val=1)
-        given = self._given(X, y, targets=True)
-        if mask is not None:
-            given = given._replace(hidden=self._row_mask(mask, given.x.shape))
-        return self._as_given(put_known(self._in_batches(partial(fill_in, iterations=n_iter), given), given))
+        rows = self._fitted_rows(X, targets=True)
+        hidden = None if mask is None else self._row_mask(mask, rows.shape)
+        given = Given(rows, self.context(y, len(rows)), hidden)
+        filled = self._in_batches(partial(fill_in, iterations=n_iter), given._replace(x=self.scaled(rows)))
+        filled = put_known(self.unscaled(filled), given)
+        if not self._framed(X):
+            return self._in_form_of(filled, X)
+        known = ~np.isnan(given.x) if given.hidden is None else ~(np.isnan(given.x) | given.hidden)
+        return back(self.frame_.with_known(filled, plain(X), known), container_of(X))
 
     def _row_mask(self, mask: ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
         """Return a mask for all rows, from one for them, for a row, or for a pixel in all its colours."""
+        mask, names = plain(mask), getattr(self, "feature_names_in_", None)
+        if isinstance(mask, pd.DataFrame) and names is not None and set(mask.columns) == set(names):
+            mask = mask[list(names)]  # columns go by their names
         marked = np.asarray(mask)
         if marked.dtype != bool:
             raise InputError(f"mask holds {marked.dtype}: give True where a value is missing, and False elsewhere")
@@ -622,7 +763,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             raise InputError(f"mask has the shape {marked.shape}: give that of X, {shape}, or that of a row")
         return np.broadcast_to(marked, shape)
 
-    def _interpolate(self, A: ArrayLike, B: ArrayLike, n_steps: int, path: str, y: Any) -> np.ndarray:
+    def _interpolate(self, A: ArrayLike, B: ArrayLike, n_steps: int, path: str, y: Any) -> Any:
         check_scalar(n_steps, "n_steps", numbers.Integral, min_val=2)
         check_choice("path", path, ("straight", "spherical"))
         ends = [self._given(rows, y) for rows in (A, B)]
@@ -631,26 +772,26 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         a, b = (self._in_batches(encode, end) for end in ends)
         between = spherical if path == "spherical" else straight
         codes = np.stack([between(a, b, t) for t in np.linspace(0, 1, n_steps)], axis=1).astype(a.dtype)
-        return self._decode_each(codes, self._shared_context(*ends))
+        return self._steps_as_given(self._decode_each(codes, self._shared_context(*ends)), A)
 
     def _shared_context(self, a: Given, b: Given) -> np.ndarray | None:
         """Return what the decoder is told on the way from the rows of one to those of the other."""
         return a.context
 
-    def _traverse(self, X: ArrayLike, unit: int, values: ArrayLike, y: Any) -> np.ndarray:
+    def _traverse(self, X: ArrayLike, unit: int, values: ArrayLike, y: Any) -> Any:
         check_scalar(unit, "unit", numbers.Integral, min_val=0, max_val=self.n_components - 1)
         steps = column_or_1d(check_array(np.atleast_1d(values), ensure_2d=False, input_name="values"))
         given = self._given(X, y)
         codes = self._in_batches(encode, given)
         codes = np.repeat(codes[:, None], len(steps), axis=1)
         codes[:, :, unit] = steps
-        return self._decode_each(codes, given.context)
+        return self._steps_as_given(self._decode_each(codes, given.context), X)
 
     def _decode_each(self, codes: np.ndarray, context: np.ndarray | None) -> np.ndarray:
         """Decode codes of shape (n, steps, n_components), each row's with its context."""
         n, steps, units = codes.shape
         contexts = None if context is None else np.repeat(context, steps, axis=0)
-        rows = self._in_batches(decode, Given(codes.reshape(-1, units), contexts))
+        rows = self.unscaled(self._in_batches(decode, Given(codes.reshape(-1, units), contexts)))
         return rows.reshape(n, steps, *rows.shape[1:])
 
     def _in_batches(self, function: Callable[[Model, Batch], Tensor], given: Given) -> np.ndarray:
@@ -704,6 +845,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     def _continued(self, rows: Batch) -> Model:
         """Build the model anew, with the parameters as they are now, around the weights there are."""
+        if not self.scales_itself and self.scale != "auto" and hasattr(self, "scale_") != (self.scale == "standard"):
+            raise InputError(f"scale={self.scale!r} is not what it was at the last fit: set warm_start=False")
         if hasattr(self, "threshold_"):
             self.threshold_ = float(self.sparsity_weight)
         with torch.random.fork_rng(devices=[]):
@@ -820,6 +963,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         anew: bool = True,
     ) -> None:
         """Run the loop until so many epochs are done, and keep what it leaves."""
+        if self.batch_size == 1 or len(train) == 1:
+            check_single_rows(state.model, train.rows)
         cuda = [fabric.device] if fabric.device.type == "cuda" else []
         work = self.batch_size * work_of_a_row(state.model, train.rows)
         at_once = inference_batch(row_width(state.model))
@@ -902,6 +1047,11 @@ def default_hidden(rows: int, width: int) -> tuple[int, int]:
     """
     first = max(16, min(512, max(1_000_000 // width, rows // 4)))
     return first, min(256, -(-first // 2))
+
+
+def steps_index(n: int, steps: int) -> pd.MultiIndex:
+    """Return the index of a frame with so many steps of each of `n` rows."""
+    return pd.MultiIndex.from_product([range(n), range(steps)], names=["row", "step"])
 
 
 def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:

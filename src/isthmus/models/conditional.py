@@ -1,5 +1,6 @@
 """The conditional variational autoencoder."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import Any, Literal, Self
@@ -10,11 +11,15 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from isthmus.core.corruption import hide_conditions
-from isthmus.data.labels import are_classes, of_one_kind
-from isthmus.errors import InputError
+from isthmus.data.conditions import KINDS, Condition, Values, columns_of, told_of
+from isthmus.data.labels import of_one_kind
+from isthmus.data.schema import with_index
+from isthmus.errors import InputError, InputTypeError
 from isthmus.models.checks import check_choice, check_number
 from isthmus.models.engine import Given, decode, encode, rebuild
 from isthmus.models.variational import AbstractVariationalAutoencoder
+
+Kind = Literal["auto", "classes", "numbers"]
 
 
 @dataclass(eq=False, repr=False)
@@ -27,19 +32,23 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
 
     Parameters
     ----------
-    condition : {"auto", "classes", "numbers"}, default "auto"
+    condition : {"auto", "classes", "numbers"}, list or dict of these, default "auto"
         What `y` is. Words, truth values and whole numbers that come again and again are classes for ``"auto"``; other
-        numbers are measurements, which are standardised.
+        numbers are measurements, which are standardised. Of several columns each is one or the other: a list has one
+        for each, and a dict those that it names, by their names in a DataFrame, else by their numbers from 0.
     label_dropout : float in [0, 1], default 0.1
-        Share of the conditions that is hidden in training. All other parameters are those of
+        Share of the rows whose conditions are hidden in training; of several columns half of these rows lose all, and
+        the others each by a fair coin, so that at use some may be known. All other parameters are those of
         :class:`isthmus.VariationalAutoencoder`.
 
     Attributes
     ----------
     classes_ : ndarray
-        The classes, where `y` holds classes.
+        The classes, where `y` is one column of classes.
     y_mean_, y_scale_ : ndarray of shape (n_conditions,)
-        Mean and standard deviation of `y`, where it holds numbers.
+        Mean and standard deviation of `y`, where it holds numbers alone.
+    conditions_ : tuple of Condition
+        Where `y` has several columns: name, and classes or mean and scale of each.
 
     Examples
     --------
@@ -52,7 +61,7 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
     """
 
     _: KW_ONLY
-    condition: Literal["auto", "classes", "numbers"] = "auto"
+    condition: Kind | Sequence[Kind] | Mapping[Any, Kind] = "auto"
     label_dropout: float = 0.1
 
     def fit(self, X: ArrayLike, y: Any = None, **kept: Any) -> Self:
@@ -62,8 +71,8 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         ----------
         X : array-like
             Rows, as :meth:`isthmus.Autoencoder.fit` takes them.
-        y : array-like of shape (n,) or (n, n_conditions)
-            Classes, of shape (n,), or numbers; None and NaN are unknown.
+        y : array-like of shape (n,) or (n, n_conditions), or DataFrame
+            Classes or numbers, of several columns each one or the other; None and NaN are unknown.
         **kept
             `resume_from` and `checkpoint_minutes`, as :meth:`isthmus.Autoencoder.fit` takes them.
 
@@ -81,16 +90,21 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
     def transform(self, X: ArrayLike, y: Any = None) -> np.ndarray:
         """Encode rows, given their conditions, to the code's mean; shape (n, n_components).
 
-        Here as in all methods `y` is one condition for all rows, or one for each of them, or None where unknown.
+        Here as in all methods `y` is one condition for all rows, or one for each of them, or None where unknown. Of
+        several columns one for all rows is a list, such as ``["red", 3]``. Classes may be written otherwise than at
+        ``fit``: "3" is 3.
         """
-        return self._in_batches(encode, self._given(X, y))
+        if y is not None:
+            return self._in_batches(encode, self._given(X, y))
+        return super().transform(X)
 
-    def inverse_transform(self, Z: ArrayLike, y: Any = None) -> np.ndarray:
+    def inverse_transform(self, Z: ArrayLike, y: Any = None) -> Any:
         """Decode codes of shape (n, n_components), given conditions, to rows, the mean of their distribution."""
         codes = self._fitted_codes(Z)
-        return self._in_batches(decode, Given(codes, self.context(y, len(codes))))
+        rows = self._in_batches(decode, Given(codes, self.context(y, len(codes))))
+        return with_index(self._as_given(rows), Z)
 
-    def reconstruct(self, X: ArrayLike, y: Any = None, *, decode_as: Any = None) -> np.ndarray:
+    def reconstruct(self, X: ArrayLike, y: Any = None, *, decode_as: Any = None) -> Any:
         """Encode and decode rows, given their conditions; shaped like the rows given to ``fit``.
 
         Parameters
@@ -104,11 +118,12 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         """
         given = self._given(X, y)
         if decode_as is None:
-            return self._in_batches(rebuild, given)
+            return self._as_given(self._in_batches(rebuild, given), X)
         codes = self._in_batches(encode, given)
-        return self._in_batches(decode, Given(codes, self.context(decode_as, len(codes))))
+        rows = self._in_batches(decode, Given(codes, self.context(decode_as, len(codes))))
+        return self._as_given(rows, X)
 
-    def impute(self, X: ArrayLike, mask: ArrayLike | None = None, *, y: Any = None, n_iter: int = 100) -> np.ndarray:
+    def impute(self, X: ArrayLike, mask: ArrayLike | None = None, *, y: Any = None, n_iter: int = 100) -> Any:
         """Fill in what is missing, given conditions; see :meth:`isthmus.Autoencoder.impute`."""
         return self._impute(X, mask, n_iter, y)
 
@@ -120,17 +135,15 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         *,
         path: Literal["straight", "spherical"] = "straight",
         y: Any = None,
-    ) -> np.ndarray:
+    ) -> Any:
         """Go from `A` to `B`, all rows of condition `y`; see :meth:`isthmus.Autoencoder.interpolate`."""
         return self._interpolate(A, B, n_steps, path, y)
 
-    def traverse(
-        self, X: ArrayLike, unit: int, values: ArrayLike = tuple(range(-3, 4)), *, y: Any = None
-    ) -> np.ndarray:
+    def traverse(self, X: ArrayLike, unit: int, values: ArrayLike = tuple(range(-3, 4)), *, y: Any = None) -> Any:
         """Set one unit of the rows' codes to some values, given `y`; see :meth:`isthmus.Autoencoder.traverse`."""
         return self._traverse(X, unit, values, y)
 
-    def score_samples(self, X: ArrayLike, y: Any = None, *, per_feature: bool = False) -> np.ndarray:
+    def score_samples(self, X: ArrayLike, y: Any = None, *, per_feature: bool = False) -> Any:
         """Return the ELBO of each row given its condition, a lower bound of log p(x | y), in nats.
 
         `per_feature` is that of :meth:`isthmus.Autoencoder.score_samples`.
@@ -141,7 +154,7 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         """Return the mean of ``score_samples(X, y)`` in nats; higher is better, so a grid search may maximise it."""
         return float(self.score_samples(X, y).mean())
 
-    def sample(self, n_samples: int = 1, *, y: Any = None, noise: bool = False, random_state: Any = None) -> np.ndarray:
+    def sample(self, n_samples: int = 1, *, y: Any = None, noise: bool = False, random_state: Any = None) -> Any:
         """Generate rows of condition `y`; see :meth:`isthmus.VariationalAutoencoder.sample`."""
         return self._sample(n_samples, y, noise, random_state)
 
@@ -158,14 +171,26 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_number("label_dropout", self.label_dropout, min_val=0, max_val=1)
-        check_choice("condition", self.condition, ("auto", "classes", "numbers"))
+        if isinstance(self.condition, str):
+            check_choice("condition", self.condition, KINDS)
+            return
+        if not isinstance(self.condition, Mapping | list | tuple) or not self.condition:
+            raise InputTypeError(
+                f"condition={self.condition!r}: give 'auto', 'classes', 'numbers', or one for each column"
+            )
+        kinds = self.condition.values() if isinstance(self.condition, Mapping) else self.condition
+        for kind in kinds:
+            check_choice("condition", kind, KINDS)
 
     def _code_layout(self) -> dict[str, int]:
-        n_values = len(self.classes_) if hasattr(self, "classes_") else len(self.y_mean_)
-        return super()._code_layout() | {"n_context": n_values + 1}
+        widths = [each.width for each in self.known_conditions()]
+        shared = len(widths) - 1 if self._shares_unknown else 0
+        return super()._code_layout() | {"n_context": sum(widths) - shared}
 
     def _parts(self) -> dict[str, Any]:
-        return super()._parts() | {"context_corruption": partial(hide_conditions, level=self.label_dropout)}
+        widths = tuple(each.width for each in self.known_conditions()) if hasattr(self, "conditions_") else ()
+        hide = partial(hide_conditions, level=self.label_dropout, widths=widths)
+        return super()._parts() | {"context_corruption": hide}
 
     def _learn_context(self, y: Any, n: int, *, reset: bool) -> np.ndarray:
         if y is None:
@@ -174,109 +199,98 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
                 "give the conditions, or take VariationalAutoencoder"
             )
         if reset:
-            self._learn_conditions(_as_array(y))
-        elif self.condition not in ("auto", "classes" if hasattr(self, "classes_") else "numbers"):
-            raise InputError(f"condition={self.condition!r} is not what it was at the last fit: set warm_start=False")
+            self._learn_conditions(y)
+        else:
+            self._check_kinds(y)
         return self.context(y, n)
 
-    def _learn_conditions(self, y: np.ndarray) -> None:
-        """Note the classes, or the mean and spread of numbers."""
-        for name in ("classes_", "y_mean_", "y_scale_"):
+    def _check_kinds(self, y: Any) -> None:
+        """Raise ValueError where `condition` says something else of a column than what it was at the last fit."""
+        then = ["numbers" if each.classes is None else "classes" for each in self.known_conditions()]
+        now = self._kinds(columns_of(y))
+        if len(now) == len(then) and any(kind not in ("auto", was) for kind, was in zip(now, then, strict=True)):
+            raise InputError(f"condition={self.condition!r} is not what it was at the last fit: set warm_start=False")
+
+    def _learn_conditions(self, y: Any) -> None:
+        """Note the classes, or the mean and spread of numbers, of each column."""
+        for name in ("classes_", "y_mean_", "y_scale_", "conditions_"):
             self.__dict__.pop(name, None)
-        known = y[~_unknown(y)]
-        if not len(known):
-            raise InputError("y holds no known condition: give some, or take VariationalAutoencoder")
-        known = of_one_kind(known)
-        if self.condition == "classes" or (self.condition == "auto" and y.ndim == 1 and are_classes(known)):
-            if y.ndim > 1:
-                raise InputError(f"y has the shape {y.shape}: classes come one a row, in the shape ({len(y)},)")
-            self.classes_ = np.unique(known)
-        else:
-            numbers_ = _as_numbers(known)
-            self.y_mean_ = numbers_.mean(0)
-            spread = numbers_.std(0)
-            self.y_scale_ = np.where(spread > 0, spread, 1)
+        columns = columns_of(y)
+        kinds = self._kinds(columns)
+        if len(columns) == 1:
+            columns = [Values(None, columns[0].values)]
+        conditions = tuple(Condition.learn(column, kind) for column, kind in zip(columns, kinds, strict=True))
+        if len(conditions) > 1:
+            self.conditions_ = conditions
+        elif conditions[0].classes is not None:
+            values = columns[0].values
+            self.classes_ = np.unique(of_one_kind(values[~np.asarray(pd.isna(values))]))
+        if all(each.classes is None for each in conditions):
+            self.y_mean_ = np.array([each.mean for each in conditions])
+            self.y_scale_ = np.array([each.scale for each in conditions])
+
+    def _kinds(self, columns: Sequence[Values]) -> list[str]:
+        """Return what `condition` says of each column."""
+        if isinstance(self.condition, str):
+            return [self.condition] * len(columns)
+        if isinstance(self.condition, Mapping):
+            names = [str(i if column.name is None else column.name) for i, column in enumerate(columns)]
+            by_name = {str(name): kind for name, kind in self.condition.items()}
+            unknown = [name for name in by_name if name not in names]
+            if unknown:
+                raise InputError(f"condition names {unknown[0]!r}, which is no column of y: it has {', '.join(names)}")
+            return [by_name.get(name, "auto") for name in names]
+        if len(self.condition) != len(columns):
+            raise InputError(
+                f"condition={self.condition!r} is of {len(self.condition)} columns, and y has {len(columns)}"
+            )
+        return list(self.condition)
 
     @property
     def takes_conditions(self) -> bool:
         """Whether ``fit`` needs conditions `y`, and the other methods take them: it does."""
         return True
 
+    def known_conditions(self) -> tuple[Condition, ...]:
+        """Return what is known of each column of conditions."""
+        if hasattr(self, "conditions_"):
+            return self.conditions_
+        if hasattr(self, "classes_"):
+            return (Condition(None, tuple(self.classes_.tolist())),)
+        moments = zip(self.y_mean_.tolist(), self.y_scale_.tolist(), strict=True)
+        return tuple(Condition(None, None, *each) for each in moments)
+
+    @property
+    def _shares_unknown(self) -> bool:
+        """Whether several numbers are known or unknown as a whole, as in models of older versions."""
+        return not hasattr(self, "conditions_") and len(self.known_conditions()) > 1
+
     def context(self, y: Any, n: int) -> np.ndarray:
-        """Return what encoder and decoder are told beside `n` rows: `y`, and a column that is 1 where it is unknown.
+        """Return what encoder and decoder are told beside `n` rows: of each condition, and behind it 1 if unknown.
 
         Parameters
         ----------
-        y : scalar, array-like of shape (n,), (n, n_conditions) or (n_conditions,), or None
+        y : scalar, array-like of shape (n,), (n, n_conditions) or (n_conditions,), DataFrame, or None
             One condition for all rows, or one for each; None, and NaN among them, is unknown.
         n : int
             How many rows there are.
 
         Returns
         -------
-        ndarray of shape (n, n_classes + 1) or (n, n_conditions + 1)
+        ndarray of shape (n, n_context)
+            Of classes a one among zeros, of a number its distance from the mean in standard deviations; each with an
+            entry more that is 1 where it is unknown. Several numbers of a model by an older version share that one.
         """
         check_is_fitted(self, ["n_features_in_"])
-        width = self._code_layout()["n_context"]
-        context = np.zeros((n, width))
-        if y is None:
-            context[:, -1] = 1
-            return context
-        y = _as_array(y)
-        several = not hasattr(self, "classes_") and width > 2
-        if y.ndim == int(several):
-            y = np.broadcast_to(y, (n, *y.shape))  # one condition for all rows
-        if len(y) != n:
-            raise InputError(f"y has {len(y)} conditions, and there are {n} rows: give one a row, or one for all")
-        unknown = _unknown(y)
-        context[unknown, -1] = 1
-        known = np.flatnonzero(~unknown)
-        if hasattr(self, "classes_"):
-            context[known, self._class_index(y[known])] = 1
-        else:
-            values = _as_numbers(y[known])
-            if values.shape[1] != width - 1:
-                raise InputError(f"y has {values.shape[1]} numbers a row, and fit was given {width - 1}")
-            context[known, :-1] = (values - self.y_mean_) / self.y_scale_
-        return context
-
-    def _class_index(self, y: np.ndarray) -> np.ndarray:
-        if y.ndim > 1:
-            raise InputError(f"y has the shape {y.shape}: classes come one a row")
-        index = pd.Index(self.classes_).get_indexer(pd.Index(y))
-        if (index < 0).any():
-            unseen = y[index < 0][0]
-            few = ", ".join(map(str, self.classes_[:12])) + (" …" if len(self.classes_) > 12 else "")
-            raise InputError(f"y holds the class {unseen!s}, which was not there at fit: give one of {few}")
-        return index
+        told_each = told_of(self.known_conditions(), y, n)
+        if not self._shares_unknown:
+            return told_each
+        numbers, unknown = told_each[:, ::2], told_each[:, 1::2].max(1, keepdims=True)
+        return np.concatenate([numbers * (1 - unknown), unknown], axis=1)
 
 
-def told(model: Any, y: np.ndarray | None, rows: slice | np.ndarray = slice(None)) -> dict[str, Any]:
+def told(model: Any, y: Any, rows: slice | np.ndarray = slice(None)) -> dict[str, Any]:
     """Return what the methods of any model are told beside some of the rows: their conditions, where it takes them."""
-    return {} if y is None or not getattr(model, "takes_conditions", False) else {"y": y[rows]}
-
-
-def _as_array(y: Any) -> np.ndarray:
-    """Return conditions as an array; a column of one is as good as none."""
-    array = y.to_numpy() if isinstance(y, pd.Series | pd.DataFrame) else np.asarray(y)
-    if array.ndim > 2 or array.dtype.kind not in "biufOUT":
-        raise InputError(
-            f"y has the shape {array.shape} and holds {array.dtype}: give words or numbers, one line a row"
-        )
-    return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
-
-
-def _unknown(y: np.ndarray) -> np.ndarray:
-    """Mark the rows whose condition is missing, in whole or in part."""
-    missing = np.asarray(pd.isna(y))
-    return np.asarray(missing.any(1)) if missing.ndim > 1 else missing
-
-
-def _as_numbers(y: np.ndarray) -> np.ndarray:
-    try:
-        values = np.asarray(y, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"y holds {y[0]!r} where numbers are needed: give condition='classes'") from error
-    if np.isinf(values).any():
-        raise InputError(f"y holds infinity in row {int(np.isinf(values).argmax())}: give finite numbers or NaN")
-    return values if values.ndim > 1 else values[:, None]
+    if y is None or not getattr(model, "takes_conditions", False):
+        return {}
+    return {"y": y.iloc[rows] if hasattr(y, "iloc") else y[rows]}

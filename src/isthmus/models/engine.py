@@ -1,7 +1,9 @@
 """Lightning Fabric: the device, the precision, and rows on their way to the device and back, batch by batch."""
 
 import copy
+import logging
 import math
+import numbers
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -10,12 +12,14 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.flop_counter import FlopCounterMode
 
 from isthmus.core.batch import Batch
 from isthmus.core.model import Model
 from isthmus.data.rows import Rows, in_unit_interval
 from isthmus.errors import InputError
+from isthmus.models.checks import warn_caller
 from isthmus.networks.mlp import TiedLinear
 from isthmus.threads import suited_to
 
@@ -61,11 +65,30 @@ class Given(NamedTuple):
 def new_fabric(device: str, precision: Any) -> Fabric:
     """Take the device, "auto" being the best there is."""
     kind, _, index = str(device).partition(":")
+    if precision == "16-mixed" and (kind == "cpu" or (kind == "auto" and not _has_accelerator())):
+        warn_caller("precision='16-mixed' is for accelerators: on the CPU 'bf16-mixed' takes its place")
+        precision = "bf16-mixed"
     try:
         return Fabric(accelerator=kind, devices=[int(index)] if index else 1, precision=precision)
     except (ValueError, RuntimeError, TypeError, ImportError) as error:
         reason = str(error).partition("\n")[0]
         raise InputError(f"device={device!r} with precision={precision!r} is not to be had: {reason}") from error
+
+
+@contextmanager
+def fabric_speaks(verbose: Any) -> Iterator[None]:
+    """Keep back, unless `verbose` is above 1, what Fabric logs: it advises on a trainer that nobody has called."""
+    is_loud = isinstance(verbose, numbers.Real) and float(verbose) > 1
+    logger = logging.getLogger("lightning_fabric")
+    before = {each: each.level for each in (logger, logger.getChild("utilities.rank_zero"))}
+    if not is_loud:
+        for each in before:
+            each.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        for each, level in before.items():
+            each.setLevel(level)
 
 
 def chosen_precision(precision: str, device: str, rows: np.ndarray, before: torch.dtype | None) -> str:
@@ -110,6 +133,22 @@ def work_of_a_row(model: Model, rows: Batch) -> float:
         model.decode(model.encode(two).mean, two.context)
     counted = counter.get_total_flops() / 2 / len(two.x)
     return max(counted, n_weights(model))
+
+
+def check_single_rows(model: Model, rows: Batch) -> None:
+    """Raise ValueError where the network cannot be trained on one row at a time: it has no variance over a batch."""
+    if not any(isinstance(part, _BatchNorm) for part in model.modules()):
+        return
+    one = Rows(rows).take(slice(1)).rows
+    trained = copy.deepcopy(model).train()
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            trained.decode(trained.encode(one).mean, one.context)
+    except ValueError as error:
+        raise InputError(
+            "batch normalisation needs two rows or more in a batch, and gets one: give a larger batch_size, or a "
+            "network with normalization='layer' or None"
+        ) from error
 
 
 def row_width(model: Model) -> int:
@@ -232,6 +271,13 @@ def activations(model: Model, batch: Batch) -> Tensor:
         for hook in hooks:
             hook.remove()
     return torch.cat(taken, dim=1)
+
+
+def n_activations(model: Model) -> int:
+    """Return how many numbers :func:`activations` gives of a row."""
+    with torch.no_grad():
+        one = model.fill[None]
+        return activations(model, Batch(one)).shape[1]
 
 
 def _linear_layers(part: nn.Module) -> list[nn.Module]:

@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from isthmus.data.conditions import Condition
+from isthmus.data.containers import CONTAINERS
+from isthmus.data.frames import Frame
 from isthmus.data.modalities import Modality
 from isthmus.data.schema import Schema
 from isthmus.errors import InputError
@@ -24,6 +27,7 @@ FITTED = (
     "threshold_",
     "flat_",
     "framed_",
+    "container_",
     "block_weights_",
     "hidden_",
     "bins_",
@@ -48,6 +52,10 @@ def from_json(name: str, value: Any) -> Any:
         return np.array(value, dtype=object if name == "feature_names_in_" else None)
     if name == "schema_":
         return Schema.from_json(value)
+    if name == "frame_":
+        return Frame.from_json(value)
+    if name == "conditions_":
+        return tuple(Condition.from_json(fields) for fields in value)
     if name == "modalities_":
         return tuple(Modality.from_json(fields) for fields in value)
     return tuple(value) if name in ("row_shape_", "hidden_") else value
@@ -65,10 +73,10 @@ def check_fitted(family: str, fitted: Mapping[str, Any]) -> None:
             raise InputError(f"{name!r} is nothing that is learnt in fit")
         if not CHECKS[name](value):
             raise InputError(f"{name} cannot be {_cut(value)}")
-    _check_lengths(fitted)
+    _check_lengths(family, fitted)
 
 
-def _check_lengths(fitted: Mapping[str, Any]) -> None:
+def _check_lengths(family: str, fitted: Mapping[str, Any]) -> None:
     """Raise ValueError where attributes that are as long as one another are not."""
     n, row_shape = fitted.get("n_features_in_"), fitted.get("row_shape_")
     is_table = "schema_" in fitted  # whose dates are several entries, and of which columns may be left out
@@ -79,7 +87,16 @@ def _check_lengths(fitted: Mapping[str, Any]) -> None:
         raise InputError(f"best_epoch_={fitted['best_epoch_']} is none of its {epochs} epochs")
     if ("y_mean_" in fitted) != ("y_scale_" in fitted):
         raise InputError("y_mean_ and y_scale_ go together")
-    pairs = [("mean_", n), ("scale_", n), ("feature_names_in_", n), ("y_scale_", len(fitted.get("y_mean_", ())))]
+    if ("mean_" in fitted) != ("scale_" in fitted):
+        raise InputError("mean_ and scale_ go together")
+    is_image = family != "SequenceAutoencoder" and row_shape is not None and len(row_shape) > 1
+    scaled = n if row_shape is None or not is_image else row_shape[0] if len(row_shape) == 3 else 1
+    pairs = [
+        ("mean_", scaled),
+        ("scale_", scaled),
+        ("feature_names_in_", n),
+        ("y_scale_", len(fitted.get("y_mean_", ()))),
+    ]
     for name, length in pairs:
         if name in fitted and len(fitted[name]) != length:
             raise InputError(f"{name} has {len(fitted[name])} values, and {length} are needed")
@@ -95,6 +112,8 @@ def check_parts(estimator: Any) -> None:
     )
     if size and estimator.row_shape_ != (size,):
         raise InputError(f"its columns or modalities make rows of shape {(size,)}, and it has {estimator.row_shape_}")
+    if hasattr(estimator, "frame_") and len(estimator.frame_.names) != estimator.n_features_in_:
+        raise InputError(f"its frame_ has {len(estimator.frame_.names)} columns, and rows {estimator.n_features_in_}")
     if not hasattr(estimator, "modalities_"):
         return
     columns = {modality.name: modality.columns for modality in estimator.modalities_}
@@ -176,6 +195,8 @@ CHECKS: dict[str, Callable[[Any], bool]] = {
     "threshold_": lambda value: _is_finite(value) and value >= 0,
     "flat_": _is_bool,
     "framed_": _is_bool,
+    "container_": lambda value: value in CONTAINERS,
+    "frame_": lambda value: isinstance(value, dict),
     "block_weights_": _named(_is_finite),
     "hidden_": lambda value: _all(_is_size)(value) and len(value) == 2,
     "bins_": lambda value: _is_whole(value) and 0 <= value < 2**20,
@@ -187,6 +208,7 @@ CHECKS: dict[str, Callable[[Any], bool]] = {
     "scale_": _are_scales,
     "schema_": lambda value: isinstance(value, dict),
     "modalities_": _all(lambda value: isinstance(value, dict)),
+    "conditions_": lambda value: _all(lambda each: isinstance(each, dict))(value) and len(value) > 1,
     "offset_": _is_number,
     "calibration_": lambda value: isinstance(value, dict),
 }

@@ -157,8 +157,11 @@ def _config(estimator: Any) -> dict[str, Any]:
     fitted |= {name: getattr(estimator, name).tolist() for name in FITTED_ARRAYS if hasattr(estimator, name)}
     if hasattr(estimator, "schema_"):
         fitted["schema_"] = estimator.schema_.as_json()
-    if hasattr(estimator, "modalities_"):
-        fitted["modalities_"] = [asdict(modality) for modality in estimator.modalities_]
+    if hasattr(estimator, "frame_"):
+        fitted["frame_"] = estimator.frame_.as_json()
+    for name in ("modalities_", "conditions_"):
+        if hasattr(estimator, name):
+            fitted[name] = [asdict(each) for each in getattr(estimator, name)]
     return _class(estimator) | {"params": plain_params(estimator), "fitted": fitted}
 
 
@@ -246,7 +249,8 @@ def _autoencoder_of(config: Mapping[str, Any], tensors: dict[str, Tensor], netwo
         params["networks" if isinstance(network, dict) else "network"] = network
     if NOT_SAVED in (params.get("network"), params.get("networks")):
         raise InputError("its weights are for a network of your own: give it again, load(folder, network=...)")
-    estimator = kind(**_saved(params))
+    quiet = {"verbose": 0} if "verbose" in params else {}  # who trained it wanted a progress bar
+    estimator = kind(**_saved(params) | quiet)
     check_fitted(family.__name__, config["fitted"])
     for name, value in config["fitted"].items():
         setattr(estimator, name, from_json(name, value))

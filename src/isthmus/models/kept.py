@@ -37,7 +37,8 @@ def kept_in_words(estimator: Any) -> str:
 
 def why_start_is_kept(estimator: Any) -> str:
     """Say why what training began with is what came out, and what to try."""
-    scaled = "" if estimator.scales_itself else "X standardised, "
+    is_scaled = estimator.scales_itself or hasattr(estimator, "scale_")
+    scaled = "" if is_scaled else "scale='standard', "
     return (
         f"the model is still {name_of_start(estimator)}: no epoch was better on held-out rows by more than three "
         f"standard errors; try more rows or epochs, {scaled}another network or lr, or validation_fraction=None, which "

@@ -22,11 +22,12 @@ from isthmus.core.corruption import hide_modalities
 from isthmus.core.likelihood import Block, Likelihood, ProductLikelihood, build_likelihood
 from isthmus.core.model import Model
 from isthmus.data.checks import check_random_state, check_scalar
+from isthmus.data.containers import back, container_of, plain
 from isthmus.data.modalities import Modality, flat_rows, in_blocks, slices
 from isthmus.data.schema import put_known_cells, with_index
 from isthmus.errors import InputError, InputTypeError
 from isthmus.models.base import AbstractAutoencoder
-from isthmus.models.checks import check_choice, check_number
+from isthmus.models.checks import check_choice, check_number, warn_caller
 from isthmus.models.engine import Given, decode, encode, rebuild
 from isthmus.models.start import standardise
 from isthmus.networks import Conv
@@ -181,7 +182,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
             float32 or float64, whatever they were. A DataFrame where `fit` was given one, with the index of `X` and
             each column in its dtype of ``fit``: whole numbers and truth values are rounded means.
         """
-        return with_index(self._as_given(self._in_batches(rebuild, self._shown(X, given))), X)
+        return self._as_given(self._in_batches(rebuild, self._shown(X, given)), X)
 
     def predict_proba(self, X: Any, name: str, *, given: Sequence[str] | None = None) -> np.ndarray:
         """Return the probability of each class of a label.
@@ -317,7 +318,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
     def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn that rows come in a dict."""
         tags = super().__sklearn_tags__()
-        tags.input_tags.dict, tags.input_tags.two_d_array = True, False
+        tags.input_tags.dict, tags.input_tags.two_d_array, tags.input_tags.sparse = True, False, False
         return tags
 
     @property
@@ -387,7 +388,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         wrong = [name for name in values if not isinstance(name, str)]
         if wrong:
             raise InputTypeError(f"X has a modality by the name {wrong[0]!r}: give names as text")
-        framed = isinstance(X, pd.DataFrame)
+        framed = container_of(X) is not None
         kinds = self.likelihoods or {}
         self.modalities_ = tuple(
             Modality.learn(
@@ -399,15 +400,32 @@ class MultimodalAutoencoder(AbstractAutoencoder):
             for name, value in values.items()
         )
         if framed:
-            self.feature_names_in_ = np.array(X.columns, dtype=object)
+            self.feature_names_in_ = np.array(plain(X).columns, dtype=object)
         self.n_features_in_ = sum(modality.size for modality in self.modalities_)
         self.row_shape_ = (self.n_features_in_,)
 
     def _learn_rows(self, X: Any, y: Any, *, reset: bool) -> Given:
         given = super()._learn_rows(X, y, reset=reset)
+        if not reset:
+            self._tell_of_new_classes(X)
         if reset or isinstance(self.block_weights, Mapping):
             self.block_weights_ = self._weights(given.x)
         return given
+
+    def _tell_of_new_classes(self, X: Any) -> None:
+        """Warn where rows to go on with hold a class that was not there at the first fit: it has no unit."""
+        values = in_blocks(X, self.blocks)
+        marked = flat_rows(self.modalities_, values, mark_new=True)
+        for modality, part in self._parts_of_a_row():
+            if modality.classes is None or modality.name not in values:
+                continue
+            new = marked[:, part][:, 0] == len(modality.classes)
+            if new.any():
+                unseen = np.asarray(plain(values[modality.name]), dtype=object)[new][0]
+                warn_caller(
+                    f"modality {modality.name!r} holds the class {unseen!s}, which was not there at the first fit: it "
+                    "is taken for missing, and not learnt; fit anew on all rows to learn it"
+                )
 
     def _weights(self, rows: np.ndarray) -> dict[str, float]:
         """Return the weight of each modality's term, by what its training rows would cost at their mean."""
@@ -470,16 +488,33 @@ class MultimodalAutoencoder(AbstractAutoencoder):
                 rows[:, part] = np.nan
         return Given(rows)
 
-    def _as_given(self, rows: np.ndarray) -> Any:
+    def _learn_frame(self, X: Any, rows: np.ndarray, *, reset: bool) -> None:
+        if container_of(X) is not None:
+            rows = self._by_column(rows)
+        super()._learn_frame(X, rows, reset=reset)
+
+    def _framed(self, like: Any) -> bool:
+        return False
+
+    def _in_form_of(self, rows: np.ndarray, like: Any = None) -> Any:
         if hasattr(self, "feature_names_in_"):
-            return self._as_frame(rows)
+            return self._in_container(with_index(self._as_frame(rows), like), like)
         return {modality.name: modality.decode(rows[:, part]) for modality, part in self._parts_of_a_row()}
 
     def _as_frame(self, rows: np.ndarray) -> pd.DataFrame:
         """Return flat rows as the columns given to ``fit``, in their order and dtypes."""
         columns = [column for modality in self.modalities_ for column in modality.fields]
+        names = list(self.feature_names_in_)
+        if hasattr(self, "frame_"):  # which older models have not
+            places = [names.index(column.name) for column in columns]
+            rows = rows.clip(np.array(self.frame_.low)[places], np.array(self.frame_.high)[places])
         decoded = {column.name: column.decode(rows[:, [i]]) for i, column in enumerate(columns)}
         return pd.DataFrame({name: decoded[name] for name in self.feature_names_in_})
+
+    def _in_container(self, frame: pd.DataFrame, like: Any) -> Any:
+        """Return a frame as the dataframe that `like` is, or that ``fit`` was given."""
+        frame_ = getattr(self, "frame_", None)
+        return back(frame, container_of(like) or (None if frame_ is None else frame_.container))
 
     def _by_column(self, cells: np.ndarray) -> np.ndarray:
         """Put what is one an entry of flat rows into the order of the columns given to ``fit``."""
@@ -489,17 +524,21 @@ class MultimodalAutoencoder(AbstractAutoencoder):
     def _impute(self, X: Any, mask: Any, n_iter: int, y: Any) -> Any:
         """Fill in entries, and put the known ones of a frame itself beside them."""
         filled: Any = super()._impute(X, mask, n_iter, y)
-        if not isinstance(X, pd.DataFrame):
+        if container_of(X) is None:
             return filled
+        filled, X, like = plain(filled), plain(X), X
         known = ~np.isnan(self._given(X).x)
         if mask is not None:
             known &= ~self._row_mask(mask, known.shape)
-        return put_known_cells(filled, X.reindex(columns=filled.columns), self._by_column(known))
+        return back(
+            put_known_cells(filled, X.reindex(columns=filled.columns), self._by_column(known)), container_of(like)
+        )
 
     def shares_as_given(self, shares: np.ndarray, X: Any) -> Any:
         """Return scores of entries by modality, or as a frame's columns."""
-        if isinstance(X, pd.DataFrame):
-            return pd.DataFrame(self._by_column(shares), X.index, self.feature_names_in_)
+        if container_of(X) is not None:
+            frame = pd.DataFrame(self._by_column(shares), columns=self.feature_names_in_)
+            return self._in_container(with_index(frame, X), X)
         return {
             modality.name: shares[:, part].reshape(-1, *modality.shape) for modality, part in self._parts_of_a_row()
         }

@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, OutlierMixin, clone
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from isthmus.data.containers import by_pieces, container_of, plain
 from isthmus.errors import InputTypeError
 from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.calibration import Calibration, missing_shares
@@ -41,7 +43,8 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
     Parameters
     ----------
     autoencoder : estimator or None, default None
-        Any autoencoder of isthmus; a clone of it is fitted. None is ``VariationalAutoencoder(8, max_epochs=6)``: its
+        Any autoencoder of isthmus; a clone of it is fitted, but one that is frozen (sklearn.frozen.FrozenEstimator)
+        is taken, and saved, as it is. None is ``VariationalAutoencoder(8, max_epochs=6)``: its
         score, the ELBO, takes a row that lies far out in the code for unusual too, where a plain autoencoder sees only
         what it cannot rebuild, and few epochs leave it little time to learn the unusual rows too.
     contamination : float in (0, 0.5], default 0.1
@@ -92,6 +95,19 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         check_number("contamination", self.contamination, min_val=0, max_val=0.5, include_boundaries="right")
         if self.autoencoder is not None and not hasattr(self.autoencoder, "score_samples"):
             raise InputTypeError(f"autoencoder={self.autoencoder!r}: give an autoencoder of isthmus, or None")
+        if isinstance(self.autoencoder, FrozenEstimator):
+            self.adopt([_frozen(self.autoencoder)])
+        else:
+            self._fit_autoencoders(X, y)
+        given = self._given(X)
+        scores, own = self._lowest(given), self.autoencoder_.own_entries(X)
+        self.calibration_ = Calibration.learn(self._lowest, given, scores, own)
+        calibrated = self.calibration_(scores, missing_shares(given[0].x, own), own)
+        self.offset_ = float(np.percentile(calibrated, 100 * self.contamination))
+        return self
+
+    def _fit_autoencoders(self, X: Any, y: Any) -> None:
+        """Fit the autoencoder, or three where rows are fewer than their entries."""
         new = self._new_autoencoder()
         n_rows, entries = _size(X)
         is_wide = new.starts_at_pca and 2 * FOLDS <= n_rows < entries
@@ -101,12 +117,6 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
             self.adopt([clone(new).fit(*part) for part in parts])
         if all(map(kept_start, self.autoencoders_)):
             warn_caller(why_start_is_kept(self.autoencoder_), ConvergenceWarning)
-        given = self._given(X)
-        scores, own = self._lowest(given), self.autoencoder_.own_entries(X)
-        self.calibration_ = Calibration.learn(self._lowest, given, scores, own)
-        calibrated = self.calibration_(scores, missing_shares(given[0].x, own), own)
-        self.offset_ = float(np.percentile(calibrated, 100 * self.contamination))
-        return self
 
     def _new_autoencoder(self) -> AbstractAutoencoder:
         default = VariationalAutoencoder(8, max_epochs=6)
@@ -127,9 +137,9 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         return self.autoencoders_[0]
 
     def __sklearn_tags__(self) -> Any:
-        """Tell scikit-learn that NaN is welcome."""
+        """Tell scikit-learn that NaN is welcome, and so are sparse matrices."""
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
+        tags.input_tags.allow_nan = tags.input_tags.sparse = True
         return tags
 
     def score_samples(self, X: ArrayLike, *, per_feature: bool = False) -> Any:
@@ -149,9 +159,13 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         ndarray of shape (n,), or what the autoencoder's ``score_samples(X, per_feature=True)`` returns
         """
         check_is_fitted(self)
-        given = self._given(X)
         if per_feature:
-            return self.autoencoder_.shares_as_given(self._shares(given), X)
+            return self.autoencoder_.shares_as_given(self._shares(self._given(X)), X)
+        return by_pieces(self._calibrated, X)
+
+    def _calibrated(self, X: Any) -> np.ndarray:
+        """Return the score of each row, on the scale of rows without gaps."""
+        given = self._given(X)
         scores, own, x = self._lowest(given), self.autoencoder_.own_entries(X), given[0].x
         if hasattr(self, "calibration_"):  # an older version saved none
             scores = self.calibration_(scores, missing_shares(x, own), own)
@@ -198,6 +212,15 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         return np.stack(shares)[self._scores(given).argmin(0), np.arange(len(shares[0]))]
 
 
+def _frozen(frozen: FrozenEstimator) -> AbstractAutoencoder:
+    """Return the fitted autoencoder that a frozen estimator holds."""
+    autoencoder = frozen.estimator
+    if not isinstance(autoencoder, AbstractAutoencoder):
+        raise InputTypeError(f"autoencoder={frozen!r}: freeze a fitted autoencoder of isthmus")
+    check_is_fitted(autoencoder)
+    return autoencoder
+
+
 def _size(X: Any) -> tuple[int, int]:
     """Return how many rows there are, and entries of a row; 0 entries where rows differ in their lengths."""
     if isinstance(X, Mapping):
@@ -214,6 +237,7 @@ def _without_each_fold(X: Any, y: Any, n: int) -> list[tuple[Any, Any]]:
     """Return X and y without the rows of each fold, drawn by chance but the same each time."""
     fold = np.random.default_rng(0).permutation(n) % FOLDS
     kept = [np.flatnonzero(fold != i) for i in range(FOLDS)]
+    X = X if isinstance(X, Mapping) or container_of(X) == "polars" else plain(X)
     return [(_taken(X, rows), None if y is None else _taken(y, rows)) for rows in kept]
 
 
@@ -223,4 +247,6 @@ def _taken(X: Any, rows: np.ndarray) -> Any:
         return {name: None if values is None else _taken(values, rows) for name, values in X.items()}
     if hasattr(X, "iloc"):
         return X.iloc[rows]
-    return X[rows] if isinstance(X, np.ndarray | Tensor) else [X[row] for row in rows]
+    if isinstance(X, list | tuple):
+        return [X[row] for row in rows]
+    return X[rows] if isinstance(X, np.ndarray | Tensor) or container_of(X) is not None else _taken(plain(X), rows)

@@ -1,8 +1,8 @@
 """One line for rows on a scale that does harm."""
 
-import warnings
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 
@@ -17,18 +17,21 @@ UNEQUAL = 1e3
 FEWEST_PIXELS = 16
 """Columns from which on constant ones at the end of the scale may be the border of an image."""
 
-HOW_TO_STANDARDISE = "standardise them (sklearn.preprocessing.StandardScaler)"
+LEAST_SPREAD = 1e-12
+"""Spread, as a share of the mean, that is no rounding error."""
+
+HOW_TO_STANDARDISE = "give scale='standard' (at the command line --scale standard)"
 
 
-def check_size(rows: np.ndarray, largest: float) -> None:
+def check_size(rows: np.ndarray, largest: float, cure: str = HOW_TO_STANDARDISE) -> None:
     """Raise ValueError where the rows' squares would sum to more than the largest number there is."""
     reach = float(np.fmax(np.fmax.reduce(rows, None), -np.fmin.reduce(rows, None)))  # past NaN
     if reach > (largest / rows.size) ** 0.5:
-        raise InputError(f"X reaches to {reach:.3g}, too far for the sum of its squares: {HOW_TO_STANDARDISE}")
+        raise InputError(f"X reaches to {reach:.3g}, too far for the sum of its squares: {cure}")
 
 
-def warn_of_scale(rows: np.ndarray, sigma: float | None) -> None:
-    """Warn where the rows' spread is far from a σ that is given; one that is learnt goes with any.
+def spread_fault(rows: np.ndarray, sigma: float | None) -> str | None:
+    """Say where the rows' spread is far from a σ that is given; one that is learnt goes with any.
 
     Under it, as far as the loss can tell, all is rebuilt well at the mean already, and Adam's ε is larger than the
     gradients: nothing is learnt beyond PCA. Far above it, what is weighed against the squared error, a penalty or noise
@@ -36,47 +39,107 @@ def warn_of_scale(rows: np.ndarray, sigma: float | None) -> None:
     """
     variances = _variances(rows)
     if sigma is None or not (variances > 0).any():
-        return
+        return None
     spread = float(np.sqrt(np.median(variances[variances > 0])))
     if SMALL * sigma < spread < GREAT * sigma:
-        return
-    harm = "next to nothing will be learnt" if spread < sigma else "penalties and added noise will have no effect"
-    warnings.warn(
-        f"X has a spread of {spread:.1g} where sigma={sigma:g} is expected, and {harm}: {HOW_TO_STANDARDISE}, or give "
-        "sigma='learned'",
-        stacklevel=5,
+        return None
+    harm = "next to nothing would be learnt" if spread < sigma else "penalties and added noise would have no effect"
+    return f"X has a spread of {spread:.1g} where sigma={sigma:g} is expected, and {harm}"
+
+
+def unequal_fault(rows: np.ndarray, names: Sequence[Any]) -> str | None:
+    """Say where a table's columns differ wildly in spread; pixels in a table share one scale, where they do not."""
+    low, high, spread, varied = _ranges(rows)
+    if not varied.any():
+        return None
+    spread, reach = np.where(varied, spread, np.nan), np.where(varied, high - low, np.nan)
+    factor = min(float(np.nanmax(each) / np.nanmin(each)) for each in (spread, reach))
+    if factor <= UNEQUAL:
+        return None
+    widest, narrowest = names[int(np.nanargmax(spread))], names[int(np.nanargmin(spread))]
+    return (
+        f"X's columns differ in spread by a factor of {factor:.0e}, {widest!r} the widest and {narrowest!r} the "
+        "narrowest, and the narrow ones would not be learnt"
     )
 
 
-def warn_of_columns(rows: np.ndarray, names: Sequence[Any]) -> None:
-    """Warn where a table's columns differ wildly in spread, or one of them is constant.
-
-    Of pixels in a table neither is said: these share one scale, where not one spread, and those of the border stand at
-    the background that most others reach too.
-    """
-    low, high, spread = np.fmin.reduce(rows, 0), np.fmax.reduce(rows, 0), np.sqrt(_variances(rows))
-    varied = (high > low) & (spread > 0)
+def constant_fault(rows: np.ndarray, names: Sequence[Any]) -> str | None:
+    """Say where a column of a table is constant; of pixels those of the border may be, as most others reach as far."""
+    low, high, _, varied = _ranges(rows)
     if not varied.any():
-        return
+        return None
     ends = ((low.min(), low), (high.max(), high)) if rows.shape[1] >= FEWEST_PIXELS else ()
     background = [value for value, reached in ends if (reached == value).mean() > 0.5]
     constant = ~varied & ~np.isin(low, background)
-    if constant.any():
-        more = f" (and {constant.sum() - 1} more)" if constant.sum() > 1 else ""
-        warnings.warn(
-            f"X has one value alone in column {names[int(constant.argmax())]!r}{more}, of which nothing can be learnt: "
-            "drop it",
-            stacklevel=5,
-        )
-    spread, reach = np.where(varied, spread, np.nan), np.where(varied, high - low, np.nan)
-    factor = min(float(np.nanmax(each) / np.nanmin(each)) for each in (spread, reach))
-    if factor > UNEQUAL:
-        widest, narrowest = names[int(np.nanargmax(spread))], names[int(np.nanargmin(spread))]
-        warnings.warn(
-            f"X's columns differ in spread by a factor of {factor:.0e}, {widest!r} the widest and {narrowest!r} the "
-            f"narrowest: {HOW_TO_STANDARDISE}, or the narrow ones will not be learnt",
-            stacklevel=5,
-        )
+    if not constant.any():
+        return None
+    more = f" (and {constant.sum() - 1} more)" if constant.sum() > 1 else ""
+    return (
+        f"X has one value alone in column {names[int(constant.argmax())]!r}{more}, of which nothing can be learnt: "
+        "drop it"
+    )
+
+
+def _ranges(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return the ends of each column, its spread, and whether it has any."""
+    low, high, spread = np.fmin.reduce(rows, 0), np.fmax.reduce(rows, 0), np.sqrt(_variances(rows))
+    return low, high, spread, (high > low) & (spread > 0)
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """What brings rows to mean 0 and variance 1 and back: each column of a table, each channel of images.
+
+    Attributes
+    ----------
+    mean, scale : ndarray
+        Of shape (features,), (1,) for images without channels, or (channels,).
+    row_shape : tuple of int
+        The shape of a row.
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+    row_shape: tuple[int, ...]
+
+    @classmethod
+    def learn(cls, rows: np.ndarray) -> Self:
+        """Take mean and spread of training rows, past NaN; what does not vary is not scaled."""
+        axes = {2: (0,), 3: (0, 1, 2), 4: (0, 2, 3)}[rows.ndim]
+        mean = _moment(rows, axes, 0.0, 1)
+        variance = _moment(rows, axes, mean, 2)
+        mean, spread = mean.ravel(), np.sqrt(variance).ravel()
+        return cls(mean, np.where(spread > LEAST_SPREAD * np.abs(mean), spread, 1.0), rows.shape[1:])
+
+    def apply(self, rows: np.ndarray) -> np.ndarray:
+        """Standardise rows, in their dtype."""
+        standardised = np.subtract(rows, self._broadcast(self.mean, rows.dtype))
+        standardised /= self._broadcast(self.scale, rows.dtype)
+        return standardised
+
+    def undo(self, rows: np.ndarray) -> np.ndarray:
+        """Bring rows of shape (..., *row_shape) back to their units, in their dtype."""
+        restored = np.multiply(rows, self._broadcast(self.scale, rows.dtype))
+        restored += self._broadcast(self.mean, rows.dtype)
+        return restored
+
+    @property
+    def log_scale(self) -> np.ndarray:
+        """The logarithm of the scale of each entry of a row: what a log-density in units of X is less by."""
+        return np.asarray(np.broadcast_to(np.log(self._broadcast(self.scale, np.dtype(float))), self.row_shape))
+
+    def _broadcast(self, values: np.ndarray, dtype: Any) -> np.ndarray:
+        return values.astype(dtype).reshape(-1, *(1,) * (len(self.row_shape) - 1))
+
+
+def _moment(rows: np.ndarray, axes: tuple[int, ...], around: Any, power: int) -> np.ndarray:
+    """Return the mean of a power of the distances of entries that are known, a slice of the rows at a time."""
+    total, count = np.zeros(()), np.zeros(())
+    for start in range(0, len(rows), 4096):
+        rest = np.asarray(rows[start : start + 4096], dtype=float) - around
+        total = total + np.nansum(rest**power, axes, keepdims=True)
+        count = count + (~np.isnan(rest)).sum(axes, keepdims=True)
+    return np.asarray(total / count)
 
 
 def _variances(rows: np.ndarray) -> np.ndarray:

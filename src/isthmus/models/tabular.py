@@ -1,5 +1,6 @@
 """The autoencoder of mixed tables."""
 
+import copy
 import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -19,14 +20,15 @@ from isthmus.core.imputation import fill_in
 from isthmus.core.likelihood import Bernoulli, Block, GaussianLikelihood, ProductLikelihood
 from isthmus.core.model import Model
 from isthmus.data.checks import check_scalar, validate_data
+from isthmus.data.containers import back, container_of, plain
 from isthmus.data.overview import table_overview
 from isthmus.data.rows import in_unit_interval
 from isthmus.data.scaling import SCALING
 from isthmus.data.schema import Schema, put_known_cells, with_index
 from isthmus.errors import DataWarning, InputError, InputTypeError
-from isthmus.models.base import AbstractAutoencoder
+from isthmus.models.base import AbstractAutoencoder, steps_index
 from isthmus.models.checks import check_choice, check_number, warn_caller
-from isthmus.models.engine import Given, activations, decode
+from isthmus.models.engine import Given, activations, decode, encode, n_activations, rebuild
 from isthmus.networks import MLP
 from isthmus.networks.cells import Cells
 from isthmus.networks.parameters import Network
@@ -36,28 +38,30 @@ MOST_PIECES = 25_000
 
 
 class _Layers:
-    """``transform`` with all layers, outside of the estimator: there scikit-learn would name all as a code's."""
+    """``transform`` with a choice of layers, outside of the estimator: there scikit-learn would name all as it does."""
 
-    def transform(self: Any, X: ArrayLike, *, layers: Literal["code", "all"] = "code") -> np.ndarray:
+    def transform(self: Any, X: ArrayLike, *, layers: Literal["code", "all"] | None = None) -> np.ndarray:
         """Encode rows to their codes, or to what all hidden layers make of them.
 
         Parameters
         ----------
         X : DataFrame or array-like of shape (n, columns)
             Rows as in ``fit``.
-        layers : {"code", "all"}, default "code"
+        layers : {"code", "all"} or None, default None
             The code; or the activations of every hidden layer one after the other, the encoder's, the code and the
-            decoder's, to train another model on.
+            decoder's, to train another model on. None is what the parameter `layers` says.
 
         Returns
         -------
         ndarray of shape (n, n_components) or (n, units of all layers)
-            What ``set_output`` says is done to codes; all layers are always an array.
+            A DataFrame where ``set_output`` says so, with a name for each.
         """
-        check_choice("layers", layers, ("code", "all"))
-        if layers == "code":
-            return super().transform(X)  # type: ignore[misc]
-        return self._in_batches(activations, self._given(X))
+        check_choice("layers", layers, ("code", "all", None))
+        estimator = self
+        if layers not in (None, self.layers):
+            estimator = copy.copy(self)
+            estimator.layers = layers
+        return super(_Layers, estimator).transform(X)  # type: ignore[misc]
 
 
 @dataclass(eq=False, repr=False)
@@ -77,6 +81,9 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
     network : MLP, Transformer, Modules or None, default None
         The encoder and the decoder; None is ``MLP()``, narrower where rows are few and wide, as in
         :class:`isthmus.Autoencoder`. Its output has no activation.
+    layers : {"code", "all"}, default "code"
+        What ``transform`` gives unless it is told otherwise, in a pipeline too: the code, or the activations of every
+        hidden layer.
     numbers : {"auto", "standard", "rankgauss"} or None, default "auto"
         How numbers are scaled: columns with long tails, such as amounts of money, compressed by w asinh((x − c) / w),
         and all to mean 0 and variance 1; just the latter; to normal quantiles and from there to mean 0 and variance 1,
@@ -163,6 +170,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
     drop: Sequence[Any] = ()
     na_values: Sequence[Any] | None = None
     min_frequency: int | float | None = None
+    layers: Literal["code", "all"] = "code"
 
     scales_itself: ClassVar[bool] = True
 
@@ -210,8 +218,9 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
 
     def reconstruct(self, X: ArrayLike) -> Any:
         """Encode and decode rows; see :meth:`inverse_transform`. Columns that are left out come back as they are."""
-        rows = with_index(super().reconstruct(X), X)
-        return self._with_left_out(rows, X) if self.framed_ and isinstance(X, pd.DataFrame) else rows
+        given = self._given(X)
+        rows = self.schema_.to_frame(self._in_batches(rebuild, given))
+        return self._whole(rows, X, given.x.dtype)
 
     def impute(self, X: ArrayLike, mask: ArrayLike | None = None, *, n_iter: int = 10) -> Any:
         """Fill in what is missing from what is known; see :meth:`isthmus.Autoencoder.impute`.
@@ -247,6 +256,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         check_choice("numbers", self.numbers, SCALING)
         check_choice("categories", self.categories, ("auto", "onehot", "embedding"))
         self._check_column_parameters()
+        check_choice("layers", self.layers, ("code", "all"))
         check_scalar(self.bins, "bins", numbers.Integral, min_val=0)
         if self.likelihood != "gaussian":
             raise InputError(
@@ -273,13 +283,27 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
             raise InputError("TabularAutoencoder has its own output activations: leave output_activation=None")
         return network
 
+    @property
+    def _n_features_out(self) -> int:
+        return n_activations(self.module_) if self.layers == "all" else self.n_components
+
+    @property
+    def _encoding(self) -> Any:
+        return activations if self.layers == "all" else encode
+
+    def _check_build(self, model: Model, rows: Batch) -> None:
+        super()._check_build(model, rows)
+        if self.layers == "all":
+            n_activations(model)  # which says where a network has none that are known
+
     def _learn_table(self, X: Any) -> pd.DataFrame:
         """Validate a table at the door, and learn what its columns are."""
+        self.container_, X = container_of(X) or "pandas", plain(X)
         self.framed_ = isinstance(X, pd.DataFrame)
         if self.framed_:
             if len(X) < 2:
                 raise InputError(f"X has {len(X)} rows: give two or more")
-            self.schema_ = self._schema_of(X)  # first, as it says in one line what is wrong
+            self.schema_ = self.schema_of(X)  # first, as it says in one line what is wrong
             validate_data(self, X, skip_check_array=True)
             table = X
         else:
@@ -287,7 +311,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
             if rows.ndim > 2:
                 raise InputError(f"X has the shape {rows.shape}: give a table, of one row a line")
             table = pd.DataFrame(rows)
-            self.schema_ = self._schema_of(table)
+            self.schema_ = self.schema_of(table)
         self.row_shape_ = (len(self.schema_.cells),)
         for line in understood(self.schema_):
             warn_caller(line, DataWarning)
@@ -295,7 +319,8 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
             print(*table_overview(self.schema_, table), sep="\n")
         return table
 
-    def _schema_of(self, table: pd.DataFrame) -> Schema:
+    def schema_of(self, table: pd.DataFrame) -> Schema:
+        """Return what ``fit`` would take the columns of a table for."""
         asked = {name: getattr(self, name) for name in ("kinds", "na_values", "min_frequency")}
         return Schema.learn(table, self.numbers, drop=self.drop or (), **asked)
 
@@ -308,6 +333,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
 
     def _table(self, X: Any) -> pd.DataFrame:
         """Validate a table for use; return a DataFrame, of arrays too."""
+        X = plain(X)
         if isinstance(X, pd.DataFrame) and not len(X):
             raise InputError("X has 0 rows: give one or more")
         if self.framed_ and isinstance(X, pd.DataFrame):
@@ -341,23 +367,37 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         new = self.schema_.new_categories(rows)
         return new if new.any() else None
 
-    def _as_given(self, rows: np.ndarray) -> Any:
+    def _as_given(self, rows: np.ndarray, like: Any = None) -> Any:
         frame = self.schema_.to_frame(rows)
-        return frame if self.framed_ else frame.to_numpy(dtype=rows.dtype)
+        return self._in_container(frame, like) if self.framed_ else frame.to_numpy(dtype=rows.dtype)
+
+    def _in_container(self, frame: pd.DataFrame, like: Any = None) -> Any:
+        """Return a frame as the dataframe that `like` is, or that ``fit`` was given; older models have pandas'."""
+        return back(frame, container_of(like) or getattr(self, "container_", "pandas"))
+
+    def _learn_frame(self, X: Any, rows: np.ndarray, *, reset: bool) -> None:
+        """Leave it to the schema."""
+
+    def _framed(self, like: Any) -> bool:
+        return False
 
     def _decode_each(self, codes: np.ndarray, context: np.ndarray | None) -> Any:
         n, steps, units = codes.shape
-        rows = self._as_given(self._in_batches(decode, Given(codes.reshape(-1, units))))
+        rows = self._in_batches(decode, Given(codes.reshape(-1, units)))
         if not self.framed_:
-            return rows.reshape(n, steps, -1)
-        return rows.set_axis(pd.MultiIndex.from_product([range(n), range(steps)], names=["row", "step"]))
+            return self._as_given(rows).reshape(n, steps, -1)
+        return self.schema_.to_frame(rows).set_axis(steps_index(n, steps))
+
+    def _steps_as_given(self, rows: Any, like: Any) -> Any:
+        return self._in_container(rows, like) if self.framed_ else rows
 
     def shares_as_given(self, shares: np.ndarray, X: Any) -> Any:
         """Return scores of cells as a table, in the order of its columns."""
         shares = self.schema_.by_column(shares)
         if not self.framed_:
             return shares
-        return with_index(pd.DataFrame(shares, columns=[column.name for column in self.schema_.columns]), X)
+        frame = pd.DataFrame(shares, columns=[column.name for column in self.schema_.columns])
+        return self._in_container(with_index(frame, X), X)
 
     def _impute(self, X: ArrayLike, mask: ArrayLike | None, n_iter: int, y: Any) -> Any:
         """Fill in cells, and put the known ones of the table itself beside them."""
@@ -370,21 +410,27 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
             cells[self.schema_.by_cell(self._row_mask(self._named(mask), shape))] = np.nan
         filled = self.schema_.to_frame(self._in_batches(partial(fill_in, iterations=n_iter), Given(cells)))
         known = self.schema_.by_column(~np.isnan(cells))
-        if not self.framed_:
-            names = [column.name for column in self.schema_.columns]
-            values = np.where(known, table[names].to_numpy(), filled.to_numpy(dtype=cells.dtype))
-            return self._with_left_out(pd.DataFrame(values, columns=names), table).to_numpy(dtype=cells.dtype)
-        return self._with_left_out(put_known_cells(filled, table, known), X)
+        if self.framed_:
+            return self._whole(put_known_cells(filled, table, known), X, cells.dtype)
+        values = np.where(known, table[filled.columns].to_numpy(), filled.to_numpy(dtype=cells.dtype))
+        return self._whole(pd.DataFrame(values, columns=filled.columns), X, cells.dtype)
 
-    def _with_left_out(self, rows: pd.DataFrame, given: Any) -> pd.DataFrame:
-        """Put the columns that are left out, as far as they were given, back in their places."""
+    def _whole(self, rows: pd.DataFrame, X: Any, dtype: Any) -> Any:
+        """Put the columns that are left out, as far as they were given, back in their places; return rows like `X`."""
+        given = plain(X)
+        given = given if isinstance(given, pd.DataFrame) else pd.DataFrame(np.asarray(given))
+        given = given if self.framed_ else given.set_axis(list(self.schema_.names), axis=1)
         there = [name for name in self.schema_.names if name in rows.columns or name in given.columns]
-        if len(there) == len(rows.columns):
-            return rows
-        return pd.DataFrame({name: rows[name] if name in rows.columns else given[name] for name in there})
+        if len(there) > len(rows.columns):
+            given, rows = given.reset_index(drop=True), rows.reset_index(drop=True)
+            rows = pd.DataFrame({name: rows[name] if name in rows.columns else given[name] for name in there})
+        if not self.framed_:
+            return rows.to_numpy(dtype=dtype)
+        return self._in_container(with_index(rows, plain(X)), X)
 
     def _named(self, mask: Any) -> Any:
         """Return a mask with its columns in the order of the table's, where both have names."""
+        mask = plain(mask)
         if not (self.framed_ and isinstance(mask, pd.DataFrame)):
             return mask
         names = list(self.schema_.names)

@@ -42,9 +42,13 @@ class AbstractVariationalAutoencoder(AbstractAutoencoder):
         def estimate(model: Model, batch: Batch) -> Tensor:
             return importance_log_likelihood(model, batch, samples, generator)
 
-        return self._in_batches(estimate, given)
+        likelihoods = self._in_batches(estimate, given)
+        if self._scaling is None:
+            return likelihoods
+        known = (~np.isnan(given.x)).reshape(len(given.x), -1)
+        return likelihoods - (known @ self._scaling.log_scale.ravel()).astype(likelihoods.dtype)
 
-    def _sample(self, n: int, y: Any, noise: bool, random_state: Any) -> np.ndarray:
+    def _sample(self, n: int, y: Any, noise: bool, random_state: Any) -> Any:
         check_is_fitted(self)
         check_scalar(n, "n_samples", numbers.Integral, min_val=1)
         random = check_random_state(random_state)
@@ -140,7 +144,7 @@ class VariationalAutoencoder(AbstractVariationalAutoencoder):
     True
     """
 
-    def sample(self, n_samples: int = 1, *, noise: bool = False, random_state: Any = None) -> np.ndarray:
+    def sample(self, n_samples: int = 1, *, noise: bool = False, random_state: Any = None) -> Any:
         """Generate rows: draw codes from N(0, 1) and decode them.
 
         Parameters
@@ -154,7 +158,8 @@ class VariationalAutoencoder(AbstractVariationalAutoencoder):
 
         Returns
         -------
-        ndarray of float32, of shape (n_samples, *row_shape)
+        ndarray of float32, of shape (n_samples, *row_shape), or DataFrame
+            A DataFrame where ``fit`` was given one: of its columns and dtypes, within the ranges that these had.
         """
         return self._sample(n_samples, None, noise, random_state)
 

@@ -1,5 +1,6 @@
 """Sequences in pictures: what is rebuilt of them, what is predicted, what is unusual."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,9 @@ SHOWN, A_LINE = 10, 5
 
 MOST_FEATURES = 3
 """Features of a sequence that are drawn."""
+
+LETTERS = 36
+"""Of a line of a title, which is as wide as its picture."""
 
 
 def sequence_pictures(model: Any, X: Any, names: Sequence[str], order: np.ndarray) -> list[Picture]:
@@ -68,7 +72,7 @@ def _unusual(model: Any, X: Any, names: Sequence[str]) -> Picture:
         for feature in values.T:
             colours = shares[row]
             axis.scatter(np.arange(len(feature)), feature, c=-colours, s=5, cmap="inferno_r", vmin=-high, vmax=-low)
-        axis.set_title(names[row], fontsize=8, color=INK)
+        axis.set_title(textwrap.fill(names[row], LETTERS), fontsize=8, color=INK)
     text = "The sequences with the lowest score a step; the darker a step, the less the model expected it."
     return Picture("Most unusual", text, figure_uri(figure), across=True)
 
@@ -76,7 +80,7 @@ def _unusual(model: Any, X: Any, names: Sequence[str]) -> Picture:
 def _curves(sequences: list[np.ndarray], over: list[np.ndarray], colour: str, titles: Sequence[str]) -> str:
     figure, axes = _grid(len(sequences))
     for axis, x, other, title in zip(axes, sequences, over, titles, strict=False):
-        axis.set_title(title, fontsize=8, color=INK)
+        axis.set_title(textwrap.fill(title, LETTERS), fontsize=8, color=INK)
         axis.plot(x[:, :MOST_FEATURES], color="#b4bdcb", linewidth=1.6)
         axis.plot(other[:, :MOST_FEATURES], color=colour, linewidth=1.0)
     return figure_uri(figure)

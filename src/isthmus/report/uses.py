@@ -64,10 +64,10 @@ def _conditions(model: Any, y: np.ndarray | None) -> np.ndarray:
 def _generated(model: Any, X: np.ndarray, conditions: np.ndarray) -> Picture:
     heading = "Generated rows"
     if not len(conditions):
-        rows = model.sample(72, random_state=0)
+        rows = np.asarray(model.sample(72, random_state=0))
         return Picture(heading, "Codes drawn from N(0, 1) and decoded.", data_uri(grid_png(rows, 12, scale_of(X))))
     # Drawn from one seed, the codes of a line are the same in every column.
-    columns = [model.sample(8, y=value, random_state=0) for value in conditions]
+    columns = [np.asarray(model.sample(8, y=value, random_state=0)) for value in conditions]
     lines = {f"code {i + 1}": np.stack(line) for i, line in enumerate(zip(*columns, strict=True))}
     text = "Codes drawn from N(0, 1), a line each, decoded under the condition above the column."
     return Picture(heading, text, image_lines([lines], _titles(conditions), scale_of(X)))
@@ -75,7 +75,7 @@ def _generated(model: Any, X: np.ndarray, conditions: np.ndarray) -> Picture:
 
 def _generated_table(model: Any, X: np.ndarray, y: np.ndarray | None) -> Picture:
     names = list(getattr(model, "feature_names_in_", [f"feature {i}" for i in range(X.shape[1])]))
-    rows = model.sample(len(X), **told(model, y), noise=True, random_state=0)
+    rows = np.asarray(model.sample(len(X), **told(model, y), noise=True, random_state=0))
     shown = slice(MOST_UNITS + 2)
     text = "How each feature of generated rows, drawn with the likelihood's noise, is spread beside that of real ones."
     text += f" The first {shown.stop} of {len(names)} features." if len(names) > shown.stop else ""
@@ -140,7 +140,9 @@ def _filled_in(model: Any, X: np.ndarray, y: np.ndarray | None) -> Picture:
     groups, shares = [], []
     for hidden in (hidden_entries(rows.shape, 0.5), lower):
         filled = model.impute(rows, hidden, **mine)
-        error, of_mean = imputation_errors(rows, filled, model.module_.fill.cpu().numpy(), hidden)
+        error, of_mean = imputation_errors(
+            rows, np.asarray(filled), model.unscaled(model.module_.fill.cpu().numpy()), hidden
+        )
         shares.append(error / of_mean if of_mean else np.nan)
         shown = np.where(hidden, np.nan, rows)
         groups.append({name: part[:10] for name, part in (("known", shown), ("filled in", filled), ("truth", rows))})

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from isthmus.data.containers import plain
 from isthmus.data.rows import to_rows
 from isthmus.evaluation.error import column_errors, known_squared_error
 from isthmus.models import SequenceAutoencoder, TabularAutoencoder
@@ -31,7 +32,7 @@ def error_in_words(model: Any, X: Any, y: np.ndarray | None) -> Error:
         if not model.reconstruction:
             return Error("log-likelihood of what comes", f"{model.score(X):.4g} nats")
         return Error("squared error an entry", f"{known_squared_error(X, model.reconstruct(X)):.4g}")
-    rebuilt = model.reconstruct(X, **told(model, y))
+    rebuilt = np.asarray(plain(model.reconstruct(X, **told(model, y))))
     return Error("squared error an entry", f"{known_squared_error(to_rows(X, allow_nan=True), rebuilt):.4g}")
 
 
