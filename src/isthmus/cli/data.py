@@ -69,7 +69,7 @@ def _rows_understood(
     """Say how a file or folder is read, and of a table what a tabular model takes its columns for."""
     model = models.TabularAutoencoder(kinds=parse_kinds(kinds), drop=drop or (), na_values=na)
     found = read_source(source, label, model, framing, mixed=True)
-    lines = found.understood  # warnings are among them
+    lines = found.understood
     if isinstance(found.data.X, pd.DataFrame):
         return [*lines, *table_overview(model.schema_of(found.data.X), found.data.X)]
     rows = found.data.X
