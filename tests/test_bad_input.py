@@ -140,7 +140,7 @@ COMMANDS = {
     "train gone.csv --out run": "nothing but NaN in column 'b': drop it",
     "train single.csv --out run": "1 sample(s) (shape=(1, 3)) while a minimum of 2",
     "train mixed.csv --out run": "mixed.csv: column 'a' holds 'x' in row 1, and numbers elsewhere",
-    "train MODELS/people.csv --out run": "people.csv: column 'kind' holds no numbers; drop it, or name it as the label",
+    "train MODELS/people.csv --out run": "people.csv: column 'kind' holds no numbers: take a tabular model",
     "train digits --label y --out run": "--label y: digits has its own labels; leave it out",
     # Tables of several kinds of columns.
     "train lists.parquet --model tabular --out run": "column 'mix' (object) holds what is mixed",

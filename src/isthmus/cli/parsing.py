@@ -105,7 +105,7 @@ def parse_condition(estimator: Any, text: str | None, n: int) -> Any:
     if not estimator.takes_conditions:
         raise InputError(f"--condition {text}: the model knows no conditions; train --model conditional")
     known = estimator.known_conditions()
-    parts = [text] if len(known) == 1 else [part.strip() for part in text.split(",")]
+    parts = [text] if len(known) == 1 and known[0].classes is not None else [part.strip() for part in text.split(",")]
     if len(parts) != len(known):
         raise InputError(f"--condition {text}: the model was trained with {len(known)} a row; give as many")
     values = [_as_value(part, each, text) for part, each in zip(parts, known, strict=True)]

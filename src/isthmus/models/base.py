@@ -341,7 +341,9 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def save(self, folder: str | Path) -> None:
         """Save to a folder: ``config.json`` and ``model.safetensors``; :func:`isthmus.load` reads it. No pickle.
 
-        Callbacks are not saved, nor is a `random_state` that is no number.
+        Callbacks are not saved, nor is a `random_state` that is no number. Of a subclass of your own its parameters
+        and its import path are saved, not its code or what it learns beside: ``isthmus.load(folder, trusted=[Mine])``
+        gives it back.
 
         Raises
         ------
@@ -678,8 +680,13 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     def _given(self, X: ArrayLike, y: Any = None, *, targets: bool = False) -> Given:
         """Validate rows, and conditions, for use; those that the likelihood is held against are `targets`."""
+        given = self._given_unscaled(X, y, targets=targets)
+        return given._replace(x=self.scaled(given.x))
+
+    def _given_unscaled(self, X: ArrayLike, y: Any = None, *, targets: bool = False) -> Given:
+        """As :meth:`_given`, in the units of `X`."""
         rows = self._fitted_rows(X, targets=targets)
-        return Given(self.scaled(rows), self.context(y, len(rows)))
+        return Given(rows, self.context(y, len(rows)))
 
     def _as_given(self, rows: np.ndarray, like: Any = None) -> Any:
         """Return the model's rows in the form of the rows `like`, or else in that of those given to ``fit``."""
@@ -743,10 +750,10 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     def _impute(self, X: ArrayLike, mask: ArrayLike | None, n_iter: int, y: Any) -> Any:
         check_scalar(n_iter, "n_iter", numbers.Integral, min_val=1)
-        rows = self._fitted_rows(X, targets=True)
-        hidden = None if mask is None else self._row_mask(mask, rows.shape)
-        given = Given(rows, self.context(y, len(rows)), hidden)
-        filled = self._in_batches(partial(fill_in, iterations=n_iter), given._replace(x=self.scaled(rows)))
+        given = self._given_unscaled(X, y, targets=True)
+        if mask is not None:
+            given = given._replace(hidden=self._row_mask(mask, given.x.shape))
+        filled = self._in_batches(partial(fill_in, iterations=n_iter), given._replace(x=self.scaled(given.x)))
         filled = put_known(self.unscaled(filled), given)
         if not self._framed(X):
             return self._in_form_of(filled, X)

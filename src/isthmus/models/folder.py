@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import torch
+from sklearn.frozen import FrozenEstimator
 from torch import Tensor
 
 from isthmus import networks, persistence
 from isthmus.errors import InputError
 from isthmus.models.calibration import Calibration
 from isthmus.models.fitted import FITTED, FITTED_ARRAYS, check_fitted, check_parts, from_json
+from isthmus.models.own import Trusted, family_of, find, path_of
 from isthmus.untrusted import WRONG, at_most, one_line, parse
 
 if TYPE_CHECKING:
@@ -28,20 +30,26 @@ NOT_SAVED = "not saved"
 
 def save_estimator(estimator: "AbstractAutoencoder | OutlierDetector", folder: str | Path) -> None:
     """Write a fitted estimator to a folder, once it is sure that it can be read again."""
-    autoencoder: Any = getattr(estimator, "autoencoder_", estimator)
+    autoencoder: Any = _thawed(getattr(estimator, "autoencoder_", estimator))
     config, tensors = _config(estimator), _weights(estimator)
-    own = getattr(autoencoder, "networks", None) or autoencoder.network
+    network = getattr(autoencoder, "networks", None) or autoencoder.network
     content = parse(json.dumps(config).encode())
+    classes = [type(estimator), type(autoencoder)]
     try:
-        _plan(content, {name: tensor.to("meta") for name, tensor in tensors.items()}, own)
+        _plan(content, {name: tensor.to("meta") for name, tensor in tensors.items()}, network, classes)
     except WRONG as error:
+        theirs = next((kind.__name__ for kind in classes if family_of(kind) is not kind), None)
+        if theirs is not None:
+            raise InputError(
+                f"{theirs} cannot be built again from its parameters and weights, and is not saved: {one_line(error)}"
+            ) from error
         raise InputError(
             "the parameters are not those of the last fit, and the model could not be loaded: fit it again"
         ) from error
     persistence.write(folder, config, tensors)
 
 
-def load(folder: str | Path, *, network: Any = None) -> Any:
+def load(folder: str | Path, *, network: Any = None, trusted: Trusted = ()) -> Any:
     """Load a saved estimator; it computes the same numbers to the bit.
 
     Parameters
@@ -51,6 +59,10 @@ def load(folder: str | Path, *, network: Any = None) -> Any:
     network : MLP, Modules, dict of these or None, default None
         For a model whose network is not described by names and numbers (your own modules, activations as modules):
         the same network again, for its weights to be put into; a dict where it was `networks` that was one.
+    trusted : class, str or sequence of these, default ()
+        For a model whose class is a subclass of your own: the class, or its import path as text, such as
+        ``"package.module:Mine"``, which is then imported. Nothing that a folder names is imported unless it is named
+        here. A class of a script (``__main__``) or of a function has no import path: give the class itself.
 
     Returns
     -------
@@ -62,8 +74,8 @@ def load(folder: str | Path, *, network: Any = None) -> Any:
     FileNotFoundError, NotADirectoryError
         If `folder` is no model folder.
     ValueError
-        If a file is truncated, altered or of another version, its parts do not fit together, or `network` is needed
-        and is not given, or does not fit.
+        If a file is truncated, altered or of another version, its parts do not fit together, or `network` or `trusted`
+        is needed and is not given, or does not fit.
 
     Notes
     -----
@@ -85,9 +97,9 @@ def load(folder: str | Path, *, network: Any = None) -> Any:
     try:
         whole = persistence.read_config(folder)
         described = _with_scores(whole["version"], persistence.describe(folder))
-        _plan(whole["model"], described, network)
+        _plan(whole["model"], described, network, trusted)
         weights = _with_scores(whole["version"], persistence.read_weights(folder, whole["weights_sha256"]))
-        return _estimator(whole["model"], weights, network)
+        return _estimator(whole["model"], weights, network, trusted)
     except WRONG as error:
         reason = one_line(error)
         if not reason.startswith(str(folder)):
@@ -95,10 +107,10 @@ def load(folder: str | Path, *, network: Any = None) -> Any:
         raise InputError(reason) from error
 
 
-def _plan(config: Mapping[str, Any], described: dict[str, Tensor], network: Any) -> None:
+def _plan(config: Mapping[str, Any], described: dict[str, Tensor], network: Any, trusted: Trusted) -> None:
     """Build what a config describes on the "meta" device, where it takes no memory, and hold it against the weights."""
     with torch.device("meta"), at_most(len(described)):
-        _estimator(config, described, network)
+        _estimator(config, described, network, trusted)
 
 
 def _with_scores(version: int, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -122,17 +134,21 @@ def _weights(estimator: Any) -> dict[str, Tensor]:
     }
 
 
+def _thawed(estimator: Any) -> Any:
+    """Return the estimator in a FrozenEstimator, which is fitted as it is."""
+    return estimator.estimator if isinstance(estimator, FrozenEstimator) else estimator
+
+
 def _config(estimator: Any) -> dict[str, Any]:
     """Describe an estimator by names and numbers."""
+    estimator = _thawed(estimator)
     if hasattr(estimator, "autoencoders_"):
         configs = [_config(autoencoder) for autoencoder in estimator.autoencoders_]
         calibration = getattr(estimator, "calibration_", None)
-        return {
-            "class": type(estimator).__name__,
-            "params": {
-                "contamination": float(estimator.contamination),
-                "random_state": _plain(estimator.random_state),
-            },
+        params = {name: _plain(value) for name, value in estimator.get_params(deep=False).items()}
+        del params["autoencoder"]  # the fitted one stands beside
+        return _class(estimator) | {
+            "params": params | {"contamination": float(estimator.contamination)},
             **({"autoencoder": configs[0]} if len(configs) == 1 else {"autoencoders": configs}),
             "fitted": {"offset_": estimator.offset_}
             | ({} if calibration is None else {"calibration_": calibration.as_json()}),
@@ -146,7 +162,25 @@ def _config(estimator: Any) -> dict[str, Any]:
     for name in ("modalities_", "conditions_"):
         if hasattr(estimator, name):
             fitted[name] = [asdict(each) for each in getattr(estimator, name)]
-    return {"class": type(estimator).__name__, "params": plain_params(estimator), "fitted": fitted}
+    return _class(estimator) | {"params": plain_params(estimator), "fitted": fitted}
+
+
+def _class(estimator: Any) -> dict[str, str]:
+    """Name a class; of a user's own also its import path, and the class of isthmus that it is a subclass of."""
+    kind = type(estimator)
+    family = family_of(kind)
+    own = {} if family is kind else {"path": path_of(kind), "family": family.__name__}
+    return {"class": kind.__name__} | own
+
+
+def _family(config: Mapping[str, Any]) -> Any:
+    """Return the class of isthmus that a config is of, or is of a subclass of."""
+    from isthmus import models
+
+    name = config.get("family", config["class"]) if "path" in config else config["class"]
+    if name not in models.__all__ or not isinstance(getattr(models, name), type):
+        raise InputError(f"it holds a {name!r}, and this isthmus has none")
+    return getattr(models, name)
 
 
 def plain_params(estimator: Any) -> dict[str, Any]:
@@ -173,27 +207,30 @@ def _plain(value: Any) -> Any:
     return NOT_SAVED
 
 
-def _estimator(config: Mapping[str, Any], tensors: dict[str, Tensor], network: Any) -> Any:
+def _estimator(config: Mapping[str, Any], tensors: dict[str, Tensor], network: Any, trusted: Trusted) -> Any:
     """Build the estimator that a config describes and put the weights into it."""
-    from isthmus import models
+    from isthmus.models.outlier import OutlierDetector
 
     if "autoencoder" not in config and "autoencoders" not in config:
-        return _autoencoder_of(config, tensors, network)
-    if config["class"] != "OutlierDetector" or set(config["params"]) != {"contamination", "random_state"}:
+        return _autoencoder_of(config, tensors, network, trusted)
+    params, is_own = dict(config["params"]), "path" in config
+    if _family(config) is not OutlierDetector or (not is_own and set(params) != {"contamination", "random_state"}):
         raise InputError(f"{config['class']!r} has no autoencoder")
-    _check_plain(config["params"])
-    detector = models.OutlierDetector(None, **_saved(config["params"]))
-    check_fitted(config["class"], config["fitted"])
+    kind: Any = find(config["path"], OutlierDetector, trusted) if is_own else OutlierDetector
+    _check_plain(params)
+    values = {name: _value(value, len(tensors)) for name, value in params.items()}
+    detector = kind(**{"autoencoder": None} | _saved(values))
+    check_fitted("OutlierDetector", config["fitted"])
     detector.offset_ = config["fitted"]["offset_"]
     if "calibration_" in config["fitted"]:
         detector.calibration_ = Calibration.from_json(config["fitted"]["calibration_"])
     if "autoencoder" in config:
-        return detector.adopt([_autoencoder_of(config["autoencoder"], tensors, network)])
+        return detector.adopt([_autoencoder_of(config["autoencoder"], tensors, network, trusted)])
     parts = [_part(tensors, f"{i}.") for i in range(len(config["autoencoders"]))]
     if sum(map(len, parts)) != len(tensors):
         raise InputError("it has weights that are none of its autoencoders'")
     pairs = zip(config["autoencoders"], parts, strict=True)
-    return detector.adopt([_autoencoder_of(each, part, network) for each, part in pairs])
+    return detector.adopt([_autoencoder_of(each, part, network, trusted) for each, part in pairs])
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -201,20 +238,20 @@ def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def _autoencoder_of(config: Mapping[str, Any], tensors: dict[str, Tensor], network: Any) -> Any:
-    from isthmus import models
-
-    name = config["class"]
-    if name not in models.__all__ or not hasattr(getattr(models, name), "restore"):
-        raise InputError(f"it holds a {name!r}, and this isthmus has none")
+def _autoencoder_of(config: Mapping[str, Any], tensors: dict[str, Tensor], network: Any, trusted: Trusted) -> Any:
+    family = _family(config)
+    if not hasattr(family, "restore"):
+        raise InputError(f"it holds a {config['class']!r}, and this isthmus has none")
+    kind: Any = find(config["path"], family, trusted) if "path" in config else family
     _check_plain(config["params"])
     params = {name: _value(value, len(tensors)) for name, value in config["params"].items()}
     if network is not None:
         params["networks" if isinstance(network, dict) else "network"] = network
     if NOT_SAVED in (params.get("network"), params.get("networks")):
         raise InputError("its weights are for a network of your own: give it again, load(folder, network=...)")
-    estimator = getattr(models, name)(**_saved(params) | {"verbose": 0})  # who trained it wanted a progress bar
-    check_fitted(name, config["fitted"])
+    quiet = {"verbose": 0} if "verbose" in params else {}  # who trained it wanted a progress bar
+    estimator = kind(**_saved(params) | quiet)
+    check_fitted(family.__name__, config["fitted"])
     for name, value in config["fitted"].items():
         setattr(estimator, name, from_json(name, value))
     check_parts(estimator)

@@ -335,7 +335,7 @@ class SequenceAutoencoder(AbstractAutoencoder):
             )
         return Sequences(np.pad(x, ((0, 0), (0, longest - x.shape[1]), (0, 0)), constant_values=np.nan), lengths)
 
-    def _given(self, X: Any, y: Any = None, *, targets: bool = False) -> Given:
+    def _given_unscaled(self, X: Any, y: Any = None, *, targets: bool = False) -> Given:
         """Take all steps for past, and leave the future open."""
         check_is_fitted(self)
         x, lengths = self._sequences(X)
