@@ -461,9 +461,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
                 self.frame_ = Frame.learn(frame, rows, container)
                 ids = columns_of_ids(frame)
                 if ids:
-                    warn_caller(
-                        f"column {ids[0]!r} numbers the rows, which is no measurement: drop it (--drop {ids[0]})"
-                    )
+                    warn_caller(f"column {ids[0]!r} numbers the rows, and measures nothing: drop it (--drop {ids[0]})")
         elif hasattr(self, "frame_"):
             self.frame_ = self.frame_.widened(rows)
 
