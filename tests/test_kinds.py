@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import pandas as st_pandas
 
 import isthmus
-from isthmus import Autoencoder, OutlierDetector, TabularAutoencoder, VariationalAutoencoder
+from isthmus import Autoencoder, OutlierDetector, TabularAutoencoder, VariationalAutoencoder, report
 from isthmus.core.categorical import CategoricalLikelihood, FactoredSoftmax, PlainSoftmax
 from isthmus.data import dates
 from isthmus.data.marks import MARKS
 from isthmus.data.schema import Schema
 from isthmus.errors import DataWarning, InputError
+from isthmus.evaluation.error import column_errors
 from isthmus.networks import MLP
 
 N = 240
@@ -510,3 +511,28 @@ def test_families_of_numbers_say_where_a_column_numbers_the_rows(family):
         warnings.simplefilter("always")
         family(**setting).fit(frame.rename(columns={"customer_id": "weight"}))
     assert not [each for each in told if "numbers the rows" in str(each.message)]
+
+
+def test_what_is_said_of_a_table_is_of_what_its_columns_hold(orders, tmp_path):
+    """Numbers with marks among them are numbers, dates are near or far, and what is left out has no error."""
+    rng = np.random.default_rng(0)
+    orders = orders.assign(weight=rng.integers(1, 90, N).astype(object))
+    orders.loc[3, "weight"] = "?"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = quick(max_epochs=2).fit(orders)
+    truth, rebuilt = model.schema_.told(orders), model.schema_.told(model.reconstruct(orders))
+    errors = column_errors(truth, rebuilt)
+    assert errors.kind.to_dict() == {
+        "amount": "number", "items": "number", "placed": "number", "city": "category", "shop_id": "category",
+        "weight": "number",
+    }  # fmt: skip
+    days = pd.to_datetime(orders["placed"]), pd.to_datetime(model.reconstruct(orders)["placed"])
+    expected = ((days[1] - days[0]).dt.days ** 2).mean() / (days[0] - days[0].min()).dt.days.var(ddof=0)
+    assert errors.error["placed"] == pytest.approx(expected)
+    assert truth["city"].isna().sum() == (orders["city"] == "?").sum()
+    page = report.model_page(model, orders, None, "Orders")
+    report.write_page(page, tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text()
+    assert "100.0% wrong" not in text
+    assert "customer_id" not in text.split("TabularAutoencoder(")[0].split("Most unusual")[0]

@@ -88,12 +88,15 @@ def _impute_table(
     """Fill in a table's cells; of hidden ones, say how far the result is from them beside the simplest guess."""
     if missing is None and not estimator.schema_.missing(X).any():
         raise InputError(NOTHING_MISSING.format("the table"))
-    hidden = np.zeros(X.shape, bool) if missing is None else hidden_entries(X.shape, missing, block=block, seed=seed)
+    truth = estimator.schema_.told(X)
+    shape = truth.shape
+    cells = np.zeros(shape, bool) if missing is None else hidden_entries(shape, missing, block=block, seed=seed)
+    hidden = pd.DataFrame(cells, X.index, truth.columns).reindex(columns=X.columns, fill_value=False)
     filled = estimator.impute(X, hidden)
     write_rows(output, filled, [])
     if missing is None:
         return
-    errors = cell_errors(X, filled, hidden).dropna()
+    errors = cell_errors(truth, estimator.schema_.told(filled), cells).dropna()
     numbers, others = (errors[errors.kind == kind] for kind in ("number", "category"))
     if len(numbers):
         share = (numbers.error / numbers.baseline).mean()

@@ -151,6 +151,17 @@ class Schema:
             read[column.name] = column.moments(values) if column.kind == "date" else values
         return read
 
+    def told(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return what the columns of the model hold: numbers, truth values, categories and moments, or nothing.
+
+        So two tables can be compared, however each writes it.
+        """
+        read = self.read(self.with_left_out(frame))
+        told = {each.name: read[each.name] for each in self.columns}
+        told |= {each.name: each.as_at_fit(read[each.name]) for each in self.columns if each.kind != "date"}
+        told |= {each.name: told[each.name].astype(object) for each in self.columns if each.kind == "category"}
+        return pd.DataFrame(told, index=frame.index)
+
     def missing(self, frame: pd.DataFrame) -> np.ndarray:
         """Tell which cells of the columns of the model are missing, or hold a mark that says so; shape (n, columns)."""
         read = self.read(self.with_left_out(frame))

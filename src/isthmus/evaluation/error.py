@@ -51,15 +51,24 @@ def _column_error(truth: "pd.Series[Any]", rebuilt: "pd.Series[Any]") -> tuple[s
     if not is_number(truth):
         wrong = truth.astype(object).to_numpy() != rebuilt.astype(object).to_numpy()
         return "category", float(wrong.mean()) if len(wrong) else np.nan
-    values = truth.to_numpy(dtype=float)
+    values = as_numbers(truth)
     spread = values.var() if len(values) else 0.0
-    error = np.square(values - rebuilt.to_numpy(dtype=float)).mean() if spread > 0 else np.nan
+    error = np.square(values - as_numbers(rebuilt)).mean() if spread > 0 else np.nan
     return "number", float(error / spread) if spread > 0 else np.nan
 
 
 def is_number(column: "pd.Series[Any]") -> bool:
-    """Tell whether a column holds numbers; truth values are none."""
-    return bool(pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column))
+    """Tell whether a column holds numbers, or moments and durations, which are as good; truth values are none."""
+    is_time = column.dtype.kind in "mM"
+    return bool(is_time or (pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)))
+
+
+def as_numbers(column: "pd.Series[Any]") -> np.ndarray:
+    """Return a column of numbers as floats: moments as days since 1970, durations in days; NaN where missing."""
+    if column.dtype.kind not in "mM":
+        return column.to_numpy(dtype=float, na_value=np.nan)
+    days = column.to_numpy().astype(f"{column.dtype.kind}8[us]").astype(np.int64) / 86_400e6
+    return np.where(column.isna(), np.nan, days)
 
 
 def corrupted(rows: np.ndarray, corruption: str, level: float, seed: int = 0) -> np.ndarray:

@@ -8,7 +8,7 @@ import torch
 
 from isthmus.core.corruption import HIDINGS
 from isthmus.errors import InputError
-from isthmus.evaluation.error import mean_squared_error
+from isthmus.evaluation.error import as_numbers, is_number, mean_squared_error
 
 
 def hidden_entries(shape: tuple[int, ...], share: float, *, block: bool = False, seed: int = 0) -> np.ndarray:
@@ -61,14 +61,14 @@ def cell_errors(table: pd.DataFrame, filled: pd.DataFrame, hidden: np.ndarray) -
 
 def _cell_error(truth: "pd.Series[Any]", filled: "pd.Series[Any]", hidden: np.ndarray) -> tuple[str, float, float]:
     """Measure one column; see :func:`cell_errors`."""
-    number = pd.api.types.is_numeric_dtype(truth) and not pd.api.types.is_bool_dtype(truth)
+    number = is_number(truth)
     asked = hidden & truth.notna().to_numpy()
     rest, known, told = truth[~hidden].dropna(), truth[asked], filled[asked]
     if known.empty or rest.empty:
         return "number" if number else "category", np.nan, np.nan
     if number:
-        values = known.to_numpy(dtype=float)
-        return "number", _rms(values - told.to_numpy(dtype=float)), _rms(values - float(rest.median()))
+        values = as_numbers(known)
+        return "number", _rms(values - as_numbers(told)), _rms(values - float(np.median(as_numbers(rest))))
     words = known.astype(object)
     return "category", float((words != told.astype(object)).mean()), float((words != rest.mode()[0]).mean())
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from isthmus.evaluation.error import is_number
+from isthmus.evaluation.error import as_numbers, is_number
 
 MOST_COLUMNS = 10
 """Columns that are shown of a table."""
@@ -102,7 +102,7 @@ def _furthest(truth: pd.DataFrame, rebuilt: pd.DataFrame, spread: "pd.Series[flo
     for j, name in enumerate(truth.columns):
         known = truth[name].notna().to_numpy()
         if is_number(truth[name]):
-            error = np.abs(rebuilt[name].to_numpy(dtype=float) - truth[name].to_numpy(dtype=float))
+            error = np.abs(as_numbers(rebuilt[name]) - as_numbers(truth[name]))
             off[:, j] = np.where(known, error / (spread[name] if spread[name] > 0 else np.inf), 0)
         else:
             wrong = rebuilt[name].astype(object).to_numpy() != truth[name].astype(object).to_numpy()
@@ -115,16 +115,16 @@ def _furthest(truth: pd.DataFrame, rebuilt: pd.DataFrame, spread: "pd.Series[flo
 def spreads(table: pd.DataFrame) -> "pd.Series[float]":
     """Return each column's standard deviation, NaN where it holds no numbers."""
     return pd.Series(
-        [np.nanstd(table[name].to_numpy(dtype=float)) if is_number(table[name]) else np.nan for name in table],
+        [np.nanstd(as_numbers(table[name])) if is_number(table[name]) else np.nan for name in table],
         index=table.columns,
     )
 
 
 def short(value: Any, most: int = 16) -> str:
     """Return a value as a cell has room for it; a gap as a dash."""
-    if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
+    if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and np.isnan(value)):
         return "–"
-    text = str(value)
+    text = str(value).removesuffix(" 00:00:00")
     if isinstance(value, float | np.floating):
         number = float(value)
         text = f"{number:.0f}" if 1e3 <= abs(number) < 1e7 else f"{number:.4g}"

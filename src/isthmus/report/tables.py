@@ -36,7 +36,8 @@ SHARE_HIDDEN = 0.1
 
 def table_pictures(model: Any, X: pd.DataFrame, names: Sequence[str], order: np.ndarray) -> list[Picture]:
     """Show what a model makes of a table; rows that are shown or measured are the first of an order."""
-    rebuilt = reconstruction_table(X, {"rebuilt": model.reconstruct(X)}, names, order)
+    told = model.schema_.told
+    rebuilt = reconstruction_table(told(X), {"rebuilt": told(model.reconstruct(X))}, names, order)
     return [rebuilt, _filled_in(model, X.iloc[order[:MEASURED_ROWS]]), _unusual(model, X, names)]
 
 
@@ -75,8 +76,10 @@ MARKS = (
 
 def _filled_in(model: Any, X: pd.DataFrame) -> Picture:
     """Hide a tenth of the cells, and draw how far those filled in are from them, a bar a column."""
-    hidden = hidden_entries(X.shape, SHARE_HIDDEN)
-    errors = cell_errors(X, model.impute(X, hidden), hidden).dropna()
+    truth = model.schema_.told(X)
+    hidden = pd.DataFrame(hidden_entries(truth.shape, SHARE_HIDDEN), X.index, truth.columns)
+    filled = model.impute(X, hidden.reindex(columns=X.columns, fill_value=False))
+    errors = cell_errors(truth, model.schema_.told(filled), hidden.to_numpy()).dropna()
     shares = (errors["error"] / errors["baseline"]).sort_values()[:MOST_COLUMNS]
     figure = Figure(figsize=(6, 0.6 + 0.22 * len(shares)), dpi=110)
     axis = figure.subplots()
@@ -100,7 +103,7 @@ def _unusual(model: Any, X: pd.DataFrame, names: Sequence[str]) -> Picture:
     rows = np.argsort(model.score_samples(X))[:MOST_ROWS]
     columns = np.sort(np.argsort(shares.iloc[rows].min().fillna(0).to_numpy())[: MOST_COLUMNS // 4])
     cells = shares.iloc[rows, columns]
-    told = X[cells.columns].iloc[rows]
+    told = model.schema_.told(X)[cells.columns].iloc[rows]
     depth = (-cells / max(-np.nanmin(cells), 1e-9)).clip(0, 1).fillna(0)
     lines = [
         (names[row], [Line("", [Cell(short(value), float(d)) for value, d in zip(line, deep, strict=True)])])

@@ -26,7 +26,8 @@ def error_in_words(model: Any, X: Any, y: np.ndarray | None) -> Error:
     sequences that are only predicted the log-likelihood of what comes.
     """
     if isinstance(model, TabularAutoencoder) and isinstance(X, pd.DataFrame):
-        return Error("rebuilt:", _table_in_words(column_errors(X, model.reconstruct(X))))
+        told_of = model.schema_.told
+        return Error("rebuilt:", _table_in_words(column_errors(told_of(X), told_of(model.reconstruct(X)))))
     if isinstance(model, SequenceAutoencoder):
         X = X.to_numpy() if isinstance(X, pd.DataFrame) else X
         if not model.reconstruction:
