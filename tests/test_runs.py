@@ -226,6 +226,7 @@ def test_what_contradicts_the_run_is_refused(run, tables):
     status, _, err = run("train new.csv --from old --epochs 1 --out new")
     assert status == 2
     assert "kind" in err
+    assert run("train news.csv --from old --model plain --components 2 --epochs 1 --out new")[0] == 0, "as it is there"
 
 
 @pytest.fixture

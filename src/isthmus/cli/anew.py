@@ -40,12 +40,15 @@ def typed(context: typer.Context, name: str) -> bool:
 
 def described_from(context: typer.Context, source: Path, **asked: Any) -> dict[str, Any]:
     """Describe a run that goes on from another's weights: of its model and its rows all is as there."""
-    given = [option_name(name) for name in OF_THE_RUN if typed(context, name)]
-    if given:
-        raise InputError(f"{given[0]} beside --from: {source} says itself what model and rows are; leave it out")
     estimator = _loaded(source)
     noted = runs.read(source) if (source / runs.RUN).is_file() else {}
     kind = next((name for name, family in MODELS.items() if family is type(estimator)), type(estimator).__name__)
+    as_there = noted | {"model": kind}
+    same = {name: list(value) if isinstance(value, tuple) else value for name, value in asked.items()}  # as JSON has it
+    given = [name for name in OF_THE_RUN if typed(context, name) and same[name] != as_there.get(name)]
+    if given:
+        option = option_name(given[0])
+        raise InputError(f"{option} beside --from: {source} says itself what model and rows are; leave it out")
     kept = {name: noted.get(name) for name in ("window", "stride", "features", "size", "fit", "drop", "na")}
     kept |= {name: asked[name] or noted.get(name) for name in ("time", "group")}
     if asked["label"] is None and asked["data"] not in datasets.names() and not Path(asked["data"]).is_dir():
