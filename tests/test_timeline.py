@@ -149,7 +149,7 @@ def test_marks_of_what_is_missing(mark, tmp_path):
     for series in (time_series(table), read_series(tmp_path / "a.csv")):
         assert (series.names, series.irregular[0]) == (["value"], "left out: 1 row of no time")
         np.testing.assert_array_equal(np.isnan(series.rows[:, 0]), np.arange(N) == 7)
-    assert lines_of(time_series(table), "missing: ") == [f"missing: {mark!r} in column 'value'"]
+    assert lines_of(time_series(table), "missing: ") == [f"missing: {mark!r} in 1 cell of column 'value'"]
 
 
 def test_what_is_left_out_is_said():

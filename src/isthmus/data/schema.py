@@ -156,7 +156,9 @@ class Schema:
 
         So two tables can be compared, however each writes it.
         """
-        read = self.read(self.with_left_out(frame))
+        frame = self.with_left_out(frame)
+        self.check_names(frame)
+        read = self.read(frame)
         told = {each.name: read[each.name] for each in self.columns}
         told |= {each.name: each.as_at_fit(read[each.name]) for each in self.columns if each.kind != "date"}
         told |= {each.name: told[each.name].astype(object) for each in self.columns if each.kind == "category"}
@@ -164,7 +166,9 @@ class Schema:
 
     def missing(self, frame: pd.DataFrame) -> np.ndarray:
         """Tell which cells of the columns of the model are missing, or hold a mark that says so; shape (n, columns)."""
-        read = self.read(self.with_left_out(frame))
+        frame = self.with_left_out(frame)
+        self.check_names(frame)
+        read = self.read(frame)
         return np.column_stack([read[column.name].isna() for column in self.columns])
 
     def as_at_fit(self, frame: pd.DataFrame) -> pd.DataFrame:

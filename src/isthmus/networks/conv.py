@@ -111,7 +111,7 @@ class Conv(Parameters):
     >>> Conv(dense=False).build((28, 28), n_components=64)
     Traceback (most recent call last):
     ...
-    ValueError: the feature map has 32×7×7 = 1568 units: set n_components=1568
+    isthmus.errors.InputError: the feature map has 32×7×7 = 1568 units: set n_components=1568
 
     A decoder of its own, from 12×12 to 14×14 to 28×28:
 

@@ -230,15 +230,16 @@ def _rebuilt_images(model: Any, seen: Seen) -> list[Picture]:
 def _rebuilt_tables(model: Any, seen: Seen) -> list[Picture]:
     mine, features = told(model, seen.y), getattr(model, "feature_names_in_", None)
     frame, order = _framed(seen.X, features), np.arange(len(seen.X))
-    pictures = [
-        reconstruction_table(
-            frame, {"rebuilt": _framed(model.reconstruct(seen.X, **mine), features)}, seen.names, order
-        )
-    ]
+    framed = hasattr(model, "frame_")  # what comes back for a frame keeps to the ranges that its columns had
+
+    def rebuilt(rows: np.ndarray, in_frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+        return {"rebuilt": _framed(np.asarray(model.reconstruct(in_frame if framed else rows, **mine)), features)}
+
+    pictures = [reconstruction_table(frame, rebuilt(seen.X, frame), seen.names, order)]
     if model.corruption is not None:
         broken = corrupted(seen.X, model.corruption, model.corruption_level)
-        mended = {"rebuilt": _framed(model.reconstruct(broken, **mine), features)}
         broken_frame = _framed(broken, features)
+        mended = rebuilt(broken, broken_frame)
         pictures.append(reconstruction_table(frame, mended, seen.names, order, broken_frame, FROM_CORRUPTED))
     return pictures
 
