@@ -16,6 +16,7 @@ from isthmus.data.dataset import Dataset
 from isthmus.data.delimited import Delimited
 from isthmus.data.images import Fit, Size, read_images
 from isthmus.data.marks import Marks, numbers_with_gaps
+from isthmus.data.names import few
 from isthmus.errors import InputError
 
 READABLE = (".npy", ".npz", ".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", ".parquet")
@@ -239,7 +240,7 @@ def _read_table(
         raise InputError(f"{path}: {_text_in(frame[words[0]])}; put a number there, or leave it blank")
     if len(words) and not mixed:
         raise InputError(
-            f"{path}: column {_few(words)} holds no numbers: take a tabular model (--model tabular), drop it, or name "
+            f"{path}: column {few(words)} holds no numbers: take a tabular model (--model tabular), drop it, or name "
             "it as the label"
         )
     return Source(Dataset(frame, y), [*found.understood, *missing], found.warnings)
@@ -260,7 +261,7 @@ def _labels(path: Path, frame: pd.DataFrame, label: str) -> np.ndarray:
     names = [label] if label in frame else [name.strip() for name in label.split(",")]
     for name in names:
         if name not in frame:
-            raise InputError(f"{path} has no column {name!r}: it has {_few(frame.columns)}")
+            raise InputError(f"{path} has no column {name!r}: it has {few(frame.columns)}")
     columns = [frame.pop(name).to_numpy(na_value=np.nan) for name in names]
     return columns[0] if len(columns) == 1 else np.column_stack([column.astype(object) for column in columns])
 
@@ -269,11 +270,6 @@ def _text_in(column: "pd.Series[Any]") -> str:
     """Say where in a column of numbers there is text."""
     row = int((pd.to_numeric(column, errors="coerce").isna() & column.notna()).argmax())
     return f"column {str(column.name)!r} holds {str(column.iloc[row])!r} in row {row}, and numbers elsewhere"
-
-
-def _few(names: Sequence[Any] | pd.Index, most: int = 10) -> str:
-    shown = ", ".join(repr(str(name)) for name in names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
 def check_output(path: str | Path, endings: Sequence[str] = WRITABLE) -> None:

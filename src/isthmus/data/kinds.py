@@ -23,11 +23,8 @@ from isthmus.data.columns import (
     reading,
 )
 from isthmus.data.marks import Marks
-from isthmus.data.names import called_an_id
+from isthmus.data.names import FEWEST_IDS, called_an_id
 from isthmus.errors import InputError
-
-FEWEST_TEXTS = 20
-"""Different texts of a column, under which it is one of categories, however few rows each is in."""
 
 MANY_LEVELS = 100
 """Categories up to which none is rare, where nothing is said of it."""
@@ -127,7 +124,7 @@ def _as_found(name: Any, column: pd.Series, *, has_marks: bool) -> tuple[pd.Seri
         return column, "date", form
     kind = kind_of(name, column)
     if kind == "number" and called_an_id(name) and _are_whole(column):
-        if column.is_unique and len(column) >= FEWEST_TEXTS:
+        if column.is_unique and len(column) >= FEWEST_IDS:
             raise LeftOut("it numbers the rows")
         return column, "category", None
     return column, kind, None
@@ -210,7 +207,7 @@ def _about_categories(name: Any, column: pd.Series, asked: Any, min_frequency: i
     kept = counts[counts >= least][:MOST_LEVELS]
     n_rare = n - int(kept.sum())
     is_unique = len(counts) > n / 2 or n_rare > n / 2
-    if is_text and len(counts) >= FEWEST_TEXTS and is_unique:
+    if is_text and len(counts) >= FEWEST_IDS and is_unique:
         raise LeftOut("nearly every row has a value of its own")
     if not len(kept):
         raise InputError(

@@ -31,7 +31,7 @@ def called_an_id(name: Any) -> bool:
 
 
 FEWEST_IDS = 20
-"""Rows under which whole numbers that are all different are no ids."""
+"""Different values of a column, under which they are no ids."""
 
 
 def columns_of_ids(frame: pd.DataFrame) -> list[Any]:

@@ -7,6 +7,7 @@ import pandas as pd
 
 from isthmus.data import dates
 from isthmus.data.columns import PLURAL, Column
+from isthmus.data.names import few
 from isthmus.data.scaling import Asinh
 from isthmus.data.schema import Schema
 
@@ -49,6 +50,32 @@ def table_overview(schema: Schema, table: pd.DataFrame) -> list[str]:
     if schema.left_out:
         lines.append(f"left out: {_few([_named(name, reason) for name, reason in schema.left_out.items()])}")
     return lines
+
+
+def worth_a_warning(schema: Schema) -> list[str]:
+    """Say what was taken for missing, and which columns are left out without having been asked for, in a line each."""
+    lines = []
+    marked = {column.name: column.marks for column in schema.columns if column.marks}
+    if marked and schema.na_values is None:
+        marks = sorted({mark for marks in marked.values() for mark in marks})
+        lines.append(
+            f"{few(marks)} in {_columns(list(marked))} is taken for missing: na_values=[] takes it for what it says"
+        )
+    reasons: dict[str, list[str | int]] = {}
+    for name, reason in schema.left_out.items():
+        reasons.setdefault(reason, []).append(name)
+    for reason, names in reasons.items():
+        if reason != "as asked":
+            verb, them = ("is", "it") if len(names) == 1 else ("are", "them")
+            lines.append(
+                f"{_columns(names)} {verb} left out, as {reason}: kinds={{{names[0]!r}: 'category'}} keeps one, "
+                f"drop={names!r} leaves {them} out without a word"
+            )
+    return lines
+
+
+def _columns(names: list[str | int]) -> str:
+    return f"column{'s' if len(names) > 1 else ''} {few(names)}"
 
 
 def _compressed(schema: Schema) -> set[str | int]:

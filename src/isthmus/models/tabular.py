@@ -21,7 +21,7 @@ from isthmus.core.likelihood import Bernoulli, Block, GaussianLikelihood, Produc
 from isthmus.core.model import Model
 from isthmus.data.checks import check_scalar, validate_data
 from isthmus.data.containers import back, container_of, plain
-from isthmus.data.overview import table_overview
+from isthmus.data.overview import table_overview, worth_a_warning
 from isthmus.data.rows import in_unit_interval
 from isthmus.data.scaling import SCALING
 from isthmus.data.schema import Schema, put_known_cells, with_index
@@ -313,7 +313,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
             table = pd.DataFrame(rows)
             self.schema_ = self.schema_of(table)
         self.row_shape_ = (len(self.schema_.cells),)
-        for line in understood(self.schema_):
+        for line in worth_a_warning(self.schema_):
             warn_caller(line, DataWarning)
         if self.verbose:
             print(*table_overview(self.schema_, table), sep="\n")
@@ -507,28 +507,6 @@ def _softmaxes(schema: Schema) -> CategoricalLikelihood:
     return CategoricalLikelihood(tuple(entries))
 
 
-def understood(schema: Schema) -> list[str]:
-    """Say what was taken for missing, and which columns are left out without having been asked for, in a line each."""
-    lines = []
-    marked = {column.name: column.marks for column in schema.columns if column.marks}
-    if marked and schema.na_values is None:
-        marks = sorted({repr(mark) for marks in marked.values() for mark in marks})
-        lines.append(
-            f"{few(marks)} in {_columns(list(marked))} is taken for missing: na_values=[] takes it for what it says"
-        )
-    reasons: dict[str, list[Any]] = {}
-    for name, reason in schema.left_out.items():
-        reasons.setdefault(reason, []).append(name)
-    for reason, names in reasons.items():
-        if reason != "as asked":
-            verb, them = ("is", "it") if len(names) == 1 else ("are", "them")
-            lines.append(
-                f"{_columns(names)} {verb} left out, as {reason}: kinds={{{names[0]!r}: 'category'}} keeps one, "
-                f"drop={names!r} leaves {them} out without a word"
-            )
-    return lines
-
-
 def warn_of_new_categories(schema: Schema, table: pd.DataFrame, told_of: frozenset[Any]) -> frozenset[Any]:
     """Warn, once a column, where further training rows hold categories that the first did not: they are never learnt.
 
@@ -548,12 +526,3 @@ def warn_of_new_categories(schema: Schema, table: pd.DataFrame, told_of: frozens
                 f"with kinds={{{name!r}: [all its categories]}} or with rows that hold them all"
             )
     return told_of
-
-
-def _columns(names: list[Any]) -> str:
-    return f"column{'s' if len(names) > 1 else ''} {few([repr(name) for name in names])}"
-
-
-def few(names: list[str], most: int = 8) -> str:
-    """Return some names with commas between, and how many more there are."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
