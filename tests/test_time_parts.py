@@ -206,7 +206,9 @@ def test_how_a_file_was_read_is_said_first(tmp_path):
     assert series.lines[1] == "separated by semicolons, with decimal commas"
     assert "Latin-1" in series.warnings[0]
     np.testing.assert_allclose(series.values[:, 0], 1000 * WAVE)
-    assert read_series(tmp_path / "a.csv", drop=["time", "nothing"]).time is None
+    assert read_series(tmp_path / "a.csv", drop=["time"]).time is None
+    with pytest.raises(ValueError, match="has no column 'nothing', which is to be dropped: it has 'time', 'Größe'"):
+        read_series(tmp_path / "a.csv", drop=["nothing"])
 
 
 def test_groups_are_named_where_no_stretch_is_long_enough():

@@ -78,7 +78,7 @@ class Clock(NamedTuple):
 
     def lasting(self, ticks: float) -> str:
         """Say how long a difference of two times is."""
-        return _duration(int(ticks)) if self.dated else f"{ticks:g}"
+        return duration(int(ticks)) if self.dated else f"{ticks:g}"
 
 
 def read_clock(column: "pd.Series[Any]", *, named: bool) -> Clock | None:
@@ -306,7 +306,7 @@ def _parsed(texts: "pd.Series[Any]", written: dict[str, Any]) -> "pd.Series[Any]
         return pd.to_datetime(texts, errors="coerce", utc=True, **written)
 
 
-def _duration(nanoseconds: int) -> str:
+def duration(nanoseconds: int) -> str:
     """Say how long something lasts, in the two largest units that it has."""
     units = (("day", 86_400 * 10**9), ("hour", 3_600 * 10**9), ("minute", 60 * 10**9), ("second", 10**9))
     parts = []

@@ -8,6 +8,7 @@ import numpy as np
 
 from isthmus.data.delimited import ENDINGS, Delimited
 from isthmus.data.files import BROKEN, _first_line, _read_arrays, _read_delimited_or_parquet, ending
+from isthmus.data.names import few
 from isthmus.data.timeline import TimeSeries, time_series
 from isthmus.errors import InputError
 
@@ -30,7 +31,7 @@ def read_series(
     time, group, features, na_values : optional
         As there. An array has neither time nor group.
     drop : sequence of str
-        Columns to leave out, as far as there are such.
+        Columns to leave out.
 
     Returns
     -------
@@ -49,6 +50,7 @@ def read_series(
         raise FileNotFoundError(f"there is no file {path}")
     try:
         found = None if path.suffix == ".npy" else _read_delimited_or_parquet(path, ())
+        _check_dropped(path, None if found is None else found.frame.columns, () if features is not None else drop)
         table: Any = np.asarray(_read_arrays(path, None).X) if found is None else _without(found, drop)
     except BROKEN as error:
         raise InputError(f"cannot read {path}: {_first_line(error)}") from error
@@ -65,6 +67,13 @@ def read_series(
     if found is None:
         return series
     return series._replace(lines=[*found.understood, *series.lines], warnings=(*found.warnings, *series.warnings))
+
+
+def _check_dropped(path: Path, columns: Any, drop: Sequence[str]) -> None:
+    for name in drop:
+        if columns is None or name not in columns:
+            it_has = "an array has none" if columns is None else f"it has {few(columns)}"
+            raise InputError(f"{path} has no column {name!r}, which is to be dropped: {it_has}")
 
 
 def _without(found: Delimited, drop: Sequence[str]) -> Any:

@@ -9,12 +9,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from isthmus.data.clock import duration
 from isthmus.data.marks import Marks, numbers_with_gaps
 from isthmus.data.names import few
 from isthmus.data.roles import find_roles
 from isthmus.data.series import mean_at, window_starts, with_windows
 from isthmus.data.stretches import in_words, irregularities, place, with_the_hour_twice
 from isthmus.errors import InputError
+
+STEP_OFF = 1.1
+"""How many times as long as another a step is another one."""
 
 MOST_LINES = 10
 """Of columns in which something is missing."""
@@ -50,6 +54,8 @@ class TimeSeries(NamedTuple):
     paces : tuple of float
         The shortest and the longest step of a series: seconds, or numbers as the column of times has them; empty where
         nothing says when.
+    is_dated : bool
+        Whether the column of times holds dates or times of the day, and no mere numbers.
     warnings : tuple of str
         Of the lines, how a file was read where that may be wrong, and columns that were not asked for.
     """
@@ -65,6 +71,7 @@ class TimeSeries(NamedTuple):
     lines: list[str]
     irregular: list[str]
     paces: tuple[float, ...] = ()
+    is_dated: bool = False
     warnings: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -171,6 +178,18 @@ class TimeSeries(NamedTuple):
             line += f"; {of}, {lengths[lengths < length].sum():,} steps, are shorter and left out"
         return [*self.lines, line]
 
+    def another_step(self, paces: Sequence[float]) -> str | None:
+        """Say how far the steps are others than some, the shortest and the longest; None where they are as these."""
+        if not (self.paces and paces) or (
+            self.paces[0] >= paces[0] / STEP_OFF and self.paces[-1] <= paces[-1] * STEP_OFF
+        ):
+            return None
+        here, there = (
+            " to ".join(dict.fromkeys(duration(int(1e9 * pace)) if self.is_dated else f"{pace:g}" for pace in both))
+            for both in (self.paces, paces)
+        )
+        return f"a step is {here}, and not {there}"
+
     def _rows(self, of_steps: np.ndarray) -> np.ndarray:
         rows = of_steps[self.steps]
         rows[self.steps < 0] = np.nan
@@ -276,7 +295,7 @@ def time_series(
     paces = () if clock is None or not placed.paces else (placed.paces[0] / unit, placed.paces[-1] / unit)
     return TimeSeries(
         placed.values, roles.features, placed.stretches, placed.steps, measured, when, whose, texts, lines, irregular,
-        paces, tuple(extra),
+        paces, clock is not None and clock.dated, tuple(extra),
     )  # fmt: skip
 
 
