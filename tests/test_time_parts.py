@@ -54,7 +54,8 @@ def test_a_time_in_several_columns_is_one(written, hosts, tmp_path):
         table = pd.concat([table.assign(host=host, value=WAVE + i) for i, host in enumerate("ab")])
     shuffled = table.sample(frac=1, random_state=0)
     shuffled.to_csv(tmp_path / "a.csv", index=False)
-    for series in (time_series(shuffled), read_series(tmp_path / "a.csv")):
+    arrow, other = (shuffled.convert_dtypes(dtype_backend=kind) for kind in ("pyarrow", "numpy_nullable"))
+    for series in (time_series(shuffled), read_series(tmp_path / "a.csv"), time_series(arrow), time_series(other)):
         assert (series.names, len(series.stretches)) == (["value"], hosts)
         assert (series.group is None) == (hosts == 1)
         np.testing.assert_array_equal(series.values[:, 0], np.concatenate([WAVE + i for i in range(hosts)]))
@@ -79,6 +80,14 @@ def test_numbers_that_are_no_times_of_the_day_stay_features():
     assert time_series(table.drop(columns="date")).names == ["hour", "value"]
     leap = BESIDE["Year, Month, Day"].assign(Month=2, Day=31)
     assert "Day" in time_series(leap).names
+
+
+def test_years_and_months_of_days_are_not_averaged():
+    days = pd.date_range("2024-01-01", periods=200)
+    table = pd.DataFrame({"year": days.year, "month": days.month, "value": WAVE})
+    assert len(time_series(table).values) == 200
+    series = time_series(BESIDE["year and month"].assign(step=np.arange(200)))
+    assert (series.names, len(series.stretches)) == (["value"], 1)
 
 
 def test_rows_without_a_time_of_the_day_are_none():

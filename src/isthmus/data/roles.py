@@ -10,7 +10,7 @@ import pandas as pd
 from isthmus.data.clock import Clock, is_time_of_day, read_clock, rises
 from isthmus.data.names import few
 from isthmus.data.stretches import with_the_hour_twice
-from isthmus.data.time_parts import beside_date, from_parts, recurs_daily
+from isthmus.data.time_parts import Joined, beside_date, from_parts, recurs_daily
 from isthmus.errors import InputError
 
 NONE = "none"
@@ -84,8 +84,7 @@ def find_roles(frame: pd.DataFrame, time: str | None, group: str | None, feature
     no_time, clock = time == NONE, None
     if time is None:
         time, clock = _guess_time(frame, free, None if group == NONE else group, group != NONE)
-        is_made = parts is not None and set(parts.columns) <= set(free)
-        if is_made and (clock is None or not (clock.dated or (parts and len(parts.columns) < 3))):
+        if parts is not None and _is_made(frame, parts, clock, free, group):
             time = made
     if parts is not None and time in (made, *parts.columns):
         time, clock = made, parts.clock
@@ -128,6 +127,17 @@ def _guess_time(
         return None, None
     _, name, clock = min(found, key=lambda each: (each[0], -each[2].known.mean()))
     return name, clock
+
+
+def _is_made(frame: pd.DataFrame, parts: Joined, clock: Clock | None, free: Sequence[str], group: str | None) -> bool:
+    """Tell whether years, months and days say when; months alone do where each is there once."""
+    if (clock is not None and clock.dated) or not set(parts.columns) <= set(free):
+        return False
+    if len(parts.columns) > 2:
+        return True
+    rest = [name for name in free if name not in parts.columns]
+    groups = _groups(frame, parts.clock, rest, None if group == NONE else group, group != NONE)
+    return clock is None and not pd.DataFrame({"month": parts.clock.ticks, "group": groups}).duplicated().any()
 
 
 def _groups(frame: pd.DataFrame, clock: Clock, free: Sequence[str], group: str | None, may_group: bool) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from pandas.api.types import is_string_dtype
 
 from isthmus.data.clock import duration
 from isthmus.data.marks import Marks, numbers_with_gaps
@@ -350,7 +351,9 @@ def _framed(table: Any) -> pd.DataFrame:
         frame = frame.reset_index(drop=True)
     frame.columns = [str(name) for name in frame.columns]
     exact = [name for name in frame if isinstance(next(iter(frame[name].dropna()), None), Decimal)]
-    return frame.astype(dict.fromkeys(exact, float))
+    texts = [name for name in frame if isinstance(frame[name].dtype, pd.ArrowDtype) and is_string_dtype(frame[name])]
+    # pd.to_numeric makes NaN of Arrow's texts that are no numbers, and says that it is known.
+    return frame.astype(dict.fromkeys(exact, float) | dict.fromkeys(texts, object))
 
 
 def _measured(frame: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
