@@ -84,9 +84,11 @@ def find_roles(frame: pd.DataFrame, time: str | None, group: str | None, feature
     no_time, clock = time == NONE, None
     if time is None:
         time, clock = _guess_time(frame, free, None if group == NONE else group, group != NONE)
-        if parts is not None and _is_made(frame, parts, clock, free, group):
-            time = made
-    if parts is not None and time in (made, *parts.columns):
+        counted = None if parts is not None and time in parts.columns else clock
+        is_made = parts is not None and _is_made(frame, parts, counted, free, group)
+    else:
+        is_made = parts is not None and time in (made, *parts.columns)
+    if parts is not None and is_made:
         time, clock = made, parts.clock
     elif clock is None and not no_time and time is not None:
         clock = read_clock(frame[time], named=True)
