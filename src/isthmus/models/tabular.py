@@ -133,15 +133,15 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
     may be digits alone then, and numbers and truth values text. `kinds` and `drop` overrule it. Nearly unique text, and
     whole numbers under the name of an id that are all different, are left out, with a warning: of them nothing can be
     learnt. ``reconstruct`` and ``impute`` hand such columns through; they need not be there at use. Whole numbers under
-    the name of an id that come again are categories. Dates, as such or as text, are a number (when) and, as far as they
-    come again, a month, a weekday and an hour.
+    the name of an id that come again are categories. Dates, as such, as text or as 20240131, are a number (when) and,
+    as far as they come again, a month, a weekday and an hour.
 
     A column with one value alone is allowed; it scales to 0, tells nothing and comes back as it is. Of more than 100
     categories the likelihood is a factored softmax (Goodman 2001, *Classes for fast maximum entropy training*), and
     those that are rare, or come after the 10,000 most frequent, are one to the model, which ``impute`` never chooses. A
-    category that was not there at ``fit`` is one of the rare ones, if there are some; else it is missing to the encoder
-    and to ``impute``, and its score is the least that the column's had in the training rows or, if that is less, that
-    of one row in as many and one more, −log(n + 1) nats.
+    category that was not there at ``fit`` is one of the rare ones, if there are some; else it is missing to the
+    encoder, is left as it is by ``impute``, both with a warning, and its score is the least that the column's had in
+    the training rows or, if that is less, that of one row in as many and one more, −log(n + 1) nats.
 
     What is given back keeps to the table of ``fit``: numbers and dates to the range that they had there, and to whole
     numbers where all were whole.
