@@ -629,3 +629,21 @@ def test_known_whole_numbers_stay_to_the_bit(values, dtype, gap):
         filled = numbers(scale="standard").fit(table).impute(X)
     kept = [i for i in range(12) if not (gap and i == 3)]
     assert [int(filled.a[i]) for i in kept] == [values[i] for i in kept]
+
+
+def test_dates_come_back_as_dates(tmp_path):
+    polars = pytest.importorskip("polars")
+    rng = np.random.default_rng(0)
+    days = (np.datetime64("2020-01-01") + rng.integers(0, 900, 60)).astype(object).tolist()
+    days[3] = None
+    table = pa.table({"day": pa.array(days), "size": rng.normal(size=60)})
+    for X, dtype in ((table, pa.date32()), (polars.from_arrow(table), polars.Date)):
+        model = TabularAutoencoder(2, max_epochs=1, random_state=0).fit(X)
+        model.save(tmp_path / dtype.__class__.__name__)
+        for each in (model, isthmus.load(tmp_path / dtype.__class__.__name__)):
+            for back in (each.reconstruct(X), each.impute(X), each.inverse_transform(np.zeros((2, 2)))):
+                assert (back.schema.field("day").type if isinstance(back, pa.Table) else back["day"].dtype) == dtype
+            filled = containers.plain(each.impute(X)).day
+            assert [day for i, day in enumerate(filled) if i != 3] == [day for i, day in enumerate(days) if i != 3]
+            moments = X.cast(pa.schema([("day", pa.timestamp("us")), ("size", pa.float64())])) if X is table else X
+            np.testing.assert_array_equal(each.transform(moments), each.transform(X), "however a day is kept")

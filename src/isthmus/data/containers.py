@@ -215,6 +215,8 @@ def _column_from_arrow(column: pa.ChunkedArray) -> pd.Series:
         column = column.cast(pa.float64())
     if pa.types.is_dictionary(kind):  # pandas has none whose indices have no sign
         column = column.cast(pa.dictionary(pa.int32(), kind.value_type, kind.ordered))
+    if pa.types.is_date32(kind):  # as moments they would not come back as dates
+        return pd.Series(pd.array(column, dtype=pd.ArrowDtype(kind)))
     mapper = NULLABLE.get if column.null_count else None
     values: pd.Series = column.to_pandas(types_mapper=mapper, date_as_object=False)
     return values
