@@ -6,13 +6,11 @@ from functools import partial
 from typing import Any, Literal, Self
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from isthmus.core.corruption import hide_conditions
-from isthmus.data.conditions import KINDS, Condition, Values, columns_of, told_of
-from isthmus.data.labels import of_one_kind
+from isthmus.data.conditions import KINDS, Condition, Values, columns_of, told_of, warn_of_marks
 from isthmus.data.schema import with_index
 from isthmus.errors import InputError, InputTypeError
 from isthmus.models.checks import check_choice, check_number
@@ -202,6 +200,10 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
             self._learn_conditions(y)
         else:
             self._check_kinds(y)
+        known = self.known_conditions()
+        columns = columns_of(y)
+        if len(columns) == len(known):
+            warn_of_marks(columns, [each.classes or () for each in known])
         return self.context(y, n)
 
     def _check_kinds(self, y: Any) -> None:
@@ -217,14 +219,11 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
             self.__dict__.pop(name, None)
         columns = columns_of(y)
         kinds = self._kinds(columns)
-        if len(columns) == 1:
-            columns = [Values(None, columns[0].values)]
         conditions = tuple(Condition.learn(column, kind) for column, kind in zip(columns, kinds, strict=True))
         if len(conditions) > 1:
             self.conditions_ = conditions
         elif conditions[0].classes is not None:
-            values = columns[0].values
-            self.classes_ = np.unique(of_one_kind(values[~np.asarray(pd.isna(values))]))
+            self.classes_ = np.array(conditions[0].classes)
         if all(each.classes is None for each in conditions):
             self.y_mean_ = np.array([each.mean for each in conditions])
             self.y_scale_ = np.array([each.scale for each in conditions])
