@@ -243,7 +243,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """Encode and decode rows; the result is shaped like the rows given to ``fit``, in the units of `X`.
 
         A DataFrame where ``fit`` was given one and `X` is one, of the kind that `X` is (pandas, polars, Arrow) and with
-        its index: of the dtypes of ``fit``, whole numbers rounded, each column within the range that it had there.
+        its index: of the dtypes of ``fit``, what was whole or decimals rounded, each column within the range that it
+        had there.
         """
         return self._as_given(self._in_batches(rebuild, self._given(X)), X)
 
@@ -259,7 +260,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         X : array-like
             Rows as in ``fit``; NaN is missing. Rows with nothing missing stay as they are.
         mask : array-like of bool, optional
-            True marks what is missing beside; shaped like `X`, or like one row, or (height, width), for all of them.
+            True marks what is missing beside; shaped like `X`, or like one row, or (height, width), for all of them. A
+            DataFrame, or a Series for all rows, goes by the names of columns.
         n_iter : int, default 100
             Turns, or steps.
 
