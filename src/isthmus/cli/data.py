@@ -44,10 +44,12 @@ def data(
         if window is None:
             lines = _rows_understood(source, label, parse_framing(size, fit, skip_bad), kinds, drop, na)
         else:
-            asked = {"window": window, "stride": stride, "time": time, "group": group, "label": label, "features": None}
-            cut = parse_cut(asked)
+            if kinds:
+                raise InputError(f"--kind {kinds[0]}: the columns of a series are numbers; leave it out")
+            asked = {"window": window, "stride": stride, "time": time, "group": group, "label": label}
+            cut = parse_cut(asked | {"features": None, "drop": drop, "na": na, "step": None})
             assert cut is not None
-            lines = cut.series(source).understood(cut.window, cut.stride)
+            lines = cut.understood(source)
         for line in lines:
             say(line)
         return
