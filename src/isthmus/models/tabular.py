@@ -22,6 +22,7 @@ from isthmus.core.likelihood import Bernoulli, Block, GaussianLikelihood, Produc
 from isthmus.core.model import Model
 from isthmus.data.checks import check_scalar, validate_data
 from isthmus.data.containers import back, container_of, plain
+from isthmus.data.frames import mask_of
 from isthmus.data.new_values import warn_of_frequent, warn_of_new_categories
 from isthmus.data.overview import table_overview, worth_a_warning
 from isthmus.data.rows import in_unit_interval
@@ -471,22 +472,11 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
     def _mask_of_all(self, mask: Any, X: Any, n: int) -> np.ndarray:
         """Return a mask of all columns, of one that is of those of `X`; what is left out is never filled in."""
         names = list(self.schema_.names)
+        if self.framed_ and isinstance(plain(mask), pd.DataFrame | pd.Series):
+            return mask_of(mask, names, (n, len(names)), may_lack=self.schema_.left_out)
         given = [name for name in names if name in plain(X).columns] if self.framed_ else names
-        if isinstance(mask, pd.DataFrame):
-            return self._row_mask(self._named(mask), (n, len(names)))
-        of_given = pd.DataFrame(self._row_mask(mask, (n, len(given))), columns=given)
+        of_given = pd.DataFrame(mask_of(mask, None, (n, len(given))), columns=given)
         return of_given.reindex(columns=names, fill_value=False).to_numpy()
-
-    def _named(self, mask: Any) -> Any:
-        """Return a mask with its columns in the order of the table's, where both have names."""
-        mask = plain(mask)
-        if not (self.framed_ and isinstance(mask, pd.DataFrame)):
-            return mask
-        names = list(self.schema_.names)
-        mask = self.schema_.with_left_out(mask)
-        if len(mask.columns) != len(names) or set(mask.columns) != set(names):
-            raise InputError(f"mask has the columns {mask.columns.tolist()}: give those of X, {names}")
-        return mask.astype(object).where(mask.notna(), other=False).reindex(columns=names).astype(bool)
 
     def _fill(self, x: Tensor) -> Tensor:
         """Return the mean of numbers and truth values, and −1 for a category, which is none of them."""
