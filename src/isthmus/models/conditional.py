@@ -90,7 +90,7 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         """Encode rows, given their conditions, to the code's mean; shape (n, n_components).
 
         Here as in all methods `y` is one condition for all rows, or one for each of them, or None where unknown. Of
-        several columns one for all rows is a list, such as ``["red", 3]``; where ``fit`` was given names, a frame, a
+        several columns one for all rows is a list, such as ``["red", 3]``; where ``fit`` had names, a DataFrame, a
         dict such as ``{"size": 3, "colour": "red"}``, or a Series of one for all rows goes by them. Classes may be
         written otherwise than at ``fit``: "3" is 3.
         """
