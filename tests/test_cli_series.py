@@ -105,7 +105,7 @@ def test_columns_in_another_order_and_of_other_names(trained, run, tmp_path):
     later.assign(more=1.0).to_csv(tmp_path / "wide.csv", index=False)
     status, _, err = run("score run wide.csv -o wide_scores.csv")
     assert status == 0
-    assert "wide.csv: left out: column 'more', which is not among the features asked for" in err
+    assert "wide.csv: left out: column 'more', which is not among the features" in err
     np.testing.assert_array_equal(pd.read_csv(tmp_path / "wide_scores.csv").score, scores.score)
 
 

@@ -194,7 +194,7 @@ def test_columns_beside_those_asked_for_are_left_out():
     table = pd.DataFrame({"time": HOURS, "a": WAVE, "b": WAVE, "note": "x", "words": [f"w{i % 7}" for i in range(200)]})
     series = time_series(table, features=["a"], group="none")
     assert series.names == ["a"]
-    assert series.warnings == ("left out: columns 'b', 'words', which are not among the features asked for",)
+    assert series.warnings == ("left out: columns 'b', 'words', which are not among the features",)
     assert series.warnings[0] in series.lines
 
 

@@ -301,7 +301,7 @@ def time_series(
 
 def _left_over(names: Sequence[str]) -> str:
     which = f"column {few(names)}, which is" if len(names) == 1 else f"columns {few(names)}, which are"
-    return f"left out: {which} not among the features asked for"
+    return f"left out: {which} not among the features"
 
 
 def _missing_in_words(given: pd.DataFrame, measured: np.ndarray, marks: Marks) -> list[str]:
