@@ -219,7 +219,7 @@ class Column:
             read = self._categories_of(values)
             is_read = kind == "category" or bool(read.isin(self.categories).any()) or self._may_hold(values)
         if not is_read:
-            raise self._unreadable(PLURAL[kind], column)
+            raise self._unreadable(PLURAL[kind], column, read)
         return read
 
     def _dates_as_at_fit(self, column: pd.Series, inferred: str) -> pd.Series:
@@ -228,10 +228,13 @@ class Column:
         is_as_given = is_text if self.format is not None else column.dtype == dtype_named(self.dtype)
         return column if is_as_given else self._as_given(moments)
 
-    def _unreadable(self, held: str, column: pd.Series) -> InputError:
+    def _unreadable(self, held: str, column: pd.Series, read: pd.Series) -> InputError:
+        wrong = np.flatnonzero(column.notna() & (read.isna() if self.kind != "category" else True))
+        row = int(wrong[0])
         return InputError(
             f"column {self.name!r} holds {held} ({column.dtype}) where there were {PLURAL[self.kind]} at fit, and they "
-            f"cannot be read as such: give it the dtype {self.dtype}"
+            f"cannot be read as such: {str(column.iloc[row])!r} in row {row}; mend it, leave it blank, or train with "
+            f"na_values=[{str(column.iloc[row])!r}] (--na)"
         )
 
     def _without_spaces(self, values: pd.Series) -> pd.Series:
