@@ -201,9 +201,9 @@ def _read_frame(path: Path, text: Sequence[str | int] = ()) -> pd.DataFrame:
     return _read_delimited_or_parquet(path, text).frame
 
 
-def _read_delimited_or_parquet(path: Path, text: Sequence[str | int]) -> Delimited:
+def _read_delimited_or_parquet(path: Path, text: Sequence[str | int], own_marks: bool = False) -> Delimited:
     if ending(path) in delimited.ENDINGS:
-        return delimited.read_delimited(path, text)
+        return delimited.read_delimited(path, text, own_marks=own_marks)
     frame = pd.read_parquet(path)
     twice = frame.columns[frame.columns.duplicated()]
     if len(twice):
@@ -227,7 +227,7 @@ def _read_table(
     drop: Sequence[str],
     na_values: Sequence[Any] | None,
 ) -> Source:
-    found = _read_delimited_or_parquet(path, text)
+    found = _read_delimited_or_parquet(path, text, na_values is not None)
     frame = found.frame if found.row_names is None else _named_rows(found.frame, found.row_names)
     frame = frame.drop(columns=[name for name in drop if name in frame])
     frame, missing = (frame, []) if mixed else numbers_with_gaps(frame, Marks(na_values))
