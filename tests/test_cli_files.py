@@ -279,3 +279,19 @@ def test_control_c_while_the_command_is_imported(tmp_path, wait):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (130, "isthmus: interrupted\n")
+
+
+@pytest.mark.parametrize("model", ["plain", "tabular"])
+def test_zeros_before_a_number_that_the_model_knows(run, frame, model):
+    frame = frame.assign(n=np.arange(len(frame)) * 7 % 190 + 1)
+    frame.to_csv("t.csv", index=False)
+    assert run(f"train t.csv --model {model} --components 2 --hidden 4 --epochs 1 --out run")[0] == 0
+    frame.assign(n=frame["n"].map("{:03}".format)).to_csv("today.csv", index=False)
+    for name in ("t", "today"):
+        assert run(f"score run {name}.csv -o {name}-s.csv")[::2] == (0, "")
+    assert Path("t-s.csv").read_text() == Path("today-s.csv").read_text()
+    train = f"train today.csv --model {model} --components 2 --hidden 4 --epochs 1 --out other"
+    if model == "plain":
+        refused(run, train, "column 'n' is text, as some of its values begin with 0")
+    else:
+        assert "'n' is text: some of its values begin with 0" in run(train)[1]

@@ -196,6 +196,9 @@ def test_a_first_line_of_numbers(tmp_path, header, is_header):
         "in uneven steps": ("400.0,402.5,406\n0.12,0.30,1\n0.21,0.32,0\n", ["400.0", "402.5", "406"]),
         "such as the rows": ("0.4,0.5,0.6\n0.12,0.30,1\n0.21,0.32,0\n", None),
         "pixels": (",".join(map(str, range(64))) + "\n" + ",".join(["255", "0"] * 32) + "\n", [*map(str, range(64))]),
+        "months beside a word": ("store,1,2,3,4\nA,5,1,2,7\nB,4,4,1,9\n", ["store", *"1234"]),
+        "a row that counts": ("A,1,2,3\nB,3,1,2\nC,2,2,1\n", None),
+        "ranks": ("1,2,3,4,5\n2,1,5,4,3\n5,4,1,2,3\n", None),
         "far, and not in order": ("900,400,700\n1,2,3\n2,3,4\n", None),
     }.values(),
 )
@@ -250,9 +253,9 @@ def test_as_r_writes_them(tmp_path, text):
 
 
 RAGGED = {
-    "a row too long": ("a,b\n1,2\n3,4,5\n6,7\n", "line 3 has 3 values, and its first line 2"),
-    "a row too short": ("a,b,c\n1,2,3\n\n4,5\n6,7,8\n", "line 4 has 2 values, and its first line 3"),
-    "the last row": ("a,b,c\n1,2,3\n4,5,6\n7", "line 4 has 1 value, and its first line 3: complete it, or delete"),
+    "a row too long": ("a,b\n1,2\n3,4,5\n6,7\n", "line 3 has 3 values, and others have 2"),
+    "a row too short": ("a,b,c\n1,2,3\n\n4,5\n6,7,8\n", "line 4 has 2 values, and others have 3"),
+    "the last row": ("a,b,c\n1,2,3\n4,5,6\n7", "line 4 has 1 value, and others have 3: complete it, or delete"),
     "a text in commas": ("id;text\n1;a\n2;b;c\n", "line 3 has 3 values"),
     "short beside blanks": ('a;b;c\n1;"x;y";\n2;;\n3;z\n', "line 4 has 2 values"),
     "lines in quotes": ('a,b,c\n"x\ny",2,\n1,2\n', "line 4 has 2 values"),
@@ -360,6 +363,11 @@ def test_codes_that_begin_with_0_are_text(tmp_path, encoding, separator):
     assert found.frame[["share", "flag", "n"]].to_numpy().tolist() == [[0.5, 0, 10], [0.7, 1, 0], [0, 0, 7]]
     said = [line for line in found.understood if "begin with 0" in line]
     assert said == [f"{name!r} is text: some of its values begin with 0" for name in ("zip", "phone")]
+
+
+def test_zeros_are_no_thousands(tmp_path):
+    found = read(tmp_path, "a;b\n" + "x;0,5\n" * 2000 + "y;0.250\n")
+    assert found.frame.b.iloc[-1] == "0.250"
 
 
 def test_codes_far_down_a_file(tmp_path):

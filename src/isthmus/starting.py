@@ -13,7 +13,8 @@ COMMAND = "isthmus"
 
 def is_command() -> bool:
     """Tell whether this process is the command, and not a program that imports isthmus."""
-    return os.path.splitext(os.path.basename((getattr(sys, "argv", None) or [""])[0]))[0] == COMMAND
+    name = (getattr(sys, "argv", None) or [""])[0].replace("\\", "/").rpartition("/")[2]
+    return name in (COMMAND, f"{COMMAND}.exe", f"{COMMAND}-script.py")  # as Windows has it
 
 
 def end_quietly(*_: object) -> None:

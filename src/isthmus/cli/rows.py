@@ -219,7 +219,17 @@ def read_source(
         framing = framing._replace(na_values=tuple(inner.na_values))
     where_there = label is None and framing.label is not None
     label, gaps = (framing.label, True) if where_there else (label, gaps)
-    return _read_once(data, label, gaps, mixed, text, framing, where_there)
+    return _read_once(data, label, gaps, mixed, text, framing, where_there, _known_as_numbers(inner))
+
+
+def _known_as_numbers(model: Any) -> tuple[str | int, ...]:
+    """Return the columns that a model knows as numbers: 007 is one there."""
+    if hasattr(model, "schema_"):
+        columns = [column for column in model.schema_.columns if column.name not in set(model.schema_.text)]
+        return tuple(column.name for column in columns if column.kind != "date")
+    if isinstance(model, models.MultimodalAutoencoder):
+        return ()
+    return tuple(getattr(model, "feature_names_in_", ()))
 
 
 def _asked_as_text(model: Any) -> tuple[str, ...]:
@@ -237,10 +247,13 @@ def _read_once(
     text: tuple[str | int, ...],
     framing: Framing,
     where_there: bool = False,
+    numbers: tuple[str | int, ...] = (),
 ) -> Source:
     asked = framing._asdict()
     del asked["label"]
-    return files.read_source(data, label, gaps=gaps, mixed=mixed, text=text, where_there=where_there, **asked)
+    return files.read_source(
+        data, label, gaps=gaps, mixed=mixed, text=text, where_there=where_there, numbers=numbers, **asked
+    )
 
 
 def forget() -> None:

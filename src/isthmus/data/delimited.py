@@ -54,7 +54,13 @@ class Delimited(NamedTuple):
     warnings: list[str]
 
 
-def read_delimited(path: str | Path, text: Sequence[str | int] = (), *, own_marks: bool = False) -> Delimited:
+def read_delimited(
+    path: str | Path,
+    text: Sequence[str | int] = (),
+    *,
+    own_marks: bool = False,
+    numbers: Sequence[str | int] | None = (),
+) -> Delimited:
     """Read a table from text as it is meant.
 
     Parameters
@@ -65,6 +71,8 @@ def read_delimited(path: str | Path, text: Sequence[str | int] = (), *, own_mark
         Columns that are words, though they may be digits alone.
     own_marks : bool, default False
         Whether the caller says what stands for a missing value: then empty cells alone are, and NA is a word.
+    numbers : sequence of str or None
+        Columns that are numbers, though some begin with 0 as codes do; None: all are.
 
     Returns
     -------
@@ -79,10 +87,10 @@ def read_delimited(path: str | Path, text: Sequence[str | int] = (), *, own_mark
     sample, is_whole = _sample(path)
     encoding = _encoding(path, sample)
     try:
-        return _read(path, sample, is_whole, encoding, text, own_marks)
+        return _read(path, sample, is_whole, encoding, text, own_marks, numbers)
     except UnicodeDecodeError:
         encoding, errors, said = _other_encoding(path)
-    found = _read(path, sample, is_whole, encoding, text, own_marks, errors)
+    found = _read(path, sample, is_whole, encoding, text, own_marks, numbers, errors)
     return found._replace(understood=[said, *found.understood], warnings=[said, *found.warnings])
 
 
@@ -93,6 +101,7 @@ def _read(
     encoding: str,
     text: Sequence[str | int],
     own_marks: bool,
+    numbers: Sequence[str | int] | None,
     errors: str = "strict",
 ) -> Delimited:
     decoded = codecs.getincrementaldecoder(encoding)(errors).decode(sample)
@@ -105,7 +114,8 @@ def _read(
     if not len(frame):
         raise InputError(f"{path} has names of columns, and no rows")
     _check_short_rows(path, layout, frame, encoding, errors)
-    codes = _codes(path, layout, frame, encoding, errors)
+    may_be = [] if numbers is None else [name for name in layout.names if name not in set(map(str, numbers))]
+    codes = _codes(path, layout, frame[may_be], encoding, errors)
     if codes:
         words = _parse(path, layout, encoding, errors, codes, own_marks, only=codes)
         codes = [name for name in codes if _are_codes(words[name])]
@@ -227,7 +237,7 @@ def _check_lines(path: Path, layout: Layout, encoding: str, errors: str) -> None
                 if record and found != width:
                     have = f"{found} value{'s' * (found != 1)}"
                     raise InputError(
-                        f"cannot read {path}: line {lines.line_num} has {have}, and its first line {width}: complete "
+                        f"cannot read {path}: line {lines.line_num} has {have}, and others have {width}: complete "
                         "it, or delete it"
                     )
         except csv.Error as error:
@@ -246,7 +256,7 @@ def _without_blank_end(frame: pd.DataFrame, understood: list[str]) -> pd.DataFra
 
 def _codes(path: Path, layout: Layout, frame: pd.DataFrame, encoding: str, errors: str) -> list[str]:
     """Return columns of whole numbers that may be codes, such as 01004: in a file where digits begin with 0."""
-    found = [name for name in layout.names if pd.api.types.is_numeric_dtype(frame[name]) and _is_whole(frame[name])]
+    found = [str(name) for name in frame if pd.api.types.is_numeric_dtype(frame[name]) and _is_whole(frame[name])]
     if not found:
         return []
     with _open(path) as file:

@@ -115,11 +115,13 @@ def read_source(
     na_values: Sequence[Any] | None = None,
     strict: bool = False,
     where_there: bool = False,
+    numbers: Sequence[str | int] = (),
 ) -> Source:
     """Read rows, and how they were understood; see :func:`read`, and :func:`isthmus.data.images.read_images`.
 
     Columns to `drop` are left out; where it is `strict`, they must be there. What stands for a missing number is NaN,
     unless the table is `mixed`, where it is left to the model. `where_there`: a label that is not is none.
+    Columns of `numbers` are, though some begin with 0.
     """
     path = Path(path)
     if path.is_dir():
@@ -137,7 +139,7 @@ def read_source(
     try:
         if ending(path) in (".npy", ".npz"):
             return Source(_read_arrays(path, label, where_there), [], [])
-        return _read_table(path, label, gaps, mixed, text, drop, na_values, strict, where_there)
+        return _read_table(path, label, gaps, mixed, text, drop, na_values, strict, where_there, numbers)
     except BROKEN as error:
         raise InputError(f"cannot read {path}: {_first_line(error)}") from error
     except UnicodeDecodeError as error:
@@ -213,12 +215,14 @@ def _numbers(path: Path, array: np.ndarray) -> np.ndarray:
 
 def _read_frame(path: Path, text: Sequence[str | int] = ()) -> pd.DataFrame:
     """Read a table of rows under names, each of which is there once."""
-    return _read_delimited_or_parquet(path, text).frame
+    return _read_delimited_or_parquet(path, text, numbers=None).frame
 
 
-def _read_delimited_or_parquet(path: Path, text: Sequence[str | int], own_marks: bool = False) -> Delimited:
+def _read_delimited_or_parquet(
+    path: Path, text: Sequence[str | int], own_marks: bool = False, numbers: Sequence[str | int] | None = ()
+) -> Delimited:
     if ending(path) in delimited.ENDINGS:
-        return delimited.read_delimited(path, text, own_marks=own_marks)
+        return delimited.read_delimited(path, text, own_marks=own_marks, numbers=numbers)
     frame = pd.read_parquet(path)
     twice = frame.columns[frame.columns.duplicated()]
     if len(twice):
@@ -243,8 +247,9 @@ def _read_table(
     na_values: Sequence[Any] | None,
     strict: bool,
     where_there: bool,
+    numbers: Sequence[str | int],
 ) -> Source:
-    found = _read_delimited_or_parquet(path, text, na_values is not None)
+    found = _read_delimited_or_parquet(path, text, na_values is not None, numbers)
     frame = found.frame if found.row_names is None else _named_rows(found.frame, found.row_names)
     if strict and (gone := [name for name in drop if name not in frame]):
         raise InputError(f"--drop {gone[0]}: {path} has no such column: it has {few(frame.columns)}")
@@ -261,8 +266,8 @@ def _read_table(
     if not frame.shape[1]:
         raise InputError(f"{path}: no column is left to learn from, beside what is a label or left out")
     words = frame.columns[[not pd.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes]]
-    if len(words) == 1 and not mixed and pd.to_numeric(frame[words[0]], errors="coerce").notna().any():
-        raise InputError(f"{path}: {_text_in(frame[words[0]])}; put a number there, or leave it blank")
+    if len(words) == 1 and not mixed:
+        _check_text(path, frame[words[0]])
     if len(words) and not mixed:
         raise InputError(
             f"{path}: column {few(words)} holds no numbers: take a tabular model (--model tabular), drop it, or name "
@@ -296,6 +301,18 @@ def _labels(path: Path, frame: pd.DataFrame, label: str) -> np.ndarray:
 
 def _label_names(frame: pd.DataFrame, label: str) -> list[str]:
     return [label] if label in frame else [name.strip() for name in label.split(",")]
+
+
+def _check_text(path: Path, column: "pd.Series[Any]") -> None:
+    """Raise ValueError for the one column of text among numbers where it has numbers too, or digits alone."""
+    is_number = pd.to_numeric(column, errors="coerce").notna()
+    if is_number.any() and (is_number | column.isna()).all():
+        raise InputError(
+            f"{path}: column {str(column.name)!r} is text, as some of its values begin with 0: take a tabular model "
+            "(--model tabular), drop it, or name it as the label"
+        )
+    if is_number.any():
+        raise InputError(f"{path}: {_text_in(column)}; put a number there, or leave it blank")
 
 
 def _text_in(column: "pd.Series[Any]") -> str:

@@ -23,8 +23,8 @@ MOST_RECORDS, MOST_FIELDS = 1000, 2**16
 MOST_TITLES = 20
 """Lines above a header."""
 
-MANY = 8
-"""Numbers in equal steps that are no row of data by chance."""
+MANY, MANY_COUNTED, MANY_BY_WORDS = 8, 6, 4
+"""Numbers in equal steps that are no row of data by chance; such as count from 0 or 1; and such beside words."""
 
 FIRST_YEAR, LAST_YEAR = 1800, 2200
 
@@ -206,7 +206,7 @@ def _above(records: Sequence[list[str]], start: int, width: int) -> tuple[int, l
 
 
 def _is_header(first: Sequence[str], others: Sequence[Sequence[str]]) -> Literal["words", "numbers"] | None:
-    """Tell names from data, and by what: a word over numbers is a name, a number over numbers only as `_count` says."""
+    """Tell names from data, and by what: a word over numbers is a name, a number over numbers as `_are_names` says."""
     columns = [[each[i] for each in others[:200] if i < len(each)] for i in range(len(first))]
     date_over, over = False, []
     for name, column in zip(first, columns, strict=True):
@@ -224,15 +224,17 @@ def _is_header(first: Sequence[str], others: Sequence[Sequence[str]]) -> Literal
         is_of_pandas = first[0] == "0" and any("." in value or "," in value for value in columns[0])
         return "numbers" if is_of_pandas else None
     if over:
-        return "numbers" if _are_names(over, others) else None
+        has_words = any(name and number_of(name) is None for name in first)
+        return "numbers" if _are_names(over, others, MANY_BY_WORDS if has_words else MANY_COUNTED) else None
     return None if date_over else "words"
 
 
-def _are_names(over: Sequence[tuple[str, float, Sequence[str]]], others: Sequence[Sequence[str]]) -> bool:
+def _are_names(over: Sequence[tuple[str, float, Sequence[str]]], others: Sequence[Sequence[str]], many: int) -> bool:
     """Tell whether a line of numbers is a header: each as it is written, its value, and the numbers below it.
 
-    It is where it counts over many columns; where it is of years over other numbers; where it counts and most columns
-    have decimals or are far from it; and where it rises or falls and all columns are far from it, as wavelengths are.
+    It is where it goes on in equal steps over many columns, from 0 or 1 on over fewer; where it is of years over other
+    numbers; where it counts and most columns have decimals or are far from it; and where it rises or falls and all
+    columns are far from it, as wavelengths are.
     """
     values = [value for _, value, _ in over]
     steps = [later - earlier for earlier, later in pairwise(values)]
@@ -242,7 +244,7 @@ def _are_names(over: Sequence[tuple[str, float, Sequence[str]]], others: Sequenc
     if all(map(_is_year, values)):
         return _most([bool(len(column)) and not _most(list(map(_is_year, column))) for column in below])
     if _in_steps(values) and 2 * sum(map(_line_in_steps, others[:50])) <= len(others[:50]):
-        if len(values) >= MANY:
+        if len(values) >= MANY or (len(values) >= many and values[0] in (0, 1) and values[1] == values[0] + 1):
             return True
         is_whole = all(value == int(value) for value in values)
         if is_whole and (len(values) > 2 or values == [0, 1]):

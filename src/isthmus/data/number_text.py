@@ -16,8 +16,8 @@ EXPONENT_COMMA = re.compile(r"[+-]?\d*,\d+[eE][+-]?\d+")
 LIST = re.compile(r"\d+(,\d+){2,}")
 """What can be nothing else; 1,234 and 1.234 can be two things."""
 
-WITH_COMMA = r"[+-]?(?:\d{1,3}(?:\.\d{3})+|\d*)(?:,\d+)?(?:[eE][+-]?\d+)?"
-WITH_POINT = r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?"
+WITH_COMMA = r"[+-]?(?:[1-9]\d{0,2}(?:\.\d{3})+|\d*)(?:,\d+)?(?:[eE][+-]?\d+)?"
+WITH_POINT = r"[+-]?(?:[1-9]\d{0,2}(?:,\d{3})+|\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?"
 COMMA_THOUSANDS = r"[+-]?(?:\d{1,3}|[1-9]\d{0,2}(?:,\d{3})+)"
 POINT_THOUSANDS = r"[+-]?(?:\d{1,3}|[1-9]\d{0,2}(?:\.\d{3})+)"
 """Numbers by decimals that are commas or points, and whole ones that have commas or points at the thousands alone."""
