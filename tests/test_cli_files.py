@@ -247,6 +247,21 @@ def test_how_numbers_were_read_is_said_at_use(run):
         assert f"isthmus: t.csv: {line}\n" in run(f"{verb} run t.csv -o s.csv")[2]
 
 
+@pytest.mark.parametrize(
+    ("pixels", "words"),
+    [
+        (np.full((6, 6), 999, np.uint16), "of 16 bits: /65535"),
+        (np.full((6, 6), 999, np.int32), "whole numbers of 32 bits: /65535"),
+        (np.full((6, 6), 0.25, np.float32), "floats: as they are"),
+    ],
+)
+def test_how_deep_pictures_are_read(run, pixels, words):
+    for name in "ab":
+        Path(name).mkdir()
+        Image.fromarray(pixels).save(f"{name}/1.tiff")
+    assert f"({words})" in run("data .")[1]
+
+
 @pytest.mark.parametrize("model", ["plain", "tabular"])
 def test_own_marks_leave_other_words_alone(run, frame, model):
     land = np.resize(["NA", "DE", "None", "XX"], len(frame))
