@@ -9,6 +9,7 @@ SOURCE = Path(isthmus.__file__).parent
 
 ROOMS = {  # room: the rooms that it may import from
     "errors": set(),
+    "starting": set(),
     "atomic": set(),
     "untrusted": set(),
     "threads": set(),
@@ -36,6 +37,7 @@ ROOMS = {  # room: the rooms that it may import from
         "networks",
         "atomic",
         "threads",
+        "starting",
         "isthmus",
     },
 }

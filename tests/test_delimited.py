@@ -74,16 +74,16 @@ TABLE = pd.DataFrame({"place": ["Köln", "Bonn"], "size": [405.5, 141.25], "peop
             "place;size;people\nKöln;405,5;1.084.831\nBonn;141,25;335.975\n",
             [
                 "separated by semicolons, with decimal commas",
-                "commas and points are taken for decimals and thousands in 'people'",
+                "points are thousands in 'people': '1.084.831' is 1084831",
             ],
         ),
         "thousands in quotes": (
             'place,size,people\nKöln,405.5,"1,084,831"\nBonn,141.25,"335,975"\n',
-            ["commas and points are taken for decimals and thousands in 'people'"],
+            ["commas are thousands in 'people': '1,084,831' is 1084831"],
         ),
         "tabs and thousands": (
             "place\tsize\tpeople\nKöln\t405.5\t1,084,831\nBonn\t141.25\t335,975\n",
-            ["separated by tabs", "commas and points are taken for decimals and thousands in 'people'"],
+            ["separated by tabs", "commas are thousands in 'people': '1,084,831' is 1084831"],
         ),
         "bars": ("place|size|people\nKöln|405.5|1084831\nBonn|141.25|335975\n", ["separated by bars"]),
         "spaces": ("place size people\nKöln   405.5 1084831 \nBonn 141.25   335975\n", ["separated by spaces"]),
@@ -180,7 +180,34 @@ def test_a_first_line_of_numbers(tmp_path, header, is_header):
     assert len(found.frame) == 10 - is_header
     assert list(found.frame) == (header.split(",") if is_header else ["x_0", "x_1", "x_2"])
     told = "no header: its first line is data, and its columns are called x_0 to x_2"
-    assert found.warnings == ([] if is_header else [told])
+    numbers = [f"its header is numbers: {header.removeprefix('country,').replace(',', ', ')}"]
+    assert found.warnings == ([told] if not is_header else numbers * (header[0] not in "xi"))
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    {
+        "whole numbers over their like": ("1,2,3\n" + "2,3,1\n3,1,1\n1,1,2\n" * 5, None),
+        "0 and 1 over 0 and 1": ("0,1\n" + "1,1\n0,0\n1,0\n" * 5, None),
+        "two years over years": ("1990,2000\n1980,1995\n1970,2010\n", None),
+        "years in uneven steps": ("2010,2015,2020,2022\n5,7,8,2\n3,900,80,1\n", ["2010", "2015", "2020", "2022"]),
+        "after a word": ("country,2010,2015,2022\nPeru,5e6,7,8\nChile,3e7,9,8\n", ["country", "2010", "2015", "2022"]),
+        "wavelengths": ("400.0,402.5\n0.12,0.30\n0.21,0.32\n0.5,0.1\n", ["400.0", "402.5"]),
+        "in uneven steps": ("400.0,402.5,406\n0.12,0.30,1\n0.21,0.32,0\n", ["400.0", "402.5", "406"]),
+        "such as the rows": ("0.4,0.5,0.6\n0.12,0.30,1\n0.21,0.32,0\n", None),
+        "pixels": (",".join(map(str, range(64))) + "\n" + ",".join(["255", "0"] * 32) + "\n", [*map(str, range(64))]),
+        "months beside a word": ("store,1,2,3,4\nA,5,1,2,7\nB,4,4,1,9\n", ["store", *"1234"]),
+        "a row that counts": ("A,1,2,3\nB,3,1,2\nC,2,2,1\n", None),
+        "ranks": ("1,2,3,4,5\n2,1,5,4,3\n5,4,1,2,3\n", None),
+        "far, and not in order": ("900,400,700\n1,2,3\n2,3,4\n", None),
+    }.values(),
+)
+def test_numbers_as_names_differ_from_what_is_below(tmp_path, text, names):
+    found = read(tmp_path, text)
+    lines = text.count("\n")
+    assert len(found.frame) == (lines if names is None else lines - 1)
+    assert names is None or list(found.frame) == names
+    assert found.warnings[0].startswith("no header" if names is None else "its header is numbers: ")
 
 
 def test_rows_that_all_go_in_steps_have_no_header(tmp_path):
@@ -226,9 +253,9 @@ def test_as_r_writes_them(tmp_path, text):
 
 
 RAGGED = {
-    "a row too long": ("a,b\n1,2\n3,4,5\n6,7\n", "line 3 has 3 values, and 2 are in the first"),
-    "a row too short": ("a,b,c\n1,2,3\n\n4,5\n6,7,8\n", "line 4 has 2 values, and 3 are in the first"),
-    "the last row": ("a,b,c\n1,2,3\n4,5,6\n7", "line 4 has 1 value, and 3 are in the first: complete it, or delete"),
+    "a row too long": ("a,b\n1,2\n3,4,5\n6,7\n", "line 3 has 3 values, and others have 2"),
+    "a row too short": ("a,b,c\n1,2,3\n\n4,5\n6,7,8\n", "line 4 has 2 values, and others have 3"),
+    "the last row": ("a,b,c\n1,2,3\n4,5,6\n7", "line 4 has 1 value, and others have 3: complete it, or delete"),
     "a text in commas": ("id;text\n1;a\n2;b;c\n", "line 3 has 3 values"),
     "short beside blanks": ('a;b;c\n1;"x;y";\n2;;\n3;z\n', "line 4 has 2 values"),
     "lines in quotes": ('a,b,c\n"x\ny",2,\n1,2\n', "line 4 has 2 values"),
@@ -280,7 +307,91 @@ def test_what_is_no_number_stays_text(tmp_path, text):
 def test_decimals_seen_late(tmp_path):
     found = read(tmp_path, "a;b\n" + "1;x\n" * 100_000 + "2,5;x\n" * 3)
     assert found.frame.a.tail(1).item() == 2.5
-    assert found.understood[-1] == "commas and points are taken for decimals and thousands in 'a'"
+    assert found.understood[-1] == "commas are decimals in 'a': '2,5' is 2.5"
+
+
+MIXED_GROUPS = ["1{0}500", "750", "2{0}250", "980", "12{0}000"]
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|", ","])
+@pytest.mark.parametrize("mark", [".", ","])
+def test_thousands_beside_small_numbers(tmp_path, separator, mark):
+    """What is small has no mark, and what is large has: no decimals are so."""
+    values = [f'"{value}"' if separator == mark else value for value in (each.format(mark) for each in MIXED_GROUPS)]
+    found = read(tmp_path, f"a{separator}b\n" + "".join(f"{value}{separator}x\n" for value in values))
+    assert found.frame.a.tolist() == [1500, 750, 2250, 980, 12000]
+    word = {".": "points", ",": "commas"}[mark]
+    assert f"{word} are thousands in 'a': '1{mark}500' is 1500" in found.warnings
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "line"),
+    [
+        ("a;b\n1.500;x\n2.250;y\n", [1.5, 2.25], "points are decimals: '1.500' is 1.5"),
+        ("a;b\n1,500;x\n2,250;y\n", [1.5, 2.25], "commas are decimals: '1,500' is 1.5"),
+        ("a;b\n1.500;0,5\n2.250;7\n", [1500, 2250], "points are thousands in 'a': '1.500' is 1500"),
+        ("a,b\n1.500,x\n2.250,y\n", [1.5, 2.25], None),
+        ("a,b\n0.500,x\n2,y\n", [0.5, 2], None),
+        ("a;b\n1.500;0.5\n2;7.25\n", [1.5, 2], None),
+        ("a,b\n1.234.567,x\n1.500.000,y\n", [1234567, 1500000], "points are thousands in 'a': '1.234.567' is 1234567"),
+    ],
+)
+def test_what_may_be_thousands_or_decimals_is_said(tmp_path, text, values, line):
+    found = read(tmp_path, text)
+    assert found.frame.a.tolist() == values
+    assert found.warnings == ([] if line is None else [line])
+
+
+@given(st.lists(st.integers(-(10**7), 10**7), min_size=2, max_size=30), st.sampled_from(".,"), st.sampled_from(";\t|"))
+@settings(max_examples=60, deadline=None)
+def test_whole_numbers_in_groups_are_read_back(tmp_path_factory, values, mark, separator):
+    assume(any(abs(value) > 999 for value in values) and any(abs(value) < 1000 for value in values))
+    path = tmp_path_factory.getbasetemp() / "groups.csv"
+    lines = [f"{value:,}".replace(",", mark) + f"{separator}x\n" for value in values]
+    path.write_text(f"a{separator}b\n" + "".join(lines))
+    assert read_delimited(path).frame.a.tolist() == values
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_codes_that_begin_with_0_are_text(tmp_path, encoding, separator):
+    lines = ["zip,phone,share,flag,n", "01004,0151123,0.5,0,10", "99999,,00.7,1,0", '"21000",0049,0,0,7']
+    text = "\n".join(lines).replace(",", separator) + "\n"
+    found = read(tmp_path, text, encoding=encoding)
+    assert found.frame.zip.tolist() == ["01004", "99999", "21000"]
+    assert found.frame.phone.fillna("").tolist() == ["0151123", "", "0049"]
+    assert found.frame[["share", "flag", "n"]].to_numpy().tolist() == [[0.5, 0, 10], [0.7, 1, 0], [0, 0, 7]]
+    said = [line for line in found.understood if "begin with 0" in line]
+    assert said == [f"{name!r} is text: some of its values begin with 0" for name in ("zip", "phone")]
+
+
+def test_zeros_are_no_thousands(tmp_path):
+    found = read(tmp_path, "a;b\n" + "x;0,5\n" * 2000 + "y;0.250\n")
+    assert found.frame.b.iloc[-1] == "0.250"
+
+
+def test_codes_far_down_a_file(tmp_path):
+    found = read(tmp_path, "zip\n" + "11004\n" * 50_000 + "01004")
+    assert found.frame.zip.iloc[-1] == "01004"
+    assert read(tmp_path, "zip,a\n11004,0\n0,0\n").frame.zip.tolist() == [11004, 0]
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_a_blank_line_of_one_column_is_a_missing_cell(tmp_path, newline):
+    found = read(tmp_path, "a\n1.5\n\n2.5\n\n\n", newline=newline)
+    np.testing.assert_array_equal(found.frame.a, [1.5, np.nan, 2.5])
+    assert found.understood == ["left out: 2 lines without a value at its end"]
+    found = read(tmp_path, "word\none\n\ntwo\n", newline=newline)
+    assert found.frame.word.fillna("-").tolist() == ["one", "-", "two"]
+    assert len(read(tmp_path, "a,b\n1,2\n\n3,4\n", newline=newline).frame) == 2
+
+
+def test_own_marks_are_all_there_are(tmp_path):
+    (tmp_path / "t.csv").write_text("land,a\nNA,1\nNone,2\nXX,3\n,4\nDE,XX\n")
+    found = files.read_source(tmp_path / "t.csv", mixed=True, na_values=["XX"]).data.X
+    assert found.land.tolist()[:3] == ["NA", "None", "XX"]
+    assert found.land.isna().tolist() == [False] * 3 + [True, False]
+    assert files.read(tmp_path / "t.csv", mixed=True).X.land.isna().sum() == 3, "and as pandas has it without"
 
 
 def test_columns_of_words(tmp_path):

@@ -3,6 +3,10 @@
 import os
 import sys
 
+from isthmus.starting import end_quietly_until_begun, is_command
+
+if is_command():
+    end_quietly_until_begun()  # before what takes a second to import
 if "torch" not in sys.modules:  # which reads it once
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait for others sleep, and do not spin
 

@@ -11,6 +11,7 @@ from isthmus.cli.console import complain, show_warning
 from isthmus.cli.rows import forget
 from isthmus.errors import InputError, InputTypeError
 from isthmus.models.engine import is_out_of_memory
+from isthmus.starting import begin
 from isthmus.threads import suited_to
 from isthmus.training import Interrupted
 
@@ -29,6 +30,7 @@ OUT_OF_MEMORY = "memory has run out: give fewer rows or columns, a smaller batch
 
 def main() -> None:
     """Run the command line; a user's mistake ends in one line on standard error and exit status 2, a bug in 1."""
+    begin()
     forget()
     warnings.showwarning = lambda message, category, *_: show_warning(message, category)
     try:

@@ -1,5 +1,6 @@
 """`isthmus compare`."""
 
+from pathlib import Path
 from typing import Annotated
 
 import pandas as pd
@@ -9,7 +10,8 @@ import isthmus
 from isthmus import report
 from isthmus.atomic import check_writable
 from isthmus.cli.app import app
-from isthmus.cli.console import console, print_table
+from isthmus.cli.console import complain, console, print_table
+from isthmus.cli.meaning import refuse_without_meaning
 from isthmus.cli.options import Components, Data, DataDir, Epochs, FirstSeed, Fit, Label, Out, Size, SkipBad
 from isthmus.cli.rows import load_rows, parse_framing
 from isthmus.compare import comparison_cells
@@ -35,7 +37,11 @@ def compare(
 ) -> None:
     """Fit several autoencoders on the same rows of DATA, with PCA of the same size beside them, and tell them apart."""
     check_writable(out / "report.html")
+    refuse_without_meaning(data, size=size, fit=fit, skip_bad=skip_bad)
     X, y = load_rows(data, "train", label, data_dir, framing=parse_framing(size, fit, skip_bad))
+    if y is not None and Path(data).is_dir() and pd.isna(y).any():
+        complain(f"{data}: images without a label are left out of the comparison")
+        X, y = X[~pd.isna(y)], y[~pd.isna(y)].astype(str)
     test = load_rows(data, "test", label, data_dir) if data in datasets.names() else None
     with console.status("fitting") as status:
         comparison = isthmus.compare(

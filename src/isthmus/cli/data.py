@@ -1,5 +1,6 @@
 """`isthmus data`."""
 
+from pathlib import Path
 from typing import Annotated
 
 import pandas as pd
@@ -9,6 +10,7 @@ from rich.table import Table
 from isthmus import models
 from isthmus.cli.app import app
 from isthmus.cli.console import console, say
+from isthmus.cli.meaning import refuse_without_meaning
 from isthmus.cli.options import DataDir, Drop, Fit, Group, Kinds, Label, Missing, Size, SkipBad, Time
 from isthmus.cli.parsing import parse_kinds
 from isthmus.cli.rows import Framing, parse_cut, parse_framing, read_source
@@ -41,14 +43,16 @@ def data(
     if source is not None:
         if source in datasets.names():
             raise InputError(f"{source} is a data set with a name: isthmus data, without it, says what it is")
-        if window is None:
+        asked = {"window": window, "stride": stride, "time": time, "group": group, "label": label}
+        cut = parse_cut(asked | {"features": None, "drop": drop, "na": na, "step": None})
+        if cut is None:
+            refuse_without_meaning(source, size=size, fit=fit, skip_bad=skip_bad)
+            if Path(source).is_dir():
+                refuse_without_meaning(source, kinds=kinds, drop=drop, na=na)
             lines = _rows_understood(source, label, parse_framing(size, fit, skip_bad), kinds, drop, na)
         else:
             if kinds:
                 raise InputError(f"--kind {kinds[0]}: the columns of a series are numbers; leave it out")
-            asked = {"window": window, "stride": stride, "time": time, "group": group, "label": label}
-            cut = parse_cut(asked | {"features": None, "drop": drop, "na": na, "step": None})
-            assert cut is not None
             lines = cut.understood(source)
         for line in lines:
             say(line)

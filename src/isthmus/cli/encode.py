@@ -12,7 +12,16 @@ from isthmus.cli.console import console, say
 from isthmus.cli.options import Data, DataDir, Group, Label, Output, OutputOrPicture, Run, SkipBad, Split, Time
 from isthmus.cli.parsing import parse_rows
 from isthmus.cli.results import draw, write_rows, write_steps
-from isthmus.cli.rows import file_column, load_rows, names_of, read_cut, read_framing, take_rows
+from isthmus.cli.rows import (
+    file_column,
+    load_rows,
+    name_columns,
+    names_of,
+    read_cut,
+    read_framing,
+    say_left_out,
+    take_rows,
+)
 from isthmus.cli.saved import features, ready, shaped
 from isthmus.data import files
 from isthmus.data.datasets import Dataset
@@ -36,12 +45,12 @@ def transform(
 ) -> None:
     """Write the codes of DATA's rows."""
     estimator, cut = ready(run, output, "transform"), read_cut(run, time, group)
-    framing = read_framing(run, estimator, skip_bad)
-    framing = read_framing(run, estimator, skip_bad)
+    framing = read_framing(run, estimator, skip_bad, data)
     X, y = load_rows(data, split, label, data_dir, estimator, cut, framing)
     codes = estimator.transform(X, **told(estimator, y))
-    beside = {} if cut is None else cut.columns(data)
+    beside = name_columns(data, framing, X) if cut is None else cut.columns(data)
     write_rows(output, codes, [f"code_{i}" for i in range(codes.shape[1])], beside)
+    say_left_out(data, framing, output)
 
 
 @app.command()
@@ -58,8 +67,7 @@ def reconstruct(
 ) -> None:
     """Write DATA's rows as the model rebuilds them; .png: 30 drawn at random over the classes, below what they are."""
     estimator, cut = ready(run, output, "reconstruct", pictures=True), read_cut(run, time, group)
-    framing = read_framing(run, estimator, skip_bad)
-    framing = read_framing(run, estimator, skip_bad)
+    framing = read_framing(run, estimator, skip_bad, data)
     X, y = load_rows(data, split, label, data_dir, estimator, cut, framing)
     rows = estimator.reconstruct(X, **told(estimator, y))
     if cut is not None:
@@ -70,7 +78,8 @@ def reconstruct(
         picture = images.beside_png(shaped(estimator, X)[shown], rows[shown])
         draw(output, picture, names_of(data, X, cut, framing), shown)
     else:
-        write_rows(output, rows, features(estimator, rows))
+        write_rows(output, rows, features(estimator, rows), name_columns(data, framing, X))
+        say_left_out(data, framing, output)
 
 
 @app.command()
@@ -91,8 +100,7 @@ def score(
     A step of a long series is scored by itself and by the windows that it is in.
     """
     estimator, cut = ready(run, output, "score_samples"), read_cut(run, time, group)
-    framing = read_framing(run, estimator, skip_bad)
-    framing = read_framing(run, estimator, skip_bad)
+    framing = read_framing(run, estimator, skip_bad, data)
     X, y = load_rows(data, split, label, data_dir, estimator, cut, framing)
     shares = cut is not None or per_feature
     scores = estimator.score_samples(X, **({"per_feature": True} if shares else {}), **told(estimator, y))
@@ -100,7 +108,9 @@ def score(
         series = cut.series(data)
         write_steps(output, series.step_scores(scores, cut.stride), series, None if per_feature else "score")
         return
-    write_rows(output, scores, features(estimator, scores) if per_feature else ["score"], file_column(data, framing))
+    columns = features(estimator, scores) if per_feature else ["score"]
+    write_rows(output, scores, columns, name_columns(data, framing, X))
+    say_left_out(data, framing, output)
     if not per_feature:
         lowest = names_of(data, X, None, framing)[scores.argmin()]
         say(f"mean {scores.mean():.5g} nats, lowest {scores.min():.5g} in {lowest}")
@@ -124,8 +134,7 @@ def neighbors(
 ) -> None:
     """Write which rows of DATA have the codes nearest to those of the queries; .png: a line a query, itself first."""
     estimator, cut = ready(run, output, "transform", pictures=True), read_cut(run, time, group)
-    framing = read_framing(run, estimator, skip_bad)
-    framing = read_framing(run, estimator, skip_bad)
+    framing = read_framing(run, estimator, skip_bad, data)
     found = load_rows(data, split, label, data_dir, estimator, cut, framing)
     codes = estimator.transform(found.X, **told(estimator, found.y))
     if query is None or re.fullmatch(r"[\d, ]*", query):

@@ -1,7 +1,6 @@
 """`isthmus impute`."""
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import numpy as np
@@ -12,8 +11,8 @@ from isthmus import models
 from isthmus.cli.app import app
 from isthmus.cli.console import console
 from isthmus.cli.options import Data, DataDir, Group, Label, OutputOrPicture, Run, Seed, SkipBad, Split, Time
-from isthmus.cli.results import draw, write_rows, write_steps
-from isthmus.cli.rows import load_rows, names_of, read_cut, read_framing
+from isthmus.cli.results import as_in_file, draw, write_rows, write_steps
+from isthmus.cli.rows import load_rows, name_columns, names_of, read_cut, read_framing, read_source, say_left_out
 from isthmus.cli.saved import features, ready, shaped
 from isthmus.data.labels import spread_order
 from isthmus.data.timeline import TimeSeries
@@ -42,16 +41,23 @@ def impute(
 ) -> None:
     """Write DATA's rows with what is missing (NaN, blanks) filled in; .png: 30 at random, below what was known."""
     estimator, cut = ready(run, output, "impute", pictures=True), read_cut(run, time, group)
-    framing = read_framing(run, estimator, skip_bad)
-    framing = read_framing(run, estimator, skip_bad)
+    framing = read_framing(run, estimator, skip_bad, data)
     if block and missing is None:
         raise InputError("--block says how to hide: say how much too, such as --missing 0.5")
     X, y = load_rows(data, split, label, data_dir, estimator, cut, framing)
+
+    def write(filled: Any) -> None:
+        names = features(estimator, filled)
+        if isinstance(X, pd.DataFrame) and output.suffix != ".npy":
+            filled = as_in_file(filled, read_source(data, label, estimator, framing), names)
+        write_rows(output, filled, names, name_columns(data, framing, X))
+        say_left_out(data, framing, output)
+
     if isinstance(X, pd.DataFrame) and isinstance(estimator, models.TabularAutoencoder):
-        _impute_table(estimator, X, output, missing, block, seed)
+        _impute_table(estimator, X, missing, block, seed, write)
         return
     if isinstance(estimator, models.MultimodalAutoencoder):
-        _impute_modalities(estimator, X, output, missing, data)
+        _impute_modalities(estimator, X, missing, data, write)
         return
     rows = shaped(estimator, X)
     hidden, hidden_steps = np.zeros(rows.shape, bool), None
@@ -75,7 +81,7 @@ def impute(
         lines = [np.where(hidden, np.nan, rows), filled, *([] if missing is None else [rows])]
         draw(output, images.beside_png(*(line[shown] for line in lines)), names_of(data, X, cut, framing), shown)
     else:
-        write_rows(output, filled, features(estimator, filled))
+        write(filled)
     if missing is not None:
         filled = filled.to_numpy(dtype=float) if isinstance(filled, pd.DataFrame) else filled
         error, of_mean = imputation_errors(rows, filled, _mean_row(estimator), hidden)
@@ -83,7 +89,12 @@ def impute(
 
 
 def _impute_table(
-    estimator: models.TabularAutoencoder, X: pd.DataFrame, output: Path, missing: float | None, block: bool, seed: int
+    estimator: models.TabularAutoencoder,
+    X: pd.DataFrame,
+    missing: float | None,
+    block: bool,
+    seed: int,
+    write: Callable[[Any], None],
 ) -> None:
     """Fill in a table's cells; of hidden ones, say how far the result is from them beside the simplest guess."""
     if missing is None and not estimator.schema_.missing(X).any():
@@ -93,7 +104,7 @@ def _impute_table(
     cells = np.zeros(shape, bool) if missing is None else hidden_entries(shape, missing, block=block, seed=seed)
     hidden = pd.DataFrame(cells, X.index, truth.columns).reindex(columns=X.columns, fill_value=False)
     filled = estimator.impute(X, hidden)
-    write_rows(output, filled, [])
+    write(filled)
     if missing is None:
         return
     errors = cell_errors(truth, estimator.schema_.told(filled), cells).dropna()
@@ -107,7 +118,7 @@ def _impute_table(
 
 
 def _impute_modalities(
-    estimator: models.MultimodalAutoencoder, X: Any, output: Path, missing: float | None, data: str
+    estimator: models.MultimodalAutoencoder, X: Any, missing: float | None, data: str, write: Callable[[Any], None]
 ) -> None:
     """Fill in what is missing of several modalities, or the modalities that are."""
     if missing is not None:
@@ -116,7 +127,7 @@ def _impute_modalities(
     whole = not any(pd.isna(values).any(axis=None) for values in tables)
     if whole and not (isinstance(X, Mapping) and len(X) < len(estimator.modalities_)):
         raise InputError(f"nothing is missing in {data}")
-    write_rows(output, estimator.impute(X), [])
+    write(estimator.impute(X))
 
 
 def _hidden_steps(series: TimeSeries, share: float, block: bool, seed: int) -> np.ndarray:

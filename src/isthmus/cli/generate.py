@@ -71,7 +71,7 @@ def interpolate(
     A conditional model is told the label of a pair that shares one.
     """
     estimator = ready(run, output, "interpolate", pictures=True)
-    cut, framing = read_cut(run, time, group), read_framing(run, estimator, skip_bad)
+    cut, framing = read_cut(run, time, group), read_framing(run, estimator, skip_bad, data)
     X, y = load_rows(data, split, label, data_dir, estimator, cut, framing)
     n = count_rows(X)
     half = min(5, n // 2)

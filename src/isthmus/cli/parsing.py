@@ -66,11 +66,13 @@ def parse_columns(family: type[Any], asked: Mapping[str, Any]) -> dict[str, Any]
 
 def parse_kinds(texts: Sequence[str] | None) -> dict[str, str]:
     """Read COLUMN=KIND pairs."""
-    kinds = {}
+    kinds: dict[str, str] = {}
     for text in texts or ():
         name, equals, kind = text.rpartition("=")
         if not equals or not name or not kind:
             raise InputError(f"--kind {text}: give COLUMN=KIND, such as zip=category")
+        if name in kinds:
+            raise InputError(f"--kind {text}: {name} has a kind already, {kinds[name]}; give one a column")
         kinds[name] = kind
     return kinds
 

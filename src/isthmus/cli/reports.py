@@ -40,7 +40,7 @@ def write_report(
     if data is None:
         assert noted is not None
         data, label, data_dir = noted["data"], noted["label"], noted["data_dir"] and Path(noted["data_dir"])
-    cut, framing = read_cut(run, time, group), read_framing(run, estimator, skip_bad)
+    cut, framing = read_cut(run, time, group), read_framing(run, estimator, skip_bad, data)
     rows, labels = load_rows(data, "test", label, data_dir, estimator, cut, framing)
     page = report.model_page(
         estimator,

@@ -10,6 +10,7 @@ import pandas as pd
 from isthmus.atomic import replacing
 from isthmus.cli.console import console, say
 from isthmus.data import files
+from isthmus.data.files import Source
 from isthmus.data.timeline import TimeSeries
 from isthmus.report.words import listed
 
@@ -22,14 +23,38 @@ def write_rows(output: Path, values: Any, columns: list[str], first: dict[str, A
     if isinstance(values, Mapping):
         values = _side_by_side(values)
     if isinstance(values, pd.DataFrame):
-        beside = {} if output.suffix == ".npy" else first or {}
-        files.write_table(output, pd.concat([pd.DataFrame(beside, index=values.index), values], axis=1))
+        files.write_table(output, values if output.suffix == ".npy" else _beside(first or {}, values, output))
     elif output.suffix == ".npy" or not first:
         files.write(output, values, columns)
     else:
         rows = pd.DataFrame(values.reshape(len(values), -1), columns=columns)
-        files.write_table(output, pd.concat([pd.DataFrame(first), rows], axis=1))
+        files.write_table(output, _beside(first, rows, output))
     console.print(f"{len(values):,} rows: {output}", soft_wrap=True)
+
+
+def _beside(first: Mapping[str, Any], rows: pd.DataFrame, output: Path) -> pd.DataFrame:
+    """Return a table with columns before its own; names of rows go without a name in text, as they come."""
+    named = {name or ("" if output.suffix == ".csv" else "row"): values for name, values in first.items()}
+    return pd.concat([pd.DataFrame(named, index=rows.index), rows], axis=1)
+
+
+def as_in_file(rows: Any, source: Source, names: Sequence[str]) -> Any:
+    """Return rows that were filled in as a table with their labels among them, in the file's order of columns.
+
+    Parameters
+    ----------
+    rows : ndarray or DataFrame
+    source : Source
+        What they were read from.
+    names : sequence of str
+        Of the entries of rows, where they are an array.
+    """
+    flat = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows.reshape(len(rows), -1), columns=list(names))
+    if source.data.y is not None:
+        labels = np.reshape(source.data.y, (len(flat), -1))
+        flat = flat.assign(**{name: labels[:, i] for i, name in enumerate(source.labels) if name not in flat})
+    ordered = [name for name in source.columns if name in flat]
+    return flat[ordered] if len(ordered) == flat.shape[1] else flat
 
 
 def _side_by_side(values: Mapping[str, np.ndarray]) -> pd.DataFrame:

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from isthmus import models, runs
-from isthmus.cli.console import complain
+from isthmus.cli.console import complain, say
+from isthmus.cli.meaning import refuse_without_meaning
 from isthmus.cli.parsing import parse_whole
 from isthmus.cli.saved import has_images
 from isthmus.data import datasets, files
@@ -159,6 +160,8 @@ class Framing(NamedTuple):
     colors: bool | None = None
     drop: tuple[str, ...] = ()
     na_values: tuple[str, ...] | None = None
+    strict: bool = False  # all of drop must be there
+    label: str | None = None  # the run's, which is taken where a file has it
 
 
 def of_table(noted: Mapping[str, Any], model: Any) -> dict[str, Any]:
@@ -179,16 +182,22 @@ def parse_framing(size: str | None, fit: Fit, skip_bad: bool) -> Framing:
     return Framing(check_size(pixels if len(pixels) == 2 else pixels[0]), fit, skip_bad)
 
 
-def read_framing(run: Path, estimator: Any, skip_bad: bool = False) -> Framing:
-    """Return how the images were read that a run was trained on, in the size and colours that its model knows."""
-    noted = runs.read(run) if (run / runs.RUN).is_file() else {"fit": None, "skip_bad": None}
+def read_framing(run: Path, estimator: Any, skip_bad: bool = False, data: str | None = None) -> Framing:
+    """Return how the images were read that a run was trained on, in the size and colours that its model knows.
+
+    `data` are those that are to be read so.
+    """
+    if data is not None:
+        refuse_without_meaning(data, skip_bad=skip_bad)
+    noted = runs.read(run) if (run / runs.RUN).is_file() else {"fit": None, "skip_bad": None, "label": None}
     inner = getattr(estimator, "autoencoder_", estimator)
     table = of_table(noted, inner)
     skip_bad |= bool(noted["skip_bad"])
     if not has_images(inner):
-        return Framing(None, noted["fit"] or "crop", skip_bad, **table)
+        return Framing(None, noted["fit"] or "crop", skip_bad, label=noted["label"], **table)
     shape = inner.row_shape_
-    return Framing(tuple(shape[-2:]), noted["fit"] or "crop", skip_bad, len(shape) == 3 and shape[0] == 3)
+    colors = len(shape) == 3 and shape[0] == 3
+    return Framing(tuple(shape[-2:]), noted["fit"] or "crop", skip_bad, colors, label=noted["label"])
 
 
 def load_rows(
@@ -206,10 +215,10 @@ def load_rows(
     What is left out or changed is said, where it was not `told` before.
     """
     if cut is not None:
-        X = cut.windows(data)
+        cut_rows = cut.windows(data)
         for line in () if told else cut.warnings(data):
             complain(f"{data}: {line}")
-        return Dataset(X)
+        return Dataset(cut_rows)
     if data in datasets.names():
         if label is not None:
             raise InputError(f"--label {label}: {data} has its own labels; leave it out")
@@ -217,7 +226,30 @@ def load_rows(
     source = read_source(data, label, estimator, framing)
     for line in () if told else source.warnings:
         complain(f"{data}: {line}")
-    return source.data
+    X, y = source.data
+    is_noted = label is None and framing is not None and framing.label is not None
+    if is_noted and y is not None and pd.isna(y).any() and not getattr(_inner(estimator), "takes_conditions", False):
+        y = None  # of a label that was not asked for, gaps are no mistake
+    return Dataset(_in_order(X, estimator), y)
+
+
+def _inner(estimator: Any) -> Any:
+    return getattr(estimator, "autoencoder_", estimator)  # a detector's
+
+
+def _in_order(X: Any, estimator: Any) -> Any:
+    """Put a table's columns into the order that a model knows, where it has all of them; others come last."""
+    inner = _inner(estimator)
+    if not isinstance(X, pd.DataFrame):
+        return X
+    schema = getattr(inner, "schema_", None)
+    names = list(getattr(inner, "feature_names_in_", ()) if schema is None else schema.names)
+    needed = names if schema is None else [column.name for column in schema.columns]
+    if not names or any(name not in X for name in needed):
+        return X
+    there = [name for name in names if name in X]
+    ordered = [*there, *(name for name in X if name not in set(there))]
+    return X if ordered == list(X) else X[ordered]
 
 
 def read_source(
@@ -228,27 +260,52 @@ def read_source(
         datasets.load(data)  # no file and no name of one: says which names there are
     if Path(data).is_dir():
         return _read_once(data, label, False, False, (), framing or Framing())
-    inner = getattr(estimator, "autoencoder_", estimator)  # a detector's
+    inner = _inner(estimator)
     several = isinstance(inner, models.MultimodalAutoencoder)
     if several and not hasattr(inner, "feature_names_in_") and Path(data).suffix == ".npz":
         return Source(Dataset(files.read_modalities(data)), [], [])  # type: ignore[arg-type]
     mixed |= several or isinstance(inner, models.TabularAutoencoder)
     text = tuple(inner.schema_.text) if hasattr(inner, "schema_") else _asked_as_text(inner)
-    gaps = getattr(inner, "takes_conditions", False)
-    return _read_once(data, label, gaps, mixed, text, framing or Framing())
+    gaps, framing = getattr(inner, "takes_conditions", False), framing or Framing()
+    if isinstance(inner, models.TabularAutoencoder) and isinstance(inner.na_values, list | tuple):
+        framing = framing._replace(na_values=tuple(inner.na_values))
+    where_there = label is None and framing.label is not None
+    label, gaps = (framing.label, True) if where_there else (label, gaps)
+    return _read_once(data, label, gaps, mixed, text, framing, where_there, _known_as_numbers(inner))
+
+
+def _known_as_numbers(model: Any) -> tuple[str | int, ...]:
+    """Return the columns that a model knows as numbers: 007 is one there."""
+    if hasattr(model, "schema_"):
+        columns = [column for column in model.schema_.columns if column.name not in set(model.schema_.text)]
+        return tuple(column.name for column in columns if column.kind != "date")
+    if isinstance(model, models.MultimodalAutoencoder):
+        return ()
+    return tuple(getattr(model, "feature_names_in_", ()))
 
 
 def _asked_as_text(model: Any) -> tuple[str, ...]:
     """Return the columns that are categories by --kind: 01234 stays what it is."""
-    kinds = getattr(model, "kinds", None) or {}
-    return tuple(name for name, kind in kinds.items() if kind == "category")
+    kinds = getattr(model, "kinds", None)
+    return tuple(name for name, kind in kinds.items() if kind == "category") if isinstance(kinds, Mapping) else ()
 
 
 @lru_cache(maxsize=2)
 def _read_once(
-    data: str, label: str | None, gaps: bool, mixed: bool, text: tuple[str | int, ...], framing: Framing
+    data: str,
+    label: str | None,
+    gaps: bool,
+    mixed: bool,
+    text: tuple[str | int, ...],
+    framing: Framing,
+    where_there: bool = False,
+    numbers: tuple[str | int, ...] = (),
 ) -> Source:
-    return files.read_source(data, label, gaps=gaps, mixed=mixed, text=text, **framing._asdict())
+    asked = framing._asdict()
+    del asked["label"]
+    return files.read_source(
+        data, label, gaps=gaps, mixed=mixed, text=text, where_there=where_there, numbers=numbers, **asked
+    )
 
 
 def forget() -> None:
@@ -276,6 +333,21 @@ def file_column(data: str, framing: Framing | None) -> dict[str, Any]:
     """Return the files of a folder of images, to stand beside its rows; of other data nothing."""
     names = _images_of(data, framing)
     return {} if names is None else {"file": names}
+
+
+def name_columns(data: str, framing: Framing | None, X: Any) -> dict[str, Any]:
+    """Return what stands beside rows that were read: the files of images, the names that a table has for its rows."""
+    if isinstance(X, pd.DataFrame) and not isinstance(X.index, pd.RangeIndex | pd.MultiIndex):
+        return {str(X.index.name or ""): X.index.to_numpy()}
+    return file_column(data, framing)
+
+
+def say_left_out(data: str, framing: Framing | None, output: Path) -> None:
+    """Say which files have no row in an array, which has no column for their names."""
+    if output.suffix == ".npy" and _images_of(data, framing) is not None:
+        left_out = read_source(data, None, None, framing).left_out
+        if left_out:
+            say(f"no row in {output}: {', '.join(left_out)}")
 
 
 def _images_of(data: str, framing: Framing | None) -> list[str] | None:

@@ -13,6 +13,7 @@ from isthmus import report, runs
 from isthmus.cli.anew import described_from, estimator_from, option_name, typed
 from isthmus.cli.app import app
 from isthmus.cli.console import complain, console, say
+from isthmus.cli.meaning import refuse_without_meaning
 from isthmus.cli.options import (
     Components,
     DataDir,
@@ -39,10 +40,12 @@ from isthmus.cli.rows import (
     of_table,
     parse_cut,
     parse_framing,
+    read_framing,
     read_source,
     take_rows,
     which_rows,
 )
+from isthmus.cli.saved import has_images
 from isthmus.data import datasets
 from isthmus.data.images import check_size
 from isthmus.errors import InputError
@@ -113,6 +116,10 @@ def train(
         if data is None or out is None:
             raise InputError(f"train needs {'DATA' if data is None else '--out RUN'}: isthmus train --help says more")
         runs.check_free(out, overwrite=overwrite)
+        own = model == "tabular" and not Path(data).is_dir()  # whose arrays may have marks and columns too
+        columns: dict[str, Any] = {} if own else {"drop": drop, "na": na}
+        columns |= {"kinds": kinds} if Path(data).is_dir() else {}
+        refuse_without_meaning(data, size=size, fit=fit, skip_bad=skip_bad, **columns)
         target, folder = out, runs.beside(out) if runs.is_finished(out) else out
         given: dict[str, Any] = {
             "data": data, "label": label, "data_dir": data_dir, "window": window, "stride": stride, "time": time,
@@ -176,9 +183,7 @@ def _train(folder: Path, asked: dict[str, Any], device: str, checkpoint_minutes:
     data_dir = None if asked["data_dir"] is None else Path(asked["data_dir"])
     cut = parse_cut(asked)
     estimator = _estimator(asked, device)
-    framing = Framing(
-        check_size(asked["size"]), asked["fit"] or "crop", bool(asked["skip_bad"]), **of_table(asked, estimator)
-    )
+    framing = _framing(asked, estimator)
     asked = asked | _understood(data, label, estimator, cut, framing, asked["from"])
     X, y = load_rows(data, "train", label, data_dir, estimator, cut, framing, told=True)
     if estimator.takes_conditions and y is None:
@@ -198,6 +203,19 @@ def _train(folder: Path, asked: dict[str, Any], device: str, checkpoint_minutes:
     runs.finish(folder, asked)
     active = f"; {estimator.active_units_} active units" if hasattr(estimator, "active_units_") else ""
     say(f"{kept}; {_fit_in_words(estimator, X, y)}{active}")
+
+
+def _framing(asked: dict[str, Any], estimator: Any) -> Framing:
+    """Return how rows are read: from another run's weights images in the size and colours of its model."""
+    if asked["from"] is not None and has_images(estimator):
+        return read_framing(Path(asked["from"]), estimator, bool(asked["skip_bad"]))._replace(label=None)
+    return Framing(
+        check_size(asked["size"]),
+        asked["fit"] or "crop",
+        bool(asked["skip_bad"]),
+        strict=asked["from"] is None,
+        **of_table(asked, estimator),
+    )
 
 
 def _estimator(asked: dict[str, Any], device: str) -> Any:

@@ -4,12 +4,14 @@ import codecs
 import csv
 import gzip
 import io
+import re
 import warnings
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from isthmus.data.layout import Layout, find_layout
@@ -52,7 +54,13 @@ class Delimited(NamedTuple):
     warnings: list[str]
 
 
-def read_delimited(path: str | Path, text: Sequence[str | int] = ()) -> Delimited:
+def read_delimited(
+    path: str | Path,
+    text: Sequence[str | int] = (),
+    *,
+    own_marks: bool = False,
+    numbers: Sequence[str | int] | None = (),
+) -> Delimited:
     """Read a table from text as it is meant.
 
     Parameters
@@ -61,6 +69,10 @@ def read_delimited(path: str | Path, text: Sequence[str | int] = ()) -> Delimite
         ``.csv``, ``.tsv`` or ``.txt``, perhaps with ``.gz`` after it.
     text : sequence of str
         Columns that are words, though they may be digits alone.
+    own_marks : bool, default False
+        Whether the caller says what stands for a missing value: then empty cells alone are, and NA is a word.
+    numbers : sequence of str or None
+        Columns that are numbers, though some begin with 0 as codes do; None: all are.
 
     Returns
     -------
@@ -75,24 +87,40 @@ def read_delimited(path: str | Path, text: Sequence[str | int] = ()) -> Delimite
     sample, is_whole = _sample(path)
     encoding = _encoding(path, sample)
     try:
-        return _read(path, sample, is_whole, encoding, text)
+        return _read(path, sample, is_whole, encoding, text, own_marks, numbers)
     except UnicodeDecodeError:
         encoding, errors, said = _other_encoding(path)
-    found = _read(path, sample, is_whole, encoding, text, errors)
+    found = _read(path, sample, is_whole, encoding, text, own_marks, numbers, errors)
     return found._replace(understood=[said, *found.understood], warnings=[said, *found.warnings])
 
 
 def _read(
-    path: Path, sample: bytes, is_whole: bool, encoding: str, text: Sequence[str | int], errors: str = "strict"
+    path: Path,
+    sample: bytes,
+    is_whole: bool,
+    encoding: str,
+    text: Sequence[str | int],
+    own_marks: bool,
+    numbers: Sequence[str | int] | None,
+    errors: str = "strict",
 ) -> Delimited:
     decoded = codecs.getincrementaldecoder(encoding)(errors).decode(sample)
     end = len(decoded) if is_whole else max(decoded.rfind("\n"), decoded.rfind("\r")) + 1
     layout = find_layout(path, decoded[:end] or decoded)
-    frame = _parse(path, layout, encoding, errors, text)
+    frame = _parse(path, layout, encoding, errors, text, own_marks)
+    understood, told = list(layout.understood), list(layout.warnings)
+    if len(layout.names) == 1:
+        frame = _without_blank_end(frame, understood)
     if not len(frame):
         raise InputError(f"{path} has names of columns, and no rows")
     _check_short_rows(path, layout, frame, encoding, errors)
-    understood, told = list(layout.understood), list(layout.warnings)
+    may_be = [] if numbers is None else [name for name in layout.names if name not in set(map(str, numbers))]
+    codes = _codes(path, layout, frame[may_be], encoding, errors)
+    if codes:
+        words = _parse(path, layout, encoding, errors, codes, own_marks, only=codes)
+        codes = [name for name in codes if _are_codes(words[name])]
+        frame = frame.assign(**{name: words[name].iloc[: len(frame)] for name in codes})
+        understood += [f"{name!r} is text: some of its values begin with 0" for name in codes]
     frame = _without_nothing(frame, understood)
     changed = as_numbers(frame, layout.separator, layout.decimal, set(map(str, text)))
     understood += changed
@@ -144,7 +172,15 @@ def _other_encoding(path: Path) -> tuple[str, str, str]:
     return "cp1252", "strict", "it is not UTF-8, and is read as Latin-1 (Windows-1252)"
 
 
-def _parse(path: Path, layout: Layout, encoding: str, errors: Any, text: Sequence[str | int]) -> pd.DataFrame:
+def _parse(
+    path: Path,
+    layout: Layout,
+    encoding: str,
+    errors: Any,
+    text: Sequence[str | int],
+    own_marks: bool,
+    only: list[str] | None = None,
+) -> pd.DataFrame:
     words: Any = {name: str for name in map(str, text) if name in layout.names}
     try:
         with warnings.catch_warnings():
@@ -154,6 +190,7 @@ def _parse(path: Path, layout: Layout, encoding: str, errors: Any, text: Sequenc
                 sep=r"\s+" if layout.separator == " " else layout.separator,
                 header=None,
                 names=layout.names,
+                usecols=only,
                 index_col=False,
                 skiprows=layout.skipped,
                 skipinitialspace=layout.spaced,
@@ -161,6 +198,9 @@ def _parse(path: Path, layout: Layout, encoding: str, errors: Any, text: Sequenc
                 encoding=encoding,
                 encoding_errors=errors,
                 dtype=words,
+                keep_default_na=not own_marks,
+                na_values=[""] if own_marks else None,
+                skip_blank_lines=len(layout.names) > 1,  # in one column a blank line is a missing cell
                 engine="c",
                 low_memory=False,  # in pieces, of which one is of numbers and the next of words
             )
@@ -197,11 +237,46 @@ def _check_lines(path: Path, layout: Layout, encoding: str, errors: str) -> None
                 if record and found != width:
                     have = f"{found} value{'s' * (found != 1)}"
                     raise InputError(
-                        f"cannot read {path}: line {lines.line_num} has {have}, and {width} are in the first: complete "
+                        f"cannot read {path}: line {lines.line_num} has {have}, and others have {width}: complete "
                         "it, or delete it"
                     )
         except csv.Error as error:
             raise InputError(f"cannot read {path}: {error} in line {lines.line_num}") from error
+
+
+def _without_blank_end(frame: pd.DataFrame, understood: list[str]) -> pd.DataFrame:
+    """Leave out the blank lines at the end of a table of one column."""
+    known = np.flatnonzero(frame.iloc[:, 0].notna())
+    last = int(known[-1]) + 1 if len(known) else len(frame)
+    blank = len(frame) - last
+    if blank:
+        understood.append(f"left out: {blank} line{'s' * (blank > 1)} without a value at its end")
+    return frame.iloc[:last]
+
+
+def _codes(path: Path, layout: Layout, frame: pd.DataFrame, encoding: str, errors: str) -> list[str]:
+    """Return columns of whole numbers that may be codes, such as 01004: in a file where digits begin with 0."""
+    found = [str(name) for name in frame if pd.api.types.is_numeric_dtype(frame[name]) and _is_whole(frame[name])]
+    if not found:
+        return []
+    with _open(path) as file:
+        content: bytes = file.read()
+    if encoding.startswith(("utf-16", "utf-32")):
+        content = content.decode(encoding, errors).encode()
+    separator = re.escape(layout.separator.encode())
+    return (
+        found if re.search(rb"(?:^|[\r\n\" ]|" + separator + rb")0\d+(?:[\"\s" + separator + rb"]|$)", content) else []
+    )
+
+
+def _is_whole(column: Any) -> bool:
+    return not pd.api.types.is_bool_dtype(column) and bool((column.dropna() % 1 == 0).all()) and column.notna().any()
+
+
+def _are_codes(column: Any) -> bool:
+    """Tell whether text is of digits alone, some of which begin with 0."""
+    known = column.dropna().str.strip()
+    return bool(known.str.fullmatch(r"\d+").all() and known.str.fullmatch(r"0\d+").any())
 
 
 def _without_nothing(frame: pd.DataFrame, understood: list[str]) -> pd.DataFrame:

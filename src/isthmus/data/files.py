@@ -40,12 +40,21 @@ class Source(NamedTuple):
         What of it changes or leaves out something, or may be wrong.
     names : list of str, optional
         What the rows of a folder are called: their files.
+    left_out : list of str
+        The files of a folder that could not be read.
+    columns : list of str
+        All columns of a table that were read, labels among them, in its order.
+    labels : list of str
+        Those of them that are labels.
     """
 
     data: Dataset
     understood: list[str]
     warnings: list[str]
     names: list[str] | None = None
+    left_out: Sequence[str] = ()
+    columns: Sequence[Any] = ()
+    labels: Sequence[str] = ()
 
 
 def read(
@@ -104,27 +113,33 @@ def read_source(
     colors: bool | None = None,
     drop: Sequence[str] = (),
     na_values: Sequence[Any] | None = None,
+    strict: bool = False,
+    where_there: bool = False,
+    numbers: Sequence[str | int] = (),
 ) -> Source:
     """Read rows, and how they were understood; see :func:`read`, and :func:`isthmus.data.images.read_images`.
 
-    Columns to `drop` are left out. What stands for a missing number is NaN, unless the table is `mixed`, where it is
-    left to the model.
+    Columns to `drop` are left out; where it is `strict`, they must be there. What stands for a missing number is NaN,
+    unless the table is `mixed`, where it is left to the model. `where_there`: a label that is not is none.
+    Columns of `numbers` are, though some begin with 0.
     """
     path = Path(path)
     if path.is_dir():
         if label is not None:
             raise InputError(f"label {label!r}: the labels of a folder of images are its subfolders; leave it out")
         pictures = read_images(path, size, fit, skip_bad, colors=colors)
-        names = [file.relative_to(path).as_posix() for file in pictures.paths]
-        return Source(pictures.data, pictures.summary, pictures.warnings, names)
+        names, left_out = (
+            [file.relative_to(path).as_posix() for file in each] for each in (pictures.paths, pictures.left_out)
+        )
+        return Source(pictures.data, pictures.summary, pictures.warnings, names, left_out)
     if ending(path) not in READABLE:
         raise InputError(f"cannot read {path}: give a file that ends in {', '.join(READABLE)}, or a folder of images")
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     try:
         if ending(path) in (".npy", ".npz"):
-            return Source(_read_arrays(path, label), [], [])
-        return _read_table(path, label, gaps, mixed, text, drop, na_values)
+            return Source(_read_arrays(path, label, where_there), [], [])
+        return _read_table(path, label, gaps, mixed, text, drop, na_values, strict, where_there, numbers)
     except BROKEN as error:
         raise InputError(f"cannot read {path}: {_first_line(error)}") from error
     except UnicodeDecodeError as error:
@@ -135,11 +150,13 @@ def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0]
 
 
-def _read_arrays(path: Path, label: str | None) -> Dataset:
+def _read_arrays(path: Path, label: str | None, where_there: bool = False) -> Dataset:
     try:
         content: Any = np.load(path, allow_pickle=False)
     except ValueError as error:
         raise InputError(f"cannot read {path}: it is not an array of numbers in NumPy's format") from error
+    if where_there and (isinstance(content, np.ndarray) or label not in content.files):
+        label = None
     if isinstance(content, np.ndarray):
         if label is not None:
             raise InputError(f"{path} is one array and has no {label!r}: leave the label out")
@@ -198,12 +215,14 @@ def _numbers(path: Path, array: np.ndarray) -> np.ndarray:
 
 def _read_frame(path: Path, text: Sequence[str | int] = ()) -> pd.DataFrame:
     """Read a table of rows under names, each of which is there once."""
-    return _read_delimited_or_parquet(path, text).frame
+    return _read_delimited_or_parquet(path, text, numbers=None).frame
 
 
-def _read_delimited_or_parquet(path: Path, text: Sequence[str | int]) -> Delimited:
+def _read_delimited_or_parquet(
+    path: Path, text: Sequence[str | int], own_marks: bool = False, numbers: Sequence[str | int] | None = ()
+) -> Delimited:
     if ending(path) in delimited.ENDINGS:
-        return delimited.read_delimited(path, text)
+        return delimited.read_delimited(path, text, own_marks=own_marks, numbers=numbers)
     frame = pd.read_parquet(path)
     twice = frame.columns[frame.columns.duplicated()]
     if len(twice):
@@ -226,24 +245,35 @@ def _read_table(
     text: Sequence[str | int],
     drop: Sequence[str],
     na_values: Sequence[Any] | None,
+    strict: bool,
+    where_there: bool,
+    numbers: Sequence[str | int],
 ) -> Source:
-    found = _read_delimited_or_parquet(path, text)
+    found = _read_delimited_or_parquet(path, text, na_values is not None, numbers)
     frame = found.frame if found.row_names is None else _named_rows(found.frame, found.row_names)
+    if strict and (gone := [name for name in drop if name not in frame]):
+        raise InputError(f"--drop {gone[0]}: {path} has no such column: it has {few(frame.columns)}")
     frame = frame.drop(columns=[name for name in drop if name in frame])
+    columns = list(frame.columns)
+    if label is not None and where_there and not any(name in frame for name in _label_names(frame, label)):
+        label = None
+    labels = [] if label is None else _label_names(frame, label)
     frame, missing = (frame, []) if mixed else numbers_with_gaps(frame, Marks(na_values))
     y = None if label is None else _labels(path, frame, label)
     if y is not None and not gaps and pd.isna(y).any():
         row = int(np.argmax(pd.isna(y).reshape(len(y), -1).any(1)))
         raise InputError(f"{path}: column {label!r} has no label in row {row}; drop such rows")
+    if not frame.shape[1]:
+        raise InputError(f"{path}: no column is left to learn from, beside what is a label or left out")
     words = frame.columns[[not pd.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes]]
-    if len(words) == 1 and not mixed and pd.to_numeric(frame[words[0]], errors="coerce").notna().any():
-        raise InputError(f"{path}: {_text_in(frame[words[0]])}; put a number there, or leave it blank")
+    if len(words) == 1 and not mixed:
+        _check_text(path, frame[words[0]])
     if len(words) and not mixed:
         raise InputError(
             f"{path}: column {few(words)} holds no numbers: take a tabular model (--model tabular), drop it, or name "
             "it as the label"
         )
-    return Source(Dataset(frame, y), [*found.understood, *missing], found.warnings)
+    return Source(Dataset(frame, y), [*found.understood, *missing], found.warnings, columns=columns, labels=labels)
 
 
 def _named_rows(frame: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -258,12 +288,31 @@ def _named_rows(frame: pd.DataFrame, column: str) -> pd.DataFrame:
 
 def _labels(path: Path, frame: pd.DataFrame, label: str) -> np.ndarray:
     """Take the column of labels out of a table, or several with commas between, of shape (n, columns)."""
-    names = [label] if label in frame else [name.strip() for name in label.split(",")]
+    names = _label_names(frame, label)
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise InputError(f"--label {label}: it names the column {twice[0]!r} twice; name it once")
     for name in names:
         if name not in frame:
             raise InputError(f"{path} has no column {name!r}: it has {few(frame.columns)}")
     columns = [frame.pop(name).to_numpy(na_value=np.nan) for name in names]
     return columns[0] if len(columns) == 1 else np.column_stack([column.astype(object) for column in columns])
+
+
+def _label_names(frame: pd.DataFrame, label: str) -> list[str]:
+    return [label] if label in frame else [name.strip() for name in label.split(",")]
+
+
+def _check_text(path: Path, column: "pd.Series[Any]") -> None:
+    """Raise ValueError for the one column of text among numbers where it has numbers too, or digits alone."""
+    is_number = pd.to_numeric(column, errors="coerce").notna()
+    if is_number.any() and (is_number | column.isna()).all():
+        raise InputError(
+            f"{path}: column {str(column.name)!r} is text, as some of its values begin with 0: take a tabular model "
+            "(--model tabular), drop it, or name it as the label"
+        )
+    if is_number.any():
+        raise InputError(f"{path}: {_text_in(column)}; put a number there, or leave it blank")
 
 
 def _text_in(column: "pd.Series[Any]") -> str:

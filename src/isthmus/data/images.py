@@ -67,12 +67,15 @@ class Pictures(NamedTuple):
         What was understood, in one or two plain lines.
     warnings : list of str
         What of it changes or leaves out something; a line each.
+    left_out : list of Path
+        The files that could not be read.
     """
 
     data: Dataset
     paths: list[Path]
     summary: list[str]
     warnings: list[str]
+    left_out: list[Path]
 
 
 @dataclass
@@ -81,7 +84,7 @@ class _Seen:
 
     bad: dict[Path, str] = field(default_factory=dict)
     clear: list[Path] = field(default_factory=list)
-    deep: list[Path] = field(default_factory=list)
+    deep: dict[Path, str] = field(default_factory=dict)
     moving: list[Path] = field(default_factory=list)
 
 
@@ -109,7 +112,8 @@ def read_images(
     size, fit, skip_bad
         As of ``load_folder``.
     colors : bool, optional
-        Whether images have three channels; by default they have where one of them has colours.
+        Whether images have three channels, as a model knows them, whose `size` is given too; by default they have where
+        one of them has colours.
     """
     folder, shape = Path(folder), check_size(size)
     if fit not in ("crop", "pad"):
@@ -141,7 +145,9 @@ def read_images(
     first = f"{len(read):,} image{'s' * (len(read) != 1)}, {_sizes_in_words(sizes, target, fit)}, "
     first += f"{'colour' if in_color else 'grey'}, {_labels_in_words(y)}"
     summary = [first, *(["; ".join(told)] if told else [])]
-    return Pictures(Dataset(X[: len(read)], y), read, summary, told)
+    if colors is not None and set(sizes) != {target}:
+        told = [f"the model knows another size: {_sizes_in_words(sizes, target, fit)}", *told]
+    return Pictures(Dataset(X[: len(read)], y), read, summary, told, sorted(seen.bad))
 
 
 def check_size(size: Any) -> tuple[int, int] | None:
@@ -252,7 +258,7 @@ def _upright(path: Path, image: Image.Image, target: tuple[int, int], seen: _See
 def _values(path: Path, image: Image.Image, target: tuple[int, int], fit: Fit, in_color: bool, seen: _Seen) -> Any:
     """Bring an image to numbers of the size that is asked for."""
     if image.mode.startswith(DEEP):
-        seen.deep.append(path)
+        seen.deep[path] = image.mode
         unit = Image.fromarray(_in_unit_interval(np.asarray(image)))
         return np.clip(np.asarray(_resized(unit, target, fit)), 0, 1)  # what is resampled may reach beyond
     if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
@@ -329,14 +335,21 @@ def _warnings(folder: Path, seen: _Seen, loose: Sequence[Path]) -> list[str]:
     if seen.clear:
         told.append(f"what is transparent is laid on white: {_named(folder, seen.clear)}")
     if seen.deep:
-        told.append(f"more than 8 bits a pixel, so all are brought to [0, 1] (of 16 bits: /65535): "
-                    f"{_named(folder, seen.deep)}")  # fmt: skip
+        how = "; ".join(dict.fromkeys(_depth_in_words(mode) for mode in seen.deep.values()))
+        told.append(f"more than 8 bits a pixel, so all are brought to [0, 1] ({how}): {_named(folder, seen.deep)}")
     if seen.moving:
         told.append(f"only the first frame is read: {_named(folder, seen.moving)}")
     linked = list(_links(folder))
     if linked:
         told.append(f"links to folders are left out: {_named(folder, linked)}")
     return told
+
+
+def _depth_in_words(mode: str) -> str:
+    """Say how pixels of more than 8 bits are brought to [0, 1]: Pillow's modes are F, I and I;16 with what follows."""
+    if mode.startswith("F"):
+        return "floats: as they are"
+    return "of 16 bits: /65535" if mode.startswith("I;16") else "whole numbers of 32 bits: /65535"
 
 
 def _links(folder: Path) -> Iterator[Path]:

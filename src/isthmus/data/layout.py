@@ -7,9 +7,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from isthmus.data.number_text import decimal_of, number_of, share_of_numbers
+import numpy as np
+
+from isthmus.data.number_text import decimal_of, doubtful, number_of, share_of_numbers
 from isthmus.errors import InputError
 
 SEPARATORS = {"\t": "tabs", ";": "semicolons", "|": "bars", ",": "commas", " ": "spaces"}
@@ -20,6 +22,11 @@ MOST_RECORDS, MOST_FIELDS = 1000, 2**16
 
 MOST_TITLES = 20
 """Lines above a header."""
+
+MANY, MANY_COUNTED, MANY_BY_WORDS = 8, 6, 4
+"""Numbers in equal steps that are no row of data by chance; such as count from 0 or 1; and such beside words."""
+
+FIRST_YEAR, LAST_YEAR = 1800, 2200
 
 DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?")
 MARKS = {"", "?", "-", "--", ".", "na", "n/a", "nan", "null", "none"}
@@ -58,7 +65,10 @@ def find_layout(path: Path, text: str) -> Layout:
     if titles:
         told.append(f"left out above the table: {_few(titles)}")
     if names is None:
-        names, start = _header(records, start, width)
+        names, start, of_numbers = _header(records, start, width)
+        if names is not None and of_numbers:
+            numbers = [name for name in names if number_of(name) is not None]
+            told.append(f"its header is numbers: {', '.join(numbers[:3])}{', ...' if len(numbers) > 3 else ''}")
     if names is None:
         names = [f"x_{i}" for i in range(width)]
         last = f" to {names[-1]}" if len(names) > 1 else ""
@@ -69,6 +79,9 @@ def find_layout(path: Path, text: str) -> Layout:
     decimal = decimal_of(data, separator)
     written = [f"separated by {SEPARATORS.get(separator, repr(separator))}"] * (separator != ",")
     written += ["with decimal commas"] * (decimal == ",")
+    if (example := doubtful(data, separator, decimal)) is not None:
+        told.append(f"{'commas' if decimal == ',' else 'points'} are decimals: {example!r} is "
+                    f"{float(example.replace(',', '.')):g}")  # fmt: skip
     understood = [*([", ".join(written)] if written else []), *told]
     if has_row_names:
         understood.append("its first column, which has no name, names the rows")
@@ -78,14 +91,13 @@ def find_layout(path: Path, text: str) -> Layout:
     return Layout(separator, spaced, start, above, names, has_row_names, decimal, understood, told)
 
 
-def _header(records: Sequence[list[str]], start: int, width: int) -> tuple[list[str] | None, int]:
-    """Return the names of columns and where the data begin; None where there are none."""
+def _header(records: Sequence[list[str]], start: int, width: int) -> tuple[list[str] | None, int, bool]:
+    """Return the names of columns or None, where the data begin, and whether the names are numbers."""
     place = next(i for i, record in enumerate(records) if i >= start and any(record))
     first, others = records[place], [record for record in records[place + 1 :] if any(record)]
     shift = 1 if len(first) == width - 1 else 0  # as R writes: row names have no name above them
-    if _is_header(first, [record[shift:] for record in others]):
-        return first, place + 1
-    return None, start
+    found = _is_header(first, [record[shift:] for record in others])
+    return (first, place + 1, found == "numbers") if found else (None, start, False)
 
 
 def _one_a_column(path: Path, names: list[str], data: Sequence[Sequence[str]], width: int) -> tuple[list[str], bool]:
@@ -193,38 +205,80 @@ def _above(records: Sequence[list[str]], start: int, width: int) -> tuple[int, l
     return start, [], None
 
 
-def _is_header(first: Sequence[str], others: Sequence[Sequence[str]]) -> bool:
-    """Tell names from data: a word over numbers is a name, a number over numbers is data unless they go in steps."""
+def _is_header(first: Sequence[str], others: Sequence[Sequence[str]]) -> Literal["words", "numbers"] | None:
+    """Tell names from data, and by what: a word over numbers is a name, a number over numbers as `_are_names` says."""
     columns = [[each[i] for each in others[:200] if i < len(each)] for i in range(len(first))]
-    number_over, date_over = False, False
+    date_over, over = False, []
     for name, column in zip(first, columns, strict=True):
         known = [value for value in column if value.lower() not in MARKS]
         numbers = [value for value in known if number_of(value) is not None]
         if name.lower() in MARKS:
             continue
-        if number_of(name) is not None:
-            number_over = True
+        if (number := number_of(name)) is not None:
+            over.append((name, number, numbers))
         elif known and len(numbers) == len(known) and not (DATE.fullmatch(name)):
-            return True
+            return "words"
         elif DATE.fullmatch(name):
             date_over |= bool(known) and sum(bool(DATE.fullmatch(value)) for value in known) > len(known) / 2
-    if number_over and len(first) == 1:
-        return first[0] == "0" and any("." in value or "," in value for value in columns[0])  # as pandas writes it
-    if number_over:
-        return _in_steps(first) and 2 * sum(map(_in_steps, others[:50])) <= len(others[:50])
-    return not date_over
+    if over and len(first) == 1:
+        is_of_pandas = first[0] == "0" and any("." in value or "," in value for value in columns[0])
+        return "numbers" if is_of_pandas else None
+    if over:
+        has_words = any(name and number_of(name) is None for name in first)
+        return "numbers" if _are_names(over, others, MANY_BY_WORDS if has_words else MANY_COUNTED) else None
+    return None if date_over else "words"
 
 
-def _in_steps(record: Sequence[str]) -> bool:
-    """Tell whether the numbers of a line are whole and in equal steps; of two, 0 and 1, or years."""
-    found = [number_of(field) for field in record]
-    numbers = [number for number in found if number is not None]
-    if len(numbers) < 2 or any(number != int(number) for number in numbers):
+def _are_names(over: Sequence[tuple[str, float, Sequence[str]]], others: Sequence[Sequence[str]], many: int) -> bool:
+    """Tell whether a line of numbers is a header: each as it is written, its value, and the numbers below it.
+
+    It is where it goes on in equal steps over many columns, from 0 or 1 on over fewer; where it is of years over other
+    numbers; where it counts and most columns have decimals or are far from it; and where it rises or falls and all
+    columns are far from it, as wavelengths are.
+    """
+    values = [value for _, value, _ in over]
+    steps = [later - earlier for earlier, later in pairwise(values)]
+    if len(values) < 2 or not (all(step > 0 for step in steps) or all(step < 0 for step in steps)):
         return False
-    steps = {later - earlier for earlier, later in pairwise(numbers)}
-    if len(steps) > 1 or 0 in steps:
+    below = [np.array([number_of(field) for field in column], float) for _, _, column in over]
+    if all(map(_is_year, values)):
+        return _most([bool(len(column)) and not _most(list(map(_is_year, column))) for column in below])
+    if _in_steps(values) and 2 * sum(map(_line_in_steps, others[:50])) <= len(others[:50]):
+        if len(values) >= MANY or (len(values) >= many and values[0] in (0, 1) and values[1] == values[0] + 1):
+            return True
+        is_whole = all(value == int(value) for value in values)
+        if is_whole and (len(values) > 2 or values == [0, 1]):
+            has_decimals = (any("." in field or "," in field for field in column) for _, _, column in over)
+            pairs = zip(has_decimals, values, below, strict=True)
+            return _most([decimals or _is_far(value, column, 1) for decimals, value, column in pairs])
+    return all(_is_far(value, column, 3) for value, column in zip(values, below, strict=True))
+
+
+def _is_far(value: float, column: np.ndarray, spreads: float) -> bool:
+    """Tell whether a number is that many times the range of a column away from it."""
+    if len(column) < 2:
         return False
-    return len(numbers) > 2 or numbers == [0, 1] or (1800 <= numbers[0] < numbers[1] < 2200)
+    low, high = column.min(), column.max()
+    return bool(max(low - value, value - high) > spreads * (high - low))
+
+
+def _is_year(value: float) -> bool:
+    return bool(value == round(value) and FIRST_YEAR <= value < LAST_YEAR)
+
+
+def _most(found: Sequence[bool]) -> bool:
+    return 2 * sum(found) > len(found)
+
+
+def _line_in_steps(record: Sequence[str]) -> bool:
+    numbers = [number for number in map(number_of, record) if number is not None]
+    return len(numbers) > 1 and _in_steps(numbers) and (len(numbers) > 2 or numbers == [0, 1])
+
+
+def _in_steps(numbers: Sequence[float]) -> bool:
+    """Tell whether numbers go in equal steps."""
+    steps = np.diff(numbers)
+    return bool(steps[0] != 0 and np.allclose(steps, steps[0], rtol=1e-6, atol=0))
 
 
 def _are_row_names(values: Sequence[str]) -> bool:

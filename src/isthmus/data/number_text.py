@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from itertools import islice
+from itertools import islice, zip_longest
 from typing import Any
 
 import pandas as pd
@@ -16,10 +16,11 @@ EXPONENT_COMMA = re.compile(r"[+-]?\d*,\d+[eE][+-]?\d+")
 LIST = re.compile(r"\d+(,\d+){2,}")
 """What can be nothing else; 1,234 and 1.234 can be two things."""
 
-WITH_COMMA = r"[+-]?(?:\d{1,3}(?:\.\d{3})+|\d*)(?:,\d+)?(?:[eE][+-]?\d+)?"
-WITH_POINT = r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?"
-IN_THOUSANDS = r"[+-]?(?:\d{1,3}|[1-9]\d{0,2}(?:,\d{3})+)"
-"""Whole numbers by decimals that are commas or points, and such as have commas at the thousands alone."""
+WITH_COMMA = r"[+-]?(?:[1-9]\d{0,2}(?:\.\d{3})+|\d*)(?:,\d+)?(?:[eE][+-]?\d+)?"
+WITH_POINT = r"[+-]?(?:[1-9]\d{0,2}(?:,\d{3})+|\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?"
+COMMA_THOUSANDS = r"[+-]?(?:\d{1,3}|[1-9]\d{0,2}(?:,\d{3})+)"
+POINT_THOUSANDS = r"[+-]?(?:\d{1,3}|[1-9]\d{0,2}(?:\.\d{3})+)"
+"""Numbers by decimals that are commas or points, and whole ones that have commas or points at the thousands alone."""
 
 MOST_LOOKED_AT = 5_000
 """Fields."""
@@ -46,20 +47,53 @@ def share_of_numbers(records: Sequence[Sequence[str]]) -> float:
 
 def decimal_of(records: Sequence[Sequence[str]], separator: str) -> str:
     """Return "," where some of the fields can be nothing but decimal commas and none a decimal point, else "."."""
-    commas = points = either = lists = 0
+    commas, points, lists = _certain(records)
+    if separator == "," and lists:  # 1,3 in quotes is no number beside 1,2,3
+        return "."
+    if commas or points:
+        return "," if commas and not points else "."
+    at_thousands = _at_thousands(records)
+    if len(at_thousands) == 1:
+        return "," if "." in at_thousands else "."
+    either = any("," in field and GROUPED.fullmatch(field) for record in records for field in record)
+    return "," if either and separator == ";" else "."  # who writes semicolons has commas in numbers
+
+
+def doubtful(records: Sequence[Sequence[str]], separator: str, decimal: str) -> str | None:
+    """Return a number that is read by that decimal, and could be one of thousands; None where others decide.
+
+    Points between semicolons are in doubt, as are commas; points in other files are not.
+    """
+    commas, points, _ = _certain(records)
+    if commas or points or (decimal == "." and separator != ";"):
+        return None
+    fields = (field for record in records for field in record)
+    return next((field for field in fields if field.count(decimal) == 1 and GROUPED.fullmatch(field)), None)
+
+
+def _certain(records: Sequence[Sequence[str]]) -> tuple[int, int, int]:
+    """Count fields that can be nothing but decimal commas, decimal points, and lists of whole numbers."""
+    commas = points = lists = 0
     for record in records:
         for field in record:
             if "," in field or "." in field:
                 commas += bool(DECIMAL_COMMA.fullmatch(field) or EXPONENT_COMMA.fullmatch(field))
                 points += bool(DECIMAL_POINT.fullmatch(field) or EXPONENT_POINT.fullmatch(field))
-                is_grouped = bool(GROUPED.fullmatch(field))
-                either += is_grouped and "," in field
-                lists += not is_grouped and bool(LIST.fullmatch(field))
-    if separator == "," and lists:  # 1,3 in quotes is no number beside 1,2,3
-        return "."
-    if commas or points:
-        return "," if commas and not points else "."
-    return "," if either and separator == ";" else "."  # who writes semicolons has commas in numbers
+                lists += not GROUPED.fullmatch(field) and bool(LIST.fullmatch(field))
+    return commas, points, lists
+
+
+def _at_thousands(records: Sequence[Sequence[str]]) -> set[str]:
+    """Return which of "," and "." stand at the thousands in some column: in large numbers alone, among small ones."""
+    found = set()
+    for fields in zip_longest(*records, fillvalue=""):
+        numbers = [field for field in fields if field and number_of(field) is not None]
+        for mark, pattern in ((",", COMMA_THOUSANDS), (".", POINT_THOUSANDS)):
+            marked = [field for field in numbers if mark in field]
+            if marked and all(re.fullmatch(pattern, field) for field in numbers):
+                small = len(marked) < len(numbers) or any(field.count(mark) > 1 for field in marked)
+                found |= {mark} if small else set()
+    return found
 
 
 def as_numbers(frame: pd.DataFrame, separator: str, decimal: str, text: set[str]) -> list[str]:
@@ -68,21 +102,24 @@ def as_numbers(frame: pd.DataFrame, separator: str, decimal: str, text: set[str]
     Returns
     -------
     list of str
-        A line about the columns that were changed.
+        A line about the columns that were changed, for each way in which they are written.
     """
-    changed = []
+    changed: dict[str, list[str]] = {}
+    examples: dict[str, str] = {}
     for name in frame.columns[~frame.dtypes.map(pd.api.types.is_numeric_dtype).to_numpy(bool)]:
         column = frame[name]
         if name in text or not _may_be_numbers(column, decimal):
             continue
         found = _in_one_way(column, separator, decimal)
         if found is not None:
-            frame[name] = found
-            changed.append(str(name))
-    if not changed:
-        return []
-    shown = ", ".join(map(repr, changed[:5])) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
-    return [f"commas and points are taken for decimals and thousands in {shown}"]
+            frame[name], way, example = found
+            changed.setdefault(way, []).append(repr(str(name)))
+            examples.setdefault(way, example)
+    lines = []
+    for way, names in changed.items():
+        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        lines.append(f"{way} in {shown}: {examples[way]}")
+    return lines
 
 
 def _may_be_numbers(column: Any, decimal: str) -> bool:
@@ -91,11 +128,11 @@ def _may_be_numbers(column: Any, decimal: str) -> bool:
     first = known.iloc[:20].astype(str)
     if 2 * first.str.contains(r"^ *[+-]?[\d.,eE+-]+ *$").sum() <= len(first):
         return False
-    return bool(known.astype(str).str.contains("[.,]" if decimal == "," else ",").any())
+    return bool(known.astype(str).str.contains("[.,]" if decimal == "," else r",|\.\d+\.").any())
 
 
-def _in_one_way(column: Any, separator: str, decimal: str) -> Any:
-    """Return a column of text as numbers, where one way to read them fits all; None where none does.
+def _in_one_way(column: Any, separator: str, decimal: str) -> tuple[Any, str, str] | None:
+    """Return a column of text as numbers, where one way to read them fits all, what it is and an example; else None.
 
     A few words may stand for what is missing: then it stays text, and its numbers are written with points.
     """
@@ -109,22 +146,35 @@ def _in_one_way(column: Any, separator: str, decimal: str) -> Any:
         if not fits.any() or not holds(known[fits]):
             continue
         plain = known[fits].str.replace(thousands, "").str.replace(point, ".")
+        told = _way_in_words(known[fits], plain, thousands, point)
         if not len(marks):
-            return pd.to_numeric(plain).reindex(column.index)
-        return words.where(~words.index.isin(plain.index), plain.reindex(words.index))
+            return pd.to_numeric(plain).reindex(column.index), *told
+        return words.where(~words.index.isin(plain.index), plain.reindex(words.index)), *told
     return None
+
+
+def _way_in_words(written: Any, plain: Any, thousands: str, point: str) -> tuple[str, str]:
+    """Say how numbers are written, and give one of them as an example."""
+    has_thousands = written.str.contains(thousands, regex=False)
+    mark, kind, shown = (thousands, "thousands", has_thousands)
+    if not has_thousands.any():
+        mark, kind, shown = point, "decimals", written.str.contains(point, regex=False)
+    place = int(shown.to_numpy().argmax())
+    return f"{'commas' if mark == ',' else 'points'} are {kind}", f"{written.iloc[place]!r} is {plain.iloc[place]}"
 
 
 def _ways(separator: str, decimal: str) -> list[tuple[str, str, str, Callable[[Any], bool]]]:
     """Return in which ways numbers may be written: a pattern, what is at thousands, what at decimals, and a check."""
+    points = (POINT_THOUSANDS, ".", ",", lambda values: bool((values.str.count(r"\.") > 1).any()))
     if decimal == ",":
         return [(WITH_COMMA, ".", ",", lambda values: True)]
     if separator == ",":
-        return [(WITH_POINT, ",", ".", lambda values: True)]
+        return [(WITH_POINT, ",", ".", lambda values: True), points]
     has_point: Callable[[Any], bool] = lambda values: bool(values.str.contains(".", regex=False).any())  # noqa: E731
     return [
-        (IN_THOUSANDS, ",", ".", _are_thousands),
+        (COMMA_THOUSANDS, ",", ".", _are_thousands),
         (WITH_POINT, ",", ".", has_point),
+        points,
         (WITH_COMMA, ".", ",", lambda values: True),
     ]
 

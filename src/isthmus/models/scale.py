@@ -25,7 +25,7 @@ HOW_TO_STANDARDISE = "give scale='standard' (at the command line --scale standar
 
 def check_size(rows: np.ndarray, largest: float, cure: str = HOW_TO_STANDARDISE) -> None:
     """Raise ValueError where the rows' squares would sum to more than the largest number there is."""
-    reach = float(np.fmax(np.fmax.reduce(rows, None), -np.fmin.reduce(rows, None)))  # past NaN
+    reach = float(np.fmax(np.fmax.reduce(rows, None), -float(np.fmin.reduce(rows, None))))  # past NaN
     if reach > (largest / rows.size) ** 0.5:
         raise InputError(f"X reaches to {reach:.3g}, too far for the sum of its squares: {cure}")
 

@@ -1,0 +1,35 @@
+"""Options that mean nothing for the DATA that they are given with."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from isthmus.data import datasets, files
+from isthmus.data.delimited import ENDINGS
+from isthmus.errors import InputError
+
+
+def refuse_without_meaning(
+    data: str,
+    *,
+    size: str | None = None,
+    fit: str = "crop",
+    skip_bad: bool = False,
+    kinds: Sequence[str] | None = None,
+    drop: Sequence[str] | None = None,
+    na: Sequence[str] | None = None,
+) -> None:
+    """Raise ValueError for what is of images beside other data, and for what is of columns beside what has none."""
+    is_folder = data not in datasets.names() and Path(data).is_dir()
+    is_there = data in datasets.names() or Path(data).exists()  # of what is not, the reader says so
+    of_images = {"--size": size, "--fit": None if fit == "crop" else fit, "--skip-bad": skip_bad or None}
+    of_columns = {"--kind": kinds, "--drop": drop, "--na": na}
+    is_table = not is_folder and data not in datasets.names() and files.ending(Path(data)) in (*ENDINGS, ".parquet")
+    for option, given in of_images.items():
+        if given is not None and is_there and not is_folder:
+            shown = "" if given is True else f" {given}"
+            raise InputError(f"{option}{shown}: it is for a folder of images, and {data} is none; leave it out")
+    for option, several in of_columns.items():
+        if several and is_there and not is_table:
+            raise InputError(
+                f"{option} {several[0]}: it is for the columns of a table, and {data} is none; leave it out"
+            )
