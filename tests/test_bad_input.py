@@ -37,8 +37,11 @@ def fit(X=ROWS, **params):
 
 
 COMMANDS = {
+    "data t.csv --window 2 --drop c": "t.csv has no column 'c', which is to be dropped: it has 'a', 'b'",
+    "train cube.npy --window 2 --drop c --out run": "cube.npy has no column 'c', which is to be dropped: an array has",
+    "data t.csv --window 2 --kind a=number": "--kind a=number: the columns of a series are numbers; leave it out",
     "train t.csv --stride 3 --out run": "--stride 3 is of windows: say how long they are too, such as --window 100",
-    "train t.csv --window 5 --out run": "the series has 2 steps, fewer than a window of 5: give a shorter length",
+    "train t.csv --window 5 --out run": "the series has 2 steps, fewer than a window of 5: give a smaller --window",
     "train t.csv --window 2 --label a --out run": "--label a: the windows of one series have no labels; leave it out",
     "train words.csv --window 2 --out run": "words.csv: columns 'a', 'b' hold no numbers: drop what is not measured",
     "train digits --window 2 --out run": "digits is no series: give one that ends in .npy, .csv or .parquet",
@@ -184,9 +187,9 @@ COMMANDS = {
     "train MODELS/series.csv --window 10 --model tabular --out run": "X has the shape (51, 10, 2): give a table",
     "transform MODELS/series short.csv -o x.csv": "the series has 5 steps, fewer than a window of 10",
     "score MODELS/series short.csv -o x.csv --per-feature": "the series has 5 steps, fewer than a window of 10",
-    "reconstruct MODELS/series wide.csv -o x.csv": "X has 3 features, but SequenceAutoencoder is expecting 2",
+    "reconstruct MODELS/series wide.npy -o x.csv": "X has 3 features, but SequenceAutoencoder is expecting 2",
     "impute MODELS/series MODELS/series.csv -o x.csv": "nothing is missing in",
-    "interpolate MODELS/series wide.csv -o x.csv": "X has 3 features, but SequenceAutoencoder is expecting 2",
+    "interpolate MODELS/series wide.npy -o x.csv": "X has 3 features, but SequenceAutoencoder is expecting 2",
     "neighbors MODELS/series MODELS/series.csv --query 99 -o x.csv": "--query 99: there is no row 99",
     "report MODELS/series short.csv -o r.html": "the series has 5 steps, fewer than a window of 10",
     "transform MODELS/series digits -o x.csv": "digits is no series",
@@ -475,6 +478,7 @@ def place(tmp_path, saved, monkeypatch):
         "norows": np.zeros((0, 3)),
         "deep": np.zeros((2, 2, 2, 2, 2)),
         "cube": np.zeros((4, 3, 2)),
+        "wide": np.zeros((60, 3)),
     }.items():
         np.save(tmp_path / f"{name}.npy", array)
     np.savez(tmp_path / "wrong.npz", X=np.zeros((2, 8, 8)), y=[1, 77])
@@ -495,7 +499,6 @@ def place(tmp_path, saved, monkeypatch):
         "far": people.assign(size=people["size"] * 1e200),
         "short": series[:5],
         "spoken": series.assign(b=np.resize(["up", "down", "up"], len(series))),
-        "wide": series.assign(c=1.0),
         "times": series[["time"]],
         "renamed": series.rename(columns={"b": "c"}),
         "leap": series.assign(b=series.b.where(series.index != 7, np.inf)),

@@ -103,7 +103,10 @@ def test_columns_in_another_order_and_of_other_names(trained, run, tmp_path):
     later.drop(columns="heat").to_csv(tmp_path / "narrow.csv", index=False)
     assert "narrow.csv has no column 'heat', which the model was trained on" in run("score run narrow.csv -o x.csv")[2]
     later.assign(more=1.0).to_csv(tmp_path / "wide.csv", index=False)
-    assert "X has 3 features, but SequenceAutoencoder is expecting 2" in run("score run wide.csv -o x.csv")[2]
+    status, _, err = run("score run wide.csv -o wide_scores.csv")
+    assert status == 0
+    assert "wide.csv: left out: column 'more', which is not among the features" in err
+    np.testing.assert_array_equal(pd.read_csv(tmp_path / "wide_scores.csv").score, scores.score)
 
 
 def test_short_stretches_are_left_blank_and_filled_nowhere(trained, run, tmp_path):
@@ -133,8 +136,9 @@ def test_short_stretches_are_left_blank_and_filled_nowhere(trained, run, tmp_pat
     assert line in run("score run tiny.csv -o x.csv")[2]
     short[::8].to_csv(tmp_path / "sparse.csv", index=False)
     assert "sparse.csv: the longest stretch without a gap has " in run("transform run sparse.csv -o x.csv")[2]
-    line = "the longest of 3 stretches without a gap has 120 steps, fewer than a window of 150: give a shorter length"
-    assert line in run("train later.csv --model sequence --window 150 --out long")[2]
+    err = run("train later.csv --model sequence --window 150 --out long")[2]
+    assert "the longest of 3 stretches without a gap, of 2 groups by 'host', has 120 steps, fewer than a window" in err
+    assert "of 150: give a smaller --window" in err
     assert not (tmp_path / "long").exists()
 
 

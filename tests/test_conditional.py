@@ -377,3 +377,156 @@ def test_a_new_class_in_a_later_chunk_is_refused():
     model = small().partial_fit(X, ["a", "b"] * 20)
     with pytest.raises(ValueError, match="y holds the class c, which was not there at fit: give one of a, b"):
         model.partial_fit(X, ["a", "c"] * 20)
+
+
+@pytest.fixture(scope="module")
+def measured():
+    """Rows that follow from two numbers."""
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=(80, 2)) * [1, 5] + [0, 20]
+    return y @ rng.normal(size=(2, 5)) + 0.1 * rng.normal(size=(80, 5)), y
+
+
+@pytest.mark.parametrize(
+    "names", [["v", "w"], [0, 1], [1, 0], [7, 3], ["v", 3], [0.5, 1.5], [("a", 1), ("a", 2)]], ids=str
+)
+def test_conditions_go_by_their_names(names, measured, tmp_path):
+    X, values = measured
+    y = pd.DataFrame(values, columns=pd.Index(names, tupleize_cols=False))
+    model = small().fit(X, y)
+    model.save(tmp_path / "m")
+    for each in (model, isthmus.load(tmp_path / "m")):
+        expected = each.context(values, 80)
+        np.testing.assert_array_equal(each.context(y, 80), expected)
+        np.testing.assert_array_equal(each.context(y.iloc[:, ::-1], 80), expected)
+        np.testing.assert_array_equal(each.context({name: y[name] for name in reversed(names)}, 80), expected)
+        one = each.context(values[4], 3)
+        assert not np.allclose(one[:, 0], one[:, 2])
+        np.testing.assert_array_equal(each.context(y.iloc[4], 3), one)
+        np.testing.assert_array_equal(each.context(y.iloc[4][::-1], 3), one)
+        np.testing.assert_array_equal(each.context(dict(reversed(list(y.iloc[4].items()))), 3), one)
+        np.testing.assert_array_equal(each.context(y.iloc[4].tolist(), 3), one)
+        if names == ["v", "w"]:
+            np.testing.assert_array_equal(each.context(pd.Series(values[4]), 3), one, "no names: by place")
+    assert model.sample(3, y=y.iloc[4][::-1], random_state=0).shape == (3, 5)
+
+
+def test_one_condition_by_names_beside_one_a_row(flowers):
+    X, y = flowers
+    model = small().fit(X, y)
+    told = model.context({"size": y["size"][:3], "colour": "red", "kind": None}, 3)
+    np.testing.assert_array_equal(told, model.context(y[:3].assign(colour="red", kind=None), 3))
+    fitted = small().fit(X, {name: y[name].to_numpy() for name in y})
+    np.testing.assert_array_equal(fitted.transform(X, y), model.transform(X, y))
+    alone = small().fit(X, y.colour)
+    np.testing.assert_array_equal(alone.context({"colour": "red"}, 2), alone.context("red", 2))
+
+
+@pytest.mark.parametrize("form", ["array", "frame", "objects", "words in a frame"])
+def test_measurements_in_text_are_numbers(form, flowers, tmp_path):
+    X, y = flowers
+    texts = y.assign(size=y["size"].map(lambda value: f"{value:.3f}"))[["colour", "size"]]
+    given = {
+        "array": texts.to_numpy(dtype=object).astype(str),
+        "frame": texts,
+        "objects": texts.to_numpy(dtype=object),
+        "words in a frame": texts.astype({"size": "string"}),
+    }[form]
+    model = small().fit(X, given)
+    assert model.conditions_[0].classes == ("blue", "red", "white")
+    assert model.conditions_[1].classes is None
+    assert model.conditions_[1].mean == pytest.approx(y["size"].mean(), abs=1e-3)
+    plain = texts.astype({"size": float})
+    np.testing.assert_array_equal(model.context(given, 300), small().fit(X, plain).context(plain, 300))
+    model.save(tmp_path / "m")
+    np.testing.assert_array_equal(isthmus.load(tmp_path / "m").transform(X, given), model.transform(X, given))
+
+
+@pytest.mark.filterwarnings("ignore:the code has collapsed")
+@pytest.mark.parametrize(
+    ("values", "classes"),
+    [
+        ([str(i) for i in range(40)] * 2, None),
+        (["0.5", "1.25"] * 40, None),
+        (["3", "7"] * 40, ("3", "7")),
+        ([f"{i:03}" for i in range(80)], tuple(f"{i:03}" for i in range(80))),
+        (["1.5", "x"] * 40, ("1.5", "x")),
+        (["inf", "1.5"] * 40, ("1.5", "inf")),
+    ],
+    ids=["many", "no whole numbers", "few", "codes", "a word", "infinity"],
+)
+def test_what_texts_are_is_what_their_numbers_would_be(values, classes, measured):
+    model = small().fit(measured[0], values)
+    assert getattr(model, "classes_", None) is None if classes is None else tuple(model.classes_) == classes
+    if classes is None:
+        np.testing.assert_array_equal(model.context(values, 80), model.context(np.array(values, float), 80))
+    assert tuple(small(condition="classes").fit(measured[0], values).classes_) == tuple(sorted(set(values)))
+
+
+@pytest.mark.parametrize("form", ["array", "list", "objects", "series", "frame"])
+@pytest.mark.parametrize("mark", ["?", "", " NA "])
+def test_marks_of_the_missing_are_unknown(form, mark, flowers, recwarn, tmp_path):
+    X, y = flowers
+    colours = y.colour.where(np.arange(300) % 7 > 0, mark)
+    given = {
+        "array": np.array(colours.tolist()),
+        "list": colours.tolist(),
+        "objects": colours.to_numpy(dtype=object),
+        "series": colours,
+        "frame": colours.to_frame(),
+    }[form]
+    model = small().fit(X, given)
+    told = [str(each.message) for each in recwarn if "stands for a missing value" in str(each.message)]
+    where = "column 'colour' of y" if form == "frame" else "y"
+    assert told == [f"{mark!r} in 43 rows of {where} stands for a missing value, and is taken for unknown: write it "
+                    "otherwise where it is a class"]  # fmt: skip
+    assert model.classes_.tolist() == ["blue", "red", "white"]
+    gaps = colours.where(colours != mark, None)
+    np.testing.assert_array_equal(model.context(given, 300), small().fit(X, gaps).context(gaps, 300))
+    np.testing.assert_array_equal(model.context(mark, 2), model.context(None, 2))
+    sizes = y["size"].map("{:.3f}".format).where(np.arange(300) % 7 > 0, mark)
+    both = small().fit(X, np.column_stack([np.array(colours.tolist()), np.array(sizes.tolist())]))
+    assert both.conditions_[1].classes is None
+    assert both.context([["red", mark]], 1)[0, -2:].tolist() == [0, 1]
+
+
+def test_signs_among_signs_are_classes(measured):
+    model = small().fit(measured[0], ["+", "-"] * 40)
+    assert model.classes_.tolist() == ["+", "-"]
+    np.testing.assert_array_equal(model.context(["-", "+"], 2), [[0, 1, 0], [1, 0, 0]])
+    np.testing.assert_array_equal(model.context("-", 1), [[0, 1, 0]])
+
+
+def test_rows_of_nothing_but_marks_hold_no_condition(measured):
+    with pytest.raises(ValueError, match="y holds no known condition"):
+        small().fit(measured[0], ["?"] * 80)
+
+
+@pytest.mark.parametrize(
+    ("use", "line"),
+    [
+        (lambda X, y: small().fit(X, y).sample(3, y={"colour": "red", "size": 1.0}), "y has the columns"),
+        (lambda X, y: small().fit(X, y).sample(3, y={"colour": ["red"], "size": 1.0, "kind": 1}),
+         r"column 'colour' of y has the shape \(1,\): give one condition, or 3"),
+        (lambda X, y: small().fit(X, y.to_numpy(dtype=object)).sample(3, y={"colour": "red", "size": 1, "kind": 1}),
+         "y is a dict, and fit was given no names"),
+        (lambda X, y: small().fit(X, {"colour": "red", "size": 1.0}), "y is a dict, and 'colour' in it no column"),
+        (lambda X, y: small().fit(X, y).sample(3, y=pd.Series(["red", 1.0, 1], index=["colour", "size", "sort"])),
+         r"y has the columns \['colour', 'size', 'sort'\]: give those of fit"),
+        (lambda X, y: small().fit(X, y[["colour", "size", "size"]]), "y has more than one column 'size': give each a"),
+        (lambda X, y: small().fit(X, y).transform(X, y[["colour", "size", "size"]]), "more than one column 'size'"),
+        (lambda X, y: small(condition={"colour": "numbers"}).fit(X, y),
+         r"column 'colour' of y holds '\w+' where numbers are needed: give condition='classes', or {'colour': 'cl"),
+        (lambda X, y: small(condition={"colour": "numbers"}).fit(X, y[["colour"]]),
+         r"column 'colour' of y holds '\w+' where numbers are needed: give condition='classes', or {'colour': 'cl"),
+        (lambda X, y: small(condition=["numbers", "auto"]).fit(X, y[["colour", "size"]].to_numpy(dtype=str)),
+         r"column 0 of y holds '\w+' where numbers are needed: give condition='classes', or {0: 'classes'}"),
+        (lambda X, y: small().fit(X, y).sample(2, y=["red", "big", 1]),
+         "column 'size' of y holds 'big' where numbers are needed: give a number"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_conditions_by_names_has_its_line(use, line, flowers):
+    with pytest.raises(ValueError, match=line) as error:
+        use(*flowers)
+    assert "\n" not in str(error.value)
+    assert "np." not in str(error.value)

@@ -475,3 +475,175 @@ def test_frames_of_modalities_keep_to_ranges_too(rows, fusion):
         assert ((back[NAMES] >= table[NAMES].min()) & (back[NAMES] <= table[NAMES].max())).all(axis=None)
         assert set(back.word) <= {"u", "v"}
     pd.testing.assert_frame_equal(model.impute(X), X)
+
+
+def test_whole_numbers_beside_gaps_stay_whole(tmp_path):
+    """A column of whole numbers is of floats where some are missing; pandas knows no other way."""
+    rng = np.random.default_rng(0)
+    age = np.where(rng.random(60) < 0.2, np.nan, rng.integers(20, 90, 60))
+    table = pd.DataFrame({"age": age, "size": rng.normal(size=60), "flag": rng.integers(0, 2, 60).astype(np.float32)})
+    model = numbers(scale="standard").fit(table)
+    model.save(tmp_path / "model")
+    for model in (model, isthmus.load(tmp_path / "model")):  # noqa: B020
+        for back in (model.impute(table), model.reconstruct(table), model.inverse_transform(rng.normal(size=(9, 2)))):
+            assert list(back.dtypes) == list(table.dtypes)
+            assert (back[["age", "flag"]] % 1 == 0).all(axis=None)
+            assert (back["size"] % 1 > 0).any()
+    model.partial_fit(table + 0.5)
+    assert (model.reconstruct(table).age % 1 > 0).any(), "of further rows not all are whole"
+
+
+INDEXES = {
+    "several levels": pd.MultiIndex.from_tuples([("a", 1), ("a", 2), ("b", 1), ("b", 2)], names=["part", None]),
+    "floats": pd.Index([0.5, 1.0, 1.5, 2.0]),
+    "whole numbers": pd.Index([3, 7, 9, 12], name="place"),
+    "moments": pd.DatetimeIndex(["2024-01-01", "2024-01-02", "2024-02-01", "2024-03-01"]),
+    "moments in a zone": pd.DatetimeIndex(["2024-01-01", "2024-01-02", "2024-02-01", "2024-07-01"], tz="Europe/Berlin"),
+    "months": pd.period_range("2024-01", periods=4, freq="M"),
+    "dates": pd.Index(pd.date_range("2024-01-01", periods=4).date),
+    "truth values and numbers": pd.Index([True, 2, 3.5, 4], dtype=object),
+}
+
+
+@pytest.mark.parametrize("kind", INDEXES)
+def test_columns_keep_their_names(kind, rows, tmp_path):
+    table = pd.DataFrame(rows, columns=INDEXES[kind])
+    model = numbers().fit(table)
+    model.save(tmp_path / "model")
+    for model in (model, isthmus.load(tmp_path / "model")):  # noqa: B020
+        gaps = table.mask(np.eye(40, 4, dtype=bool))
+        mask = pd.DataFrame(np.eye(40, 4, dtype=bool), columns=table.columns)
+        for back in (
+            model.reconstruct(table),
+            model.impute(gaps),
+            model.impute(table, mask.iloc[:, ::-1]),
+            model.inverse_transform(np.zeros((2, 2))),
+            model.interpolate(table[:2], table[2:4], 3),
+            model.score_samples(table, per_feature=True),
+        ):
+            pd.testing.assert_index_equal(back.columns, table.columns, exact=kind != "truth values and numbers")
+        pd.testing.assert_frame_equal(model.impute(table, mask.iloc[:, ::-1]), model.impute(gaps))
+
+
+def test_names_that_no_file_could_keep_are_texts(rows):
+    table = pd.DataFrame(rows, columns=pd.interval_range(0, 4))
+    assert list(numbers().fit(table).reconstruct(table).columns) == ["(0, 1]", "(1, 2]", "(2, 3]", "(3, 4]"]
+
+
+@pytest.mark.parametrize("names", [["a", 1, "c", 2], [1.5, "b", "c", "d"], [("a", 1), "b", "c", "d"]], ids=str)
+@pytest.mark.parametrize("family", [Autoencoder, OutlierDetector])
+def test_names_of_several_kinds_are_refused_in_a_line(names, family, rows):
+    table = pd.DataFrame(rows, columns=pd.Index(names, tupleize_cols=False))
+    with pytest.raises(ValueError, match=r"X has a column .* and a column .*: give them all names that are text") as e:
+        family().fit(table)
+    assert "\n" not in str(e.value)
+
+
+def test_decimals_are_rebuilt_with_as_many_digits(rows, tmp_path):
+    from decimal import Decimal
+
+    polars = pytest.importorskip("polars")
+    texts = [f"{value:.2f}" for value in rows[:, 1]]
+    arrow = pa.array(map(Decimal, texts), pa.decimal128(10, 2))
+    others = {"b": rows[:, 2], "c": rows[:, 3]}
+    table = pa.table({"a": arrow, **{name: pa.array(values) for name, values in others.items()}})
+    for X in (
+        table,
+        polars.from_arrow(table),
+        pd.DataFrame({"a": pd.Series(arrow, dtype=pd.ArrowDtype(arrow.type)), **others}),
+        pd.DataFrame({"a": [Decimal(text) for text in texts], **others}),
+    ):
+        model = numbers().fit(X)
+        model.save(tmp_path / "model")
+        isthmus.load(tmp_path / "model").save(tmp_path / "again")
+        for each in (model, isthmus.load(tmp_path / "again")):
+            back = containers.plain(each.reconstruct(X)).astype(float)
+            np.testing.assert_array_equal(back.a, back.a.round(2))
+            assert (back.b != back.b.round(2)).any()
+            assert (back.a != back.a.round(1)).any()
+        import shutil
+
+        shutil.rmtree(tmp_path / "model")
+        shutil.rmtree(tmp_path / "again")
+        model.partial_fit(X)
+        np.testing.assert_array_equal(model.frame_.decimals, [2, None, None])
+
+
+WRONG_MASKS = {
+    "text": (lambda mask: mask.astype(object).where(mask, "no"), r"column 'a' of mask holds (object|str): give True"),
+    "numbers": (lambda mask: mask.astype(int), "column 'a' of mask holds int64: give True where a value is missing"),
+    "one column of numbers": (lambda mask: mask.assign(b=0.0), "column 'b' of mask holds float64: give True"),
+    "gaps": (lambda mask: mask.astype("boolean").mask(mask), "column 'a' of mask holds gaps: give True"),
+    "other names": (lambda mask: mask.rename(columns={"a": "z"}), r"mask has the columns \['z', 'b', 'c', 'd'\]: give"),
+    "fewer columns": (lambda mask: mask[["a", "b"]], r"mask has the columns \['a', 'b'\]: give those of X, \['a', 'b'"),
+    "a column twice": (lambda mask: mask[["a", "b", "c", "c"]], r"mask has the columns \['a', 'b', 'c', 'c'\]: give"),
+    "no columns": (lambda mask: mask[[]], "mask has no columns"),
+    "too few rows": (lambda mask: mask[:7], r"mask has the shape \(7, 4\), and X 40 rows: give as many, or one"),
+    "too few rows of an array": (lambda mask: mask[:7].to_numpy(), r"mask has the shape \(7, 4\), and X 40 rows"),
+    "a row by other names": (lambda mask: mask.iloc[0].rename({"a": "z"}), r"mask has the columns \['z', 'b', 'c'"),
+    "a row of text": (lambda mask: mask.iloc[0].map({True: "yes", False: "no"}), "mask holds (object|str): give True"),
+    "a row of numbers": (lambda mask: mask.iloc[0].astype(float), "mask holds float64: give True"),
+}
+
+
+@pytest.mark.parametrize("family", [Autoencoder, VariationalAutoencoder])
+@pytest.mark.parametrize("case", WRONG_MASKS)
+def test_a_mask_that_is_none_is_refused_in_a_line(case, family, rows):
+    make, line = WRONG_MASKS[case]
+    table = pd.DataFrame(rows, columns=NAMES)
+    with pytest.raises(ValueError, match=line) as error:
+        numbers(family).fit(table).impute(table, make(pd.DataFrame(np.eye(40, 4, dtype=bool), columns=NAMES)))
+    assert "\n" not in str(error.value)
+
+
+def test_masks_in_all_their_forms_say_the_same(rows):
+    table = pd.DataFrame(rows, columns=NAMES)
+    mask = pd.DataFrame(np.random.default_rng(0).random(rows.shape) < 0.3, columns=NAMES)
+    model = numbers().fit(table)
+    expected = model.impute(table, mask.to_numpy())
+    forms = [mask, mask[NAMES[::-1]], mask.astype("boolean"), mask.astype(object), mask.set_axis(range(4), axis=1)]
+    forms += [pa.Table.from_pandas(mask), mask.to_numpy().tolist()]
+    for form in forms:
+        pd.testing.assert_frame_equal(model.impute(table, form), expected)
+    row = pd.Series([True, False, False, True], index=NAMES)
+    expected = model.impute(table, row.to_numpy())
+    for form in (row, row[NAMES[::-1]], row.astype("boolean"), row.reset_index(drop=True), row.to_frame().T):
+        pd.testing.assert_frame_equal(model.impute(table, form), expected)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.integers(-(2**63), 2**63 - 1), min_size=12, max_size=12),
+    st.sampled_from(["int64", "Int64", "object", "int64[pyarrow]"]),
+    st.booleans(),
+)
+def test_known_whole_numbers_stay_to_the_bit(values, dtype, gap):
+    table = pd.DataFrame({"a": np.array(values), "b": np.linspace(0, 1, 12)})
+    X = table.astype({"a": object})
+    if gap:
+        X.loc[3, "a"] = None
+        dtype = "object" if dtype == "int64" else dtype
+    X["a"] = pd.Series(pd.array(X.a.tolist(), dtype=dtype))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        filled = numbers(scale="standard").fit(table).impute(X)
+    kept = [i for i in range(12) if not (gap and i == 3)]
+    assert [int(filled.a[i]) for i in kept] == [values[i] for i in kept]
+
+
+def test_dates_come_back_as_dates(tmp_path):
+    polars = pytest.importorskip("polars")
+    rng = np.random.default_rng(0)
+    days = (np.datetime64("2020-01-01") + rng.integers(0, 900, 60)).astype(object).tolist()
+    days[3] = None
+    table = pa.table({"day": pa.array(days), "size": rng.normal(size=60)})
+    for X, dtype in ((table, pa.date32()), (polars.from_arrow(table), polars.Date)):
+        model = TabularAutoencoder(2, max_epochs=1, random_state=0).fit(X)
+        model.save(tmp_path / dtype.__class__.__name__)
+        for each in (model, isthmus.load(tmp_path / dtype.__class__.__name__)):
+            for back in (each.reconstruct(X), each.impute(X), each.inverse_transform(np.zeros((2, 2)))):
+                assert (back.schema.field("day").type if isinstance(back, pa.Table) else back["day"].dtype) == dtype
+            filled = containers.plain(each.impute(X)).day
+            assert [day for i, day in enumerate(filled) if i != 3] == [day for i, day in enumerate(days) if i != 3]
+            moments = X.cast(pa.schema([("day", pa.timestamp("us")), ("size", pa.float64())])) if X is table else X
+            np.testing.assert_array_equal(each.transform(moments), each.transform(X), "however a day is kept")

@@ -1,5 +1,6 @@
 """What the columns of people's tables are taken for: ids, dates, marks of what is missing, many categories."""
 
+import datetime
 import json
 import time
 import warnings
@@ -18,7 +19,7 @@ from isthmus.core.categorical import CategoricalLikelihood, FactoredSoftmax, Pla
 from isthmus.data import dates
 from isthmus.data.marks import MARKS
 from isthmus.data.schema import Schema
-from isthmus.errors import DataWarning, InputError
+from isthmus.errors import DataWarning, InputError, NewCategoryWarning
 from isthmus.evaluation.error import column_errors
 from isthmus.networks import MLP
 
@@ -279,10 +280,14 @@ class TestDates:
             (["2020-01-03", "2021-11-30"], "%Y-%m-%d"),
             (["03/04/2020", "25/04/2020"], "%d/%m/%Y"),
             (["03/04/2020", "05/04/2020"], "%m/%d/%Y"),
-            (["3.4.2020", "25.12.2020"], "%d.%m.%Y"),
-            (["2020-01-03T10:20:11Z", "2020-01-04T11:00:00Z"], "%Y-%m-%dT%H:%M:%S%z"),
-            (["3/4/2020 5:06 PM", "3/14/2020 5:06 AM"], "%m/%d/%Y %I:%M %p"),
+            (["3.4.2020", "25.12.2020"], "%-d.%-m.%Y"),
+            (["2020-01-03T10:20:11Z", "2020-01-04T11:00:00Z"], "%Y-%m-%dT%H:%M:%SZ"),
+            (["2020-01-03T10:20:11+01:00", "2020-01-04T11:00:00+01:00"], "%Y-%m-%dT%H:%M:%S+01:00"),
+            (["2020-01-03T10:20:11+01:00", "2020-07-04T11:00:00+02:00"], "%Y-%m-%dT%H:%M:%S%z"),
+            (["3/4/2020 5:06 PM", "3/14/2020 5:06 AM"], "%-m/%-d/%Y %-I:%M %p"),
+            (["2020-01-03 10:11:12.125", "2020-01-04 00:00:00.000"], "%Y-%m-%d %H:%M:%S.%3f"),
             (["1.2.3", "4.5.6"], None),
+            (["1.1.10", "5.3.13"], None),
             (["10.0.0.1", "10.0.0.2"], None),
             (["A-12", "B-13"], None),
             (["12-34-5678", "13-34-5678"], None),
@@ -290,7 +295,10 @@ class TestDates:
         ],
     )
     def test_formats(self, texts, form):
-        assert dates.date_format(pd.Series(texts)) == form
+        found = dates.date_format(pd.Series(texts))
+        assert form == (None if found is None else found.form)
+        if form is not None and "%z" not in form:
+            assert dates.write_dates(dates.read_dates(pd.Series(texts), form), form).tolist() == texts
 
     def test_parts_are_what_comes_again(self):
         hours = pd.Series(pd.date_range("2022-01-01", periods=9000, freq="h"))
@@ -400,7 +408,9 @@ class TestFurtherRows:
     def test_a_new_category_is_said_once(self):
         first, second = self.parts()
         model = quick().partial_fit(first)
-        with pytest.warns(UserWarning, match="column 'plant' holds 'C', which the first rows did not") as told:
+        with pytest.warns(
+            UserWarning, match="column 'plant' holds 'C' in 100 rows, which was not there at fit"
+        ) as told:
             model.partial_fit(second).partial_fit(second)
         assert len([each for each in told if "plant" in str(each.message)]) == 1
 
@@ -536,3 +546,216 @@ def test_what_is_said_of_a_table_is_of_what_its_columns_hold(orders, tmp_path):
     text = (tmp_path / "page.html").read_text()
     assert "100.0% wrong" not in text
     assert "customer_id" not in text.split("TabularAutoencoder(")[0].split("Most unusual")[0]
+
+
+class TestReviewed:
+    """Faults that a first reading of all this has found."""
+
+    def test_a_known_date_is_kept_though_its_weekday_is_new(self):
+        rng = np.random.default_rng(0)
+        frame = pd.DataFrame({"day": pd.bdate_range("2024-01-01", periods=100), "x": rng.normal(size=100)})
+        saturday = pd.DataFrame({"day": pd.to_datetime(["2024-03-02"]), "x": [np.nan]})
+        with pytest.warns(NewCategoryWarning, match="a weekday that no row had at fit"):
+            assert quick().fit(frame).impute(saturday)["day"].item() == pd.Timestamp("2024-03-02")
+
+    def test_levels_of_a_categorical_are_not_lost(self):
+        rng = np.random.default_rng(0)
+        frame = pd.DataFrame({"c": pd.Categorical(rng.choice(list("aabbc"), 60)), "x": rng.normal(size=60)})
+        gaps = pd.DataFrame({"c": pd.Categorical(["zz", None, "a"], categories=["zz", "a"]), "x": [0.0, 1.0, -1.0]})
+        filled = quick(min_frequency=0.3).fit(frame).impute(gaps)["c"]
+        assert filled.notna().all()
+        assert filled.tolist()[::2] == ["zz", "a"]
+        declared = Schema.learn(frame, kinds={"c": ["a", "b", "c", "z"]})
+        cells = declared.to_cells(frame[:1])
+        cells[0, 1] = 3
+        assert declared.to_frame(cells)["c"].tolist() == ["z"]
+
+    @pytest.mark.parametrize(
+        "change", [{"drop": ["c"]}, {"kinds": {"age": "category"}}, {"na_values": ["a"]}, {"min_frequency": 9}]
+    )
+    def test_a_warm_start_asked_otherwise(self, change, tmp_path):
+        rng = np.random.default_rng(0)
+        frame = pd.DataFrame({"age": rng.integers(18, 90, 60), "c": rng.choice(["a", "b"], 60)})
+        model = quick(warm_start=True).fit(frame)
+        model.save(tmp_path / "model")
+        for each in (model, isthmus.load(tmp_path / "model").set_params(warm_start=True)):
+            before = each.transform(frame)
+            with pytest.raises(
+                InputError, match=f"{next(iter(change))}=.* was .* at the last fit: set warm_start=False"
+            ):
+                each.set_params(**change).fit(frame)
+            np.testing.assert_array_equal(each.transform(frame), before)
+
+    def test_categories_may_come_in_any_container(self):
+        frame = pd.DataFrame({"c": ["a", "b"] * 4, "x": range(8)})
+        for values in (np.array(["a", "b", "z"]), {"z", "a", "b"}, pd.Index(["a", "b", "z"]), ("a", "b", "z")):
+            assert Schema.learn(frame, kinds={"c": values}).columns[0].categories == ("a", "b", "z")
+        for wrong in (3, int, None, ["a", "b", None], [], ["a", "a", "b"], "%Q", "%Y-W%W", ["a", ("b",)]):
+            with pytest.raises(InputError, match="kinds="):
+                Schema.learn(frame, kinds={"c": wrong})
+
+    def test_a_category_that_was_rare_and_is_frequent_now(self):
+        rng = np.random.default_rng(0)
+        shops = pd.DataFrame({"c": [f"c{i}" for i in rng.zipf(1.5, 2000) % 700], "x": rng.normal(size=2000)})
+        model = quick().partial_fit(shops)
+        with pytest.warns(UserWarning, match="holds 'NEW' in 2,000 rows, which was rare or not there"):
+            model.partial_fit(shops.assign(c="NEW"))
+
+    def test_clocks_of_a_time_zone(self):
+        midnights = pd.date_range("2024-01-01", periods=100, freq="3D", tz="Europe/Berlin")
+        frame = pd.DataFrame({"day": midnights, "x": range(100)})
+        schema = Schema.learn(frame)
+        assert (schema.columns[0].unit, set(schema.columns[0].parts)) == ("D", {"weekday"})
+        pd.testing.assert_frame_equal(schema.to_frame(schema.to_cells(frame)), frame)
+        naive = pd.DataFrame({"day": pd.to_datetime(["2024-01-05"] * 2), "x": [1, 2]})
+        at_use = naive.assign(day=naive["day"].dt.tz_localize("Asia/Tokyo"))
+        schema = Schema.learn(naive)
+        np.testing.assert_array_equal(schema.to_cells(at_use), schema.to_cells(naive))
+
+    def test_text_where_there_were_moments(self):
+        frame = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=30), "x": range(30)})
+        schema = Schema.learn(frame)
+        iso = schema.to_cells(pd.DataFrame({"day": ["2024-01-05"], "x": [1]}))
+        np.testing.assert_array_equal(
+            iso, schema.to_cells(pd.DataFrame({"day": pd.to_datetime(["2024-01-05"]), "x": 1}))
+        )
+        for text in ("05.06.2024", "05/06/2024", "now", "13/06/2024"):
+            with pytest.raises(InputError, match="is no date such as those at fit, or text such as 2024-01-31"):
+                schema.to_cells(pd.DataFrame({"day": [text], "x": [1]}))
+
+    def test_dates_as_whole_numbers(self):
+        frame = pd.DataFrame({"day": [20240131, 20240229, 20241231] * 9, "x": range(27)})
+        schema = Schema.learn(frame, kinds={"day": "%Y%m%d"})
+        pd.testing.assert_frame_equal(schema.to_frame(schema.to_cells(frame)), frame)
+
+    def test_truth_values_are_no_numbers_that_stand_for_a_gap(self):
+        frame = pd.DataFrame({"b": [True, False] * 5, "k": [0, 1, 2, 3, 4] * 2})
+        schema = Schema.learn(frame, na_values=[0])
+        assert schema.missing(frame).sum(0).tolist() == [0, 2]
+
+    def test_codes_that_are_new_are_new_categories(self):
+        frame = pd.DataFrame({"shop_id": [1, 2, 3, 4, 5] * 8, "x": range(40)})
+        model = quick().fit(frame)
+        assert model.score_samples(pd.DataFrame({"shop_id": [77], "x": [0.0]})) < model.score_samples(frame).min()
+        codes = Schema.learn(pd.DataFrame({"code": ["007", "A1"] * 4}))
+        np.testing.assert_array_equal(codes.to_cells(pd.DataFrame({"code": [99, 7]}), mark_new=True)[:, 0], [2, 0])
+        long = Schema.learn(pd.DataFrame({"code": ["9007199254740992", "x"]}))
+        cells = long.to_cells(pd.DataFrame({"code": [9007199254740993, 9007199254740992]}), mark_new=True)
+        assert cells[:, 0].tolist() == [2, 0]
+
+    def test_columns_of_arrays(self):
+        X = np.random.default_rng(0).normal(size=(60, 4)).round(1)
+        for params in ({"drop": [0]}, {"kinds": {0: "category"}}):
+            model = quick(**params).fit(X)
+            rebuilt = model.reconstruct(X)
+            assert rebuilt.shape == X.shape
+            if "drop" in params:
+                np.testing.assert_array_equal(rebuilt[:, 0], X[:, 0])
+            assert np.isfinite(model.impute(np.where(X > 1, np.nan, X))[:, 1:]).all()
+
+    def test_what_no_file_could_hold_is_refused_before_training(self, orders):
+        for wrong in (np.nan, None, pd.NA, pd.Timestamp(0)):
+            with pytest.raises(InputError, match=r"na_values names .*: give texts and numbers"):
+                quick(na_values=["?", wrong]).fit(orders)
+
+    def test_marks_and_durations_are_saved(self, orders, tmp_path):
+        spans = orders.assign(e_id=pd.to_timedelta(np.arange(N) % 7, unit="s"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model = quick(na_values=[np.int64(-1), "?"]).fit(spans)
+        model.save(tmp_path / "model")
+        pd.testing.assert_frame_equal(isthmus.load(tmp_path / "model").impute(spans), model.impute(spans))
+
+    def test_masks_of_what_is_given(self, orders):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model = quick().fit(orders)
+        without = orders.drop(columns=["order", "comment"])
+        mask = np.zeros(without.shape, bool)
+        mask[:, list(without).index("items")] = True
+        whole = model.impute(orders, pd.DataFrame(mask, columns=without.columns))
+        pd.testing.assert_frame_equal(model.impute(without, mask), whole[list(without)])
+        with pytest.raises(InputError, match="column 'new' was not there at fit"):
+            model.transform(without.assign(new=1))
+        with pytest.raises(InputError, match="another order"):
+            model.transform(without[list(without)[::-1]])
+
+    def test_names_of_two_kinds(self):
+        with pytest.raises(InputError, match="X has the columns 'a' and 1: give all names that are text, or"):
+            quick().fit(pd.DataFrame({"a": range(9), 1: range(9)}))
+
+    def test_a_new_weekday_is_no_category(self):
+        frame = pd.DataFrame({"day": pd.bdate_range("2024-01-01", periods=60), "x": range(60)})
+        model = quick().partial_fit(frame)
+        with pytest.warns(UserWarning, match="a weekday that no row had at fit"):
+            model.partial_fit(frame.assign(day=pd.Timestamp("2024-03-02")))
+
+    def test_one_bad_date_is_named(self):
+        days = pd.Series(pd.date_range("2024-01-01", periods=100)).dt.strftime("%Y-%m-%d").astype(object)
+        days[3] = "0000-00-00"
+        frame = pd.DataFrame({"day": days, "x": range(100)})
+        with pytest.warns(DataWarning, match=r"for '0000-00-00', which na_values=\['0000-00-00'\] takes for missing"):
+            quick().fit(frame)
+        assert quick(na_values=["0000-00-00"]).fit(frame).schema_.columns[0].kind == "date"
+        with pytest.raises(InputError, match="column 'day' holds '0000-00-00', and was to be taken for a date"):
+            Schema.learn(frame, kinds={"day": "%Y-%m-%d"})
+
+    def test_a_mark_that_is_declared_is_a_category(self):
+        schema = Schema.learn(pd.DataFrame({"c": ["a", "?"] * 4, "x": range(8)}), kinds={"c": ["a", "?"]})
+        assert (schema.columns[0].categories, schema.columns[0].marks) == (("a", "?"), ())
+
+    def test_truth_values_may_be_asked_to_be_numbers(self):
+        frame = pd.DataFrame({"flag": [True, False] * 4})
+        assert Schema.learn(frame, kinds={"flag": "number"}).columns[0].kind == "number"
+
+    def test_text_of_numbers_that_all_differ_is_numbers(self):
+        texts = [f"{value:.3f}" for value in np.random.default_rng(0).normal(size=50)]
+        assert Schema.learn(pd.DataFrame({"x": texts})).columns[0].kind == "number"
+
+    def test_further_rows_beyond_the_dtype(self):
+        first = pd.DataFrame({"n": np.arange(100, dtype="uint8"), "x": np.arange(100.0)})
+        model = quick().partial_fit(first).partial_fit(first.assign(n=np.arange(100) * 9))
+        assert model.schema_.columns[0].high == 891
+        assert model.reconstruct(first)["n"].dtype == np.int64
+
+    def test_objects_keep_their_values(self):
+        spans = pd.Series([datetime.timedelta(minutes=i % 5) for i in range(40)], dtype=object)
+        frame = pd.DataFrame({"d": spans, "n": pd.Series([2**62 - 1, *range(39)], dtype="int64")})
+        model = quick().fit(frame)
+        at_use = frame.astype(object)
+        at_use.loc[1, "n"] = None
+        filled = model.impute(at_use)
+        assert (filled["d"] == pd.to_timedelta(spans)).all()
+        assert filled["n"][0] == 2**62 - 1
+
+    def test_what_is_new_stays_as_it_is_and_is_said(self):
+        rng = np.random.default_rng(0)
+        frame = pd.DataFrame({"age": rng.integers(18, 90, 60), "city": rng.choice(["Oslo", "Rome"], 60)})
+        model = quick().fit(frame)
+        today = pd.DataFrame({"age": [30, 40, np.nan], "city": ["Paris", " Oslo", "Rome"]})
+        for use in (model.transform, model.reconstruct, model.impute):
+            with pytest.warns(
+                NewCategoryWarning, match="column 'city' holds 'Paris' in 1 row, which was not there at fit"
+            ):
+                use(today)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NewCategoryWarning)
+            filled = model.impute(today)
+            same = model.transform(today.assign(city=["Paris", "Oslo", "Rome"]))
+            np.testing.assert_array_equal(same, model.transform(today))
+        assert filled["city"].tolist()[0] == "Paris"
+        assert filled["age"].notna().all()
+
+    def test_one_odd_cell_among_numbers_is_named(self):
+        texts = [*map(str, range(100)), "n.d."]
+        with pytest.warns(DataWarning, match=r"its values are numbers, but for 'n.d.', which na_values=\['n.d.'\]"):
+            model = quick().fit(pd.DataFrame({"b": texts, "x": range(101)}))
+        assert "b" in model.schema_.left_out
+        assert quick(na_values=["n.d."]).fit(pd.DataFrame({"b": texts, "x": range(101)})).schema_.left_out == {}
+
+    def test_days_as_numbers_are_found(self):
+        days = pd.Series(pd.date_range("2024-01-01", periods=50)).dt.strftime("%Y%m%d").astype(int)
+        frame = pd.DataFrame({"d": days, "x": range(50)})
+        assert kinds_of(frame)["d"] == "date"
+        schema = Schema.learn(frame)
+        pd.testing.assert_frame_equal(schema.to_frame(schema.to_cells(frame)), frame)

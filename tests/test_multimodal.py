@@ -838,3 +838,28 @@ def test_a_new_class_in_a_later_chunk_is_told():
         warnings.simplefilter("error")
         model.partial_fit({"rows": rows, "label": np.array(["a", None] * 20, dtype=object)})
         model.partial_fit({"rows": rows})
+
+
+def test_masks_of_a_frame_go_by_its_columns():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(size=(40, 4)), columns=list("abcd"))
+    blocks = {"left": ["d", "a"], "right": ["c", "b"]}
+    model = MultimodalAutoencoder(2, blocks=blocks, max_epochs=1, random_state=0).fit(table)
+    mask = pd.DataFrame(rng.random((40, 4)) < 0.3, columns=list("abcd"))
+    expected = model.impute(table, mask)
+    assert not expected.equals(table)
+    for form in (mask[list("dcba")], mask.astype("boolean"), mask.astype(object), mask.to_numpy()):
+        pd.testing.assert_frame_equal(model.impute(table, form), expected)
+    row = mask.iloc[0]
+    pd.testing.assert_frame_equal(model.impute(table, row[list("dcba")]), model.impute(table, row.to_numpy()))
+    left = model.impute(table, mask[["a", "d"]])
+    pd.testing.assert_frame_equal(left, model.impute(table, mask.assign(b=False, c=False)))
+    for wrong, line in (
+        (mask.astype(object).where(mask, "no"), "column 'a' of mask holds"),
+        (mask.astype(int), "column 'a' of mask holds int64: give True"),
+        (mask[:7], r"mask has the shape \(7, 4\), and X 40 rows"),
+        (mask[["a"]], r"mask has the columns \['a'\]: give those of X"),
+        (mask.to_numpy()[:, :3], r"mask has the shape \(40, 3\)"),
+    ):
+        with pytest.raises(ValueError, match=line):
+            model.impute(table, wrong)

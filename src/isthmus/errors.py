@@ -34,9 +34,13 @@ def users_mistake() -> Iterator[None]:
         raise InputError(str(error)) from error
 
 
+class NewCategoryWarning(UserWarning):
+    """Rows hold categories that those of ``fit`` did not; the message says which, and how to learn them."""
+
+
 def warn_caller(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn at the line that called isthmus, however many methods lie between."""
+    """Warn at the line that called isthmus, however many methods lie between, also those of scikit-learn's wrappers."""
     frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("isthmus."):
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(("isthmus.", "sklearn.")):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)

@@ -20,8 +20,8 @@ FILES = (RUN, CHECKPOINT, LOCK, persistence.CONFIG, persistence.WEIGHTS, "report
 """All that a run's folder has."""
 
 WHERE = (
-    "data", "label", "data_dir", "window", "stride", "time", "group", "features", "size", "fit", "skip_bad", "from",
-    "from_sha256", "kinds", "drop", "na",
+    "data", "label", "data_dir", "window", "stride", "time", "group", "features", "step", "size", "fit", "skip_bad",
+    "from", "from_sha256", "kinds", "drop", "na",
 )  # fmt: skip
 HOW = (
     "model", "seed", "components", "network", "hidden", "channels", "epochs", "batch_size", "lr", "scale", "settings",
@@ -34,6 +34,7 @@ KINDS: dict[str, tuple[type, ...]] = {
     "stride": (int, type(None)),
     "skip_bad": (bool, type(None)),
     "features": (list, type(None)),
+    "step": (list, type(None)),
     "kinds": (list, type(None)),
     "drop": (list, type(None)),
     "na": (list, type(None)),
@@ -178,9 +179,18 @@ def read(folder: Path) -> dict[str, Any]:
     for name, value in asked.items():
         if name == "size":
             _check_size(folder, value)
+        elif name == "step" and value is not None and not _are_steps(value):
+            raise InputError(f"{folder / RUN} is altered: its 'step' is {value!r}")
         elif name != "finished" and not isinstance(value, KINDS.get(name, (str, type(None)))):
             raise InputError(f"{folder / RUN} is altered: its {name!r} is {value!r}")
     return asked
+
+
+def _are_steps(value: Any) -> bool:
+    """Tell whether these are the shortest and the longest step of series."""
+    return (
+        isinstance(value, list) and len(value) == 2 and all(type(each) in (int, float) and each > 0 for each in value)
+    )
 
 
 def _check_size(folder: Path, value: Any) -> None:

@@ -49,7 +49,7 @@ def described_from(context: typer.Context, source: Path, **asked: Any) -> dict[s
     if given:
         option = option_name(given[0])
         raise InputError(f"{option} beside --from: {source} says itself what model and rows are; leave it out")
-    kept = {name: noted.get(name) for name in ("window", "stride", "features", "size", "fit", "drop", "na")}
+    kept = {name: noted.get(name) for name in ("window", "stride", "features", "step", "size", "fit", "drop", "na")}
     kept |= {name: asked[name] or noted.get(name) for name in ("time", "group")}
     if asked["label"] is None and asked["data"] not in datasets.names() and not Path(asked["data"]).is_dir():
         kept["label"] = noted.get("label")

@@ -43,15 +43,17 @@ def data(
     if source is not None:
         if source in datasets.names():
             raise InputError(f"{source} is a data set with a name: isthmus data, without it, says what it is")
-        asked = {"window": window, "stride": stride, "time": time, "group": group, "label": label, "features": None}
-        cut = parse_cut(asked)
+        asked = {"window": window, "stride": stride, "time": time, "group": group, "label": label}
+        cut = parse_cut(asked | {"features": None, "drop": drop, "na": na, "step": None})
         if cut is None:
             refuse_without_meaning(source, size=size, fit=fit, skip_bad=skip_bad)
             if Path(source).is_dir():
                 refuse_without_meaning(source, kinds=kinds, drop=drop, na=na)
             lines = _rows_understood(source, label, parse_framing(size, fit, skip_bad), kinds, drop, na)
         else:
-            lines = cut.series(source).understood(cut.window, cut.stride)
+            if kinds:
+                raise InputError(f"--kind {kinds[0]}: the columns of a series are numbers; leave it out")
+            lines = cut.understood(source)
         for line in lines:
             say(line)
         return

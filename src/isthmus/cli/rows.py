@@ -1,6 +1,7 @@
 """DATA: its rows, and what they are called."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -33,14 +34,32 @@ class Cut:
     time: str | None = None
     group: str | None = None
     features: tuple[str, ...] | None = None
+    drop: tuple[str, ...] = ()
+    na_values: tuple[str, ...] | None = None
+    paces: tuple[float, ...] = ()
     run: Path | None = None
     _read: dict[str, TimeSeries] = field(default_factory=dict, repr=False, compare=False)
 
     def series(self, data: str) -> TimeSeries:
         """Read a file, once."""
         if data not in self._read:
-            self._read[data] = read_series(data, self.time, self.group, self.features)
+            self._read[data] = read_series(
+                data, self.time, self.group, self.features, drop=self.drop, na_values=self.na_values
+            )
         return self._read[data]
+
+    def understood(self, data: str) -> list[str]:
+        """Return how a file was understood, and how it is cut."""
+        series = self.series(data)
+        with _naming_options(data):
+            return series.understood(self.window, self.stride)
+
+    def warnings(self, data: str, source: Path | str | None = None) -> list[str]:
+        """Return what of a file may be wrong beside the run that it is for, or the one whose weights that begins at."""
+        series, source = self.series(data), source or self.run
+        other = series.another_step(self.paces)
+        step = f"{other}, as where {source} was trained: what is said of it may mean little; bring it to that step"
+        return [*series.warnings, *([] if other is None or source is None else [step])]
 
     def windows(self, data: str) -> np.ndarray:
         """Return the windows of a file; those of a run are as long as they are."""
@@ -52,7 +71,11 @@ class Cut:
                 f"{data}: {which} {longest} steps, fewer than a window of {self.window}, which {self.run} was trained "
                 "with: give a longer one, or train another run with a smaller --window"
             )
-        return series.windows(self.window, self.stride)
+        with _naming_options(data):
+            cut = series.windows(self.window, self.stride)
+        if self.run is None:
+            _check_known(data, cut, series.names)
+        return cut
 
     def starts(self, data: str) -> np.ndarray:
         """Return the file's row that each window begins at."""
@@ -88,8 +111,34 @@ def parse_cut(asked: dict[str, Any]) -> Cut | None:
         return None
     if label is not None:
         raise InputError(f"--label {label}: the windows of one series have no labels; leave it out")
-    stride = max(1, window // 10) if stride is None else stride
-    return Cut(window, stride, asked["time"], asked["group"], None if features is None else tuple(features))
+    return Cut(
+        window,
+        max(1, window // 10) if stride is None else stride,
+        asked["time"],
+        asked["group"],
+        None if features is None else tuple(features),
+        tuple(asked["drop"] or ()),
+        None if asked["na"] is None else tuple(asked["na"]),
+        tuple(asked["step"] or ()),
+    )
+
+
+@contextmanager
+def _naming_options(data: str) -> Iterator[None]:
+    """Name what is said of a series by its file, and parameters by their options."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{data}: {str(error).replace('a shorter length', 'a smaller --window')}") from error
+
+
+def _check_known(data: str, windows: np.ndarray, names: list[str]) -> None:
+    """Raise InputError for features of which windows hold no value at all."""
+    unknown = np.isnan(windows.reshape(-1, len(names))).all(0)
+    if unknown.any():
+        name = names[int(unknown.argmax())]
+        out = "leave it out" if data.endswith(".npy") else f"--drop {name} leaves it out"
+        raise InputError(f"{data}: column {name!r} holds no value in any window; {out}")
 
 
 def _refuse_columns(time: str | None, group: str | None, reason: str) -> None:
@@ -166,7 +215,10 @@ def load_rows(
     What is left out or changed is said, where it was not `told` before.
     """
     if cut is not None:
-        return Dataset(cut.windows(data))
+        X = cut.windows(data)
+        for line in () if told else cut.warnings(data):
+            complain(f"{data}: {line}")
+        return Dataset(X)
     if data in datasets.names():
         if label is not None:
             raise InputError(f"--label {label}: {data} has its own labels; leave it out")
@@ -174,7 +226,8 @@ def load_rows(
     source = read_source(data, label, estimator, framing)
     for line in () if told else source.warnings:
         complain(f"{data}: {line}")
-    X, y = source.data
+    X: Any = source.data.X
+    y = source.data.y
     is_noted = label is None and framing is not None and framing.label is not None
     if is_noted and y is not None and pd.isna(y).any() and not getattr(_inner(estimator), "takes_conditions", False):
         y = None  # of a label that was not asked for, gaps are no mistake

@@ -116,14 +116,16 @@ def train(
         if data is None or out is None:
             raise InputError(f"train needs {'DATA' if data is None else '--out RUN'}: isthmus train --help says more")
         runs.check_free(out, overwrite=overwrite)
-        own = model == "tabular" and not Path(data).is_dir()  # whose arrays may have marks and columns too
+        own = (model == "tabular" or window is not None) and not Path(
+            data
+        ).is_dir()  # whose arrays may have marks and columns too
         columns: dict[str, Any] = {} if own else {"drop": drop, "na": na}
         columns |= {"kinds": kinds} if Path(data).is_dir() else {}
         refuse_without_meaning(data, size=size, fit=fit, skip_bad=skip_bad, **columns)
         target, folder = out, runs.beside(out) if runs.is_finished(out) else out
         given: dict[str, Any] = {
             "data": data, "label": label, "data_dir": data_dir, "window": window, "stride": stride, "time": time,
-            "group": group, "features": None, "model": model,
+            "group": group, "features": None, "step": None, "model": model,
             "seed": seed, "components": components, "network": network, "hidden": hidden, "channels": channels,
             "epochs": epochs, "batch_size": batch_size, "lr": lr, "scale": scale, "settings": settings,
             "kinds": kinds, "drop": drop, "na": na,
@@ -184,7 +186,7 @@ def _train(folder: Path, asked: dict[str, Any], device: str, checkpoint_minutes:
     cut = parse_cut(asked)
     estimator = _estimator(asked, device)
     framing = _framing(asked, estimator)
-    asked = asked | _understood(data, label, estimator, cut, framing)
+    asked = asked | _understood(data, label, estimator, cut, framing, asked["from"])
     X, y = load_rows(data, "train", label, data_dir, estimator, cut, framing, told=True)
     if estimator.takes_conditions and y is None:
         raise InputError(f"{data} has no labels to be a condition: name their column with --label")
@@ -236,19 +238,29 @@ def _estimator(asked: dict[str, Any], device: str) -> Any:
     return family(random_state=asked["seed"], device=device, verbose=1).set_params(**params)
 
 
-def _understood(data: str, label: str | None, estimator: Any, cut: Cut | None, framing: Framing) -> dict[str, Any]:
-    """Say how a file or folder was understood, and return which columns of a series are what, for the run to note."""
+def _understood(
+    data: str, label: str | None, estimator: Any, cut: Cut | None, framing: Framing, source: str | None
+) -> dict[str, Any]:
+    """Say how a file or folder was understood, and return what the run is to note of a series.
+
+    A run that begins at another's weights is warned where its step is another one than there.
+    """
     if cut is None:
         if data not in datasets.names():
             for line in read_source(data, label, estimator, framing).understood:
                 say(line)
         return {}
     series = cut.series(data)
-    for line in series.understood(cut.window, cut.stride):
+    for line in cut.understood(data):
         say(line)
+    for line in [] if source is None else cut.warnings(data, source):
+        complain(f"{data}: {line}")
     found = {"time": series.time, "group": series.group}
     noted = {name: getattr(cut, name) if column is None else column.name for name, column in found.items()}
-    return noted | {"features": None if Path(data).suffix == ".npy" else series.names}
+    return noted | {
+        "features": None if Path(data).suffix == ".npy" else series.names,
+        "step": list(series.paces) or None,
+    }
 
 
 def _fit_in_words(estimator: Any, X: Any, y: np.ndarray | None) -> str:

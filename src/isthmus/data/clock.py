@@ -22,7 +22,16 @@ NEAR = (pd.Timestamp("1700-01-01", tz="UTC"), pd.Timestamp("2200-01-01", tz="UTC
 DIGITS = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 """Dates that are written as one number, by how many digits it has."""
 
-TIME_OF_DAY = r"\s*\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?\s*"
+_HALF = r"(?P<half>[ap])\.?\s?m\.?"
+TIMES_OF_DAY = (
+    rf"(?P<hour>\d{{1,2}})[:h](?P<minute>\d{{2}})(?::(?P<second>\d{{2}}(?:[.,]\d+)?))?\s*(?:{_HALF})?",
+    rf"(?P<hour>\d{{1,2}})(?:h|\s*{_HALF})",
+    r"(?P<hour>\d{1,2})\.(?P<minute>\d{2})\.(?P<second>\d{2})",
+)
+"""How times of the day are written: 13:00, 1:00 pm, 13h00; 1 pm, 13h; and 13.00.00."""
+
+TOLERANCE = 1.5
+"""Of how many steps a difference of times is a gap."""
 
 MONTHS_AND_DAYS: tuple[dict[str, Any], ...] = (
     {"dayfirst": False},
@@ -69,7 +78,7 @@ class Clock(NamedTuple):
 
     def lasting(self, ticks: float) -> str:
         """Say how long a difference of two times is."""
-        return _duration(int(ticks)) if self.dated else f"{ticks:g}"
+        return duration(int(ticks)) if self.dated else f"{ticks:g}"
 
 
 def read_clock(column: "pd.Series[Any]", *, named: bool) -> Clock | None:
@@ -172,7 +181,7 @@ def _unix(numbers: "pd.Series[Any]", known: np.ndarray, unit: str) -> Clock:
     else:  # a whole part and the rest, each exact
         whole = np.floor(values.astype(float))
         ticks = whole.astype(np.int64) * nanoseconds + np.round((values - whole) * nanoseconds).astype(np.int64)
-    return Clock(ticks, known, True, f"Unix time in {unit}", _as_text(pd.Series(pd.to_datetime(ticks))))
+    return Clock(ticks, known, True, f"Unix time in {unit}", as_text(pd.Series(pd.to_datetime(ticks))))
 
 
 def _dates(column: "pd.Series[Any]", dates: "pd.Series[Any]", kind: str) -> Clock:
@@ -180,7 +189,7 @@ def _dates(column: "pd.Series[Any]", dates: "pd.Series[Any]", kind: str) -> Cloc
     known = dates.notna().to_numpy()
     ticks = dates.dt.as_unit("ns").fillna(pd.Timestamp(0, tz="UTC")).to_numpy(dtype="datetime64[ns]")
     dtype = column.dtype
-    texts = _as_text(column) if pd.api.types.is_datetime64_any_dtype(dtype) else _shortened(column.astype(str))
+    texts = as_text(column) if pd.api.types.is_datetime64_any_dtype(dtype) else _shortened(column.astype(str))
     return Clock(ticks.astype(np.int64), known, True, kind, texts)
 
 
@@ -196,7 +205,7 @@ def _shortened(texts: "pd.Series[Any]") -> np.ndarray:
     return (texts.str.slice(stop=-3) if is_even else texts).to_numpy(object)
 
 
-def _as_text(dates: "pd.Series[Any]") -> np.ndarray:
+def as_text(dates: "pd.Series[Any]") -> np.ndarray:
     """Write dates no finer than they are."""
     known = dates.dropna()
     is_day = bool((known == known.dt.normalize()).all())
@@ -213,7 +222,7 @@ def _words(column: "pd.Series[Any]") -> Clock | None:
     distinct = pd.Series(texts[~texts.isin(marks)].unique())
     if not len(distinct) or distinct.iloc[:TRIED].str.contains(r"\d").mean() <= 0.5:
         return None
-    if distinct.str.fullmatch(TIME_OF_DAY).all():
+    if day_seconds(distinct) is not None:
         return _times_of_day(column)
     written = _written(distinct)
     if written is None:
@@ -235,14 +244,32 @@ def marks_in(texts: "pd.Series[Any]") -> list[str]:
 
 def _times_of_day(column: "pd.Series[Any]") -> Clock | None:
     """Read times without a date, as long as no day ends among them."""
-    clock = _spans(pd.to_timedelta(time_text(column), errors="coerce"))
-    return clock._replace(texts=column.astype(str).to_numpy(object)) if (np.diff(clock.ticks) > 0).all() else None
+    seconds = day_seconds(column)
+    if seconds is None:
+        return None
+    ticks = np.round(seconds.fillna(0).to_numpy() * 1e9).astype(np.int64)
+    known = seconds.notna().to_numpy()
+    is_rising = bool((np.diff(ticks[known]) > 0).all())
+    return Clock(ticks, known, True, "", column.astype(str).to_numpy(object)) if is_rising else None
 
 
-def time_text(column: "pd.Series[Any]") -> "pd.Series[Any]":
-    """Return times of the day with seconds."""
-    text = column.astype(str).str.strip()
-    return text.where(text.str.count(":") > 1, text + ":00")
+def day_seconds(column: "pd.Series[Any]") -> "pd.Series[float] | None":
+    """Read times of the day as seconds since midnight, NaN where there is none; None where a text is something else."""
+    texts = column.dropna().astype(str).str.strip()
+    distinct = pd.Series(texts.unique(), dtype=object).astype(str)
+    for form in TIMES_OF_DAY if len(distinct) else ():
+        if not distinct.str.fullmatch(form, case=False).all():
+            continue
+        parts = distinct.str.extract(form, flags=re.IGNORECASE).reindex(columns=["hour", "minute", "second", "half"])
+        if form == TIMES_OF_DAY[-1] and not (parts[["hour", "minute"]] == "00").any(axis=None):
+            return None  # 01.02.03 may be a day
+        numbers = parts[["hour", "minute", "second"]].apply(lambda part: part.astype("string").str.replace(",", "."))
+        numbers = numbers.apply(pd.to_numeric).astype(float).fillna(0.0)
+        late = parts["half"].astype("string").str.lower()
+        hour = numbers["hour"].where(late.isna(), numbers["hour"] % 12 + 12.0 * late.isin(["p"]).to_numpy(bool))
+        seconds = pd.Series((hour * 3600 + numbers["minute"] * 60 + numbers["second"]).to_numpy(), index=distinct)
+        return column.astype(str).str.strip().where(column.notna()).map(seconds).astype(float)
+    return None
 
 
 def _written(distinct: "pd.Series[Any]") -> dict[str, Any] | None:
@@ -251,16 +278,26 @@ def _written(distinct: "pd.Series[Any]") -> dict[str, Any] | None:
     iso: dict[str, Any] = {"format": "ISO8601"}
     if _parsed(ends, iso).notna().mean() > 0.5:
         return iso if _parsed(ends, iso).notna().all() else {"format": "mixed"}
-    best, found = (0.5, 0.0), None
+    best, found = (0.5, -1.0, 0.0), None
     for written in MONTHS_AND_DAYS:
         dates = _parsed(ends, written)
         ticks = np.sort(dates.dropna().astype("int64").to_numpy())
         differences = np.diff(ticks)
-        usual = np.median(differences) if len(differences) else 0
-        rank = (float(dates.notna().mean()), float((differences == usual).mean()) if len(differences) else 0.0)
+        rank = (float(dates.notna().mean()), *_regularity(differences))
         if rank > best:
             best, found = rank, written
     return found
+
+
+def _regularity(differences: np.ndarray) -> tuple[float, float]:
+    """Return how few gaps there are, none is 0, and the share of differences that are the same.
+
+    Gaps come first: months differ by 28 to 31 days, and are as regular as days.
+    """
+    if not len(differences):
+        return 0.0, 0.0
+    usual = np.median(differences)
+    return -float((differences > TOLERANCE * usual).mean()), float((differences == usual).mean())
 
 
 def _parsed(texts: "pd.Series[Any]", written: dict[str, Any]) -> "pd.Series[Any]":
@@ -269,7 +306,7 @@ def _parsed(texts: "pd.Series[Any]", written: dict[str, Any]) -> "pd.Series[Any]
         return pd.to_datetime(texts, errors="coerce", utc=True, **written)
 
 
-def _duration(nanoseconds: int) -> str:
+def duration(nanoseconds: int) -> str:
     """Say how long something lasts, in the two largest units that it has."""
     units = (("day", 86_400 * 10**9), ("hour", 3_600 * 10**9), ("minute", 60 * 10**9), ("second", 10**9))
     parts = []
@@ -284,6 +321,4 @@ def _duration(nanoseconds: int) -> str:
 
 def is_time_of_day(column: "pd.Series[Any]") -> bool:
     """Tell whether a column holds times of the day, and nothing else."""
-    if pd.api.types.is_numeric_dtype(column.dtype) or column.isna().any():
-        return False
-    return bool(column.astype(str).str.fullmatch(TIME_OF_DAY).all() and re.search(":", str(column.iloc[0])))
+    return not pd.api.types.is_numeric_dtype(column.dtype) and day_seconds(column) is not None

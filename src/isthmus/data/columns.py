@@ -169,16 +169,23 @@ class Column:
     def moments(self, column: pd.Series) -> pd.Series:
         """Return the moments of a column of dates, without a time zone; raise InputError for what is no date."""
         inferred = infer_dtype(column, skipna=True)
-        is_text = inferred == "string"
-        if is_text or inferred in DATES or column.isna().all():
-            moments = dates.read_dates(column.astype(object), self.format if is_text else None)
+        if inferred == "integer" and self.format is not None:  # 20240131
+            column = column.astype("Int64").astype(object).map(str, na_action="ignore")
+            inferred = "string"
+        is_text, form = inferred == "string", self.format
+        if is_text and form is None:
+            found = dates.date_format(pd.Series(column.dropna().unique()).astype(object))
+            form = found.form if found is not None and found.form.startswith("%Y") else None
+        if inferred in DATES or column.isna().all() or (is_text and form is not None):
+            zone = getattr(dtype_named(self.dtype), "tz", None)
+            moments = dates.read_dates(column.astype(object) if is_text else column, form if is_text else None, zone)
             wrong = column[moments.isna() & column.notna()]
         else:
             wrong = column.dropna()
         if len(wrong):
-            written = f", written {self.format}" if self.format else ""
+            written = f"written {self.format}" if self.format else "or text such as 2024-01-31"
             raise InputError(
-                f"column {self.name!r} holds {str(wrong.iloc[0])!r}, which is no date such as those at fit{written}"
+                f"column {self.name!r} holds {str(wrong.iloc[0])!r}, which is no date such as those at fit, {written}"
             )
         return moments
 
@@ -193,8 +200,10 @@ class Column:
         if self.kind == "date":
             return self._dates_as_at_fit(column, inferred)
         kind: Kind = "category" if inferred == MIXED else kind_of(self.name, column)
+        if kind == self.kind == "number":
+            return _plain_numbers(column, inferred)
         if kind == self.kind != "category":
-            return pd.Series(as_floats(column), column.index) if column.dtype == object else column
+            return column
         if self.kind == "number":
             read = pd.to_numeric(column.astype(float if kind == "boolean" else object), errors="coerce")
             is_read = bool((read.notna() | column.isna()).all())
@@ -203,13 +212,14 @@ class Column:
             is_read = bool((read.notna() | column.isna()).all())
         else:
             values = column.astype(object)
-            both_text = isinstance(self.categories[0], str) and infer_dtype(values, skipna=True) == "string"
-            if both_text or (values.isin(self.categories) | column.isna()).all():
+            if (values.isin(self.categories) | column.isna()).all():
                 return column
+            if isinstance(self.categories[0], str) and infer_dtype(values, skipna=True) == "string":
+                return self._without_spaces(values)
             read = self._categories_of(values)
-            is_read = kind == "category" or bool(read.isin(self.categories).any())
+            is_read = kind == "category" or bool(read.isin(self.categories).any()) or self._may_hold(values)
         if not is_read:
-            raise self._unreadable(PLURAL[kind], column)
+            raise self._unreadable(PLURAL[kind], column, read)
         return read
 
     def _dates_as_at_fit(self, column: pd.Series, inferred: str) -> pd.Series:
@@ -218,11 +228,27 @@ class Column:
         is_as_given = is_text if self.format is not None else column.dtype == dtype_named(self.dtype)
         return column if is_as_given else self._as_given(moments)
 
-    def _unreadable(self, held: str, column: pd.Series) -> InputError:
+    def _unreadable(self, held: str, column: pd.Series, read: pd.Series) -> InputError:
+        wrong = np.flatnonzero(column.notna() & (read.isna() if self.kind != "category" else True))
+        row = int(wrong[0])
         return InputError(
             f"column {self.name!r} holds {held} ({column.dtype}) where there were {PLURAL[self.kind]} at fit, and they "
-            f"cannot be read as such: give it the dtype {self.dtype}"
+            f"cannot be read as such: {str(column.iloc[row])!r} in row {row}; mend it, leave it blank, or train with "
+            f"na_values=[{str(column.iloc[row])!r}] (--na)"
         )
+
+    def _without_spaces(self, values: pd.Series) -> pd.Series:
+        """Return text that is a category but for spaces around it, or a whole number with ``.0``, as that category."""
+        plain = values.str.strip()
+        plain = plain.where(plain.isin(self.categories), plain.str.replace(r"^(\d+)\.0+$", r"\1", regex=True))
+        return values.where(values.isin(self.categories) | ~plain.isin(self.categories), plain)
+
+    def _may_hold(self, values: pd.Series) -> bool:
+        """Tell whether numbers none of which was there at fit may be categories that are new: codes, whole ones."""
+        are_codes = any(letter.isdigit() for category in self.categories for letter in str(category))
+        if len({reading(category) for category in self.categories}) < len(self.categories):
+            return False  # of 01 and 001 nothing says which 1 is
+        return are_codes and bool((pd.to_numeric(values.dropna(), errors="coerce") % 1 == 0).all())
 
     def _categories_of(self, values: pd.Series) -> pd.Series:
         """Return the category that says what each value does, however it is written; of others, the value as text."""
@@ -280,10 +306,11 @@ class Column:
         """Return moments as dates were given: as text, or in their dtype and time zone."""
         dtype = dtype_named(self.dtype)
         if self.format is not None:
-            shown = moments.dt.tz_localize("UTC") if "%z" in self.format else moments
-            return shown.dt.strftime(self.format).astype(object).where(moments.notna(), None).astype(dtype)
-        if getattr(dtype, "tz", None) is not None:
-            return moments.dt.tz_localize("UTC").astype(dtype)
+            return dates.write_dates(moments, self.format).where(moments.notna(), None).astype(dtype)
+        zone = getattr(dtype, "tz", None)
+        if zone is not None:  # of an hour that comes twice the second, of one that never was the next
+            second = np.zeros(len(moments), bool)
+            return moments.dt.tz_localize(zone, ambiguous=second, nonexistent="shift_forward").astype(dtype)
         return moments.astype(dtype)
 
     def widened(self, column: pd.Series) -> Self:
@@ -293,7 +320,12 @@ class Column:
         values = self.encode(column)[:, 0]
         low, high = float(min(self.low, np.nanmin(values))), float(max(self.high, np.nanmax(values)))
         known = values[~np.isnan(values)]
-        return replace(self, low=low, high=high, whole=self.whole and bool((known == np.rint(known)).all()))
+        whole, dtype = self.whole and bool((known == np.rint(known)).all()), dtype_named(self.dtype)
+        if self.kind == "number" and is_integer_dtype(dtype):
+            whole_range = np.iinfo(_numpy_dtype(dtype))
+            if low < whole_range.min or high > whole_range.max:
+                return replace(self, low=low, high=high, whole=whole, dtype="int64" if whole else "float64")
+        return replace(self, low=low, high=high, whole=whole)
 
     def _dtype(self) -> Any:
         if self.levels is None:
@@ -362,6 +394,10 @@ def reading(value: Any) -> Any:
     if text.lower() in ("true", "false"):
         return text.lower()
     try:
+        return int(text)  # which floats cannot tell from its neighbours where it is long
+    except ValueError:
+        pass
+    try:
         number = float(text)
     except ValueError:
         return text
@@ -378,6 +414,17 @@ def dtype_named(name: str) -> Any:
 
 def _numpy_dtype(dtype: Any) -> Any:
     return getattr(dtype, "numpy_dtype", dtype)
+
+
+def _plain_numbers(column: pd.Series, inferred: str) -> pd.Series:
+    """Return numbers that are objects in a dtype of their own."""
+    if column.dtype != object:
+        return column
+    if inferred in ("timedelta64", "timedelta"):
+        return pd.to_timedelta(column)
+    if inferred == "integer":
+        return column.where(column.notna(), None).astype("Int64")
+    return pd.Series(as_floats(column), column.index)
 
 
 def as_floats(column: pd.Series) -> np.ndarray:

@@ -4,26 +4,49 @@ Of each column it is told a one among zeros, or a number that is standardised, a
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
 
+from isthmus.data.column_names import have_names
 from isthmus.data.columns import Column
 from isthmus.data.containers import container_of, plain
 from isthmus.data.labels import are_classes, of_one_kind
-from isthmus.errors import InputError
+from isthmus.data.marks import Marks
+from isthmus.data.names import few
+from isthmus.errors import InputError, warn_caller
 
 KINDS = ("auto", "classes", "numbers")
 
 
-class Values(NamedTuple):
-    """One column of conditions: its name, where it has one, and its values of shape (n,)."""
+CODE = r"0\d+"
+"""What looks like a number, and is a code: 007."""
 
-    name: Any
+
+class Values(NamedTuple):
+    """One column of conditions.
+
+    Attributes
+    ----------
+    name : str, int or None
+        Its name in a dataframe, else its place where there are several.
+    values : ndarray of shape (n,)
+        The conditions.
+    is_named : bool
+        Whether it goes by that name, and not by its place.
+    """
+
+    name: str | int | None
     values: np.ndarray
+    is_named: bool = False
+
+    @property
+    def where(self) -> str:
+        """What an error calls it."""
+        return "y" if self.name is None else f"column {self.name!r} of y"
 
 
 @dataclass(frozen=True)
@@ -33,7 +56,7 @@ class Condition:
     Attributes
     ----------
     name : str, int or None
-        Its name in a DataFrame.
+        Its name in a DataFrame: text, or a whole number.
     classes : tuple or None
         The classes, in order; None for numbers.
     mean, scale : float
@@ -53,16 +76,19 @@ class Condition:
 
     @classmethod
     def learn(cls, column: Values, kind: str = "auto") -> Self:
-        """Note the classes, or the mean and spread of numbers, as `kind` says."""
-        name = column.name if isinstance(column.name, str) else None
+        """Note the classes, or the mean and spread of numbers, as `kind` says; marks such as "?" are unknown."""
         values = column.values[~np.asarray(pd.isna(column.values))]
-        where = "y" if column.name is None else f"column {column.name!r} of y"
+        values = values[~are_marks(values)]
         if not len(values):
-            raise InputError(f"{where} holds no known condition: give some, or leave it out")
-        values = of_one_kind(values, where)
+            raise InputError(f"{column.where} holds no known condition: give some, or leave it out")
+        values = of_one_kind(values, column.where)
+        name = column.name if column.is_named else None
+        as_text = numbers_in_text(values) if kind == "auto" else None
+        values = values if as_text is None else as_text
         if kind == "classes" or (kind == "auto" and are_classes(values)):
             return cls(name, tuple(np.unique(values).tolist()))
-        numbers = as_numbers(values)
+        advice = "give condition='classes'" + ("" if column.name is None else f", or {{{column.name!r}: 'classes'}}")
+        numbers = as_numbers(values, column.where, advice)
         spread = float(numbers.std())
         return cls(name, None, float(numbers.mean()), spread if spread > 0 else 1.0)
 
@@ -72,22 +98,27 @@ class Condition:
         return 1 + (1 if self.classes is None else len(self.classes))
 
     def encode(self, values: np.ndarray) -> np.ndarray:
-        """Return what a network is told of values, of shape (n, width); None and NaN are unknown."""
+        """Return what a network is told of values, of shape (n, width); None, NaN and marks such as "?" are unknown."""
         told = np.zeros((len(values), self.width))
-        unknown = np.asarray(pd.isna(values))
+        unknown = np.asarray(pd.isna(values)) | are_marks(values, self.classes or ())
         told[unknown, -1] = 1
         known = np.flatnonzero(~unknown)
         if self.classes is None:
-            told[known, 0] = (as_numbers(values[known], self.name) - self.mean) / self.scale
+            told[known, 0] = (as_numbers(values[known], self.where, "give a number") - self.mean) / self.scale
         else:
             told[known, class_index(values[known], self.classes, self.name)] = 1
         return told
+
+    @property
+    def where(self) -> str:
+        """What an error calls it."""
+        return "y" if self.name is None else f"column {self.name!r} of y"
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
         """Make one of what ``dataclasses.asdict`` gave, and JSON may have held since; raise where it is none."""
         condition = cls(**dict(fields) | {"classes": fields["classes"] and tuple(fields["classes"])})
-        if not (condition.name is None or isinstance(condition.name, str)):
+        if not (condition.name is None or type(condition.name) in (str, int)):
             raise InputError(f"a condition has the name {condition.name!r}")
         ends = condition.mean, condition.scale
         if not all(type(end) is float and math.isfinite(end) for end in ends) or condition.scale <= 0:
@@ -143,9 +174,16 @@ def _reading_of(value: Any, column: Column) -> Any:
 
 def columns_of(y: Any) -> list[Values]:
     """Return the columns of conditions, one line a row, as they were given: an array, a frame, or a list of lists."""
+    if isinstance(y, Mapping):
+        arrays = list(map(as_array, y.values()))
+        flat = next((name for name, array in zip(y, arrays, strict=True) if array.ndim != 1), None)
+        if flat is not None or not arrays:
+            raise InputError(f"y is a dict, and {flat!r} in it no column: give of each name one condition a row")
+        return [Values(*each, is_named=True) for each in zip(_names_of(y), arrays, strict=True)]
     if container_of(y) is not None:
         frame = plain(y)
-        return [Values(name if isinstance(name, str) else None, _values(column)) for name, column in frame.items()]
+        columns = (_values(column) for _, column in frame.items())
+        return [Values(*each, is_named=True) for each in zip(_names_of(frame.columns), columns, strict=True)]
     array = as_array(y)
     return [Values(None, array)] if array.ndim < 2 else [Values(i, array[:, i]) for i in range(array.shape[1])]
 
@@ -183,13 +221,8 @@ def told_of(conditions: Sequence[Condition], y: Any, n: int) -> np.ndarray:
 
 def _in_order(conditions: Sequence[Condition], y: Any, n: int) -> list[np.ndarray]:
     """Return the values of each condition for each row."""
-    names = [each.name for each in conditions]
-    if container_of(y) is not None and len(names) > 1 and None not in names:
-        frame = plain(y)
-        if set(frame.columns) != set(names):
-            raise InputError(f"y has the columns {frame.columns.tolist()}: give those of fit, {names}")
-        y = frame[names]
-    array, several = as_array(y), len(conditions) > 1
+    several, y = len(conditions) > 1, _by_names([each.name for each in conditions], y, n)
+    array = as_array(y)
     if array.ndim == int(several):
         array = np.broadcast_to(array, (n, *array.shape))  # one condition for all rows
     if len(array) != n:
@@ -200,16 +233,106 @@ def _in_order(conditions: Sequence[Condition], y: Any, n: int) -> list[np.ndarra
     return [array[:, i] for i in range(width)] if several else [array]
 
 
-def as_numbers(y: np.ndarray, name: Any = None) -> np.ndarray:
-    """Return conditions as finite numbers; raise ValueError where they are none."""
-    where = "y" if name is None else f"column {name!r} of y"
+def _by_names(names: Sequence[str | int | None], y: Any, n: int) -> Any:
+    """Return conditions in the order of ``fit``, where both have names: a frame, a dict, or a Series of one for all."""
+    has_names = len(names) > 1 and None not in names
+    if isinstance(y, Mapping):
+        if len(names) == len(y) == 1:
+            return next(iter(y.values()))
+        if not has_names:
+            raise InputError("y is a dict, and fit was given no names: give its values alone, as fit was")
+        return _frame_of(y, _order(names, _names_of(y)), n)
+    if container_of(y) is not None:
+        frame = plain(y)
+        given = _names_of(frame.columns)
+        return frame.iloc[:, _order(names, given)] if has_names else frame
+    if isinstance(y, pd.Series) and has_names and len(y) == len(names):
+        given = _names_of(y.index)
+        return y.iloc[_order(names, given)] if have_names(y.index) or set(given) == set(names) else y
+    return y
+
+
+def _order(names: Sequence[str | int | None], given: Sequence[str | int]) -> list[int]:
+    """Return where each name is among those given; raise InputError where these are not the same."""
+    if set(given) != set(names):
+        raise InputError(f"y has the columns {list(given)}: give those of fit, {list(names)}")
+    place = {name: i for i, name in enumerate(given)}
+    return [place[name] for name in names if name is not None]
+
+
+def _frame_of(y: Mapping[Any, Any], order: Sequence[int], n: int) -> pd.DataFrame:
+    """Return a dict of conditions, of each one for all rows or one a row, as a frame of `n` rows."""
+    columns = {}
+    for place in order:
+        name, given = list(y.items())[place]
+        values = as_array(given) if np.ndim(given) else np.full(n, given, dtype=object)
+        if values.shape != (n,):
+            raise InputError(f"column {name!r} of y has the shape {values.shape}: give one condition, or {n}")
+        columns[place] = values
+    return pd.DataFrame(columns)
+
+
+def _names_of(given: Iterable[Any]) -> list[str | int]:
+    """Return names as text or whole numbers; raise InputError where two are the same."""
+    names = [int(name) if isinstance(name, int | np.integer) else str(name) for name in given]
+    twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
+    if twice is not None:
+        raise InputError(f"y has more than one column {twice!r}: give each a name of its own")
+    return names
+
+
+def are_marks(values: np.ndarray, classes: Sequence[Any] = ()) -> np.ndarray:
+    """Tell which values are marks for what is missing, such as "?", and none of the classes; of shape (n,)."""
+    if values.dtype.kind not in "OUT":
+        return np.zeros(len(values), dtype=bool)
+    given = pd.Series(values.astype(object))
+    texts = {value for value in given.tolist() if isinstance(value, str)}
+    found = set(Marks(None).among([*texts, *classes])) - set(classes)
+    return given.isin(found).to_numpy(bool) if found else np.zeros(len(values), dtype=bool)
+
+
+def warn_of_marks(columns: Sequence[Values], classes: Sequence[Sequence[Any]]) -> None:
+    """Say which marks of conditions, that are none of the classes of their column, are taken for unknown."""
+    for column, known in zip(columns, classes, strict=True):
+        marked = are_marks(column.values, known)
+        if marked.any():
+            shown = few(sorted(set(column.values[marked].tolist())))
+            n = int(marked.sum())
+            warn_caller(
+                f"{shown} in {n:,} row{'' if n == 1 else 's'} of {column.where} stands for a missing value, and is "
+                "taken for unknown: write it otherwise where it is a class"
+            )
+
+
+def numbers_in_text(values: np.ndarray) -> np.ndarray | None:
+    """Return texts as the measurements that they are; None where they are words, codes such as 007, or classes."""
+    if values.dtype.kind not in "UT":
+        return None
+    texts = pd.Series(values.tolist(), dtype=object).str.strip()
+    numbers = pd.to_numeric(texts, errors="coerce").to_numpy(float)
+    if not np.isfinite(numbers).all() or texts.str.fullmatch(CODE).any() or are_classes(numbers):
+        return None
+    return numbers
+
+
+def as_numbers(y: np.ndarray, where: str, advice: str) -> np.ndarray:
+    """Return conditions as finite numbers; raise ValueError where they are none, saying where, and what to do."""
     try:
         values = np.asarray(y, dtype=float)
     except (TypeError, ValueError) as error:
-        raise InputError(f"{where} holds {y.flat[0]!r} where numbers are needed: give condition='classes'") from error
+        wrong = next(each for each in y.tolist() if not _is_number(each))
+        raise InputError(f"{where} holds {wrong!r} where numbers are needed: {advice}") from error
     if np.isinf(values).any():
         raise InputError(f"{where} holds infinity in row {int(np.isinf(values).argmax())}: give finite numbers or NaN")
     return values
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _values(column: pd.Series) -> np.ndarray:

@@ -114,6 +114,24 @@ def by_pieces(function: Callable[[Any], np.ndarray], X: Any) -> np.ndarray:
     return np.concatenate([function(rows[start : start + size]) for start in range(0, X.shape[0], size)])
 
 
+def decimals_of(X: Any) -> list[int | None]:
+    """Return of each column of a dataframe how many digits behind the point its decimals have; None for others."""
+    if isinstance(X, pd.DataFrame):
+        return [_digits(column) for _, column in X.items()]
+    types = (X if isinstance(X, pa.Table) else pa.table(X)).schema.types
+    return [kind.scale if pa.types.is_decimal(kind) and kind.scale >= 0 else None for kind in types]
+
+
+def _digits(column: pd.Series) -> int | None:
+    """Return how many digits behind the point the decimals of a column have, of Python's the most."""
+    if not _is_decimal(column.dtype, column):
+        return None
+    if isinstance(column.dtype, pd.ArrowDtype):
+        return max(0, int(column.dtype.pyarrow_dtype.scale))
+    exponents = (value.as_tuple().exponent for value in column.dropna())
+    return max((-each for each in exponents if isinstance(each, int) and each < 0), default=0)
+
+
 def _free_memory() -> int | None:
     """Return the bytes of memory that are free; None where the system does not say."""
     meminfo = Path("/proc/meminfo")
@@ -197,6 +215,8 @@ def _column_from_arrow(column: pa.ChunkedArray) -> pd.Series:
         column = column.cast(pa.float64())
     if pa.types.is_dictionary(kind):  # pandas has none whose indices have no sign
         column = column.cast(pa.dictionary(pa.int32(), kind.value_type, kind.ordered))
+    if pa.types.is_date32(kind):  # as moments they would not come back as dates
+        return pd.Series(pd.array(column, dtype=pd.ArrowDtype(kind)))
     mapper = NULLABLE.get if column.null_count else None
     values: pd.Series = column.to_pandas(types_mapper=mapper, date_as_object=False)
     return values

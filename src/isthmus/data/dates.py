@@ -1,7 +1,9 @@
 """Dates: text ↔ moments, and moments ↔ the parts that a model can learn from."""
 
+import re
 from collections.abc import Mapping
 from itertools import product
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,18 +13,30 @@ DAYS = (
     "%m/%d/%y", "%d/%m/%y", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y", "%Y-%m",
 )  # fmt: skip
 TIMES = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
-ISO_TIMES = ("T%H:%M", "T%H:%M:%S", "T%H:%M:%S.%f", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f")
+ISO_TIMES = ("T%H:%M", "T%H:%M:%S", "T%H:%M:%S.%f")
 FORMATS = (
     *(day + time for time, day in product(TIMES, DAYS)),
-    *("%Y-%m-%d" + time + zone for time, zone in product(ISO_TIMES, ("", "%z"))),
+    *("%Y-%m-%d" + time for time in ISO_TIMES),
 )
 """How dates are written; of two that fit all values the first counts: 03/04/2020 is March 4."""
+
+ZONED = tuple(f"%Y-%m-%d{time}%z" for time in (*ISO_TIMES, " %H:%M:%S", " %H:%M:%S.%f"))
+"""How moments of several time zones are written; those of one have it for a part of their format."""
+
+ZONE = r"\d:\d\d(?::\d\d(?:\.\d+)?)?( ?(?:Z|[+-]\d\d:?\d\d))$"
+"""What stands at the end of a moment with a time zone."""
+
+SHORT = {"%d": "%-d", "%m": "%-m", "%H": "%-H", "%I": "%-I"}
+"""What numbers without a leading zero are called in a format here; ``strptime`` takes both alike."""
 
 LOOKS_LIKE = r"(?=.*\d)[\w\s:,./+-]{6,35}"
 """What a date looks like, before formats are tried."""
 
 TRIED = 100
 """Different values by which a format is found; the others must fit it too."""
+
+MOST_WRONG = 0.1
+"""Share of a column's different values that may be no dates, for it to be one of dates with faults."""
 
 UNITS = {"D": 86_400, "h": 3600, "min": 60, "s": 1}
 """Units that all moments may be whole numbers of, in seconds; the finest beside is a microsecond, "us"."""
@@ -40,32 +54,112 @@ FARTHEST = 186
 """Days within which each weekday of each month lies."""
 
 
-def date_format(values: pd.Series) -> str | None:
-    """Return the format that all of some different texts have, as ``strptime`` takes it; None where they are no dates.
+class Found(NamedTuple):
+    """The format of dates that are text, and the values that are none of it."""
+
+    form: str
+    wrong: list[str]
+
+
+def date_format(values: pd.Series) -> Found | None:
+    """Return the format that some different texts have, as they write it; None where they are no dates.
 
     Examples
     --------
-    >>> date_format(pd.Series(["03/04/2020", "12/31/2020"])), date_format(pd.Series(["03/04/2020", "31/12/2020"]))
-    ('%m/%d/%Y', '%d/%m/%Y')
+    >>> for texts in (["03/04/2020", "12/31/2020"], ["03/04/2020", "31/12/2020"], ["5.1.2020", "15.12.2020"]):
+    ...     print(date_format(pd.Series(texts)).form)
+    %m/%d/%Y
+    %d/%m/%Y
+    %-d.%-m.%Y
     """
     some = values.iloc[:: max(1, len(values) // TRIED)]
-    if not some.str.fullmatch(LOOKS_LIKE).all():
+    if some.str.fullmatch(LOOKS_LIKE).mean() < 1 - MOST_WRONG:
         return None
-    return next((each for each in FORMATS if _fit(some, each) and _fit(values, each)), None)
+    zones = values.str.extract(ZONE)[0].unique()
+    zone = zones[0] if len(zones) == 1 and isinstance(zones[0], str) else ""
+    formats = ZONED if len(zones) > 1 and not pd.isna(zones).all() else tuple(form + zone for form in FORMATS)
+    for most in (0.0, MOST_WRONG):
+        found = (_found(some, values, form, most) for form in formats)
+        first = next((each for each in found if each is not None), None)
+        if first is not None:
+            return first
+    return None
 
 
-def _fit(values: pd.Series, form: str) -> bool:
-    """Tell whether all texts are dates of a format, the first of them before the rest."""
-    return not read_dates(values.iloc[:1], form).isna().any() and not read_dates(values, form).isna().any()
+def _found(some: pd.Series, values: pd.Series, form: str, most: float) -> Found | None:
+    """Return a format where all but so large a share of the texts are dates of it, written as they are."""
+    if (most == 0 and read_dates(some.iloc[:1], form).isna().any()) or read_dates(some, form).isna().mean() > most:
+        return None
+    moments = read_dates(values, form)
+    wrong = moments.isna()
+    if wrong.mean() > most or wrong.all():
+        return None
+    right = values[~wrong].str.casefold()
+    for spelled in [form] if "%z" in form else _spellings(form):
+        if "%z" in form or (write_dates(moments[~wrong], spelled).str.casefold() == right).all():
+            return Found(spelled, values[wrong].tolist())
+    return None
 
 
-def read_dates(values: pd.Series, form: str | None) -> pd.Series:
-    """Return moments, without a time zone; NaT where a text is none of that format, or there is none."""
+def _spellings(form: str) -> list[str]:
+    """Return the ways of writing a format: without leading zeros, in days, in times or in both; in milliseconds."""
+    forms = [form, *({form.replace("%f", "%3f")} - {form})]
+    if "%y" in form:  # 1.1.10 may be a version
+        return forms
+    days, times = ({key: SHORT[key] for key in keys} for keys in (("%d", "%m"), ("%H", "%I")))
+    for short in (days | times, days, times):
+        spelled = form
+        for key, value in short.items():
+            spelled = spelled.replace(key, value)
+        forms.append(spelled)
+    return forms
+
+
+def read_dates(values: pd.Series, form: str | None, zone: Any = None) -> pd.Series:
+    """Return moments as clocks show them; NaT where a text is none of that format, or there is none.
+
+    Parameters
+    ----------
+    values : Series
+        Dates, or text.
+    form : str or None
+        The format of text.
+    zone : tzinfo, optional
+        The time zone whose clocks count; without one each moment's own do.
+    """
     if form is None:
-        moments = pd.to_datetime(values, errors="coerce", utc=True)
+        moments = pd.to_datetime(values, errors="coerce", utc=_of_several_zones(values))
     else:
-        moments = pd.to_datetime(values, format=form, errors="coerce", utc="%z" in form)
-    return moments.dt.tz_localize(None).astype("datetime64[us]")
+        plain = form.replace("%-", "%").replace("%3f", "%f")
+        moments = pd.to_datetime(values, format=plain, errors="coerce", utc="%z" in form)
+    if moments.dt.tz is not None:
+        moments = (moments if zone is None else moments.dt.tz_convert(zone)).dt.tz_localize(None)
+    return moments.astype("datetime64[us]")
+
+
+def _of_several_zones(values: pd.Series) -> bool:
+    """Tell whether objects are moments of more than one time zone."""
+    return values.dtype == object and len({getattr(each, "tzinfo", None) for each in values.dropna()}) > 1
+
+
+def write_dates(moments: pd.Series, form: str) -> pd.Series:
+    """Return moments as text of a format; one of `SHORT` has no leading zeros."""
+    if "%z" in form:
+        moments = moments.dt.tz_localize("UTC")
+    if "%-" not in form and "%3f" not in form:
+        return moments.dt.strftime(form).astype(object)
+    text = pd.Series("", moments.index, dtype=object)
+    for piece in re.split(r"(%-?3?[A-Za-z])", form):
+        if piece.startswith("%-"):
+            number = moments.dt.strftime("%" + piece[2:]).astype(object)
+            text = text + number.str.replace(r"^0(?=\d)", "", regex=True)
+        elif piece == "%3f":
+            text = text + moments.dt.strftime("%f").astype(object).str[:3]
+        elif piece.startswith("%"):
+            text = text + moments.dt.strftime(piece).astype(object)
+        else:
+            text = text + piece
+    return text
 
 
 def days_since_1970(moments: pd.Series) -> np.ndarray:

@@ -23,7 +23,7 @@ from isthmus.data.columns import (
     reading,
 )
 from isthmus.data.marks import Marks
-from isthmus.data.names import FEWEST_IDS, called_an_id
+from isthmus.data.names import FEWEST_IDS, called_an_id, few
 from isthmus.errors import InputError
 
 MANY_LEVELS = 100
@@ -66,7 +66,8 @@ def learn(
         If it holds nothing, or nothing that a model could be of, or not what was asked for.
     """
     column = _plain(column)
-    found = marks.in_column(column)
+    declared = asked if isinstance(asked, tuple) else ()
+    found = [mark for mark in marks.in_column(column) if mark not in declared]
     column = marks.blank(column, found)
     if column.isna().all():
         raise InputError(f"Input X has nothing but NaN in column {name!r}: drop it")
@@ -95,13 +96,7 @@ def _as_kind(name: Any, column: pd.Series, asked: Any, *, has_marks: bool) -> tu
     if not isinstance(asked, str):
         return column, "category", None
     if asked.startswith("%") or asked == "date":
-        form = asked if asked != "date" else _format_of(column)
-        is_text = infer_dtype(column, skipna=True) == "string"
-        if is_text and (form is None or dates.read_dates(column.dropna(), form).isna().any()):
-            raise _not_as_asked(name, column, "dates, or not all of one format: give that, such as '%d.%m.%Y'")
-        if not is_text and infer_dtype(column, skipna=True) not in DATES:
-            raise _not_as_asked(name, column, "dates")
-        return column, "date", form if is_text else None
+        return _as_dates(name, column, asked)
     if asked == "number":
         return _numbers(name, column), "number", None
     if asked == "boolean":
@@ -112,6 +107,24 @@ def _as_kind(name: Any, column: pd.Series, asked: Any, *, has_marks: bool) -> tu
     return _texts_of_mixed(column), "category", None
 
 
+def _as_dates(name: Any, column: pd.Series, asked: str) -> tuple[pd.Series, Kind, str | None]:
+    """Return a column as dates, of text in a format, or whole numbers such as 20240131."""
+    inferred = infer_dtype(column, skipna=True)
+    if inferred in DATES:
+        return column, "date", None
+    texts = column.astype("Int64").astype(object) if inferred == "integer" and asked != "date" else column
+    texts = texts.map(str, na_action="ignore") if texts is not column else texts
+    found = dates.date_format(_texts_of(texts)) if asked == "date" and inferred == "string" else None
+    form = found.form if found is not None else asked
+    known = texts.dropna()
+    if form == "date" or infer_dtype(known) != "string":
+        raise _not_as_asked(name, column, "dates: give their format, such as '%d.%m.%Y'")
+    wrong = known[dates.read_dates(known, form).isna()]
+    if len(wrong):
+        raise _not_as_asked(name, wrong, f"a date, written {form}")
+    return column, "date", form
+
+
 def _as_found(name: Any, column: pd.Series, *, has_marks: bool) -> tuple[pd.Series, Kind, str | None]:
     """Return a column as what its values look like."""
     is_text = infer_dtype(column, skipna=True) == "string" and not isinstance(column.dtype, pd.CategoricalDtype)
@@ -119,9 +132,20 @@ def _as_found(name: Any, column: pd.Series, *, has_marks: bool) -> tuple[pd.Seri
         return _numbers(name, column), "number", None
     if has_marks and column.dtype == object and infer_dtype(column, skipna=True) == "boolean":
         return column.astype("boolean"), "boolean", None
-    form = _format_of(column) if is_text else None
-    if form is not None:
-        return column, "date", form
+    found = dates.date_format(_texts_of(column)) if is_text else None
+    if found is not None and found.wrong:
+        raise LeftOut(
+            f"its values are dates, written {found.form}, but for {few(found.wrong, 3)}, which "
+            f"na_values={found.wrong[:3]} takes for missing"
+        )
+    if found is not None:
+        return column, "date", found.form
+    if is_text:
+        _check_no_numbers_with_faults(column)
+    if infer_dtype(column, skipna=True) == "integer" and _are_days(column):
+        return column, "date", DAYS_AS_NUMBERS
+    if is_text and _differs_in_most(column) and _are_numbers(column):
+        return _numbers(name, column), "number", None
     kind = kind_of(name, column)
     if kind == "number" and called_an_id(name) and _are_whole(column):
         if column.is_unique and len(column) >= FEWEST_IDS:
@@ -131,8 +155,43 @@ def _as_found(name: Any, column: pd.Series, *, has_marks: bool) -> tuple[pd.Seri
 
 
 def _are_whole(column: pd.Series) -> bool:
+    if column.dtype.kind in "mM" or infer_dtype(column, skipna=True) in ("timedelta", "timedelta64"):
+        return False
     values = as_floats(column)
     return bool((values[~np.isnan(values)] % 1 == 0).all())
+
+
+DAYS_AS_NUMBERS = "%Y%m%d"
+"""How days are written as whole numbers: 20240131."""
+
+FEWEST_DAYS = 5
+"""Different whole numbers that are days, all of them, for them to be no accident."""
+
+
+def _are_days(column: pd.Series) -> bool:
+    """Tell whether whole numbers are days such as 20240131."""
+    values = column.dropna().unique()
+    if len(values) < FEWEST_DAYS or min(values) < 19000101 or max(values) > 21001231:
+        return False
+    return bool(
+        dates.read_dates(pd.Series(values).astype("int64").astype(str).astype(object), DAYS_AS_NUMBERS).notna().all()
+    )
+
+
+def _check_no_numbers_with_faults(column: pd.Series) -> None:
+    """Raise LeftOut where nearly all different texts are numbers, and a few are not."""
+    values = _texts_of(column)
+    numbers = pd.to_numeric(values, errors="coerce")
+    wrong = values[numbers.isna()].tolist()
+    are_codes = values.str.fullmatch(r"0\d+").any()
+    if len(values) >= FEWEST_IDS and 0 < len(wrong) <= dates.MOST_WRONG * len(values) and not are_codes:
+        raise LeftOut(f"its values are numbers, but for {few(wrong, 3)}, which na_values={wrong[:3]} takes for missing")
+
+
+def _differs_in_most(column: pd.Series) -> bool:
+    """Tell whether most rows have a value of their own."""
+    n = column.nunique()
+    return bool(n >= FEWEST_IDS and n > column.notna().sum() / 2)
 
 
 def _are_numbers(column: pd.Series) -> bool:
@@ -147,6 +206,8 @@ def _numbers(name: Any, column: pd.Series) -> pd.Series:
     """Return values as numbers: whole ones as integers."""
     if infer_dtype(column, skipna=True) in ("floating", "integer", "decimal", "timedelta64") and column.dtype != object:
         return column
+    if infer_dtype(column, skipna=True) == "boolean":
+        return column.astype(float)
     texts = column.astype(object).where(column.notna(), None)
     values = pd.to_numeric(texts.map(lambda value: str(value).strip(), na_action="ignore"), errors="coerce")
     wrong = values.isna() & column.notna()
@@ -165,11 +226,9 @@ def _texts_of_mixed(column: pd.Series) -> pd.Series:
     return column.map(str, na_action="ignore").astype(object)
 
 
-def _format_of(column: pd.Series) -> str | None:
-    """Return the format of a column of dates that are text; None where it holds something else."""
-    if infer_dtype(column, skipna=True) != "string":
-        return None
-    return dates.date_format(pd.Series(column.dropna().unique()).astype(object).astype("str"))
+def _texts_of(column: pd.Series) -> pd.Series:
+    """Return the different texts of a column."""
+    return pd.Series(column.dropna().unique()).astype(object).astype("str")
 
 
 def _not_as_asked(name: Any, column: pd.Series, what: str) -> InputError:
@@ -182,13 +241,16 @@ def _about_numbers(column: pd.Series) -> dict[str, Any]:
     known = values[~np.isnan(values)]
     if not np.isfinite(known).all():
         return {}  # what is wrong with it is said where all numbers are looked at
-    dtype = "float64" if column.dtype == object else str(column.dtype)
+    dtype = str(column.dtype)
+    if column.dtype == object:
+        dtype = "timedelta64[us]" if infer_dtype(column, skipna=True) == "timedelta" else "float64"
     whole = bool((known == np.rint(known)).all())
     return {"dtype": dtype, "low": float(known.min()), "high": float(known.max()), "whole": whole}
 
 
 def _about_dates(name: Any, column: pd.Series, form: str | None) -> dict[str, Any]:
-    moments = dates.read_dates(column, form)
+    is_number = form is not None and infer_dtype(column, skipna=True) == "integer"
+    moments = dates.read_dates(column.map(str, na_action="ignore") if is_number else column, form, _zone(column))
     if moments.isna().all():
         raise InputError(f"column {name!r} has no date in it: drop it")
     days = dates.days_since_1970(moments)
@@ -197,16 +259,20 @@ def _about_dates(name: Any, column: pd.Series, form: str | None) -> dict[str, An
     return {"dtype": dtype, "format": form, "unit": dates.unit(moments), "parts": dates.parts(moments)} | ends
 
 
+def _zone(column: pd.Series) -> Any:
+    return getattr(column.dtype, "tz", None)
+
+
 def _about_categories(name: Any, column: pd.Series, asked: Any, min_frequency: int | float | None) -> dict[str, Any]:
-    if isinstance(asked, Sequence) and not isinstance(asked, str):
-        return {"categories": _declared(name, column, asked)} | _levels(name, column)
+    if isinstance(asked, tuple):
+        return _declared(name, column, asked)
     counts = column.value_counts()
     counts = counts[counts > 0]
     n, is_text = int(counts.sum()), asked is None and not isinstance(column.dtype, pd.CategoricalDtype)
     least = 1 if min_frequency is None and not is_text else _least(min_frequency, n, len(counts))
     kept = counts[counts >= least][:MOST_LEVELS]
     n_rare = n - int(kept.sum())
-    is_unique = len(counts) > n / 2 or n_rare > n / 2
+    is_unique = _differs_in_most(column) or n_rare > n / 2
     if is_text and len(counts) >= FEWEST_IDS and is_unique:
         raise LeftOut("nearly every row has a value of its own")
     if not len(kept):
@@ -248,26 +314,54 @@ def _levels(name: Any, column: pd.Series) -> dict[str, Any]:
     return {"levels": levels_of(column)}
 
 
-def _declared(name: Any, column: pd.Series, asked: Sequence[Any]) -> tuple[Any, ...]:
+def _declared(name: Any, column: pd.Series, categories: tuple[Any, ...]) -> dict[str, Any]:
     """Return the categories that were asked for; raise InputError where the column holds others."""
-    categories = tuple(each.item() if isinstance(each, np.generic) else each for each in asked)
-    if not categories or len(set(categories)) < len(categories):
-        raise InputError(f"kinds={{{name!r}: …}} names no category, or one twice")
     new = [value for value in column.dropna().unique().tolist() if value not in categories]
     if new:
         raise InputError(f"column {name!r} holds {new[0]!r}, which is none of the categories in kinds: add it")
-    return categories
+    levels = _levels(name, column)
+    if levels:  # what may be given back has its level
+        values = levels["levels"]["values"]
+        levels["levels"]["values"] = values + [each for each in categories if each not in values]
+    return {"categories": categories} | levels
 
 
 def check_kinds(kinds: Any, names: Sequence[Any]) -> dict[Any, Any]:
-    """Return the kinds that were asked for; raise InputError where one is none, or is of a column that is not there."""
-    kinds = {} if kinds is None else dict(kinds)
-    for name, kind in kinds.items():
+    """Return the kinds that were asked for; raise InputError where one is none, or is of a column that is not there.
+
+    Lists of categories are tuples of plain values.
+    """
+    checked: dict[Any, Any] = {}
+    for name, kind in ({} if kinds is None else dict(kinds)).items():
         if name not in names:
             raise InputError(f"kinds= names the column {name!r}, which is not in X")
-        if isinstance(kind, str) and kind not in KINDS and not kind.startswith("%"):
+        if isinstance(kind, list | tuple | set | frozenset | np.ndarray | pd.Index):
+            checked[name] = _plain_categories(name, kind)
+        elif isinstance(kind, str) and (kind in KINDS or _is_format(kind)):
+            checked[name] = kind
+        else:
             raise InputError(
                 f"kinds={{{name!r}: {kind!r}}}: give one of {', '.join(map(repr, KINDS))}, a format of dates such as "
                 "'%d.%m.%Y', or a list of categories"
             )
-    return kinds
+    return checked
+
+
+def _plain_categories(name: Any, values: Any) -> tuple[Any, ...]:
+    in_order = sorted(values) if isinstance(values, set | frozenset) else list(values)
+    categories = tuple(each.item() if isinstance(each, np.generic) else each for each in in_order)
+    if not categories or len(set(categories)) < len(categories):
+        raise InputError(f"kinds={{{name!r}: …}} names no category, or one twice")
+    if not all(isinstance(each, str | int | float) and each == each for each in categories):
+        raise InputError(f"kinds={{{name!r}: …}} names what is neither text nor a number: leave it out")
+    return categories
+
+
+def _is_format(text: str) -> bool:
+    """Tell whether text is a format of dates, which reads what it writes."""
+    plain = text.replace("%-", "%").replace("%3f", "%f")
+    try:
+        written = pd.Series([pd.Timestamp(2001, 2, 3, 4, 5, 6)]).dt.strftime(plain).astype(object)
+        return "%" in plain and bool(dates.read_dates(written, text).notna().all())
+    except ValueError:
+        return False

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from isthmus.errors import InputError
+
 MARKS = frozenset(
     [
         *("", "?", "-", "--", ".", "na", "n/a", "#n/a", "#n/a n/a", "#na", "nan", "-nan", "<na>", "nat", "null"),
@@ -34,7 +36,9 @@ class Marks:
     """
 
     def __init__(self, given: Sequence[Any] | None = None) -> None:
-        self.given = None if given is None else tuple(given)
+        self.given = None if given is None else tuple(map(_plain, given))
+        numbers = [] if given is None else [_as_number(value) for value in given if not isinstance(value, bool)]
+        self._numbers = {number for number in numbers if number is not None}
 
     def among(self, values: Iterable[Any]) -> list[Any]:
         """Return those of a column's different values that stand for a missing one.
@@ -44,14 +48,18 @@ class Marks:
         """
         values = list(values)
         if self.given is not None:
-            return [value for value in values if value in self.given or _as_number(value) in self._numbers()]
+            return [value for value in values if self._is_given(value)]
         found = [value for value in values if isinstance(value, str) and _is_mark(value.strip())]
         is_plain = not found or all(_says_something(value) for value in set(values) - set(found))
         return [value for value in found if is_plain or _says_something(value) or not value.strip()]
 
     def in_column(self, column: pd.Series) -> list[Any]:
         """Return the values of a column that stand for a missing one."""
-        if self.given is None and column.dtype.kind in "biufmM":
+        if (
+            column.dtype.kind in "biufmM"
+            and not self._numbers
+            and not any(isinstance(x, bool) for x in self.given or ())
+        ):
             return []
         if isinstance(column.dtype, pd.CategoricalDtype):
             return self.among(column.cat.categories)
@@ -64,8 +72,10 @@ class Marks:
         """Return a column with what was found to stand for a missing value missing."""
         return column.mask(column.isin(list(found))) if len(found) else column
 
-    def _numbers(self) -> set[float]:
-        return {number for number in map(_as_number, self.given or ()) if number is not None}
+    def _is_given(self, value: Any) -> bool:
+        if isinstance(value, bool):  # which is no number here
+            return any(each is value for each in self.given or ())
+        return value in (self.given or ()) or _as_number(value) in self._numbers
 
 
 def numbers_with_gaps(table: pd.DataFrame, marks: Marks) -> tuple[pd.DataFrame, list[str]]:
@@ -95,6 +105,14 @@ def numbers_with_gaps(table: pd.DataFrame, marks: Marks) -> tuple[pd.DataFrame, 
         for name, values in read.items():
             table[name] = values
     return table, lines
+
+
+def _plain(value: Any) -> Any:
+    """Return a mark as a plain value; raise InputError for what JSON could not hold, and what is missing anyway."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if not isinstance(value, str | int | float) or value != value:
+        raise InputError(f"na_values names {value!r}: give texts and numbers; what is NaN or None is missing anyway")
+    return value
 
 
 def _is_mark(text: str) -> bool:

@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from isthmus.data.clock import Clock, is_time_of_day, read_clock, rises, time_text
+from isthmus.data.clock import Clock, is_time_of_day, read_clock, rises
 from isthmus.data.names import few
+from isthmus.data.stretches import with_the_hour_twice
+from isthmus.data.time_parts import Joined, beside_date, from_parts, recurs_daily
 from isthmus.errors import InputError
 
 NONE = "none"
@@ -45,31 +47,36 @@ class Roles(NamedTuple):
     Attributes
     ----------
     time : str, optional
-        The column that says when, and how it is read.
+        The column that says when; of several that make a date, their names with a hyphen between.
     clock : Clock, optional
         What it says.
-    beside : str, optional
-        The column of the times of the day, where that one has dates alone.
+    columns : list of str
+        All columns that say when: that one, and those of the times of the day, where it has dates alone.
     group : str, optional
         The column that says of which series a row is.
     features : list of str
         The columns of what was measured.
+    extra : list of str
+        Columns that are not among the features that were asked for.
     notes : list of str
         What else is to be said of columns.
     """
 
     time: str | None
     clock: Clock | None
-    beside: str | None
+    columns: list[str]
     group: str | None
     features: list[str]
+    extra: list[str]
     notes: list[str]
 
 
 def find_roles(frame: pd.DataFrame, time: str | None, group: str | None, features: Sequence[str] | None) -> Roles:
     """Find out what columns are, where it was not said; see :func:`isthmus.data.time_series`."""
+    parts = None if time == NONE else from_parts(frame, [str(name) for name in frame if name != group])
+    made = "" if parts is None else "-".join(parts.columns)
     for option, name in (("time", time), ("group", group)):
-        if name not in (None, NONE) and name not in frame:
+        if name not in (None, NONE) and name not in frame and not (option == "time" and name == made):
             raise InputError(f"the table has no column {name!r}, which is to be the {option}: it has {few(frame)}")
     if time == group and time not in (None, NONE):
         raise InputError(f"column {time!r} cannot be both time and group")
@@ -77,22 +84,31 @@ def find_roles(frame: pd.DataFrame, time: str | None, group: str | None, feature
     no_time, clock = time == NONE, None
     if time is None:
         time, clock = _guess_time(frame, free, None if group == NONE else group, group != NONE)
-    elif not no_time:
+        counted = None if parts is not None and time in parts.columns else clock
+        is_made = parts is not None and _is_made(frame, parts, counted, free, group)
+    else:
+        is_made = parts is not None and time in (made, *parts.columns)
+    if parts is not None and is_made:
+        time, clock = made, parts.clock
+    elif clock is None and not no_time and time is not None:
         clock = read_clock(frame[time], named=True)
         if clock is None:
             raise InputError(f"column {time!r} holds no times: name another, or none")
     time = None if no_time else time
-    free = [name for name in free if name != time]
-    beside = None if clock is None else _time_of_day(frame, clock, free)
-    if clock is not None and beside is not None:
-        clock, free = _with_time_of_day(clock, frame[beside]), [name for name in free if name != beside]
+    columns = [] if time is None else parts.columns if parts is not None and time == made else [time]
+    free = [name for name in free if name not in columns]
+    beside = None if clock is None else beside_date(frame, clock, free, noted=features is not None)
+    if beside is not None:
+        clock, columns = beside.clock, [*columns, *beside.columns]
+        free = [name for name in free if name not in columns]
     if group is None:
         group = guess_group(frame, clock, free)
     group = None if group == NONE else group
     out, notes = _left_out(frame, [name for name in free if name != group], group, clock, no_time)
-    rest = [str(name) for name in frame if name not in {time, beside, group, *out}]
-    _refuse(frame, [name for name in rest if not pd.api.types.is_numeric_dtype(frame[name].dtype)])
-    return Roles(time, clock, beside, group, _in_order(rest, features), notes)
+    rest = [str(name) for name in frame if name not in {*columns, group, *out}]
+    names = rest if features is None else _asked(rest, features)
+    _refuse(frame, [name for name in names if not pd.api.types.is_numeric_dtype(frame[name].dtype)])
+    return Roles(time, clock, columns, group, names, [name for name in rest if name not in names], notes)
 
 
 def _guess_time(
@@ -115,6 +131,17 @@ def _guess_time(
     return name, clock
 
 
+def _is_made(frame: pd.DataFrame, parts: Joined, clock: Clock | None, free: Sequence[str], group: str | None) -> bool:
+    """Tell whether years, months and days say when; months alone do where each is there once."""
+    if (clock is not None and clock.dated) or not set(parts.columns) <= set(free):
+        return False
+    if len(parts.columns) > 2:
+        return True
+    rest = [name for name in free if name not in parts.columns]
+    groups = _groups(frame, parts.clock, rest, None if group == NONE else group, group != NONE)
+    return clock is None and not pd.DataFrame({"month": parts.clock.ticks, "group": groups}).duplicated().any()
+
+
 def _groups(frame: pd.DataFrame, clock: Clock, free: Sequence[str], group: str | None, may_group: bool) -> np.ndarray:
     """Return of which series each row is, by the column that says so or, where it may be guessed, seems to."""
     name = group if group is not None or not may_group else guess_group(frame, clock, free)
@@ -128,7 +155,7 @@ def guess_group(frame: pd.DataFrame, clock: Clock | None, free: Sequence[str]) -
         column = frame[name]
         if column.isna().any() or pd.api.types.is_float_dtype(column) or pd.api.types.is_bool_dtype(column):
             continue
-        if is_time_of_day(column):
+        if is_time_of_day(column) or recurs_daily(str(name)):
             continue
         codes, levels = pd.factorize(column)
         if clock is not None and _resolves(column, codes, len(levels), clock):
@@ -151,7 +178,7 @@ def _is_label(column: "pd.Series[Any]") -> bool:
 
 def _resolves(column: "pd.Series[Any]", codes: np.ndarray, levels: int, clock: Clock) -> bool:
     """Tell whether times that are there more than once are there once in each group; a few may be so by chance."""
-    ticks, codes = clock.ticks[clock.known], codes[clock.known]
+    ticks, codes = with_the_hour_twice(clock, codes)[0].ticks[clock.known], codes[clock.known]
     counts = np.unique(ticks, return_counts=True)[1]
     if not len(ticks) or levels < 2 or levels > len(codes) / 2:
         return False
@@ -170,19 +197,6 @@ def _in_blocks(codes: np.ndarray, levels: int) -> bool:
     changes = np.flatnonzero(np.diff(codes)) + 1
     blocks = np.diff([0, *changes, len(codes)])
     return len(blocks) == levels and bool((blocks > 1).all())
-
-
-def _time_of_day(frame: pd.DataFrame, clock: Clock, free: Sequence[str]) -> str | None:
-    """Return the column of the times of the day that stands beside one of dates."""
-    if not clock.dated or (clock.ticks % (86_400 * 10**9)).any():
-        return None
-    found = [name for name in free if not pd.api.types.is_numeric_dtype(frame[name]) and is_time_of_day(frame[name])]
-    return found[0] if len(found) == 1 else None
-
-
-def _with_time_of_day(clock: Clock, times: "pd.Series[Any]") -> Clock:
-    spans = pd.to_timedelta(time_text(times)).to_numpy(dtype="timedelta64[ns]").astype(np.int64)
-    return clock._replace(ticks=clock.ticks + spans, texts=clock.texts + " " + times.astype(str).to_numpy(object))
 
 
 def _left_out(
@@ -245,11 +259,9 @@ def _refuse(frame: pd.DataFrame, words: Sequence[str]) -> None:
         )
 
 
-def _in_order(rest: list[str], features: Sequence[str] | None) -> list[str]:
-    """Return the columns of features as they were learnt from; others, of which there are too many, behind them."""
-    if features is None:
-        return rest
+def _asked(rest: list[str], features: Sequence[str]) -> list[str]:
+    """Return the columns of features that were asked for, such as those that a model has learnt from."""
     missing = [name for name in features if name not in rest]
     if missing:
         raise InputError(f"the table has no column {few(missing)}, which the model was trained on: it has {few(rest)}")
-    return [*features, *(name for name in rest if name not in features)]
+    return list(features)

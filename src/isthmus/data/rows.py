@@ -77,6 +77,7 @@ def check_shape(table: Any, least: int = 1) -> None:
         twice = table.columns[table.columns.duplicated()]
         if len(twice):
             raise InputError(f"X has more than one column {twice[0]!r}: give each a name of its own")
+        _check_names(table.columns)
         for name, dtype in table.dtypes.items():
             check_real(dtype, f"column {name!r}")
     elif table is None or isinstance(table, np.ndarray):
@@ -91,6 +92,16 @@ def check_shape(table: Any, least: int = 1) -> None:
             raise InputError(
                 f"Found array with {len(array)} sample(s) (shape={array.shape}) while a minimum of {least} is required"
             )
+
+
+def _check_names(names: "pd.Index[Any]") -> None:
+    """Raise InputError where some names of columns are text and others are not."""
+    texts, others = [name for name in names if isinstance(name, str)], [x for x in names if not isinstance(x, str)]
+    if texts and others:
+        raise InputError(
+            f"X has a column {texts[0]!r} and a column {others[0]!r}: give them all names that are text "
+            "(X.columns = X.columns.map(str))"
+        )
 
 
 def check_real(dtype: Any, where: str) -> None:

@@ -112,8 +112,7 @@ class Schema:
                 left_out[_plain(name)] = str(reason)
         if not columns:
             raise InputError(f"X has no column that something could be learnt of: {_why(left_out)}{_separated(frame)}")
-        given = None if na_values is None else tuple(na_values)
-        schema = cls(tuple(columns), numbers, [], tuple(map(_plain, frame.columns)), left_out, given)
+        schema = cls(tuple(columns), numbers, [], tuple(map(_plain, frame.columns)), left_out, marks.given)
         values = schema._numbers(schema.read(frame), np.empty((len(frame), schema.count("number"))))
         names = [cell.column.name for cell in schema.cells if cell.kind == "number"]
         schema.steps.extend(fit_steps(values, numbers, names))
@@ -122,16 +121,15 @@ class Schema:
     def with_left_out(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return a table with columns of nothing in the place of those that are left out, where it has not got them."""
         lacking = set(self.left_out) - set(frame.columns)
-        order = [name for name in self.names if name in lacking or name in frame.columns]
-        if not lacking or len(order) < len(frame.columns) + len(lacking):
+        if not lacking or [name for name in self.names if name not in lacking] != frame.columns.tolist():
             return frame
-        return frame.reindex(columns=order)
+        return frame.reindex(columns=list(self.names))
 
     def check_names(self, frame: pd.DataFrame) -> None:
         """Raise InputError where columns have vanished, are new, or stand in another order."""
         names, given = list(self.names), frame.columns.tolist()
         there, known = set(given), set(names)  # a list would be gone through for each of its names
-        vanished = [name for name in names if name not in there]
+        vanished = [name for name in names if name not in there and name not in self.left_out]
         new = [name for name in given if name not in known]
         if vanished:
             more = f" (nor are {len(vanished) - 1} more)" if len(vanished) > 1 else ""
@@ -139,7 +137,7 @@ class Schema:
         if new:
             more = f" (nor were {len(new) - 1} more)" if len(new) > 1 else ""
             raise InputError(f"column {new[0]!r} was not there at fit, and is in X{more}: drop it")
-        if given != names:
+        if given not in (names, [name for name in names if name in there]):
             raise InputError("X has the columns in another order than at fit, or one of them twice")
 
     def read(self, frame: pd.DataFrame) -> dict[str | int, pd.Series]:
@@ -231,14 +229,16 @@ class Schema:
         return frame if index is None else frame.set_axis(index)
 
     def by_column(self, cells: np.ndarray) -> np.ndarray:
-        """Put what is one a cell into the order of the table's columns: of dates the sum, of truth values whether all.
+        """Put what is one a cell into the order of the table's columns: of dates the sum, or that of the moment.
 
         Returns
         -------
         ndarray of shape (n, columns), without those that are left out
         """
-        together = np.all if cells.dtype == bool else np.sum
-        return np.column_stack([together(cells[:, places], axis=1) for places in self._places.values()])
+        places = self._places.values()
+        if cells.dtype == bool:  # of a date the moment, which is its first
+            return np.column_stack([cells[:, own[0]] for own in places])
+        return np.column_stack([cells[:, own].sum(axis=1) for own in places])
 
     def by_cell(self, table: np.ndarray) -> np.ndarray:
         """Put what is one a column, in the table's order, into the order of the cells.
@@ -354,6 +354,10 @@ def _check_names(frame: pd.DataFrame) -> None:
     twice = frame.columns[frame.columns.duplicated()]
     if len(twice):
         raise InputError(f"X has more than one column {twice[0]!r}: give each a name of its own")
+    texts = [name for name in frame.columns if isinstance(name, str)]
+    if 0 < len(texts) < len(frame.columns):
+        other = next(name for name in frame.columns if not isinstance(name, str))
+        raise InputError(f"X has the columns {texts[0]!r} and {other!r}: give all names that are text, or all numbers")
     for name in frame.columns:
         if not isinstance(name, str | int | np.integer):
             raise InputError(f"X has a column {name!r}: give columns names that are text")
@@ -377,6 +381,7 @@ def put_known_cells(filled: pd.DataFrame, given: pd.DataFrame, known: np.ndarray
     columns = {}
     for i, (name, column) in enumerate(filled.items()):
         values = given[name][known[:, i]]
+        column = _with_levels_of(column, values)
         same = values.astype(column.dtype)
         if not (same.astype(object) == values.astype(object)).all():
             column, same = column.astype(values.dtype), values
@@ -384,6 +389,14 @@ def put_known_cells(filled: pd.DataFrame, given: pd.DataFrame, known: np.ndarray
         whole[known[:, i]] = same.array
         columns[name] = pd.Series(whole, given.index, dtype=column.dtype)
     return pd.DataFrame(columns)
+
+
+def _with_levels_of(column: pd.Series, values: pd.Series) -> pd.Series:
+    """Return a pandas Categorical with the levels that values have too."""
+    if not isinstance(column.dtype, pd.CategoricalDtype):
+        return column
+    new = [value for value in values.dropna().unique() if value not in column.cat.categories]
+    return column.cat.add_categories(new) if new else column
 
 
 def with_index(rows: Any, given: Any) -> Any:

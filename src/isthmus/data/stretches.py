@@ -5,11 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from isthmus.data.clock import Clock
+from isthmus.data.clock import TOLERANCE, Clock
 from isthmus.errors import InputError
-
-TOLERANCE = 1.5
-"""Of how many steps a difference of times is a gap."""
 
 LONGEST_WEEKEND = 5.5
 """The same in days of a series that has no weekends."""
@@ -18,6 +15,13 @@ LONGEST_WEEKEND = 5.5
 FEW, MANY = 5, 0.1
 """Gaps, at the least, and the share of steps before one, for times to be irregular; the share of rows of the time of
 another for them to be of several series."""
+
+
+HOUR, DAY = 3_600 * 10**9, 86_400 * 10**9
+"""In nanoseconds."""
+
+APART = 150
+"""Days between two autumns' changes of the clock, at the least."""
 
 
 class Placed(NamedTuple):
@@ -71,6 +75,54 @@ def place(measured: np.ndarray, clock: Clock | None, groups: np.ndarray) -> Plac
         int((np.diff(ticks[as_given])[np.diff(groups[as_given]) == 0] < 0).sum()),
         len(order) - len(first),
     )
+
+
+def with_the_hour_twice(clock: Clock, groups: np.ndarray) -> tuple[Clock, list[str]]:
+    """Set what comes after a change to winter time an hour later, so that the hour that comes twice is two.
+
+    Local times tell it by the order of rows alone: they go back by an hour once, and run through it again.
+    """
+    if not clock.dated or clock.kind:
+        return clock, []
+    rows = np.flatnonzero(clock.known & (groups >= 0))
+    rows = rows[np.argsort(groups[rows], kind="stable")]
+    ticks, found = clock.ticks.copy(), []
+    for own in np.split(rows, np.flatnonzero(np.diff(groups[rows])) + 1):
+        if len(own) > 2 and (np.diff(clock.ticks[own]) < 0).mean() > 0.5:
+            own = own[::-1]
+        for at in _changes(clock.ticks[own]):
+            ticks[own[at:]] += HOUR
+            found.append(str(clock.texts[own[at]]))
+    if not found:
+        return clock, []
+    when = ", ".join(dict.fromkeys(found))
+    return clock._replace(ticks=ticks), [f"clock change: the hour from {when} is there twice, and is taken as two"]
+
+
+def _changes(ticks: np.ndarray) -> list[int]:
+    """Return from which places on the clock is back by an hour."""
+    differences = np.diff(ticks)
+    later = differences[differences > 0]
+    pace = float(np.median(later)) if len(later) else 0.0
+    if not 0 < pace <= HOUR:
+        return []
+    if pace == HOUR:  # the hour may as well be a row that is there twice: believed on days when clocks change
+        places = [int(i) + 1 for i in np.flatnonzero(differences == 0) if _is_change_day(int(ticks[i]))]
+    else:
+        places = [int(i) + 1 for i in np.flatnonzero(differences < 0)]
+        off = np.abs(differences[np.array(places, int) - 1] - (pace - HOUR))
+        if (off > min(1.5 * pace, HOUR / 4)).any():
+            return []
+    if (differences < 0).any() and pace == HOUR:
+        return []
+    return places if (np.diff(ticks[places]) > APART * DAY).all() else []
+
+
+def _is_change_day(tick: int) -> bool:
+    """Tell whether it is a Sunday, between 0 and 4 in the morning, on which clocks go back."""
+    when = np.datetime64(tick // 10**9, "s").item()
+    late_or_early = when.day > 24 if when.month == 10 else when.month in (4, 11) and when.day < 8
+    return bool(when.weekday() == 6 and when.hour < 4 and late_or_early)
 
 
 def _pace(ticks: np.ndarray) -> float:

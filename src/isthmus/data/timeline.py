@@ -8,13 +8,21 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from pandas.api.types import is_string_dtype
 
+from isthmus.data.clock import duration
 from isthmus.data.marks import Marks, numbers_with_gaps
 from isthmus.data.names import few
 from isthmus.data.roles import find_roles
 from isthmus.data.series import mean_at, window_starts, with_windows
-from isthmus.data.stretches import in_words, irregularities, place
+from isthmus.data.stretches import in_words, irregularities, place, with_the_hour_twice
 from isthmus.errors import InputError
+
+STEP_OFF = 1.1
+"""How many times as long as another a step is another one."""
+
+MOST_LINES = 10
+"""Of columns in which something is missing."""
 
 
 class TimeSeries(NamedTuple):
@@ -44,6 +52,13 @@ class TimeSeries(NamedTuple):
         What was understood of the table, a line each.
     irregular : list of str
         Of these, what was out of order, twice, or not there.
+    paces : tuple of float
+        The shortest and the longest step of a series: seconds, or numbers as the column of times has them; empty where
+        nothing says when.
+    is_dated : bool
+        Whether the column of times holds dates or times of the day, and no mere numbers.
+    warnings : tuple of str
+        Of the lines, how a file was read where that may be wrong, and columns that were not asked for.
     """
 
     values: np.ndarray
@@ -56,6 +71,9 @@ class TimeSeries(NamedTuple):
     labels: list[str]
     lines: list[str]
     irregular: list[str]
+    paces: tuple[float, ...] = ()
+    is_dated: bool = False
+    warnings: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return "\n".join(self.lines)
@@ -70,9 +88,10 @@ class TimeSeries(NamedTuple):
         """
         lengths = np.diff(self.stretches, axis=1)[:, 0]
         if (lengths < length).all() and len(lengths) > 1:
+            groups = "" if self.group is None else f", of {self.group.nunique():,} groups by {str(self.group.name)!r},"
             raise InputError(
-                f"the longest of {len(lengths):,} stretches without a gap has {lengths.max():,} steps, fewer than a "
-                f"window of {length}: give a shorter length"
+                f"the longest of {len(lengths):,} stretches without a gap{groups} has {lengths.max():,} "
+                f"step{'' if lengths.max() == 1 else 's'}, fewer than a window of {length}: give a shorter length"
             )
         long_enough = self.stretches[lengths >= length] if len(lengths) > 1 else self.stretches
         starts = [begin + window_starts(int(end - begin), length, stride) for begin, end in long_enough]
@@ -160,6 +179,18 @@ class TimeSeries(NamedTuple):
             line += f"; {of}, {lengths[lengths < length].sum():,} steps, are shorter and left out"
         return [*self.lines, line]
 
+    def another_step(self, paces: Sequence[float]) -> str | None:
+        """Say how far the steps are others than some, the shortest and the longest; None where they are as these."""
+        if not (self.paces and paces) or (
+            self.paces[0] >= paces[0] / STEP_OFF and self.paces[-1] <= paces[-1] * STEP_OFF
+        ):
+            return None
+        here, there = (
+            " to ".join(dict.fromkeys(duration(int(1e9 * pace)) if self.is_dated else f"{pace:g}" for pace in both))
+            for both in (self.paces, paces)
+        )
+        return f"a step is {here}, and not {there}"
+
     def _rows(self, of_steps: np.ndarray) -> np.ndarray:
         rows = of_steps[self.steps]
         rows[self.steps < 0] = np.nan
@@ -180,7 +211,12 @@ def _span(begin: str, end: str) -> str:
 
 
 def time_series(
-    table: Any, *, time: str | None = None, group: str | None = None, features: Sequence[str] | None = None
+    table: Any,
+    *,
+    time: str | None = None,
+    group: str | None = None,
+    features: Sequence[str] | None = None,
+    na_values: Sequence[Any] | None = None,
 ) -> TimeSeries:
     """Read one long series, or several, from a table as people have them.
 
@@ -198,7 +234,9 @@ def time_series(
         The column that says of which of several series a row is. It is found where times are there once with it and
         more than once without; ``"none"`` says that there is none.
     features : sequence of str, optional
-        The columns of what was measured, which are then neither time nor group.
+        The columns of what was measured, which are then neither time nor group; others are left out.
+    na_values : sequence, optional
+        Texts and numbers that stand for what is missing, such as -999; default: the usual marks, such as "?" and "NA".
 
     Returns
     -------
@@ -233,25 +271,56 @@ def time_series(
         values = values.reshape(len(values), -1)
         table = pd.DataFrame(values, columns=[f"x_{i}" for i in range(values.shape[1])])
         time, group, features = "none", "none", None
-    frame, missing = numbers_with_gaps(_framed(table), Marks())
+    given, marks = _framed(table), Marks(na_values)
+    frame = numbers_with_gaps(given, marks)[0]
     roles = find_roles(frame, time, group, features)
     if not roles.features:
         raise InputError("the table has no column of numbers: give one of what was measured")
     measured = _measured(frame, roles.features)
     groups, said = (np.zeros(len(frame), int), ["all"]) if roles.group is None else _coded(frame[roles.group])
-    placed = place(measured, roles.clock, groups)
-    irregular = irregularities(roles.clock, roles.group, said, placed)
-    gaps = [] if roles.clock is None or placed.gaps else ["gaps: none"]
-    times = f"column {roles.time!r}" if roles.beside is None else f"columns {roles.time!r} and {roles.beside!r}"
-    lines = [*in_words(times, roles.clock, roles.group, said, placed), *irregular, *gaps]
-    lines += [f"features: {few(roles.features)}", *missing, *roles.notes]
-    texts = [] if roles.clock is None else [str(roles.clock.texts[row]) for row in placed.first]
-    when, whose = (None if name is None else frame[name] for name in (roles.time, roles.group))
-    if when is not None and roles.beside is not None and roles.clock is not None:
-        when = pd.Series(roles.clock.texts, name=roles.time)
+    clock, twice = (None, []) if roles.clock is None else with_the_hour_twice(roles.clock, groups)
+    placed = place(measured, clock, groups)
+    irregular = [*twice, *irregularities(clock, roles.group, said, placed)]
+    gaps = [] if clock is None or placed.gaps else ["gaps: none"]
+    *others, last = [repr(name) for name in roles.columns or ("",)]
+    times = f"columns {', '.join(others)} and {last}" if others else f"column {last}"
+    extra = [_left_over(roles.extra)] if roles.extra else []
+    lines = [*in_words(times, clock, roles.group, said, placed), *irregular, *gaps, f"features: {few(roles.features)}"]
+    lines += [*_missing_in_words(given[roles.features], measured, marks), *roles.notes, *extra]
+    texts = [] if clock is None else [str(clock.texts[row]) for row in placed.first]
+    whose = None if roles.group is None else frame[roles.group]
+    when = frame.get(roles.time)
+    if clock is not None and len(roles.columns) > 1:
+        when = pd.Series(clock.texts, name=roles.time)
+    unit = 1e9 if clock is not None and clock.dated else 1
+    paces = () if clock is None or not placed.paces else (placed.paces[0] / unit, placed.paces[-1] / unit)
     return TimeSeries(
-        placed.values, roles.features, placed.stretches, placed.steps, measured, when, whose, texts, lines, irregular
-    )
+        placed.values, roles.features, placed.stretches, placed.steps, measured, when, whose, texts, lines, irregular,
+        paces, clock is not None and clock.dated, tuple(extra),
+    )  # fmt: skip
+
+
+def _left_over(names: Sequence[str]) -> str:
+    which = f"column {few(names)}, which is" if len(names) == 1 else f"columns {few(names)}, which are"
+    return f"left out: {which} not among the features"
+
+
+def _missing_in_words(given: pd.DataFrame, measured: np.ndarray, marks: Marks) -> list[str]:
+    """Say how many cells of each feature are missing, and of how many a mark says so."""
+    lines = []
+    for i, name in enumerate(given):
+        missing = np.isnan(measured[:, i])
+        count, found = int(missing.sum()), marks.in_column(given[name])
+        if not count:
+            continue
+        marked = int((missing & given[name].notna().to_numpy()).sum())
+        which = f"all {count:,}" if missing.all() else f"{count:,}"
+        cells = f"{which} cell{'' if count == 1 else 's'} of column {str(name)!r}"
+        shown = ", ".join(map(repr, found))
+        by = f", {shown} in {marked:,} of them" if marked else ""
+        lines.append(f"missing: {cells}{by}" if marked < count else f"missing: {shown} in {cells}")
+    more = f"missing: cells of {len(lines) - MOST_LINES:,} columns more"
+    return lines if len(lines) <= MOST_LINES else [*lines[:MOST_LINES], more]
 
 
 def _coded(column: "pd.Series[Any]") -> tuple[np.ndarray, list[str]]:
@@ -282,7 +351,9 @@ def _framed(table: Any) -> pd.DataFrame:
         frame = frame.reset_index(drop=True)
     frame.columns = [str(name) for name in frame.columns]
     exact = [name for name in frame if isinstance(next(iter(frame[name].dropna()), None), Decimal)]
-    return frame.astype(dict.fromkeys(exact, float))
+    texts = [name for name in frame if isinstance(frame[name].dtype, pd.ArrowDtype) and is_string_dtype(frame[name])]
+    # pd.to_numeric makes NaN of Arrow's texts that are no numbers, and says that it is known.
+    return frame.astype(dict.fromkeys(exact, float) | dict.fromkeys(texts, object))
 
 
 def _measured(frame: pd.DataFrame, names: Sequence[str]) -> np.ndarray:

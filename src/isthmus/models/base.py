@@ -30,7 +30,7 @@ from isthmus.core.penalty import contractive, kl_sparsity, l1, weight_decay
 from isthmus.core.score import entry_scores, learn_usual, row_scores
 from isthmus.data.checks import check_array, check_random_state, check_scalar, column_or_1d, validate_data
 from isthmus.data.containers import back, by_pieces, container_of, plain
-from isthmus.data.frames import Frame
+from isthmus.data.frames import Frame, mask_of, squeezed
 from isthmus.data.names import columns_of_ids
 from isthmus.data.rows import (
     Rows,
@@ -243,7 +243,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """Encode and decode rows; the result is shaped like the rows given to ``fit``, in the units of `X`.
 
         A DataFrame where ``fit`` was given one and `X` is one, of the kind that `X` is (pandas, polars, Arrow) and with
-        its index: of the dtypes of ``fit``, whole numbers rounded, each column within the range that it had there.
+        its index: of the dtypes of ``fit``, what was whole or decimals rounded, each column within the range that it
+        had there.
         """
         return self._as_given(self._in_batches(rebuild, self._given(X)), X)
 
@@ -259,7 +260,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         X : array-like
             Rows as in ``fit``; NaN is missing. Rows with nothing missing stay as they are.
         mask : array-like of bool, optional
-            True marks what is missing beside; shaped like `X`, or like one row, or (height, width), for all of them.
+            True marks what is missing beside; shaped like `X`, or like one row, or (height, width), for all of them. A
+            DataFrame, or a Series for all rows, goes by the names of columns.
         n_iter : int, default 100
             Turns, or steps.
 
@@ -457,9 +459,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         if reset:
             self.__dict__.pop("frame_", None)
             if container is not None:
-                frame = plain(X)
-                self.frame_ = Frame.learn(frame, rows, container)
-                ids = columns_of_ids(frame)
+                self.frame_ = Frame.learn(X, rows, container)
+                ids = columns_of_ids(plain(X))
                 if ids:
                     warn_caller(f"column {ids[0]!r} numbers the rows, and measures nothing: drop it (--drop {ids[0]})")
         elif hasattr(self, "frame_"):
@@ -613,7 +614,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         check_finite(table, getattr(self, "feature_names_in_", None), allow_nan=True)
         if reset:
             self.row_shape_ = row_shape or table.shape[1:]
-        elif row_shape and _squeezed(row_shape) != _squeezed(self.row_shape_) and len(self.row_shape_) > 1:
+        elif row_shape and squeezed(row_shape) != squeezed(self.row_shape_) and len(self.row_shape_) > 1:
             raise InputError(f"X has images of shape {row_shape}, and the model was fitted on {self.row_shape_}")
         return table.reshape(-1, *self.row_shape_)
 
@@ -718,7 +719,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """Return scores of entries in the form of `X`."""
         if not self._framed(X):
             return shares
-        return back(with_index(pd.DataFrame(shares, columns=list(self.frame_.names)), X), container_of(X))
+        return back(with_index(pd.DataFrame(shares, columns=self.frame_.columns), X), container_of(X))
 
     def rows_to_score(self, X: ArrayLike, y: Any = None) -> Given:
         """Validate rows to be scored, and conditions; a category that was not there at ``fit`` is marked, not NaN."""
@@ -760,18 +761,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     def _row_mask(self, mask: ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
         """Return a mask for all rows, from one for them, for a row, or for a pixel in all its colours."""
-        mask, names = plain(mask), getattr(self, "feature_names_in_", None)
-        if isinstance(mask, pd.DataFrame) and names is not None and set(mask.columns) == set(names):
-            mask = mask[list(names)]  # columns go by their names
-        marked = np.asarray(mask)
-        if marked.dtype != bool:
-            raise InputError(f"mask holds {marked.dtype}: give True where a value is missing, and False elsewhere")
-        flat = (math.prod(shape[1:]),)
-        if marked.shape in ((shape[0], *flat), flat) or _squeezed(marked.shape[1:]) == _squeezed(shape[1:]):
-            marked = marked.reshape(-1, *shape[1:])
-        elif marked.shape not in (shape[1:], shape[-2:]):
-            raise InputError(f"mask has the shape {marked.shape}: give that of X, {shape}, or that of a row")
-        return np.broadcast_to(marked, shape)
+        frame = getattr(self, "frame_", None)
+        return mask_of(mask, getattr(self, "feature_names_in_", None) if frame is None else frame.names, shape)
 
     def _interpolate(self, A: ArrayLike, B: ArrayLike, n_steps: int, path: str, y: Any) -> Any:
         check_scalar(n_steps, "n_steps", numbers.Integral, min_val=2)
@@ -1062,11 +1053,6 @@ def default_hidden(rows: int, width: int) -> tuple[int, int]:
 def steps_index(n: int, steps: int) -> pd.MultiIndex:
     """Return the index of a frame with so many steps of each of `n` rows."""
     return pd.MultiIndex.from_product([range(n), range(steps)], names=["row", "step"])
-
-
-def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Leave out axes of length 1: (1, 28, 28) and (28, 28) are the same image."""
-    return tuple(length for length in shape if length != 1)
 
 
 @contextmanager

@@ -6,13 +6,11 @@ from functools import partial
 from typing import Any, Literal, Self
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from isthmus.core.corruption import hide_conditions
-from isthmus.data.conditions import KINDS, Condition, Values, columns_of, told_of
-from isthmus.data.labels import of_one_kind
+from isthmus.data.conditions import KINDS, Condition, Values, columns_of, told_of, warn_of_marks
 from isthmus.data.schema import with_index
 from isthmus.errors import InputError, InputTypeError
 from isthmus.models.checks import check_choice, check_number
@@ -34,8 +32,9 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
     ----------
     condition : {"auto", "classes", "numbers"}, list or dict of these, default "auto"
         What `y` is. Words, truth values and whole numbers that come again and again are classes for ``"auto"``; other
-        numbers are measurements, which are standardised. Of several columns each is one or the other: a list has one
-        for each, and a dict those that it names, by their names in a DataFrame, else by their numbers from 0.
+        numbers, in text too, are measurements, which are standardised. Marks such as "?" and "" are unknown. Of several
+        columns each is one or the other: a list has one for each, and a dict those that it names, by their names in a
+        DataFrame, else by their numbers from 0.
     label_dropout : float in [0, 1], default 0.1
         Share of the rows whose conditions are hidden in training; of several columns half of these rows lose all, and
         the others each by a fair coin, so that at use some may be known. All other parameters are those of
@@ -71,7 +70,7 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         ----------
         X : array-like
             Rows, as :meth:`isthmus.Autoencoder.fit` takes them.
-        y : array-like of shape (n,) or (n, n_conditions), or DataFrame
+        y : array-like of shape (n,) or (n, n_conditions), DataFrame, or dict of arrays of shape (n,)
             Classes or numbers, of several columns each one or the other; None and NaN are unknown.
         **kept
             `resume_from` and `checkpoint_minutes`, as :meth:`isthmus.Autoencoder.fit` takes them.
@@ -91,8 +90,9 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         """Encode rows, given their conditions, to the code's mean; shape (n, n_components).
 
         Here as in all methods `y` is one condition for all rows, or one for each of them, or None where unknown. Of
-        several columns one for all rows is a list, such as ``["red", 3]``. Classes may be written otherwise than at
-        ``fit``: "3" is 3.
+        several columns one for all rows is a list, such as ``["red", 3]``; where ``fit`` had names, a DataFrame, a
+        dict such as ``{"size": 3, "colour": "red"}``, or a Series of one for all rows goes by them. Classes may be
+        written otherwise than at ``fit``: "3" is 3.
         """
         if y is not None:
             return self._in_batches(encode, self._given(X, y))
@@ -202,6 +202,10 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
             self._learn_conditions(y)
         else:
             self._check_kinds(y)
+        known = self.known_conditions()
+        columns = columns_of(y)
+        if len(columns) == len(known):
+            warn_of_marks(columns, [each.classes or () for each in known])
         return self.context(y, n)
 
     def _check_kinds(self, y: Any) -> None:
@@ -217,14 +221,11 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
             self.__dict__.pop(name, None)
         columns = columns_of(y)
         kinds = self._kinds(columns)
-        if len(columns) == 1:
-            columns = [Values(None, columns[0].values)]
         conditions = tuple(Condition.learn(column, kind) for column, kind in zip(columns, kinds, strict=True))
         if len(conditions) > 1:
             self.conditions_ = conditions
         elif conditions[0].classes is not None:
-            values = columns[0].values
-            self.classes_ = np.unique(of_one_kind(values[~np.asarray(pd.isna(values))]))
+            self.classes_ = np.array(conditions[0].classes)
         if all(each.classes is None for each in conditions):
             self.y_mean_ = np.array([each.mean for each in conditions])
             self.y_scale_ = np.array([each.scale for each in conditions])
@@ -270,7 +271,7 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
 
         Parameters
         ----------
-        y : scalar, array-like of shape (n,), (n, n_conditions) or (n_conditions,), DataFrame, or None
+        y : scalar, array-like of shape (n,), (n, n_conditions) or (n_conditions,), DataFrame, dict, or None
             One condition for all rows, or one for each; None, and NaN among them, is unknown.
         n : int
             How many rows there are.

@@ -23,6 +23,7 @@ from isthmus.core.likelihood import Block, Likelihood, ProductLikelihood, build_
 from isthmus.core.model import Model
 from isthmus.data.checks import check_random_state, check_scalar
 from isthmus.data.containers import back, container_of, plain
+from isthmus.data.frames import mask_of
 from isthmus.data.modalities import Modality, flat_rows, in_blocks, slices
 from isthmus.data.schema import put_known_cells, with_index
 from isthmus.errors import InputError, InputTypeError
@@ -563,6 +564,8 @@ class MultimodalAutoencoder(AbstractAutoencoder):
 
     def _row_mask(self, mask: Any, shape: tuple[int, ...]) -> np.ndarray:
         """Return a mask for flat rows, from a dict of masks or a frame of them."""
+        if not isinstance(mask, Mapping) and hasattr(self, "feature_names_in_"):
+            return self._mask_of_columns(plain(mask), shape[0])
         masks = mask if isinstance(mask, Mapping) else in_blocks(mask, self.blocks)
         marked = np.zeros(shape, dtype=bool)
         for name in masks:
@@ -576,6 +579,16 @@ class MultimodalAutoencoder(AbstractAutoencoder):
                 raise InputError(f"mask has the shape {one.shape} for {modality.name!r}: give {whole}")
             marked[:, part] = np.broadcast_to(one, whole).reshape(shape[0], -1)
         return marked
+
+    def _mask_of_columns(self, mask: Any, n: int) -> np.ndarray:
+        """Return a mask for flat rows from one for a frame's columns, which may be without whole blocks."""
+        flat = [name for modality in self.modalities_ for name in modality.columns or ()]
+        there = set(mask.columns if isinstance(mask, pd.DataFrame) else flat)
+        blocks = [set(modality.columns or ()) for modality in self.modalities_]
+        may_lack = set().union(*(block for block in blocks if there and not block & there))
+        names = list(self.feature_names_in_)
+        marked = mask_of(mask, names, (n, len(names)), may_lack=may_lack)
+        return marked[:, [names.index(name) for name in flat]]
 
     def _decode_each(self, codes: np.ndarray, context: np.ndarray | None) -> Any:
         """Decode codes of shape (n, steps, n_components) to a dict of arrays of shape (n, steps, ...)."""

@@ -2,7 +2,8 @@
 
 import copy
 import numbers
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import Any, ClassVar, Literal, Self
@@ -21,11 +22,13 @@ from isthmus.core.likelihood import Bernoulli, Block, GaussianLikelihood, Produc
 from isthmus.core.model import Model
 from isthmus.data.checks import check_scalar, validate_data
 from isthmus.data.containers import back, container_of, plain
+from isthmus.data.frames import mask_of
+from isthmus.data.new_values import warn_of_frequent, warn_of_new_categories
 from isthmus.data.overview import table_overview, worth_a_warning
 from isthmus.data.rows import in_unit_interval
 from isthmus.data.scaling import SCALING
 from isthmus.data.schema import Schema, put_known_cells, with_index
-from isthmus.errors import DataWarning, InputError, InputTypeError
+from isthmus.errors import DataWarning, InputError, InputTypeError, NewCategoryWarning
 from isthmus.models.base import AbstractAutoencoder, steps_index
 from isthmus.models.checks import check_choice, check_number, warn_caller
 from isthmus.models.engine import Given, activations, decode, encode, n_activations, rebuild
@@ -131,15 +134,15 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
     may be digits alone then, and numbers and truth values text. `kinds` and `drop` overrule it. Nearly unique text, and
     whole numbers under the name of an id that are all different, are left out, with a warning: of them nothing can be
     learnt. ``reconstruct`` and ``impute`` hand such columns through; they need not be there at use. Whole numbers under
-    the name of an id that come again are categories. Dates, as such or as text, are a number (when) and, as far as they
-    come again, a month, a weekday and an hour.
+    the name of an id that come again are categories. Dates, as such, as text or as 20240131, are a number (when) and,
+    as far as they come again, a month, a weekday and an hour.
 
     A column with one value alone is allowed; it scales to 0, tells nothing and comes back as it is. Of more than 100
     categories the likelihood is a factored softmax (Goodman 2001, *Classes for fast maximum entropy training*), and
     those that are rare, or come after the 10,000 most frequent, are one to the model, which ``impute`` never chooses. A
-    category that was not there at ``fit`` is one of the rare ones, if there are some; else it is missing to the encoder
-    and to ``impute``, and its score is the least that the column's had in the training rows or, if that is less, that
-    of one row in as many and one more, −log(n + 1) nats.
+    category that was not there at ``fit`` is one of the rare ones, if there are some; else it is missing to the
+    encoder, is left as it is by ``impute``, both with a warning, and its score is the least that the column's had in
+    the training rows or, if that is less, that of one row in as many and one more, −log(n + 1) nats.
 
     What is given back keeps to the table of ``fit``: numbers and dates to the range that they had there, and to whole
     numbers where all were whole.
@@ -228,7 +231,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         Parameters
         ----------
         X : DataFrame or array-like of shape (n, columns)
-            Rows as in ``fit``; NaN and None are missing, and so is a category that was not there at ``fit``.
+            Rows as in ``fit``; NaN and None are missing. A category that was not there at ``fit`` stays as it is.
         mask : array-like of bool of shape (n, columns) or (columns,), optional
             True marks what is missing beside; the columns of a DataFrame go by their names, its rows by their place.
         n_iter : int, default 10
@@ -313,6 +316,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
             table = pd.DataFrame(rows)
             self.schema_ = self.schema_of(table)
         self.row_shape_ = (len(self.schema_.cells),)
+        self._asked = self._asked_of_columns()
         for line in worth_a_warning(self.schema_):
             warn_caller(line, DataWarning)
         if self.verbose:
@@ -324,12 +328,34 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         asked = {name: getattr(self, name) for name in ("kinds", "na_values", "min_frequency")}
         return Schema.learn(table, self.numbers, drop=self.drop or (), **asked)
 
+    def _asked_of_columns(self) -> dict[str, str]:
+        """Return what was asked for of the columns, as it can be compared."""
+        return {name: repr(getattr(self, name)) for name in ("kinds", "drop", "na_values", "min_frequency")}
+
+    def restore(self, tensors: dict[str, Tensor]) -> Self:
+        """Rebuild ``module_`` from saved weights; see :meth:`isthmus.Autoencoder.restore`."""
+        super().restore(tensors)
+        self._asked = self._asked_of_columns()
+        return self
+
     def _learn_rows(self, X: ArrayLike, y: Any, *, reset: bool) -> Given:
         if not reset:  # further rows: what they reach to is what may be given back
+            before, now = getattr(self, "_asked", {}), self._asked_of_columns()
+            changed = [name for name in before if before[name] != now[name]]
+            if changed:
+                raise InputError(
+                    f"{changed[0]}={now[changed[0]]} was {before[changed[0]]} at the last fit: set warm_start=False to "
+                    "begin anew"
+                )
             table = self._table(X)
-            self._told_of = warn_of_new_categories(self.schema_, table, getattr(self, "_told_of", frozenset()))
+            told_of: Collection[Any] = getattr(self, "_told_of", frozenset())
+            new = self.schema_.new_categories(self.schema_.to_cells(table, mark_new=True))
+            told_of = warn_of_new_categories(self.schema_, table, new, told_of)
+            self._told_of = warn_of_frequent(self.schema_, table, told_of)
             self.schema_ = self.schema_.widened(table)
-        return super()._learn_rows(X, y, reset=reset)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NewCategoryWarning)  # it was said
+            return super()._learn_rows(X, y, reset=reset)
 
     def _table(self, X: Any) -> pd.DataFrame:
         """Validate a table for use; return a DataFrame, of arrays too."""
@@ -342,9 +368,14 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
                 self.schema_.check_names(X)
             validate_data(self, X, reset=False, skip_check_array=True)
             return X
-        if self._mixed:
+        if self.framed_ and self._mixed:
             raise InputError("fit was given a DataFrame of several kinds of columns: give X as a DataFrame too")
-        return pd.DataFrame(in_unit_interval(super()._rows(X, reset=False)), columns=list(self.schema_.names))
+        shape, self.row_shape_ = self.row_shape_, (self.n_features_in_,)  # of the table, and not of its cells
+        try:
+            rows = super()._rows(X, reset=False)
+        finally:
+            self.row_shape_ = shape
+        return pd.DataFrame(in_unit_interval(rows), columns=list(self.schema_.names))
 
     @property
     def _mixed(self) -> bool:
@@ -354,9 +385,17 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         return self._cells(self._learn_table(X) if reset else self._table(X))
 
     def _cells(self, table: pd.DataFrame, *, mark_new: bool = False) -> np.ndarray:
-        """Return cells in float32 where all columns of the table are, else in float64."""
+        """Return cells in float32 where all columns of the table are, else in float64.
+
+        Categories that were not there at ``fit`` are NaN, and told of, unless they are to be marked.
+        """
         single = (table.dtypes == np.float32).all()
-        return self.schema_.to_cells(table, np.float32 if single else np.float64, mark_new=mark_new)
+        cells = self.schema_.to_cells(table, np.float32 if single else np.float64, mark_new=True)
+        new = self.schema_.new_categories(cells)
+        if new.any() and not mark_new:
+            warn_of_new_categories(self.schema_, table, new)
+            cells[new] = np.nan
+        return cells
 
     def rows_to_score(self, X: Any, y: Any = None) -> Given:
         """Validate a table to be scored; a category that was not there at ``fit`` is marked, not NaN."""
@@ -404,12 +443,14 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         check_is_fitted(self)
         check_scalar(n_iter, "n_iter", numbers.Integral, min_val=1)
         table = self.schema_.as_at_fit(self._table(X))
-        cells = self._cells(table)
+        cells = self._cells(table, mark_new=True)
         if mask is not None:
-            shape = (len(table), len(self.schema_.names))
-            cells[self.schema_.by_cell(self._row_mask(self._named(mask), shape))] = np.nan
+            cells[self.schema_.by_cell(self._mask_of_all(mask, X, len(table)))] = np.nan
+        known = self.schema_.by_column(~np.isnan(cells))  # also what the model does not know
+        new = self.schema_.new_categories(cells)
+        warn_of_new_categories(self.schema_, table, new)
+        cells[new] = np.nan
         filled = self.schema_.to_frame(self._in_batches(partial(fill_in, iterations=n_iter), Given(cells)))
-        known = self.schema_.by_column(~np.isnan(cells))
         if self.framed_:
             return self._whole(put_known_cells(filled, table, known), X, cells.dtype)
         values = np.where(known, table[filled.columns].to_numpy(), filled.to_numpy(dtype=cells.dtype))
@@ -428,16 +469,14 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
             return rows.to_numpy(dtype=dtype)
         return self._in_container(with_index(rows, plain(X)), X)
 
-    def _named(self, mask: Any) -> Any:
-        """Return a mask with its columns in the order of the table's, where both have names."""
-        mask = plain(mask)
-        if not (self.framed_ and isinstance(mask, pd.DataFrame)):
-            return mask
+    def _mask_of_all(self, mask: Any, X: Any, n: int) -> np.ndarray:
+        """Return a mask of all columns, of one that is of those of `X`; what is left out is never filled in."""
         names = list(self.schema_.names)
-        mask = self.schema_.with_left_out(mask)
-        if len(mask.columns) != len(names) or set(mask.columns) != set(names):
-            raise InputError(f"mask has the columns {mask.columns.tolist()}: give those of X, {names}")
-        return mask.reindex(columns=names).fillna(False).astype(bool)
+        if self.framed_ and isinstance(plain(mask), pd.DataFrame | pd.Series):
+            return mask_of(mask, names, (n, len(names)), may_lack=self.schema_.left_out)
+        given = [name for name in names if name in plain(X).columns] if self.framed_ else names
+        of_given = pd.DataFrame(mask_of(mask, None, (n, len(given))), columns=given)
+        return of_given.reindex(columns=names, fill_value=False).to_numpy()
 
     def _fill(self, x: Tensor) -> Tensor:
         """Return the mean of numbers and truth values, and −1 for a category, which is none of them."""
@@ -505,24 +544,3 @@ def _softmaxes(schema: Schema) -> CategoricalLikelihood:
         FactoredSoftmax(counts, pooled) if counts else PlainSoftmax(size, pooled) for size, counts, pooled in each
     )
     return CategoricalLikelihood(tuple(entries))
-
-
-def warn_of_new_categories(schema: Schema, table: pd.DataFrame, told_of: frozenset[Any]) -> frozenset[Any]:
-    """Warn, once a column, where further training rows hold categories that the first did not: they are never learnt.
-
-    Returns
-    -------
-    frozenset
-        The columns that were told of, now or before.
-    """
-    new = schema.new_categories(schema.to_cells(table, mark_new=True))
-    for cell, is_new in zip(schema.cells, new.T, strict=True):
-        name = cell.column.name
-        if is_new.any() and name not in told_of:
-            told_of |= {name}
-            value = table[name].iloc[int(is_new.argmax())]
-            warn_caller(
-                f"column {name!r} holds {value!r}, which the first rows did not, and which is not learnt: begin anew, "
-                f"with kinds={{{name!r}: [all its categories]}} or with rows that hold them all"
-            )
-    return told_of
