@@ -226,11 +226,11 @@ def load_rows(
     source = read_source(data, label, estimator, framing)
     for line in () if told else source.warnings:
         complain(f"{data}: {line}")
-    X, y = source.data
+    y = source.data.y
     is_noted = label is None and framing is not None and framing.label is not None
     if is_noted and y is not None and pd.isna(y).any() and not getattr(_inner(estimator), "takes_conditions", False):
         y = None  # of a label that was not asked for, gaps are no mistake
-    return Dataset(_in_order(X, estimator), y)
+    return Dataset(_in_order(source.data.X, estimator), y)
 
 
 def _inner(estimator: Any) -> Any:

@@ -116,7 +116,9 @@ def train(
         if data is None or out is None:
             raise InputError(f"train needs {'DATA' if data is None else '--out RUN'}: isthmus train --help says more")
         runs.check_free(out, overwrite=overwrite)
-        own = model == "tabular" and not Path(data).is_dir()  # whose arrays may have marks and columns too
+        own = (model == "tabular" or window is not None) and not Path(
+            data
+        ).is_dir()  # whose arrays may have marks and columns too
         columns: dict[str, Any] = {} if own else {"drop": drop, "na": na}
         columns |= {"kinds": kinds} if Path(data).is_dir() else {}
         refuse_without_meaning(data, size=size, fit=fit, skip_bad=skip_bad, **columns)

@@ -213,11 +213,6 @@ def _numbers(path: Path, array: np.ndarray) -> np.ndarray:
     return array
 
 
-def _read_frame(path: Path, text: Sequence[str | int] = ()) -> pd.DataFrame:
-    """Read a table of rows under names, each of which is there once."""
-    return _read_delimited_or_parquet(path, text, numbers=None).frame
-
-
 def _read_delimited_or_parquet(
     path: Path, text: Sequence[str | int], own_marks: bool = False, numbers: Sequence[str | int] | None = ()
 ) -> Delimited:

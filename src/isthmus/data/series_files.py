@@ -49,7 +49,7 @@ def read_series(
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     try:
-        found = None if path.suffix == ".npy" else _read_delimited_or_parquet(path, ())
+        found = None if path.suffix == ".npy" else _read_delimited_or_parquet(path, (), numbers=None)
         _check_dropped(path, None if found is None else found.frame.columns, () if features is not None else drop)
         table: Any = np.asarray(_read_arrays(path, None).X) if found is None else _without(found, drop)
     except BROKEN as error:
