@@ -201,7 +201,7 @@ WRONG = {
     "--from old --components 3": "--components beside --from",
     "--from old --hidden 3": "--hidden beside --from",
     "--from old --window 3": "--window beside --from",
-    "--from old --size 3": "--size beside --from",
+    "--from old --size 3": "--size 3: it is for a folder of images, and news.csv is none; leave it out",
     "--from old --set network__dropout=0.5": "network__dropout=0.5: it is 0.0 in old, and its weights are of",
     "--from old --set likelihood=bernoulli": "--set likelihood=bernoulli: it is 'gaussian' in old",
     "--from old --set nothing=1": "Invalid parameter 'nothing'",
@@ -257,7 +257,10 @@ def test_a_run_on_a_folder_of_all_sizes(run, pictures, tmp_path):
     with pytest.warns(UserWarning, match="left out"):
         X, _ = isthmus.datasets.load_folder(pictures, (8, 6), "pad", skip_bad=True)
     status, _, err = run("transform run pictures -o codes.npy")
-    assert (status, err) == (0, "isthmus: pictures: left out: a/07.png that cannot be read\n")
+    brought = (
+        "isthmus: pictures: the model knows another size: 10×12 to 13×14 brought to 6×8 pixels (with black beside them)"
+    )
+    assert (status, err) == (0, f"{brought}\nisthmus: pictures: left out: a/07.png that cannot be read\n")
     np.testing.assert_array_equal(np.load(tmp_path / "codes.npy"), model.transform(X))
     assert run("score run pictures -o scores.csv")[0] == 0
     scores = pd.read_csv(tmp_path / "scores.csv")
@@ -281,8 +284,13 @@ def test_a_model_of_python_is_given_its_size_and_colours(run, pictures, tmp_path
     (grey / "2.png").write_bytes(b"no image")
     assert run("transform coloured today -o c.csv")[0] == 2
     status, _, err = run("transform coloured today --skip-bad -o c.csv")
-    assert (status, err) == (0, "isthmus: today: left out: 2.png that cannot be read\n")
-    assert run("transform grey pictures -o g.csv")[::2] == (0, "isthmus: pictures: colours are brought to grey\n")
+    brought = "isthmus: today: the model knows another size: 50×40 brought to 7×7 pixels (the middle of each)"
+    assert (status, err) == (0, f"{brought}\nisthmus: today: left out: 2.png that cannot be read\n")
+    other = "isthmus: pictures: the model knows another size: 10×12 to 13×14 brought to 7×7 pixels (the middle of each)"
+    assert run("transform grey pictures -o g.csv")[::2] == (
+        0,
+        f"{other}\nisthmus: pictures: colours are brought to grey\n",
+    )
 
 
 def test_what_is_understood_is_said(run, pictures, tmp_path):
