@@ -416,7 +416,7 @@ def test_endings(tmp_path):
 
 
 def test_wide_and_single_columns(tmp_path):
-    X = np.random.default_rng(0).normal(size=(5, 40_000))
+    X = np.random.default_rng(0).normal(size=(5, 8_000))
     np.savetxt(tmp_path / "t.csv", X, delimiter=",")
     np.testing.assert_allclose(files.read(tmp_path / "t.csv").X, X)
     found = read(tmp_path, "text\nhello there\nthese are words\nthree of them\n")
