@@ -116,7 +116,6 @@ def family(request):
         DenoisingAutoencoder(network=Transformer(patch=1, width=8, depth=1, heads=2)),
         TabularAutoencoder(),
         OutlierDetector(),
-        OutlierDetector(VariationalAutoencoder(max_epochs=5)),
     ],
     ids=lambda estimator: type(estimator).__name__,
 )
