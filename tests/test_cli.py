@@ -1,5 +1,7 @@
 """Every command, as a person types it."""
 
+import ast
+import inspect
 import json
 import os
 import signal
@@ -743,3 +745,10 @@ class TestSeveralConditions:
         assert run(command)[0] == 0
         assert run("sample one -o s.csv -n 4")[0] == 0
         assert pd.read_csv(tmp_path / "s.csv")["condition"].tolist() == ["a", "b"] * 2
+
+
+def test_no_verb_has_an_option_without_effect():
+    for command in cli.app.registered_commands:
+        function = ast.parse(inspect.getsource(command.callback)).body[0]
+        read = {node.id for part in function.body for node in ast.walk(part) if isinstance(node, ast.Name)}
+        assert set(inspect.signature(command.callback).parameters) <= read, command.callback.__name__

@@ -62,7 +62,6 @@ def write_reproduction(
     out: Annotated[Path | None, typer.Option(help="The results' folder; default: runs/reproduce/NAME.")] = None,
     seed: FirstSeed = 0,
     data_dir: DataDir = None,
-    skip_bad: SkipBad = False,
 ) -> None:
     """Measure a published result again, and write the figures and a report into a folder."""
     if names:

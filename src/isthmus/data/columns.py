@@ -168,10 +168,8 @@ class Column:
 
     def moments(self, column: pd.Series) -> pd.Series:
         """Return the moments of a column of dates, without a time zone; raise InputError for what is no date."""
+        column = dates.digits(column) if self.format is not None else column
         inferred = infer_dtype(column, skipna=True)
-        if inferred == "integer" and self.format is not None:  # 20240131
-            column = column.astype("Int64").astype(object).map(str, na_action="ignore")
-            inferred = "string"
         is_text, form = inferred == "string", self.format
         if is_text and form is None:
             found = dates.date_format(pd.Series(column.dropna().unique()).astype(object))
@@ -208,7 +206,7 @@ class Column:
             read = pd.to_numeric(column.astype(float if kind == "boolean" else object), errors="coerce")
             is_read = bool((read.notna() | column.isna()).all())
         elif self.kind == "boolean":
-            read = column.map(reading, na_action="ignore").map(TRUTH_VALUES).astype("boolean")
+            read = truth_values(column)
             is_read = bool((read.notna() | column.isna()).all())
         else:
             values = column.astype(object)
@@ -402,6 +400,11 @@ def reading(value: Any) -> Any:
     except ValueError:
         return text
     return number if np.isfinite(number) else text
+
+
+def truth_values(column: pd.Series) -> pd.Series:
+    """Return truth values, however they are written; NA where a value says none."""
+    return column.map(reading, na_action="ignore").map(TRUTH_VALUES).astype("boolean")
 
 
 def dtype_named(name: str) -> Any:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import infer_dtype
 
 DAYS = (
     "%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%d.%m.%Y", "%d.%m.%y", "%m/%d/%Y", "%d/%m/%Y", "%m-%d-%Y", "%d-%m-%Y",
@@ -130,11 +131,22 @@ def read_dates(values: pd.Series, form: str | None, zone: Any = None) -> pd.Seri
     if form is None:
         moments = pd.to_datetime(values, errors="coerce", utc=_of_several_zones(values))
     else:
-        plain = form.replace("%-", "%").replace("%3f", "%f")
-        moments = pd.to_datetime(values, format=plain, errors="coerce", utc="%z" in form)
+        moments = pd.to_datetime(values, format=plain_form(form), errors="coerce", utc="%z" in form)
     if moments.dt.tz is not None:
         moments = (moments if zone is None else moments.dt.tz_convert(zone)).dt.tz_localize(None)
     return moments.astype("datetime64[us]")
+
+
+def plain_form(form: str) -> str:
+    """Return a format as ``strptime`` and ``strftime`` know it, without what it says of leading zeros."""
+    return form.replace("%-", "%").replace("%3f", "%f")
+
+
+def digits(column: pd.Series) -> pd.Series:
+    """Return whole numbers such as 20240131 as text; other values as they are."""
+    if infer_dtype(column, skipna=True) != "integer":
+        return column
+    return column.astype("Int64").astype(object).map(str, na_action="ignore")
 
 
 def _of_several_zones(values: pd.Series) -> bool:

@@ -14,13 +14,12 @@ from isthmus.data.columns import (
     DATES,
     KINDS,
     LEVELS,
-    TRUTH_VALUES,
     Column,
     Kind,
     as_floats,
     kind_of,
     levels_of,
-    reading,
+    truth_values,
 )
 from isthmus.data.marks import Marks
 from isthmus.data.names import FEWEST_IDS, called_an_id, few
@@ -100,7 +99,7 @@ def _as_kind(name: Any, column: pd.Series, asked: Any, *, has_marks: bool) -> tu
     if asked == "number":
         return _numbers(name, column), "number", None
     if asked == "boolean":
-        read = column.map(reading, na_action="ignore").map(TRUTH_VALUES).astype("boolean")
+        read = truth_values(column)
         if (read.isna() & column.notna()).any():
             raise _not_as_asked(name, column[read.isna()], "truth values")
         return read, "boolean", None
@@ -112,8 +111,7 @@ def _as_dates(name: Any, column: pd.Series, asked: str) -> tuple[pd.Series, Kind
     inferred = infer_dtype(column, skipna=True)
     if inferred in DATES:
         return column, "date", None
-    texts = column.astype("Int64").astype(object) if inferred == "integer" and asked != "date" else column
-    texts = texts.map(str, na_action="ignore") if texts is not column else texts
+    texts = column if asked == "date" else dates.digits(column)
     found = dates.date_format(_texts_of(texts)) if asked == "date" and inferred == "string" else None
     form = found.form if found is not None else asked
     known = texts.dropna()
@@ -173,9 +171,7 @@ def _are_days(column: pd.Series) -> bool:
     values = column.dropna().unique()
     if len(values) < FEWEST_DAYS or min(values) < 19000101 or max(values) > 21001231:
         return False
-    return bool(
-        dates.read_dates(pd.Series(values).astype("int64").astype(str).astype(object), DAYS_AS_NUMBERS).notna().all()
-    )
+    return bool(dates.read_dates(dates.digits(pd.Series(values)), DAYS_AS_NUMBERS).notna().all())
 
 
 def _check_no_numbers_with_faults(column: pd.Series) -> None:
@@ -249,18 +245,14 @@ def _about_numbers(column: pd.Series) -> dict[str, Any]:
 
 
 def _about_dates(name: Any, column: pd.Series, form: str | None) -> dict[str, Any]:
-    is_number = form is not None and infer_dtype(column, skipna=True) == "integer"
-    moments = dates.read_dates(column.map(str, na_action="ignore") if is_number else column, form, _zone(column))
+    texts = column if form is None else dates.digits(column)
+    moments = dates.read_dates(texts, form, getattr(column.dtype, "tz", None))
     if moments.isna().all():
         raise InputError(f"column {name!r} has no date in it: drop it")
     days = dates.days_since_1970(moments)
     dtype = "datetime64[us]" if form is None and column.dtype == object else str(column.dtype)
     ends = {"low": float(np.nanmin(days)), "high": float(np.nanmax(days))}
     return {"dtype": dtype, "format": form, "unit": dates.unit(moments), "parts": dates.parts(moments)} | ends
-
-
-def _zone(column: pd.Series) -> Any:
-    return getattr(column.dtype, "tz", None)
 
 
 def _about_categories(name: Any, column: pd.Series, asked: Any, min_frequency: int | float | None) -> dict[str, Any]:
@@ -272,7 +264,7 @@ def _about_categories(name: Any, column: pd.Series, asked: Any, min_frequency: i
     least = 1 if min_frequency is None and not is_text else _least(min_frequency, n, len(counts))
     kept = counts[counts >= least][:MOST_LEVELS]
     n_rare = n - int(kept.sum())
-    is_unique = _differs_in_most(column) or n_rare > n / 2
+    is_unique = len(counts) > n / 2 or n_rare > n / 2
     if is_text and len(counts) >= FEWEST_IDS and is_unique:
         raise LeftOut("nearly every row has a value of its own")
     if not len(kept):
@@ -359,7 +351,7 @@ def _plain_categories(name: Any, values: Any) -> tuple[Any, ...]:
 
 def _is_format(text: str) -> bool:
     """Tell whether text is a format of dates, which reads what it writes."""
-    plain = text.replace("%-", "%").replace("%3f", "%f")
+    plain = dates.plain_form(text)
     try:
         written = pd.Series([pd.Timestamp(2001, 2, 3, 4, 5, 6)]).dt.strftime(plain).astype(object)
         return "%" in plain and bool(dates.read_dates(written, text).notna().all())

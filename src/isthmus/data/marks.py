@@ -39,6 +39,7 @@ class Marks:
         self.given = None if given is None else tuple(map(_plain, given))
         numbers = [] if given is None else [_as_number(value) for value in given if not isinstance(value, bool)]
         self._numbers = {number for number in numbers if number is not None}
+        self._says_numbers = bool(self._numbers) or any(isinstance(value, bool) for value in self.given or ())
 
     def among(self, values: Iterable[Any]) -> list[Any]:
         """Return those of a column's different values that stand for a missing one.
@@ -55,11 +56,7 @@ class Marks:
 
     def in_column(self, column: pd.Series) -> list[Any]:
         """Return the values of a column that stand for a missing one."""
-        if (
-            column.dtype.kind in "biufmM"
-            and not self._numbers
-            and not any(isinstance(x, bool) for x in self.given or ())
-        ):
+        if column.dtype.kind in "biufmM" and not self._says_numbers:
             return []
         if isinstance(column.dtype, pd.CategoricalDtype):
             return self.among(column.cat.categories)

@@ -36,14 +36,12 @@ FEWEST_IDS = 20
 
 def columns_of_ids(frame: pd.DataFrame) -> list[Any]:
     """Return the columns of a table that number its rows: by their names, and as no two of their values are alike."""
-    return [
-        name for name in frame.columns if called_an_id(name) and len(frame) >= FEWEST_IDS and _holds_ids(frame[name])
-    ]
+    return [name for name in frame.columns if len(frame) >= FEWEST_IDS and _holds_ids(frame[name])]
 
 
 def _holds_ids(column: "pd.Series[Any]") -> bool:
-    is_whole = column.is_unique and not column.isna().any() and not pd.api.types.is_float_dtype(column)
-    return called_an_id(column.name) and bool(is_whole)
+    is_named = called_an_id(column.name) and not pd.api.types.is_float_dtype(column)
+    return is_named and bool(column.is_unique and not column.isna().any())
 
 
 def few(names: Iterable[Any], most: int = 10) -> str:
