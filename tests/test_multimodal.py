@@ -19,6 +19,7 @@ import isthmus
 from conftest import score_of
 from isthmus import Autoencoder, MultimodalAutoencoder, OutlierDetector
 from isthmus.core.corruption import hide_modalities
+from isthmus.errors import NewCategoryWarning
 from isthmus.models.multimodal import cost_at_mean
 from isthmus.networks import LSTM, MLP, Conv, Modules, Transformer
 from isthmus.networks.multimodal import Concatenation, Modality, ProductOfExperts, build_multimodal
@@ -433,7 +434,9 @@ class TestMissing:
     def test_a_class_that_was_not_there_at_fit_is_missing_and_costs_the_most(self, family, X):
         model = family().fit(X)
         other = X | {"kind": np.array(["ten"] * 300)}
-        np.testing.assert_array_equal(model.transform(other), model.transform(without(X, "kind")))
+        with pytest.warns(NewCategoryWarning, match="modality 'kind' holds the class ten"):
+            codes = model.transform(other)
+        np.testing.assert_array_equal(codes, model.transform(without(X, "kind")))
         left_out = model.score_samples(without(X, "kind"))
         assert (model.score_samples(other) < left_out - 1).all()
         shares = [model.score_samples(each, per_feature=True)["kind"] for each in (other, X)]
@@ -863,3 +866,22 @@ def test_masks_of_a_frame_go_by_its_columns():
     ):
         with pytest.raises(ValueError, match=line):
             model.impute(table, wrong)
+
+
+def test_a_class_that_is_new_stays_as_it_is_where_gaps_are_filled(rng):
+    X = {"x": rng.normal(size=(60, 3)), "label": rng.choice(["a", "b"], 60)}
+    setting = {"max_epochs": 1, "random_state": 0}
+    model = MultimodalAutoencoder(2, **setting).fit(X)
+    new = {"x": X["x"][:3], "label": np.array(["long", "a", None], dtype=object)}
+    with pytest.warns(NewCategoryWarning, match="modality 'label' holds the class long"):
+        filled = model.impute(new)["label"]
+    assert filled.tolist()[:2] == ["long", "a"]
+    assert filled[2] in ("a", "b")
+    with pytest.warns(NewCategoryWarning, match="holds the class long"):
+        hidden = model.impute(new, {"label": np.array([True, False, False])})["label"]
+    assert hidden[0] in ("a", "b"), "which was asked for"
+    frame = pd.DataFrame(X["x"], columns=list("pqr")).assign(label=X["label"])
+    model = MultimodalAutoencoder(2, blocks={"x": list("pqr"), "label": ["label"]}, **setting).fit(frame)
+    with pytest.warns(NewCategoryWarning, match="holds the class long"):
+        filled = model.impute(frame[:3].assign(label=new["label"]))["label"]
+    assert filled.tolist()[:2] == ["long", "a"]

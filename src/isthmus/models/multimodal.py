@@ -26,7 +26,7 @@ from isthmus.data.containers import back, container_of, plain
 from isthmus.data.frames import mask_of
 from isthmus.data.modalities import Modality, flat_rows, in_blocks, slices
 from isthmus.data.schema import put_known_cells, with_index
-from isthmus.errors import InputError, InputTypeError
+from isthmus.errors import InputError, InputTypeError, NewCategoryWarning
 from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.checks import check_choice, check_number, warn_caller
 from isthmus.models.engine import Given, decode, encode, rebuild
@@ -221,7 +221,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         Parameters
         ----------
         X : dict of str to array-like, or DataFrame
-            Rows as in ``fit``; modalities may be left out.
+            Rows as in ``fit``; modalities may be left out. A class that was not there at ``fit`` stays as it is.
         mask : dict of str to array-like of bool, optional
             True marks what is missing beside, of the modalities that it names; each shaped like the modality or a row.
         n_iter : int, default 100
@@ -413,8 +413,13 @@ class MultimodalAutoencoder(AbstractAutoencoder):
             self.block_weights_ = self._weights(given.x)
         return given
 
+    def _fitted_rows(self, X: Any, *, targets: bool = False) -> np.ndarray:
+        rows = super()._fitted_rows(X, targets=targets)
+        self._tell_of_new_classes(X)
+        return rows
+
     def _tell_of_new_classes(self, X: Any) -> None:
-        """Warn where rows to go on with hold a class that was not there at the first fit: it has no unit."""
+        """Warn where rows hold a class that was not there at the first fit: it has no unit."""
         values = in_blocks(X, self.blocks)
         marked = flat_rows(self.modalities_, values, mark_new=True)
         for modality, part in self._parts_of_a_row():
@@ -425,7 +430,8 @@ class MultimodalAutoencoder(AbstractAutoencoder):
                 unseen = np.asarray(plain(values[modality.name]), dtype=object)[new][0]
                 warn_caller(
                     f"modality {modality.name!r} holds the class {unseen!s}, which was not there at the first fit: it "
-                    "is taken for missing, and not learnt; fit anew on all rows to learn it"
+                    "is taken for missing, and not learnt; fit anew on all rows to learn it",
+                    NewCategoryWarning,
                 )
 
     def _weights(self, rows: np.ndarray) -> dict[str, float]:
@@ -525,15 +531,29 @@ class MultimodalAutoencoder(AbstractAutoencoder):
     def _impute(self, X: Any, mask: Any, n_iter: int, y: Any) -> Any:
         """Fill in entries, and put the known ones of a frame itself beside them."""
         filled: Any = super()._impute(X, mask, n_iter, y)
-        if container_of(X) is None:
-            return filled
-        filled, X, like = plain(filled), plain(X), X
-        known = ~np.isnan(self._given(X).x)
+        marked = self.rows_to_score(X).x  # in which a class that is new is known
+        known = ~np.isnan(marked)
         if mask is not None:
             known &= ~self._row_mask(mask, known.shape)
+        if container_of(X) is None:
+            new = self._new_categories(marked)
+            return filled if new is None else self._with_new_classes(filled, X, new & known)
+        filled, X, like = plain(filled), plain(X), X
         return back(
             put_known_cells(filled, X.reindex(columns=filled.columns), self._by_column(known)), container_of(like)
         )
+
+    def _with_new_classes(self, filled: dict[str, Any], X: Mapping[str, Any], new: np.ndarray) -> dict[str, Any]:
+        """Put classes that were not there at ``fit`` back in their places: nothing was missing there."""
+        for modality, part in self._parts_of_a_row():
+            is_new = new[:, part].any(axis=1)
+            if modality.classes is not None and is_new.any():
+                given = np.asarray(plain(X[modality.name]), dtype=object)
+                labels = filled[modality.name]
+                filled[modality.name] = np.where(
+                    is_new, given.astype(str) if labels.dtype.kind == "U" else given, labels
+                )
+        return filled
 
     def shares_as_given(self, shares: np.ndarray, X: Any) -> Any:
         """Return scores of entries by modality, or as a frame's columns."""
