@@ -56,9 +56,9 @@ def _balanced_draws(units: int) -> Tensor:
     """
     generator = torch.Generator().manual_seed(SEED)
     bases = -(-DIRECTIONS // units)
-    normal = torch.randn(bases, units, units, generator=generator)
+    normal = torch.randn(bases, units, units, generator=generator, dtype=torch.float32)
     directions = torch.linalg.qr(normal).Q.mT
-    lengths = torch.randn(bases, units, generator=generator).norm(dim=1)
+    lengths = torch.randn(bases, units, generator=generator, dtype=torch.float32).norm(dim=1)
     lengths = lengths * (units / lengths.square().mean()).sqrt()
     draws = (lengths[:, None, None] * directions).flatten(0, 1)
     return torch.cat([draws, -draws])

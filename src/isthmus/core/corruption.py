@@ -19,7 +19,7 @@ Hiding = Callable[..., Tensor | None]
 
 def _chosen(x: Tensor, level: float, generator: torch.Generator | None) -> Tensor:
     """Mark each entry of `x`, on its own, with probability `level`."""
-    return torch.rand(x.shape, generator=generator, device=x.device) < level
+    return torch.rand(x.shape, generator=generator, device=x.device, dtype=torch.float32) < level
 
 
 def gaussian(x: Tensor, level: float, generator: torch.Generator | None = None) -> Tensor:
@@ -103,7 +103,11 @@ def hide_block(
     rows = len(x)
     # The area is height × width × level; how it is shared out between the sides is drawn.
     log_level = math.log(level)
-    exponent = torch.rand(rows, 1, generator=generator, device=x.device) if height > 1 else x.new_zeros(rows, 1)
+    exponent = (
+        torch.rand(rows, 1, generator=generator, device=x.device, dtype=torch.float32)
+        if height > 1
+        else x.new_zeros(rows, 1)
+    )
     hidden = [
         _run(length, (share * log_level).exp(), generator)
         for length, share in ((height, exponent), (width, 1 - exponent))
@@ -116,7 +120,9 @@ def hide_block(
 def _run(length: int, share: Tensor, generator: torch.Generator | None) -> Tensor:
     """Mark a run of that share of `length` places, anywhere, for each row of `share`; shape (rows, length)."""
     size = (share * length).round().clamp(min=1)
-    start = (torch.rand(share.shape, generator=generator, device=share.device) * (length - size + 1)).floor()
+    start = (
+        torch.rand(share.shape, generator=generator, device=share.device, dtype=torch.float32) * (length - size + 1)
+    ).floor()
     place = torch.arange(length, device=share.device)
     return (place >= start) & (place < start + size)
 
@@ -145,7 +151,7 @@ def hide_patches(
     n = there.sum(1, keepdim=True)
     hidden = (level * n).round().clamp(min=1).minimum(n - 1)
     # Patches of which nothing is known draw no lot: they are last in line to be hidden, and not shown in any case.
-    lot = torch.rand(there.shape, generator=generator, device=x.device).masked_fill(~there, 2)
+    lot = torch.rand(there.shape, generator=generator, device=x.device, dtype=torch.float32).masked_fill(~there, 2)
     is_shown = lot.argsort(1).argsort(1) >= hidden
     return from_patches(seen & is_shown[:, :, None], tuple(x.shape[1:]), patch)
 
@@ -175,7 +181,9 @@ def hide_modalities(
     """
     known = torch.ones_like(x, dtype=torch.bool) if known is None else known
     present = torch.stack([part.any(1) for part in known.split(list(sizes), dim=1)], dim=1)
-    draw = torch.rand(present.shape, generator=generator, device=x.device).masked_fill(~present, -1)
+    draw = torch.rand(present.shape, generator=generator, device=x.device, dtype=torch.float32).masked_fill(
+        ~present, -1
+    )
     kept = draw >= draw.amax(1, keepdim=True).clamp(max=level)  # the highest draw stays, whatever the level
     return known & torch.cat([kept[:, [m]].expand(-1, size) for m, size in enumerate(sizes)], dim=1)
 

@@ -57,6 +57,7 @@ from isthmus.models.engine import (
     inference_batch,
     new_fabric,
     out_of_memory_in_one_line,
+    plain_torch,
     put_known,
     rebuild,
     row_width,
@@ -70,6 +71,7 @@ from isthmus.models.scale import HOW_TO_STANDARDISE, Scaling, check_size, consta
 from isthmus.models.start import start_model
 from isthmus.networks import MLP, Conv, Modules, Transformer
 from isthmus.networks.parameters import Network
+from isthmus.randomness import DrawingFrom, building, generator_of
 from isthmus.threads import suited_to
 from isthmus.training import EarlyStopping, Progress, State, new_state, run
 from isthmus.training.callbacks import Callback
@@ -407,7 +409,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """
         self._check_parameters()
         dtype = float_dtype(tensors)
-        with torch.random.fork_rng(devices=[]):
+        with building(torch.Generator()):
             module = self._build()
         module.to(next(iter(tensors.values())).device, dtype).load_state_dict(tensors)
         check_dtypes(module.state_dict(), tensors)
@@ -422,7 +424,13 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """
         before = dict(self.__dict__)
         try:
-            with out_of_memory_in_one_line(), suited_to(0), fabric_speaks(self.verbose):
+            with (
+                out_of_memory_in_one_line(),
+                suited_to(0),
+                fabric_speaks(self.verbose),
+                plain_torch(),
+                torch.enable_grad(),
+            ):
                 yield
         except BaseException:
             self.__dict__.clear()
@@ -808,12 +816,15 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         if self.sparsity == "l1" and self._has_point_code():
             self.threshold_ = float(self.sparsity_weight)
         self.rescaled_ = self.corruption in HIDINGS or bool(rows.x.isnan().any())
-        with torch.random.fork_rng(devices=[]):
+        with building(torch.Generator()):  # of a table the width is that of what its cells are embedded in
             self._fit_width(rows)
-            torch.manual_seed(seed)
-            model = self._build().to(rows.x)
-            model.fill.copy_(self._fill(rows.x))
-            filled = model.filled(rows)
+        draws = torch.Generator().manual_seed(seed)
+        with building(draws):
+            model = self._build()
+        model = model.to(rows.x)
+        model.fill.copy_(self._fill(rows.x))
+        filled = model.filled(rows)
+        with DrawingFrom(draws):
             self._check_build(model, filled)
             is_sparse = getattr(model.bottleneck, "func", None) in (top_k, soft_threshold)
             self._start(model, model.filled(train) if train is not None and is_sparse else filled, seed)
@@ -850,8 +861,9 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             raise InputError(f"scale={self.scale!r} is not what it was at the last fit: set warm_start=False")
         if hasattr(self, "threshold_"):
             self.threshold_ = float(self.sparsity_weight)
-        with torch.random.fork_rng(devices=[]):
-            model = self._build().to(rows.x)
+        with building(torch.Generator()):
+            model = self._build()
+        model = model.to(rows.x)
         try:
             model.load_state_dict(self.module_.state_dict())
         except RuntimeError as error:
@@ -966,16 +978,14 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """Run the loop until so many epochs are done, and keep what it leaves."""
         if self.batch_size == 1 or len(train) == 1:
             check_single_rows(state.model, train.rows)
-        cuda = [fabric.device] if fabric.device.type == "cuda" else []
         work = self.batch_size * work_of_a_row(state.model, train.rows)
         at_once = inference_batch(row_width(state.model))
         with (
             suited_to(work),
-            torch.random.fork_rng(devices=cuda),
+            generator_of(fabric.device, seed) as state.draws,
             Progress(epochs, shown=self.verbose > 0) as progress,
             nullcontext() if kept is None else kept.running(),
         ):
-            torch.manual_seed(seed)  # dropout has no generator of its own
             if kept is not None:
                 kept.restore(state, epochs)
             callbacks: list[Callback] = [progress, *self.callbacks]

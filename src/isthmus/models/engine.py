@@ -5,7 +5,7 @@ import logging
 import math
 import numbers
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +21,7 @@ from isthmus.data.rows import Rows, in_unit_interval
 from isthmus.errors import InputError
 from isthmus.models.checks import warn_caller
 from isthmus.networks.mlp import TiedLinear
+from isthmus.randomness import DrawingFrom
 from isthmus.threads import suited_to
 
 PRECISIONS = ("auto", "32-true", "64-true", "16-mixed", "bf16-mixed")
@@ -91,6 +92,19 @@ def fabric_speaks(verbose: Any) -> Iterator[None]:
             each.setLevel(level)
 
 
+@contextmanager
+def plain_torch() -> Iterator[None]:
+    """Compute as a program does that has entered no inference mode, autocast or default device of its own."""
+    with torch.inference_mode(False), ExitStack() as entered:
+        if torch.get_default_device().type != "cpu":
+            # It is a mode of torch's functions; another one inside would still bar attention's fast path.
+            entered.enter_context(torch._C.DisableTorchFunction())
+        for kind in ("cpu", "cuda", "mps"):
+            if torch.is_autocast_enabled(kind):
+                entered.enter_context(torch.autocast(kind, enabled=False))
+        yield
+
+
 def chosen_precision(precision: str, device: str, rows: np.ndarray, before: torch.dtype | None) -> str:
     """Take float64 for a table of float64 where it costs nothing to speak of; a model goes on in what it has."""
     if precision != "auto":
@@ -129,7 +143,8 @@ def work_of_a_row(model: Model, rows: Batch) -> float:
     """
     model.eval()
     two = Rows(rows).take(slice(2)).rows
-    with torch.random.fork_rng(devices=[]), torch.enable_grad(), FlopCounterMode(display=False) as counter:
+    drawing = DrawingFrom(torch.Generator(two.x.device))
+    with drawing, torch.enable_grad(), FlopCounterMode(display=False) as counter:
         model.decode(model.encode(two).mean, two.context)
     counted = counter.get_total_flops() / 2 / len(two.x)
     return max(counted, n_weights(model))
@@ -142,7 +157,7 @@ def check_single_rows(model: Model, rows: Batch) -> None:
     one = Rows(rows).take(slice(1)).rows
     trained = copy.deepcopy(model).train()
     try:
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
+        with DrawingFrom(torch.Generator(one.x.device)), torch.no_grad():
             trained.decode(trained.encode(one).mean, one.context)
     except ValueError as error:
         raise InputError(
@@ -176,7 +191,7 @@ def in_batches(
         dtype = torch.float32  # all that it has
     model = model if dtype == weight.dtype else copy.deepcopy(model).to(dtype)
     size = min(inference_batch(max(row_width(model), math.prod(given.x.shape[1:]))), len(given.x))
-    with suited_to(size * n_weights(model)):
+    with suited_to(size * n_weights(model)), plain_torch():
         return _in_batches(model, function, given, dtype, size)
 
 

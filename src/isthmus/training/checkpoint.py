@@ -26,7 +26,7 @@ from isthmus.atomic import replacing
 from isthmus.core.batch import Batch
 from isthmus.errors import InputError
 from isthmus.training.loop import Interrupted
-from isthmus.training.state import Best, Evaluation, Position, Snapshot, Start, State, dropout_state
+from isthmus.training.state import Best, Evaluation, Position, Snapshot, Start, State
 from isthmus.untrusted import WRONG, check_header, one_line, parse
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -313,7 +313,7 @@ def _config(state: State) -> dict[str, Any]:
 
 def _tensors(state: State) -> dict[str, Tensor]:
     tensors = _named("model", state.model.state_dict()) | _moments("optimizer", state.optimizer.state_dict())
-    tensors |= {"generator": state.generator.get_state(), "dropout": dropout_state(state.device)}
+    tensors |= {"generator": state.generator.get_state(), "dropout": state.draws.get_state()}
     if state.best is not None:
         tensors |= _named("best", state.best.weights) | {"losses": state.best.start.losses}
     if state.position is not None:
@@ -334,7 +334,7 @@ def _restored(state: State, config: Mapping[str, Any], tensors: Mapping[str, Ten
     if state.scheduler is not None:
         state.scheduler.load_state_dict(config["scheduler"])
     state.generator.set_state(tensors["generator"])
-    state.dropout = tensors["dropout"]
+    state.draws.set_state(tensors["dropout"])
     state.epoch, state.history, state.halvings = config["epoch"], config["history"], config["halvings"]
     state.stopped = bool(config["stopped"])
     state.start = None if config["start"] is None else Start(**config["start"])

@@ -17,7 +17,7 @@ from isthmus.core.bottleneck import active_units
 from isthmus.core.model import Model, Outcome
 from isthmus.core.sigma import set_sigmas
 from isthmus.training.callbacks import Callback, Record
-from isthmus.training.state import LOOK, Best, Evaluation, Position, Start, State, set_dropout_state
+from isthmus.training.state import LOOK, Best, Evaluation, Position, Start, State
 
 MEASURES = ("loss", "mse", "active_units")
 """What stands in a record beside the terms."""
@@ -108,10 +108,8 @@ def run(
     model, optimizer = fabric.setup(state.model, state.optimizer)
     if _computes_in_its_own_dtype(fabric):
         model = state.model
-    if state.dropout is not None:
-        set_dropout_state(state.dropout, state.device)
     if state.best is None and validation is not None:
-        state.best = Best.begin(state.model, evaluate(state.model, validation(None)))
+        state.best = Best.begin(state.model, evaluate(state, validation(None)))
     if roll_back and state.start is None and epochs * sum(1 for _ in train(None)) >= LOOK:
         state.start = _start(state, train)  # fewer steps have no time to rise and to come back
     step = partial(_step, fabric, state, model, optimizer, max_grad_norm)
@@ -122,11 +120,11 @@ def run(
             if sigma_rows is not None:
                 set_sigmas(state.model, sigma_rows)
             if state.best is not None and validation is not None:
-                evaluation = evaluate(state.model, validation(None))
+                evaluation = evaluate(state, validation(None))
                 record["validation"] = evaluation.means
                 state.best.consider(state.model, evaluation, state.epoch)
             state.history.append(record)
-            state.stopped = _any_asks_to_stop(callbacks, record, fabric.device)
+            state.stopped = _any_asks_to_stop(callbacks, record)
             if watch is not None:
                 watch(state)
             if state.stopped:
@@ -167,8 +165,10 @@ def _probe(state: State, train: Batches) -> Batch:
 def _as_in_training(state: State, batches: Iterable[Batch]) -> Evaluation:
     """Take the terms of batches in training mode, and leave the run as it was."""
     buffers = {name: buffer.clone() for name, buffer in state.model.named_buffers()}  # batch normalisation's move
-    with torch.random.fork_rng(devices=[state.device] if state.device.type == "cuda" else []):
-        evaluation = _evaluated(state.model.train(), batches)
+    draws = state.draws.get_state()
+    state.model.train()
+    evaluation = _evaluated(state, batches)
+    state.draws.set_state(draws)
     for name, buffer in state.model.named_buffers():
         buffer.copy_(buffers[name])
     return evaluation
@@ -279,7 +279,8 @@ def _step(
     fabric: Fabric, state: State, model: Any, optimizer: Any, max_grad_norm: float | None, batch: Batch
 ) -> dict[str, Tensor]:
     """Terms → loss → backward → step; return the batch's figures."""
-    outcome = model(batch, state.model.corrupt(batch, state.generator), state.generator)
+    with state.drawing():
+        outcome = model(batch, state.model.corrupt(batch, state.generator), state.generator)
     loss = state.model.row_losses(outcome.terms, state.epoch).mean()
     optimizer.zero_grad()
     fabric.backward(loss)
@@ -324,18 +325,19 @@ def _check_finite(figures: Sequence[dict[str, Any]], state: State) -> None:
     )
 
 
-def evaluate(model: Model, batches: Iterable[Batch], seed: int = 0) -> Evaluation:
-    """Take the terms of batches without training on them; corruption is drawn from `seed`, the same each time."""
-    return _evaluated(model.eval(), batches, seed)
+def evaluate(state: State, batches: Iterable[Batch]) -> Evaluation:
+    """Take the terms of batches without training on them; corruption is drawn from one seed, the same each time."""
+    state.model.eval()
+    return _evaluated(state, batches)
 
 
-def _evaluated(model: Model, batches: Iterable[Batch], seed: int = 0) -> Evaluation:
+def _evaluated(state: State, batches: Iterable[Batch]) -> Evaluation:
     """Take the terms of batches in the mode that the model is in."""
-    figures, sizes, losses = [], [], []
+    model, figures, sizes, losses = state.model, [], [], []
     generator: torch.Generator | None = None
-    with torch.no_grad():
+    with torch.no_grad(), state.drawing():
         for batch in batches:
-            generator = generator or torch.Generator(batch.x.device).manual_seed(seed)
+            generator = generator or torch.Generator(batch.x.device).manual_seed(0)
             outcome = model(batch, model.corrupt(batch, generator), generator)
             row_losses = model.row_losses(outcome.terms)
             figures.append(_figures(outcome, row_losses.mean(), batch))
@@ -344,8 +346,7 @@ def _evaluated(model: Model, batches: Iterable[Batch], seed: int = 0) -> Evaluat
     return Evaluation(_row_means(figures, sizes), torch.cat(losses))
 
 
-def _any_asks_to_stop(callbacks: Sequence[Callback], record: Record, device: torch.device) -> bool:
-    """Call each with the record; random numbers that a callback draws do not change the run."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        answers = [callback(record) for callback in callbacks]  # each is called, whatever the others say
+def _any_asks_to_stop(callbacks: Sequence[Callback], record: Record) -> bool:
+    """Call each with the record."""
+    answers = [callback(record) for callback in callbacks]  # each is called, whatever the others say
     return any(answer is not None and bool(answer) for answer in answers)

@@ -2,7 +2,9 @@
 
 import copy
 import math
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -11,6 +13,7 @@ from torch.optim import Adam
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 
 from isthmus.core.model import Model
+from isthmus.randomness import DrawingFrom, draws
 from isthmus.training.callbacks import Record
 
 Schedule = Literal["one_cycle", "constant"]
@@ -152,7 +155,7 @@ class State:
     Attributes
     ----------
     generator : Generator
-        The run's own, from which all but dropout draws.
+        The run's own, which rows, corruption and codes are drawn from.
     epoch : int
         Epochs that are done.
     best : Best or None
@@ -165,8 +168,8 @@ class State:
         How often the learning rate was halved, as the loss was no longer finite or rose to a multiple of the start's.
     stopped : bool
         Whether a callback has ended the run.
-    dropout : Tensor or None
-        The state of torch's own generator, which dropout draws from, to be set when the run goes on.
+    draws : Generator
+        Another of the run's own, which modules such as dropout draw from.
     spare : Snapshot or None
         The one of the epoch before, whose tensors take the next: memory that is new each epoch costs more than the
         copying.
@@ -184,8 +187,10 @@ class State:
     start: Start | None = None
     halvings: int = 0
     stopped: bool = False
-    dropout: Tensor | None = None
     spare: Snapshot | None = None
+
+    def __post_init__(self) -> None:
+        self.draws = torch.Generator(self.generator.device)
 
     @property
     def best_epoch(self) -> int:
@@ -196,6 +201,14 @@ class State:
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.model.parameters()).device
+
+    def drawing(self) -> AbstractContextManager[Any]:
+        """Let the model's modules draw from this run's generator."""
+        return DrawingFrom(self.draws) if self._model_draws else nullcontext()
+
+    @cached_property
+    def _model_draws(self) -> bool:
+        return draws(self.model)
 
     def snapshot(self) -> Snapshot:
         """Copy what changes from step to step; the one before is written over."""
@@ -235,19 +248,6 @@ def _copied(value: Any, into: Any) -> Any:
         return copy.deepcopy(value)
     fits = isinstance(into, Tensor) and into.shape == value.shape and into.dtype == value.dtype
     return into.copy_(value) if fits else value.detach().clone()
-
-
-def dropout_state(device: torch.device) -> Tensor:
-    """Return the state of torch's own generator for a device."""
-    return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
-
-
-def set_dropout_state(state: Tensor, device: torch.device) -> None:
-    """Set torch's own generator for a device."""
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(state, device)
-    else:
-        torch.set_rng_state(state)
 
 
 def new_state(model: Model, lr: float, generator: torch.Generator, schedule: Schedule, steps: int) -> State:

@@ -1,0 +1,211 @@
+"""What runs beside a fit, in other threads or around it, changes no bit of it, and a fit changes nothing beside."""
+
+import hashlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+import isthmus
+from isthmus import (
+    Autoencoder,
+    ConditionalVariationalAutoencoder,
+    ContractiveAutoencoder,
+    DenoisingAutoencoder,
+    MultimodalAutoencoder,
+    OutlierDetector,
+    SequenceAutoencoder,
+    SparseAutoencoder,
+    TabularAutoencoder,
+    VariationalAutoencoder,
+)
+from isthmus.networks import LSTM, MLP, Conv, Modules, Transformer
+from isthmus.randomness import DrawingFrom
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:the code has collapsed"),
+    pytest.mark.filterwarnings("ignore:.* units are on in no row"),
+]
+
+DROPPING = MLP(hidden=(16,), dropout=0.2)
+ATTENTION = Transformer(patch=4, width=16, depth=1, heads=2, dropout=0.1)
+OWN = Modules(
+    nn.Sequential(nn.Linear(64, 16), nn.RReLU(), nn.AlphaDropout(0.1), nn.Linear(16, 2)),
+    nn.Sequential(nn.Linear(2, 16), nn.GELU(), nn.Dropout(0.2), nn.Linear(16, 64)),
+)
+FAMILIES = {
+    "plain": partial(Autoencoder, network=DROPPING),
+    "own modules": partial(Autoencoder, network=OWN),
+    "convolutions": partial(Autoencoder, network=Conv(channels=(4,))),
+    "denoising": partial(DenoisingAutoencoder, network=DROPPING, corruption="salt_and_pepper"),
+    "masked patches": partial(DenoisingAutoencoder, network=ATTENTION, corruption="masking"),
+    "sparse": partial(SparseAutoencoder, 20, network=DROPPING),
+    "contractive": partial(ContractiveAutoencoder, network=MLP(hidden=(16,), dropout=0.2, linear_path=None)),
+    "contractive attention": partial(ContractiveAutoencoder, network=ATTENTION),
+    "variational": partial(VariationalAutoencoder, network=DROPPING, sigma="learned"),
+    "conditional": partial(ConditionalVariationalAutoencoder, network=DROPPING),
+    "sequence": partial(SequenceAutoencoder, 4, network=LSTM(hidden=8, layers=2, dropout=0.2)),
+    "sequence, attention": partial(SequenceAutoencoder, 4, network=ATTENTION),
+    "tabular": partial(TabularAutoencoder, network=DROPPING, corruption="masking"),
+    "multimodal": partial(MultimodalAutoencoder, 4),
+    "product of experts": partial(MultimodalAutoencoder, 4, fusion="product_of_experts"),
+    "detector": partial(OutlierDetector, Autoencoder(2, network=DROPPING)),
+}
+
+
+def new(name, seed):
+    """An estimator of two epochs, whose last weights are kept."""
+    settings = {"max_epochs": 2, "validation_fraction": None, "random_state": seed}
+    if name == "detector":
+        return OutlierDetector(Autoencoder(2, network=DROPPING, **settings))
+    return FAMILIES[name](**settings)
+
+
+def rows_of(name, digits, labels):
+    X, y = digits[:48], labels[:48]
+    if name.startswith("multimodal") or name == "product of experts":
+        return {"image": X, "label": y}, None
+    if name == "tabular":
+        return pd.DataFrame(X[:, 2]).rename(columns=str).assign(label=y.astype(str)), None
+    return (X.reshape(len(X), -1) if name == "own modules" else X), y
+
+
+def bits(estimator):
+    """All weights of a fitted estimator: the digest of each tensor."""
+    parts = getattr(estimator, "autoencoders_", [estimator])
+    tensors = (tensor for part in parts for tensor in part.module_.state_dict().values())
+    return [hashlib.sha256(tensor.numpy().tobytes()).hexdigest()[:8] for tensor in tensors]
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_eight_fits_in_four_threads_are_the_same_fits_alone(name, digits, digits_labels):
+    X, y = rows_of(name, digits, digits_labels)
+    alone = [bits(new(name, seed).fit(X, y)) for seed in range(8)]
+    assert len({tuple(each) for each in alone}) > 1 or name == "convolutions"
+    before = torch.get_rng_state(), np.random.get_state()[1].tolist()
+    with ThreadPoolExecutor(4) as pool:
+        beside = list(pool.map(lambda seed: bits(new(name, seed).fit(X, y)), range(8)))
+    assert alone == beside
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert before[1] == np.random.get_state()[1].tolist()
+
+
+def test_joblibs_threads(digits):
+    build = partial(Autoencoder, network=DROPPING, max_epochs=2, validation_fraction=None)
+    alone = [bits(build(random_state=seed).fit(digits[:48])) for seed in range(4)]
+    jobs = (joblib.delayed(build(random_state=seed).fit)(digits[:48]) for seed in range(4))
+    assert alone == [bits(each) for each in joblib.Parallel(4, backend="threading")(jobs)]
+
+
+def test_loads_and_uses_in_other_threads(digits, tmp_path):
+    """Loading builds networks, counts their layers, and once seeded the process's generator."""
+    model = Autoencoder(2, network=DROPPING, max_epochs=2, validation_fraction=None, random_state=0).fit(digits[:48])
+    model.save(tmp_path / "model")
+    codes, stop, wrong = model.transform(digits), threading.Event(), []
+
+    def load():
+        while not stop.is_set():
+            if not np.array_equal(isthmus.load(tmp_path / "model").transform(digits), codes):
+                wrong.append("other codes")
+
+    def draw():
+        while not stop.is_set():
+            torch.rand(3)
+
+    threads = [threading.Thread(target=each) for each in (load, load, draw)]
+    for each in threads:
+        each.start()
+    try:
+        again = [bits(model.set_params(max_epochs=2).fit(digits[:48])) for _ in range(6)]
+    finally:
+        stop.set()
+        for each in threads:
+            each.join()
+    assert not wrong
+    assert again == again[:1] * 6
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_programs_own_settings_of_torch_change_no_bit(name, digits, digits_labels):
+    X, y = rows_of(name, digits, digits_labels)
+    alone = new(name, 0).fit(X, y)
+    expected = bits(alone), alone.score_samples(X)
+    torch.set_default_dtype(torch.float64)
+    try:
+        found = new(name, 0).fit(X, y)
+        assert (bits(found), found.score_samples(X).tolist()) == (expected[0], expected[1].tolist())
+    finally:
+        torch.set_default_dtype(torch.float32)
+    others = (torch.no_grad(), torch.inference_mode(), torch.autocast("cpu", torch.bfloat16), torch.device("meta"))
+    for context in others:
+        with context:
+            found = new(name, 0).fit(X, y)
+            assert bits(found) == expected[0]
+            assert found.score_samples(X).tolist() == expected[1].tolist()
+            assert torch.is_grad_enabled() == isinstance(context, torch.autocast | torch.device)
+
+
+X = torch.linspace(0.1, 0.9, 96).reshape(2, 3, 16)
+DRAWS = {
+    "rand": lambda x: torch.rand(3),
+    "randn": lambda x: torch.randn(3),
+    "randint": lambda x: torch.randint(2, 9, (5,)),
+    "randperm": lambda x: torch.randperm(9),
+    "rand_like": torch.rand_like,
+    "randn_like": torch.randn_like,
+    "randint_like": lambda x: torch.randint_like(x, 5),
+    "normal": lambda x: torch.normal(x, x),
+    "bernoulli": torch.bernoulli,
+    "multinomial": lambda x: torch.multinomial(x[0], 2),
+    "poisson": torch.poisson,
+    "gamma": lambda x: torch.distributions.Gamma(x, x).sample(),
+    "in place": lambda x: x.clone().uniform_().log_normal_(),
+    "trunc_normal_": lambda x: nn.init.trunc_normal_(torch.empty(4, 4)),
+    "linear": lambda x: nn.Linear(3, 4).weight.detach(),
+    "dropout": nn.Dropout(0.3),
+    "dropout of channels": nn.Dropout1d(0.3),
+    "alpha dropout": nn.AlphaDropout(0.3),
+    "leaky": nn.RReLU(),
+    "gumbel": nn.functional.gumbel_softmax,
+    "lstm": nn.LSTM(16, 8, 2, dropout=0.3, batch_first=True),
+    "attention": nn.TransformerEncoderLayer(16, 2, 16, 0.3, batch_first=True),
+}
+
+
+class TestDrawingFrom:
+    """Numbers are those of torch's own generator with the same seed, which is left alone."""
+
+    @pytest.mark.parametrize("name", DRAWS)
+    def test_the_same_numbers(self, name):
+        def draw():
+            out = DRAWS[name](X)
+            return out[0].detach() if isinstance(out, tuple) else out.detach()
+
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(7)
+            expected = draw()
+            before = torch.get_rng_state()
+            with DrawingFrom(torch.Generator().manual_seed(7)):
+                found = draw()
+            assert torch.equal(before, torch.get_rng_state())
+        assert torch.equal(found, expected)
+
+    def test_the_fused_dropout(self):
+        x = torch.ones(1000, requires_grad=True)
+        with DrawingFrom(torch.Generator().manual_seed(7)):
+            out, kept = torch.native_dropout(x, 0.25, True)
+        assert torch.equal(out, torch.where(kept, torch.tensor(1 / 0.75), 0))
+        assert 700 < kept.sum() < 800
+        out.sum().backward()
+        assert torch.equal(x.grad, kept / 0.75)
+
+    def test_a_generator_that_is_given_is_used(self):
+        expected = torch.rand(3, generator=torch.Generator().manual_seed(1))
+        with DrawingFrom(torch.Generator().manual_seed(2)):
+            assert torch.equal(torch.rand(3, generator=torch.Generator().manual_seed(1)), expected)
