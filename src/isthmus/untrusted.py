@@ -1,15 +1,12 @@
 """Reading what a stranger may have written: limits that hold before memory is taken, and errors in one line."""
 
-import itertools
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from isthmus.errors import InputError
 
@@ -89,28 +86,29 @@ def check_header(path: Path) -> None:
         raise InputError(f"{path} is truncated or altered: it claims a header of {header} bytes, and has {size} in all")
 
 
-@contextmanager
-def at_most(tensors: int) -> Iterator[None]:
+class AtMost(TorchDispatchMode):
     """Stop this thread from building modules that have many more parameters than so many tensors.
 
-    A config of a few bytes may ask for a billion layers; a pair may be built twice, or tied after it was built.
+    A config of a few bytes may ask for a billion layers; a pair may be built twice, or tied after it was built. Each
+    parameter takes some operations: an empty tensor, and one or two that draw its values.
 
     Raises
     ------
     ValueError
-        When the first one too many is registered.
+        At the first operation too many.
     """
-    most, here, count = 4 * tensors + 64, threading.get_ident(), itertools.count(1)
 
-    def check(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
-        if threading.get_ident() == here and next(count) > most:
-            raise InputError(f"it has more layers than its weights, which are {tensors} tensors")
+    def __init__(self, tensors: int) -> None:
+        super().__init__()
+        self.tensors = tensors
+        self.left = 16 * tensors + 256
 
-    hook = nn.modules.module.register_module_parameter_registration_hook(check)
-    try:
-        yield
-    finally:
-        hook.remove()
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Count an operation."""
+        self.left -= 1
+        if self.left < 0:
+            raise InputError(f"it has more layers than its weights, which are {self.tensors} tensors")
+        return func(*args, **(kwargs or {}))
 
 
 def check_dtypes(weights: dict[str, Tensor], found: dict[str, Tensor]) -> None:

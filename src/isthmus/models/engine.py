@@ -13,7 +13,8 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from isthmus.core.batch import Batch
 from isthmus.core.model import Model
@@ -143,11 +144,24 @@ def work_of_a_row(model: Model, rows: Batch) -> float:
     """
     model.eval()
     two = Rows(rows).take(slice(2)).rows
-    drawing = DrawingFrom(torch.Generator(two.x.device))
-    with drawing, torch.enable_grad(), FlopCounterMode(display=False) as counter:
+    with DrawingFrom(torch.Generator(two.x.device)), torch.enable_grad(), _Flops() as counter:
         model.decode(model.encode(two).mean, two.context)
-    counted = counter.get_total_flops() / 2 / len(two.x)
-    return max(counted, n_weights(model))
+    return max(counter.total / 2 / len(two.x), n_weights(model))
+
+
+class _Flops(TorchDispatchMode):
+    """Counts floating-point operations by torch's formulas, in this thread alone.
+
+    Torch's own counter hangs hooks on the modules of all threads.
+    """
+
+    total = 0.0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if func.overloadpacket in flop_registry:
+            self.total += flop_registry[func.overloadpacket](*args, **(kwargs or {}), out_val=result)
+        return result
 
 
 def check_single_rows(model: Model, rows: Batch) -> None:

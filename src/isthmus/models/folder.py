@@ -19,7 +19,7 @@ from isthmus.errors import InputError
 from isthmus.models.calibration import Calibration
 from isthmus.models.fitted import FITTED, FITTED_ARRAYS, check_fitted, check_parts, from_json
 from isthmus.models.own import Trusted, family_of, find, path_of
-from isthmus.untrusted import WRONG, at_most, one_line, parse
+from isthmus.untrusted import WRONG, AtMost, one_line, parse
 
 if TYPE_CHECKING:
     from isthmus.models.base import AbstractAutoencoder
@@ -109,7 +109,7 @@ def load(folder: str | Path, *, network: Any = None, trusted: Trusted = ()) -> A
 
 def _plan(config: Mapping[str, Any], described: dict[str, Tensor], network: Any, trusted: Trusted) -> None:
     """Build what a config describes on the "meta" device, where it takes no memory, and hold it against the weights."""
-    with torch.device("meta"), at_most(len(described)):
+    with torch.device("meta"), AtMost(len(described)):
         _estimator(config, described, network, trusted)
 
 
