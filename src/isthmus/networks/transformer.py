@@ -1,14 +1,14 @@
 """The transformer pair: rows cut into patches, of which the encoder leaves out those that it is not shown."""
 
 import math
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from isthmus.core.patches import from_patches, patch_grid, to_patches
 from isthmus.errors import InputError, InputTypeError
@@ -149,18 +149,20 @@ class Transformer(Parameters):
         )
 
     def _layers(self, depth: int) -> list[nn.Module]:
-        return [
-            nn.TransformerEncoderLayer(
-                self.width,
-                self.heads,
-                4 * self.width,
-                self.dropout,
-                build_activation(self.activation),
-                batch_first=True,
-                norm_first=True,
-            )
-            for _ in range(depth)
-        ]
+        return [self._layer() for _ in range(depth)]
+
+    def _layer(self) -> nn.Module:
+        layer = nn.TransformerEncoderLayer(
+            self.width,
+            self.heads,
+            4 * self.width,
+            self.dropout,
+            build_activation(self.activation),
+            batch_first=True,
+            norm_first=True,
+        )
+        layer.self_attn.__class__ = Attention  # with the weights that it has drawn
+        return layer
 
     def _check(self) -> None:
         for name, least in (("width", 2), ("depth", 1), ("heads", 1), ("decoder_depth", 1)):
@@ -197,9 +199,32 @@ class TransformerEncoder(nn.Module):
         if known is not None:
             standard = standard.masked_fill(~known.flatten(1), 0)
         # A Jacobian by x is differentiated again in training: fast attention has no second derivative (torch 2.13).
-        with sdpa_kernel(SDPBackend.MATH) if x.requires_grad else nullcontext():
+        with _explicit_where(x.requires_grad):
             h: Tensor = self.activation(self.path(standard.view_as(x), context, known))
         return h
+
+
+_explicit: ContextVar[bool] = ContextVar("explicit", default=False)
+
+
+class Attention(nn.MultiheadAttention):
+    """Attention that can be computed by products of matrices, whose weights are at hand, where this thread asks for it.
+
+    ``torch.nn.attention.sdpa_kernel`` would choose so for all threads.
+    """
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Attend, as torch does."""
+        return super().forward(*args, **kwargs | ({"need_weights": True} if _explicit.get() else {}))
+
+
+@contextmanager
+def _explicit_where(is_needed: bool) -> Iterator[None]:
+    token = _explicit.set(is_needed)
+    try:
+        yield
+    finally:
+        _explicit.reset(token)
 
 
 class Reader(nn.Module):
