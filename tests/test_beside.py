@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 from torch import nn
 
 import isthmus
@@ -25,8 +27,11 @@ from isthmus import (
     TabularAutoencoder,
     VariationalAutoencoder,
 )
+from isthmus.errors import NewCategoryWarning, hushed, warn_caller
+from isthmus.evaluation import probe
 from isthmus.networks import LSTM, MLP, Conv, Modules, Transformer
 from isthmus.randomness import DrawingFrom
+from isthmus.threads import suited_to
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:the code has collapsed"),
@@ -149,6 +154,85 @@ def test_the_programs_own_settings_of_torch_change_no_bit(name, digits, digits_l
             assert bits(found) == expected[0]
             assert found.score_samples(X).tolist() == expected[1].tolist()
             assert torch.is_grad_enabled() == isinstance(context, torch.autocast | torch.device)
+
+
+def test_the_numbers_of_threads_are_put_back_by_whoever_leaves_last():
+    """One thread enters, another does, the first leaves, then the second: in both there is what there was."""
+    seen, both_in, first_out = {}, threading.Barrier(2), threading.Event()
+
+    def run(name, work):
+        with suited_to(work, blas=True):
+            both_in.wait()
+            seen[f"{name} inside"] = torch.get_num_threads(), blas_threads()
+            both_in.wait()
+            if name == "second":
+                first_out.wait()
+                seen["alone"] = blas_threads()
+        seen[name] = torch.get_num_threads()
+        first_out.set()
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        with threadpool_limits(3, user_api="blas"):
+            threads = [threading.Thread(target=run, args=each) for each in (("first", 0), ("second", 0))]
+            for each in threads:
+                each.start()
+            for each in threads:
+                each.join()
+            assert set(blas_threads()) == {3}
+        assert seen == {
+            "first inside": (1, seen["alone"]),
+            "second inside": (1, seen["alone"]),
+            "alone": [1] * len(blas_threads()),
+            "first": 3,
+            "second": 3,
+        }
+    finally:
+        torch.set_num_threads(before)
+
+
+def blas_threads():
+    return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+
+def test_filters_of_warnings_are_what_they_were(table):
+    """Each thread that filters puts back what it has found, and the last one may have found another's."""
+    before = list(warnings.filters)
+    detector = OutlierDetector(Autoencoder(1, max_epochs=1))
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: detector.set_params().fit(table[:30]), range(8)))
+        list(pool.map(lambda _: probe.linear_probe_accuracy(table, table[:, 0] > 0, table, table[:, 0] > 0), range(8)))
+    assert warnings.filters == before
+
+
+def test_what_is_hushed_in_one_thread_is_said_in_others():
+    with hushed(NewCategoryWarning):
+        warn_caller("a new one", NewCategoryWarning)
+        with ThreadPoolExecutor(1) as pool, pytest.warns(NewCategoryWarning, match="a new one"):
+            pool.submit(warn_caller, "a new one", NewCategoryWarning).result()
+    with pytest.warns(NewCategoryWarning, match="another"):
+        warn_caller("another", NewCategoryWarning)
+
+
+def test_bars_of_fits_that_run_beside_one_another(digits, capsys):
+    with ThreadPoolExecutor(3) as pool:
+        build = partial(Autoencoder, max_epochs=2, verbose=1)
+        list(pool.map(lambda seed: build(random_state=seed).fit(digits[:40]), range(3)))
+    assert capsys.readouterr().out.count("kept: epoch") >= 3
+
+
+def test_a_second_thread_leaves_a_kept_run_alone(digits, tmp_path):
+    """Two processes cannot keep one run, nor can two threads of one."""
+    refused = []
+
+    def intrude(_):
+        with ThreadPoolExecutor(1) as pool:
+            refused.append(pool.submit(Autoencoder(2).fit, digits[:40], resume_from=tmp_path).exception())
+
+    Autoencoder(2, max_epochs=1, callbacks=[intrude]).fit(digits[:40], resume_from=tmp_path)
+    assert isinstance(refused[0], BlockingIOError)
+    assert str(refused[0]).startswith("another process is training in")
 
 
 X = torch.linspace(0.1, 0.9, 96).reshape(2, 3, 16)

@@ -20,7 +20,7 @@ from isthmus.data.checks import check_scalar
 from isthmus.data.labels import are_classes
 from isthmus.data.names import row_names
 from isthmus.data.rows import to_rows
-from isthmus.errors import InputError
+from isthmus.errors import InputError, hushed
 from isthmus.evaluation.error import corrupted, mean_squared_error
 from isthmus.evaluation.jacobian import mean_jacobian_norm
 from isthmus.evaluation.probe import MOST_ROWS, linear_probe_accuracy, nearest_neighbour_accuracy
@@ -309,8 +309,7 @@ def _fit_and_measure(
         if progress is not None:
             progress(f"{name}, seed {seed}")
         began = time.perf_counter()
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "the model is still", ConvergenceWarning)  # said once, at the end
+        with hushed(ConvergenceWarning):  # said once, at the end
             fitted.append(clone(candidate).set_params(random_state=seed).fit(split.X, **told(candidate, split.y)))
         if getattr(fitted[-1], "interrupted_", False):
             raise KeyboardInterrupt  # a model cut short must not stand beside whole ones

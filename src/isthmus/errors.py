@@ -4,9 +4,12 @@ Any other error is a bug, and keeps its traceback.
 """
 
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Literal
 
 
 class InputError(ValueError):
@@ -38,8 +41,36 @@ class NewCategoryWarning(UserWarning):
     """Rows hold categories that those of ``fit`` did not; the message says which, and how to learn them."""
 
 
+_hushed: ContextVar[tuple[type[Warning], ...]] = ContextVar("hushed", default=())
+
+_filtering = threading.RLock()
+
+
+@contextmanager
+def hushed(category: type[Warning]) -> Iterator[None]:
+    """Keep back isthmus's own warnings of a category, in this thread alone: what they say is said elsewhere."""
+    token = _hushed.set((*_hushed.get(), category))
+    try:
+        yield
+    finally:
+        _hushed.reset(token)
+
+
+@contextmanager
+def warnings_as(action: Literal["ignore", "error"], category: type[Warning] = Warning) -> Iterator[None]:
+    """Ignore other libraries' warnings of a category, or raise them, one thread at a time.
+
+    Python's filters belong to the whole process: two threads that put back what each has found leave the wrong ones.
+    """
+    with _filtering, warnings.catch_warnings():
+        warnings.simplefilter(action, category)
+        yield
+
+
 def warn_caller(message: str, category: type[Warning] = UserWarning) -> None:
     """Warn at the line that called isthmus, however many methods lie between, also those of scikit-learn's wrappers."""
+    if issubclass(category, _hushed.get()):
+        return
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(("isthmus.", "sklearn.")):
         frame, level = frame.f_back, level + 1

@@ -6,12 +6,13 @@ The choice goes by sizes alone, never by the clock, so that equal seeds give equ
 """
 
 import os
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 
 import torch
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import LibController, ThreadpoolController
 
 ASLEEP = os.environ.get("OMP_WAIT_POLICY", "").strip().upper() == "PASSIVE"
 """Whether threads that wait sleep: ``import isthmus`` sees to that, unless torch was imported before it."""
@@ -21,6 +22,15 @@ WORTH_A_THREAD = 5e7 if ASLEEP else 5e9
 for the waiting to be short beside the work."""
 
 _most: ContextVar[int | None] = ContextVar("most", default=None)
+
+_lock = threading.Lock()
+_users: list[int] = []
+"""What was found before, by each thread that is inside: a thread that is new takes torch's number from where these are.
+"""
+
+_wanted: list[int] = []
+_libraries: list[tuple[LibController, int]] = []
+"""What is wanted of BLAS, whose number belongs to the whole process, and what its libraries had before."""
 
 
 @contextmanager
@@ -34,23 +44,26 @@ def suited_to(work: float, *, blas: bool = False) -> Iterator[int]:
     work : float
         Multiply-adds of the forward pass of a step, or of a product of matrices.
     blas : bool, default False
-        Whether NumPy's and scikit-learn's libraries are to keep to it too, and not torch alone.
+        Whether NumPy's and scikit-learn's libraries are to keep to it too, and not torch alone. While several threads
+        of the program ask for that, all keep to the lowest number.
     """
-    before = torch.get_num_threads()
+    with _lock:
+        before = torch.get_num_threads()
+        if _most.get() is None:
+            before = max(before, *_users) if _users else before
+        _users.append(before)
     most = _most.get() or before
     n = int(max(1, min(most, work // WORTH_A_THREAD)))
     token = _most.set(most)
     try:
-        if blas:
-            with _blas_at_most(n):
-                _set(n)
-                yield n
-        else:
+        with _blas_at_most(n) if blas else nullcontext():
             _set(n)
             yield n
     finally:
-        _set(before)
         _most.reset(token)
+        with _lock:
+            _users.remove(before)
+            _set(before)
 
 
 def _set(n: int) -> None:
@@ -61,7 +74,28 @@ def _set(n: int) -> None:
 @contextmanager
 def _blas_at_most(n: int) -> Iterator[None]:
     """Lower the number of threads of each library that has more."""
-    controller = ThreadpoolController()
-    more = {library.prefix: n for library in controller.lib_controllers if library.num_threads > n}
-    with controller.limit(limits=more):
+    controllers = ThreadpoolController().lib_controllers
+    with _lock:
+        if not _wanted:
+            _libraries[:] = [(each, each.num_threads) for each in controllers if each.user_api == "blas"]
+        _wanted.append(n)
+        _keep_to_the_lowest()
+    # OpenMP's number belongs to a thread, and so does its context.
+    openmp = [(each, each.num_threads) for each in controllers if each.user_api == "openmp" and each.num_threads > n]
+    try:
+        for library, _ in openmp:
+            library.set_num_threads(n)
         yield
+    finally:
+        for library, before in openmp:
+            library.set_num_threads(before)
+        with _lock:
+            _wanted.remove(n)
+            _keep_to_the_lowest()
+
+
+def _keep_to_the_lowest() -> None:
+    for library, before in _libraries:
+        # From 3.7 on threadpoolctl leaves OpenBLAS to the first thread that asks; here they go by one list.
+        limit = getattr(library, "_real_set_num_threads", library.set_num_threads)
+        limit(min([before, *_wanted]))

@@ -1,14 +1,13 @@
 """When the rows of a table were: dates in any usual form, Unix times, counters."""
 
 import re
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from isthmus.data.marks import MARKS, Marks
-from isthmus.errors import InputError
+from isthmus.errors import InputError, warnings_as
 
 UNITS = {"s": (1e8, 9.2e9), "ms": (1e11, 9.2e12), "us": (1e14, 9.2e15), "ns": (1e17, 9.2e18)}
 """Between which sizes Unix times of a unit lie: from 1973 to 2261, as far as nanoseconds reach."""
@@ -301,8 +300,7 @@ def _regularity(differences: np.ndarray) -> tuple[float, float]:
 
 
 def _parsed(texts: "pd.Series[Any]", written: dict[str, Any]) -> "pd.Series[Any]":
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it is our business how they are written
+    with warnings_as("ignore"):  # it is our business how they are written
         return pd.to_datetime(texts, errors="coerce", utc=True, **written)
 
 

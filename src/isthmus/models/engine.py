@@ -6,6 +6,7 @@ import math
 import numbers
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -80,17 +81,18 @@ def new_fabric(device: str, precision: Any) -> Fabric:
 @contextmanager
 def fabric_speaks(verbose: Any) -> Iterator[None]:
     """Keep back, unless `verbose` is above 1, what Fabric logs: it advises on a trainer that nobody has called."""
-    is_loud = isinstance(verbose, numbers.Real) and float(verbose) > 1
-    logger = logging.getLogger("lightning_fabric")
-    before = {each: each.level for each in (logger, logger.getChild("utilities.rank_zero"))}
-    if not is_loud:
-        for each in before:
-            each.setLevel(logging.WARNING)
+    token = _is_loud.set(isinstance(verbose, numbers.Real) and float(verbose) > 1)
     try:
         yield
     finally:
-        for each, level in before.items():
-            each.setLevel(level)
+        _is_loud.reset(token)
+
+
+_is_loud: ContextVar[bool] = ContextVar("is_loud", default=True)
+# The level of a logger would belong to all threads.
+logging.getLogger("lightning_fabric.utilities.rank_zero").addFilter(
+    lambda record: record.levelno >= logging.WARNING or _is_loud.get()
+)
 
 
 @contextmanager

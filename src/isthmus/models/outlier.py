@@ -1,7 +1,6 @@
 """Finding the unusual with any autoencoder."""
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -15,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from isthmus.data.containers import by_pieces, container_of, plain
-from isthmus.errors import InputTypeError
+from isthmus.errors import InputTypeError, hushed
 from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.calibration import Calibration, missing_shares
 from isthmus.models.checks import check_number, warn_caller
@@ -112,8 +111,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         n_rows, entries = _size(X)
         is_wide = new.starts_at_pca and 2 * FOLDS <= n_rows < entries
         parts = _without_each_fold(X, y, n_rows) if is_wide else [(X, y)]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # it is said once, of all
+        with hushed(ConvergenceWarning):  # it is said once, of all
             self.adopt([clone(new).fit(*part) for part in parts])
         if all(map(kept_start, self.autoencoders_)):
             warn_caller(why_start_is_kept(self.autoencoder_), ConvergenceWarning)

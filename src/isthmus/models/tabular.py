@@ -2,7 +2,6 @@
 
 import copy
 import numbers
-import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
@@ -28,7 +27,7 @@ from isthmus.data.overview import table_overview, worth_a_warning
 from isthmus.data.rows import in_unit_interval
 from isthmus.data.scaling import SCALING
 from isthmus.data.schema import Schema, put_known_cells, with_index
-from isthmus.errors import DataWarning, InputError, InputTypeError, NewCategoryWarning
+from isthmus.errors import DataWarning, InputError, InputTypeError, NewCategoryWarning, hushed
 from isthmus.models.base import AbstractAutoencoder, steps_index
 from isthmus.models.checks import check_choice, check_number, warn_caller
 from isthmus.models.engine import Given, activations, decode, encode, n_activations, rebuild
@@ -353,8 +352,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
             told_of = warn_of_new_categories(self.schema_, table, new, told_of)
             self._told_of = warn_of_frequent(self.schema_, table, told_of)
             self.schema_ = self.schema_.widened(table)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NewCategoryWarning)  # it was said
+        with hushed(NewCategoryWarning):  # it was said
             return super()._learn_rows(X, y, reset=reset)
 
     def _table(self, X: Any) -> pd.DataFrame:

@@ -1,11 +1,10 @@
 """A classifier of real images, by which generated ones are judged."""
 
-import warnings
-
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
+from isthmus.errors import warnings_as
 from isthmus.reproduce.study import Split, Study
 
 
@@ -28,8 +27,7 @@ class Judge:
     def __init__(self, study: Study, split: Split) -> None:
         study.progress("the judge: a classifier of real images")
         self._classifier = MLPClassifier((256,), max_iter=study.epochs(10), random_state=study.seed)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # ten epochs are enough
+        with warnings_as("ignore", ConvergenceWarning):  # ten epochs are enough
             self._classifier.fit(_flat(split.X), split.y)
         self.accuracy = self.agreement(split.X_test, split.y_test)
 

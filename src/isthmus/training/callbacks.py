@@ -5,9 +5,11 @@ A record is ``{"epoch": 3, "seconds": 1.2, "train": {term: value, "loss": …, "
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
+from rich.errors import LiveError
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
@@ -72,7 +74,8 @@ class Progress:
         self._bar.update(self._task, loss=f"kept: epoch {best_epoch}{loss}")
 
     def __enter__(self) -> Self:
-        self._bar.start()
+        with suppress(LiveError):  # of a fit inside or beside another; from 14.1 on rich shows several
+            self._bar.start()
         return self
 
     def __exit__(
