@@ -1,6 +1,7 @@
 """What runs beside a fit, in other threads or around it, changes no bit of it, and a fit changes nothing beside."""
 
 import hashlib
+import pickle
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -99,6 +100,26 @@ def test_eight_fits_in_four_threads_are_the_same_fits_alone(name, digits, digits
     assert alone == beside
     assert torch.equal(before[0], torch.get_rng_state())
     assert before[1] == np.random.get_state()[1].tolist()
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_one_model_is_used_in_four_threads(name, digits, digits_labels):
+    X, y = rows_of(name, digits, digits_labels)
+    model = new(name, 0).fit(X, y)
+
+    def use(turn):
+        told = {"y": y} if name == "conditional" else {}
+        method = ("transform", "score_samples", "reconstruct", "impute")[turn % 4]
+        if not hasattr(model, method):
+            method = "predict"
+        if name == "tabular" and method == "transform":
+            return model.transform(X, layers="all")
+        return getattr(model, method)(X, **({} if method in ("transform", "predict") else told))
+
+    alone = [pickle.dumps(use(turn)) for turn in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        beside = list(pool.map(lambda turn: pickle.dumps(use(turn)), [*range(4)] * 4))
+    assert beside == alone * 4
 
 
 def test_joblibs_threads(digits):

@@ -291,16 +291,14 @@ def rebuild(model: Model, batch: Batch) -> Tensor:
 def activations(model: Model, batch: Batch) -> Tensor:
     """Return what every hidden layer gives, one after the other: the encoder's, the code, the decoder's."""
     taken: list[Tensor] = []
+    model = copy.deepcopy(model)  # as other threads that use it would run into the hooks
     # What a layer but the first is given is what the hidden one before it gives, after its activation.
     layers = [_linear_layers(part)[1:] for part in (model.encoder, model.decoder)]
-    hooks = [layer.register_forward_pre_hook(lambda _, x: taken.append(x[0])) for part in layers for layer in part]
-    try:
-        code = model.encode(batch).mean
-        taken.append(code)
-        model.decode(code, batch.context)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    for layer in (layer for part in layers for layer in part):
+        layer.register_forward_pre_hook(lambda _, x: taken.append(x[0]))
+    code = model.encode(batch).mean
+    taken.append(code)
+    model.decode(code, batch.context)
     return torch.cat(taken, dim=1)
 
 
