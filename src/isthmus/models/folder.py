@@ -94,12 +94,13 @@ def load(folder: str | Path, *, network: Any = None, trusted: Trusted = ()) -> A
     True
     """
     folder = Path(folder)
+
+    def plan(whole: Mapping[str, Any], described: dict[str, Tensor]) -> None:
+        _plan(whole["model"], _with_scores(whole["version"], described), network, trusted)
+
     try:
-        whole = persistence.read_config(folder)
-        described = _with_scores(whole["version"], persistence.describe(folder))
-        _plan(whole["model"], described, network, trusted)
-        weights = _with_scores(whole["version"], persistence.read_weights(folder, whole["weights_sha256"]))
-        return _estimator(whole["model"], weights, network, trusted)
+        whole, weights = persistence.read(folder, plan)
+        return _estimator(whole["model"], _with_scores(whole["version"], weights), network, trusted)
     except WRONG as error:
         reason = one_line(error)
         if not reason.startswith(str(folder)):

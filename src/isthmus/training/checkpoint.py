@@ -18,16 +18,16 @@ from typing import Any
 import numpy as np
 import torch
 from filelock import FileLock, Timeout
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor
 
-from isthmus.atomic import replacing
+from isthmus.atomic import remove_left, replacing
 from isthmus.core.batch import Batch
 from isthmus.errors import InputError
 from isthmus.training.loop import Interrupted
 from isthmus.training.state import Best, Evaluation, Position, Snapshot, Start, State, dropout_state
-from isthmus.untrusted import WRONG, check_header, one_line, parse
+from isthmus.untrusted import WRONG, ReplacedError, one_line, opened_tensors, parse
 
 CHECKPOINT = "checkpoint.safetensors"
 LOCK = ".lock"
@@ -155,7 +155,7 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         for name in WRITTEN:
             for stray in folder.glob(f".{name}-*"):
-                stray.unlink(missing_ok=True)  # what a killed process was writing
+                remove_left(stray)  # what a killed process was writing
         yield
     finally:
         lock.release()
@@ -195,10 +195,9 @@ def read_about(path: Path) -> dict[str, Any]:
         If it is no checkpoint, or of another version.
     """
     try:
-        check_header(path)
-        with safe_open(path, "pt") as file:
+        with opened_tensors(path) as (file, _):
             config = parse((file.metadata() or {})["isthmus"].encode())
-    except (SafetensorError, ValueError, KeyError) as error:
+    except (SafetensorError, ReplacedError, ValueError, KeyError) as error:
         raise InputError(f"{path} is no checkpoint, or it is truncated: delete it to start afresh") from error
     if not isinstance(config, dict) or config.get("version") != VERSION:
         raise InputError(f"{path} is of another version: resume it with the isthmus that wrote it")
@@ -217,10 +216,10 @@ def read(path: Path, state: State) -> State:
     """
     config = read_about(path)
     try:
-        with safe_open(path, "pt") as file:
+        with opened_tensors(path) as (file, _):
             # Cloned, as what stays mapped to the file would change with it.
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - it is no dict
-    except (SafetensorError, *WRONG) as error:
+    except (SafetensorError, ReplacedError, *WRONG) as error:
         raise InputError(f"{path} is truncated or altered: {one_line(error)}; delete it to start afresh") from error
     if config.pop("sha256", None) != _digest(config, tensors):
         raise InputError(f"{path} is altered: its checksum differs; delete it to start afresh")
