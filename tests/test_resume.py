@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save as tensors_to_bytes
+from torch import nn
 
 from isthmus import Autoencoder, ConditionalVariationalAutoencoder, DenoisingAutoencoder, VariationalAutoencoder
 from isthmus.core.model import Model
-from isthmus.networks import MLP
+from isthmus.networks import MLP, Modules
 from isthmus.training import Interrupted, loop
 from isthmus.training.checkpoint import CHECKPOINT, read_about
 
@@ -330,3 +331,71 @@ def test_a_stray_file_is_no_obstacle(digits, tmp_path, name):
     Autoencoder(4, max_epochs=1).fit(digits, resume_from=tmp_path).save(tmp_path)
     assert (tmp_path / "config.json").is_file()
     assert (tmp_path / name).exists() == (name in (".DS_Store", "notes.txt"))
+
+
+class Bent(nn.Module):
+    """A module of a user's own."""
+
+    def __init__(self, slope=0.1):
+        super().__init__()
+        self.slope = slope
+
+    def forward(self, x):
+        return torch.where(x > 0, x, self.slope * x)
+
+
+def other_forward():
+    """A class of the same name that computes something else."""
+
+    class Bent(nn.Module):
+        def __init__(self, slope=0.1):
+            super().__init__()
+            self.slope = slope
+
+        def forward(self, x):
+            return torch.where(x > 0, x, -self.slope * x)
+
+    Bent.__qualname__, Bent.__module__ = "Bent", __name__
+    return Bent
+
+
+def own(dropout=0.1, last=nn.Identity):
+    return Modules(
+        nn.Sequential(nn.Flatten(), nn.Linear(64, 4), nn.Dropout(dropout)),
+        nn.Sequential(nn.Linear(4, 64), last(), nn.Unflatten(1, (8, 8))),
+    )
+
+
+NETWORKS = {  # with which a run is begun, and with which it may not go on
+    "activation": (MLP(activation=nn.ReLU()), MLP(activation=nn.Tanh())),
+    "slope": (MLP(activation=nn.LeakyReLU(0.1)), MLP(activation=nn.LeakyReLU(0.2))),
+    "name": (MLP(activation=nn.ReLU()), MLP(activation="relu", hidden=(64, 32))),
+    "attribute": (MLP(activation=Bent(0.1)), MLP(activation=Bent(0.2))),
+    "code": (MLP(activation=Bent()), MLP(activation=other_forward()())),
+    "own, dropout": (own(), own(0.2)),
+    "own, layer": (own(), own(last=nn.Tanh)),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_run_does_not_go_on_with_another_network(name, digits, tmp_path):
+    one, other = NETWORKS[name]
+    setting = {"max_epochs": 1, "random_state": 0}
+    Autoencoder(4, network=one, **setting).fit(digits[:60], resume_from=tmp_path)
+    with pytest.raises(ValueError, match="of a run with network=.*, and not .*: set it back, or delete") as refused:
+        Autoencoder(4, network=other, **setting).fit(digits[:60], resume_from=tmp_path)
+    assert "\n" not in str(refused.value)
+    Autoencoder(4, network=copy.deepcopy(one), **setting).fit(digits[:60], resume_from=tmp_path)
+
+
+def test_a_description_is_the_same_in_another_process():
+    code = f"""
+import sys; sys.path.insert(0, {os.path.dirname(__file__)!r})
+from test_resume import NETWORKS
+from isthmus.core.description import description_of
+print([description_of(each)["sha256"] + description_of(each)["code"] for pair in NETWORKS.values() for each in pair])
+"""
+    environment = [os.environ | {"PYTHONHASHSEED": seed} for seed in ("1", "2")]
+    said = [subprocess.run([sys.executable, "-c", code], env=e, capture_output=True, check=True) for e in environment]
+    assert said[0].stdout == said[1].stdout
+    assert len(said[0].stdout) > 1000

@@ -63,7 +63,7 @@ from isthmus.models.engine import (
     to_batch,
     work_of_a_row,
 )
-from isthmus.models.folder import plain_params, save_estimator
+from isthmus.models.folder import plain_params, save_estimator, unsaved_params
 from isthmus.models.interpolation import spherical, straight
 from isthmus.models.kept import kept_start, why_start_is_kept
 from isthmus.models.scale import HOW_TO_STANDARDISE, Scaling, check_size, constant_fault, spread_fault, unequal_fault
@@ -179,7 +179,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             if resume_from is not None:
                 check_number("checkpoint_minutes", checkpoint_minutes, min_val=0)
                 about = {"seed": seed, "precision": str(rows.x.dtype), "rows": checksum(rows)}
-                about |= {"params": plain_params(self), "warm": go_on}
+                about |= {"params": plain_params(self), "unsaved": unsaved_params(self), "warm": go_on}
                 kept = Checkpoints(resume_from, checkpoint_minutes, about)
                 seed = kept.about["seed"]
             generator = torch.Generator(fabric.device).manual_seed(seed)

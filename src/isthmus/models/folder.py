@@ -19,6 +19,7 @@ from isthmus.errors import InputError
 from isthmus.models.calibration import Calibration
 from isthmus.models.fitted import FITTED, FITTED_ARRAYS, check_fitted, check_parts, from_json
 from isthmus.models.own import Trusted, family_of, find, path_of
+from isthmus.core.description import description_of
 from isthmus.untrusted import WRONG, at_most, one_line, parse
 
 if TYPE_CHECKING:
@@ -189,6 +190,18 @@ def plain_params(estimator: Any) -> dict[str, Any]:
     return {name: _plain(value) for name, value in estimator.get_params(deep=False).items() if name != "callbacks"}
 
 
+def unsaved_params(estimator: Any) -> dict[str, dict[str, str]]:
+    """Describe the parameters that JSON cannot hold, all but the callbacks, so that they can be told apart."""
+    plain = plain_params(estimator)
+    params = estimator.get_params(deep=False)
+    return {name: description_of(params[name]) for name, value in plain.items() if _lacks(value)}
+
+
+def _lacks(value: Any) -> bool:
+    """Tell whether something in a plain parameter could not be kept."""
+    return value == NOT_SAVED or (isinstance(value, list) and any(map(_lacks, value)))
+
+
 def _plain(value: Any) -> Any:
     """Return what JSON can hold of a parameter; ``"not saved"`` for what it cannot."""
     if value is None or isinstance(value, bool | str):
@@ -202,7 +215,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         items = {name: _plain(item) for name, item in value.items()}
         return NOT_SAVED if NOT_SAVED in items.values() else {"class": "dict", "params": items}
-    if type(value).__name__ in networks.__all__:
+    if type(value) is getattr(networks, type(value).__name__, None):
         params = {name: _plain(item) for name, item in value.get_params().items()}
         return NOT_SAVED if NOT_SAVED in params.values() else {"class": type(value).__name__, "params": params}
     return NOT_SAVED

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from isthmus.atomic import remove_left, replacing
 from isthmus.core.batch import Batch
+from isthmus.core.description import are_alike
 from isthmus.errors import InputError
 from isthmus.training.loop import Interrupted
 from isthmus.training.state import Best, Evaluation, Position, Snapshot, Start, State, dropout_state
@@ -259,12 +260,31 @@ def _check_same(path: Path, about: Mapping[str, Any], found: Mapping[str, Any]) 
     if not isinstance(before, dict) or type(seed) is not int or not 0 <= seed < 2**31:
         raise InputError(f"{path} is altered: it does not say how its run was begun; delete it to start afresh")
     other = [name for name in {*before, *now} - {*FREE} if before.get(name) != now.get(name)]
+    unsaved_before, unsaved = found.get("unsaved"), about.get("unsaved", {})
+    if isinstance(unsaved_before, dict):  # older checkpoints do not say what of a parameter JSON cannot hold
+        other += [name for name in {*unsaved_before, *unsaved} - {*FREE} if _differ(name, unsaved_before, unsaved)]
     if other:
         name = min(other)
+        was, is_now = (_said(name, *each) for each in ((before, unsaved_before), (now, unsaved)))
+        same = " in other code or settings" if was == is_now else ""
         raise InputError(
-            f"{path} is of a run with {name}={before.get(name)!r}, and not {now.get(name)!r}: set it back, or delete "
-            "the file to start afresh"
+            f"{path} is of a run with {name}={was}, and not {is_now}{same}: set it back, or delete the file to start "
+            "afresh"
         )
+
+
+def _differ(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Tell whether a parameter that JSON cannot hold is another one now."""
+    one, other = before.get(name), now.get(name)
+    return not isinstance(one, dict) or not isinstance(other, dict) or not are_alike(one, other)
+
+
+def _said(name: str, params: Mapping[str, Any], unsaved: Any) -> str:
+    """Say what a parameter is."""
+    described = unsaved.get(name) if isinstance(unsaved, dict) else None
+    if isinstance(described, dict):
+        return one_line(ValueError(described.get("said")))
+    return one_line(ValueError(repr(params.get(name))))
 
 
 def checksum(rows: Batch) -> str:
