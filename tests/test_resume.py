@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -390,7 +391,7 @@ def test_a_run_does_not_go_on_with_another_network(name, digits, tmp_path):
 
 def test_a_description_is_the_same_in_another_process():
     code = f"""
-import sys; sys.path.insert(0, {os.path.dirname(__file__)!r})
+import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
 from test_resume import NETWORKS
 from isthmus.core.description import description_of
 print([description_of(each)["sha256"] + description_of(each)["code"] for pair in NETWORKS.values() for each in pair])

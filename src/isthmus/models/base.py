@@ -940,14 +940,20 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             raise InputError(f"the decoder gives rows of shape {tuple(shape[1:])}, but X has {tuple(x.shape[1:])}")
 
     def _split(self, rows: Batch, generator: torch.Generator) -> tuple[Rows, Rows | None]:
-        """Hold out `validation_fraction` of the rows, and enough of few rows to tell better from worse by them."""
-        n = len(rows.x)
+        """Hold out `validation_fraction` of the rows, and enough of few rows to tell better from worse by them.
+
+        Rows of which nothing is known tell nothing, and are not held out.
+        """
+        empty = rows.x.isnan().flatten(1).all(1)
+        n = len(rows.x) - int(empty.sum())
         self.held_out_ = np.array([], int)
         if self.validation_fraction is None or n < 3:
             return Rows(rows), None
         held_out = max(math.ceil(self.validation_fraction * n), min(ENOUGH_TO_CHOOSE_BY, n // 4), 2)
         held_out = min(held_out, n - 1)
-        order = torch.randperm(n, generator=generator, device=rows.x.device)
+        order = torch.randperm(len(rows.x), generator=generator, device=rows.x.device)
+        if n < len(rows.x):
+            order = torch.cat([order[~empty[order]], order[empty[order]]])
         self.held_out_ = np.sort(order[:held_out].cpu().numpy())
         return Rows(rows).take(order[held_out:]), Rows(rows).take(order[:held_out])
 
