@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save as tensors_to_bytes
 from torch import nn
 
@@ -19,7 +20,7 @@ from isthmus import Autoencoder, ConditionalVariationalAutoencoder, DenoisingAut
 from isthmus.core.model import Model
 from isthmus.networks import MLP, Modules
 from isthmus.training import Interrupted, loop
-from isthmus.training.checkpoint import CHECKPOINT, read_about
+from isthmus.training.checkpoint import CHECKPOINT, HISTORY, read_about
 
 # Everything that has a state: dropout, noise, the Gaussian draw, a schedule, early stopping, running means.
 RUNS = {
@@ -109,8 +110,9 @@ def test_a_signal_waits_for_the_checkpoint(digits, tmp_path, monkeypatch, number
             Autoencoder(4, max_epochs=4, random_state=0).fit(digits, resume_from=tmp_path)
     assert stopped.value.signal == number
     assert signal.getsignal(number) == before
-    position = read_about(tmp_path / CHECKPOINT)["position"]
-    assert len(position["sizes"]) == 20 - 11, "an epoch has 11 steps"
+    with safe_open(tmp_path / CHECKPOINT, "pt") as file:
+        sizes = file.get_tensor("sizes")
+    assert len(sizes) == 20 - 11, "an epoch has 11 steps"
 
 
 class Clock:
@@ -121,7 +123,7 @@ class Clock:
         monkeypatch.setattr("isthmus.training.checkpoint.time", SimpleNamespace(monotonic=lambda: self.now))
         monkeypatch.setattr("isthmus.training.checkpoint.write", self.write)
 
-    def write(self, path, state, about):
+    def write(self, path, state, about, records):
         self.written.append(state.epoch if state.position is None else (state.epoch, len(state.position.sizes)))
         self.now += self.write_seconds
 
@@ -196,7 +198,7 @@ with locked(Path({str(tmp_path)!r})):
 def test_what_a_killed_process_was_writing_is_cleared_away(digits, tmp_path):
     (tmp_path / f".{CHECKPOINT.removesuffix('.safetensors')}-abc.safetensors").write_bytes(b"half")
     Autoencoder(4, max_epochs=1).fit(digits, resume_from=tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", CHECKPOINT]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", HISTORY, CHECKPOINT]
 
 
 def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(digits, tmp_path, monkeypatch):
@@ -400,3 +402,22 @@ print([description_of(each)["sha256"] + description_of(each)["code"] for pair in
     said = [subprocess.run([sys.executable, "-c", code], env=e, capture_output=True, check=True) for e in environment]
     assert said[0].stdout == said[1].stdout
     assert len(said[0].stdout) > 1000
+
+
+def test_the_history_is_appended_to_and_what_a_killed_process_wrote_beyond_is_cut_off(digits, tmp_path, monkeypatch):
+    estimator = Autoencoder(4, max_epochs=4, random_state=0)
+    undisturbed = copy.deepcopy(estimator).fit(digits)
+    with monkeypatch.context() as patch:
+        StopAfter(patch, 30)
+        with pytest.raises(Interrupted):
+            copy.deepcopy(estimator).fit(digits, resume_from=tmp_path)
+    whole = (tmp_path / HISTORY).read_bytes()
+    assert whole.count(b"\n") == 2
+    for altered in (whole[:-1], whole.replace(b"1", b"2", 1)):
+        (tmp_path / HISTORY).write_bytes(altered)
+        with pytest.raises(ValueError, match="has lost its history: .*; delete it to start afresh"):
+            copy.deepcopy(estimator).fit(digits, resume_from=tmp_path)
+    (tmp_path / HISTORY).write_bytes(whole + b'{"epoch": 3, "half')
+    assert_same(estimator.fit(digits, resume_from=tmp_path), undisturbed)
+    assert (tmp_path / HISTORY).read_bytes().startswith(whole)
+    assert len((tmp_path / HISTORY).read_bytes().splitlines()) == 4

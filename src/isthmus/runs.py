@@ -14,11 +14,11 @@ from isthmus import persistence
 from isthmus.atomic import check_writable, replacing
 from isthmus.data import datasets
 from isthmus.errors import InputError
-from isthmus.training.checkpoint import CHECKPOINT, LOCK
+from isthmus.training.checkpoint import CHECKPOINT, HISTORY, LOCK
 from isthmus.untrusted import MOST_BYTES, one_line, parse, read_file
 
 RUN = "run.json"
-FILES = (RUN, CHECKPOINT, LOCK, persistence.CONFIG, persistence.WEIGHTS, "report.html")
+FILES = (RUN, CHECKPOINT, HISTORY, LOCK, persistence.CONFIG, persistence.WEIGHTS, "report.html")
 """All that a run's folder has."""
 
 WHERE = (
@@ -149,7 +149,7 @@ def check_there(folder: Path) -> None:
 def finish(folder: Path, asked: dict[str, Any]) -> None:
     """Note that a run is finished; its checkpoint has served."""
     _write(folder, asked | {"finished": True})
-    for name in (CHECKPOINT, LOCK):
+    for name in (CHECKPOINT, HISTORY, LOCK):
         (folder / name).unlink(missing_ok=True)
 
 
@@ -166,7 +166,7 @@ def abandon(folder: Path) -> None:
     """Take back what a run that failed has written, where nothing of it was kept yet and it is not finished."""
     if (folder / CHECKPOINT).exists() or not folder.is_dir() or _is_noted_as_finished(folder):
         return
-    for name in (LOCK, RUN):
+    for name in (HISTORY, LOCK, RUN):
         (folder / name).unlink(missing_ok=True)
     if not any(folder.iterdir()):
         folder.rmdir()

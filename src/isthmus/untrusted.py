@@ -8,7 +8,7 @@ import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BufferedReader
+from io import BufferedRandom, BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,17 @@ def opened(path: Path) -> Iterator[BufferedReader]:
         raise
     with os.fdopen(descriptor, "rb") as file:
         _check_regular(path, os.fstat(descriptor))
+        yield file
+
+
+@contextmanager
+def opened_to_change(path: Path) -> Iterator[BufferedRandom]:
+    """Open a file to write into it, or make it; raise ValueError where it is no regular file, as in :func:`opened`."""
+    if path.is_symlink() or path.exists():
+        _check_regular(path, path.lstat())
+    flags = sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOFOLLOW", "O_CLOEXEC", "O_BINARY"))
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | flags, 0o666), "rb+") as file:
+        _check_regular(path, os.fstat(file.fileno()))
         yield file
 
 
