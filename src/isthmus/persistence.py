@@ -44,7 +44,13 @@ from isthmus.untrusted import (
 
 FORMAT = "isthmus model"
 VERSION = 3
-READABLE = (2, 3)
+LONG_VERSION = 4
+"""Of a model whose long lists of numbers are beside its weights; others are of the version that older ones read too."""
+READABLE = (2, 3, 4)
+OF_CONFIG = "config/"
+"""Before the names of tensors that belong to the config."""
+LONG = 2**18
+"""Values in a config beyond which its long lists are put beside the weights."""
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 DTYPES = {"F32": torch.float32, "F64": torch.float64, "BOOL": torch.bool, "U8": torch.uint8}
@@ -80,7 +86,8 @@ def write(folder: str | Path, config: Mapping[str, Any], tensors: Mapping[str, T
     # Cloned, as two names may share one tensor, which safetensors would refuse.
     weights = tensors_to_bytes({name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()})
     sha256 = _sha256(weights)
-    whole = {"format": FORMAT, "version": VERSION, "weights_sha256": sha256, "model": dict(config)}
+    version = LONG_VERSION if any(name.startswith(OF_CONFIG) for name in tensors) else VERSION
+    whole = {"format": FORMAT, "version": version, "weights_sha256": sha256, "model": dict(config)}
     whole["config_sha256"] = _sha256(_canonical(whole))
     indent = 2 if len(_canonical(config)) < MOST_BYTES // 8 else None  # a large one shall stay below the limit
     text = json.dumps(whole, indent=indent, ensure_ascii=False)
@@ -242,7 +249,9 @@ def _described(path: Path, tensors: Any) -> dict[str, Tensor]:
             raise InputError(f"{path} has {len(names)} tensors, and no model has more than {MOST_TENSORS}")
         parts = {name: tensors.get_slice(name) for name in names}
         return {
-            name: torch.empty(part.get_shape(), dtype=DTYPES[part.get_dtype()], device="meta")
+            name: tensors.get_tensor(name)
+            if name.startswith(OF_CONFIG)
+            else torch.empty(part.get_shape(), dtype=DTYPES[part.get_dtype()], device="meta")
             for name, part in parts.items()
         }
     except (SafetensorError, KeyError, RuntimeError, TypeError) as error:

@@ -15,11 +15,12 @@ from sklearn.frozen import FrozenEstimator
 from torch import Tensor
 
 from isthmus import networks, persistence
+from isthmus.core.description import description_of
 from isthmus.errors import InputError
 from isthmus.models.calibration import Calibration
 from isthmus.models.fitted import FITTED, FITTED_ARRAYS, check_fitted, check_parts, from_json
 from isthmus.models.own import Trusted, family_of, find, path_of
-from isthmus.core.description import description_of
+from isthmus.models.packed import pack, unpack
 from isthmus.untrusted import WRONG, at_most, one_line, parse
 
 if TYPE_CHECKING:
@@ -34,7 +35,13 @@ def save_estimator(estimator: "AbstractAutoencoder | OutlierDetector", folder: s
     autoencoder: Any = _thawed(getattr(estimator, "autoencoder_", estimator))
     config, tensors = _config(estimator), _weights(estimator)
     network = getattr(autoencoder, "networks", None) or autoencoder.network
-    content = parse(json.dumps(config).encode())
+    text, beside = json.dumps(config).encode(), {}
+    plan_of = config
+    if text.count(b",") > persistence.LONG:
+        config, beside = pack(config)
+        text = json.dumps(config).encode()
+    content = parse(text)
+    content = json.loads(json.dumps(plan_of)) if beside else content
     classes = [type(estimator), type(autoencoder)]
     try:
         _plan(content, {name: tensor.to("meta") for name, tensor in tensors.items()}, network, classes)
@@ -47,7 +54,7 @@ def save_estimator(estimator: "AbstractAutoencoder | OutlierDetector", folder: s
         raise InputError(
             "the parameters are not those of the last fit, and the model could not be loaded: fit it again"
         ) from error
-    persistence.write(folder, config, tensors)
+    persistence.write(folder, config, tensors | beside)
 
 
 def load(folder: str | Path, *, network: Any = None, trusted: Trusted = ()) -> Any:
@@ -97,16 +104,24 @@ def load(folder: str | Path, *, network: Any = None, trusted: Trusted = ()) -> A
     folder = Path(folder)
 
     def plan(whole: Mapping[str, Any], described: dict[str, Tensor]) -> None:
-        _plan(whole["model"], _with_scores(whole["version"], described), network, trusted)
+        config, weights = _unpacked(whole, described)
+        _plan(config, weights, network, trusted)
 
     try:
         whole, weights = persistence.read(folder, plan)
-        return _estimator(whole["model"], _with_scores(whole["version"], weights), network, trusted)
+        return _estimator(*_unpacked(whole, weights), network, trusted)
     except WRONG as error:
         reason = one_line(error)
         if not reason.startswith(str(folder)):
             reason = f"{folder} does not describe a model that this isthmus can build: {reason}"
         raise InputError(reason) from error
+
+
+def _unpacked(whole: Mapping[str, Any], tensors: dict[str, Tensor]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return a model's config whole, and its weights, of whatever version the file is."""
+    if whole["version"] == persistence.LONG_VERSION:
+        return unpack(whole["model"], tensors)
+    return whole["model"], _with_scores(whole["version"], tensors)
 
 
 def _plan(config: Mapping[str, Any], described: dict[str, Tensor], network: Any, trusted: Trusted) -> None:
