@@ -385,7 +385,7 @@ def test_a_run_does_not_go_on_with_another_network(name, digits, tmp_path):
     one, other = NETWORKS[name]
     setting = {"max_epochs": 1, "random_state": 0}
     Autoencoder(4, network=one, **setting).fit(digits[:60], resume_from=tmp_path)
-    with pytest.raises(ValueError, match="of a run with network=.*, and not .*: set it back, or delete") as refused:
+    with pytest.raises(ValueError, match=r"of a run with network=.*, and not .*: set it back, or delete") as refused:
         Autoencoder(4, network=other, **setting).fit(digits[:60], resume_from=tmp_path)
     assert "\n" not in str(refused.value)
     Autoencoder(4, network=copy.deepcopy(one), **setting).fit(digits[:60], resume_from=tmp_path)
@@ -415,7 +415,7 @@ def test_the_history_is_appended_to_and_what_a_killed_process_wrote_beyond_is_cu
     assert whole.count(b"\n") == 2
     for altered in (whole[:-1], whole.replace(b"1", b"2", 1)):
         (tmp_path / HISTORY).write_bytes(altered)
-        with pytest.raises(ValueError, match="has lost its history: .*; delete it to start afresh"):
+        with pytest.raises(ValueError, match=r"has lost its history: .*; delete it to start afresh"):
             copy.deepcopy(estimator).fit(digits, resume_from=tmp_path)
     (tmp_path / HISTORY).write_bytes(whole + b'{"epoch": 3, "half')
     assert_same(estimator.fit(digits, resume_from=tmp_path), undisturbed)

@@ -13,7 +13,6 @@ from functools import partial
 from types import CodeType, FunctionType, MethodType
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -76,7 +75,7 @@ def _parts(value: Any, seen: set[int], codes: list[str]) -> Iterator[str]:
         yield "again"
         return
     seen.add(id(value))
-    if isinstance(value, Tensor | np.ndarray):
+    if isinstance(value, Tensor) or hasattr(value, "__array_interface__"):
         yield from _array(value)
     elif isinstance(value, Mapping):
         for name, each in value.items():
@@ -99,8 +98,8 @@ def _array(value: Any) -> Iterator[str]:
     yield f"{type(value).__name__} {tuple(value.shape)} {value.dtype}"
     if isinstance(value, nn.Parameter):
         return
-    if isinstance(value, np.ndarray):
-        content = repr(value.tolist()).encode() if value.dtype.hasobject else np.ascontiguousarray(value).tobytes()
+    if not isinstance(value, Tensor):
+        content = repr(value.tolist()).encode() if value.dtype.hasobject else value.tobytes()
     else:
         value = value.detach().cpu().contiguous()
         content = value.view(torch.uint8).numpy().tobytes() if value.numel() and value.ndim else repr(value).encode()
@@ -141,7 +140,7 @@ def _object(value: Any, seen: set[int], codes: list[str]) -> Iterator[str]:
             yield name
             if buffer is not None:
                 yield from _array(nn.Parameter(buffer, requires_grad=False) if name in kept else buffer)
-    elif type(value).__repr__ is not object.__repr__:
+    elif type(value).__repr__ != object.__repr__:
         yield ADDRESS.sub("", repr(value))
     for name, each in sorted(attributes.items()):
         yield f"{name}:"

@@ -35,7 +35,8 @@ def save_estimator(estimator: "AbstractAutoencoder | OutlierDetector", folder: s
     autoencoder: Any = _thawed(getattr(estimator, "autoencoder_", estimator))
     config, tensors = _config(estimator), _weights(estimator)
     network = getattr(autoencoder, "networks", None) or autoencoder.network
-    text, beside = json.dumps(config).encode(), {}
+    text = json.dumps(config).encode()
+    beside: dict[str, Tensor] = {}
     plan_of = config
     if text.count(b",") > persistence.LONG:
         config, beside = pack(config)
