@@ -140,7 +140,7 @@ def _object(value: Any, seen: set[int], codes: list[str]) -> Iterator[str]:
             yield name
             if buffer is not None:
                 yield from _array(nn.Parameter(buffer, requires_grad=False) if name in kept else buffer)
-    elif type(value).__repr__ != object.__repr__:
+    elif "__repr__" in {name for each in type(value).__mro__[:-1] for name in vars(each)}:
         yield ADDRESS.sub("", repr(value))
     for name, each in sorted(attributes.items()):
         yield f"{name}:"
