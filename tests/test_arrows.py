@@ -24,7 +24,7 @@ ROOMS = {  # room: the rooms that it may import from
     "compare": {"evaluation", "models", "data", "networks", "core", "threads"},
     "reproduce": {"compare", "evaluation", "models", "data", "networks", "core"},
     "report": {"reproduce", "compare", "evaluation", "models", "data", "core", "atomic"},
-    "runs": {"training", "persistence", "data", "atomic"},
+    "runs": {"training", "persistence", "data", "atomic", "untrusted"},
     "cli": {
         "runs",
         "training",

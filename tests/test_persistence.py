@@ -92,7 +92,7 @@ def test_an_altered_config(folder):
 
 def test_another_version(folder):
     reseal(folder, lambda config: config.update(version=99))
-    refuses(folder, "of version 99, and this isthmus reads versions 2 to 3")
+    refuses(folder, "of version 99, and this isthmus reads versions 2 to 4")
 
 
 def test_another_class(folder):

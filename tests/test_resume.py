@@ -6,18 +6,21 @@ import signal
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save as tensors_to_bytes
+from torch import nn
 
 from isthmus import Autoencoder, ConditionalVariationalAutoencoder, DenoisingAutoencoder, VariationalAutoencoder
 from isthmus.core.model import Model
-from isthmus.networks import MLP
+from isthmus.networks import MLP, Modules
 from isthmus.training import Interrupted, loop
-from isthmus.training.checkpoint import CHECKPOINT, read_about
+from isthmus.training.checkpoint import CHECKPOINT, HISTORY, read_about
 
 # Everything that has a state: dropout, noise, the Gaussian draw, a schedule, early stopping, running means.
 RUNS = {
@@ -107,8 +110,9 @@ def test_a_signal_waits_for_the_checkpoint(digits, tmp_path, monkeypatch, number
             Autoencoder(4, max_epochs=4, random_state=0).fit(digits, resume_from=tmp_path)
     assert stopped.value.signal == number
     assert signal.getsignal(number) == before
-    position = read_about(tmp_path / CHECKPOINT)["position"]
-    assert len(position["sizes"]) == 20 - 11, "an epoch has 11 steps"
+    with safe_open(tmp_path / CHECKPOINT, "pt") as file:
+        sizes = file.get_tensor("sizes")
+    assert len(sizes) == 20 - 11, "an epoch has 11 steps"
 
 
 class Clock:
@@ -119,7 +123,7 @@ class Clock:
         monkeypatch.setattr("isthmus.training.checkpoint.time", SimpleNamespace(monotonic=lambda: self.now))
         monkeypatch.setattr("isthmus.training.checkpoint.write", self.write)
 
-    def write(self, path, state, about):
+    def write(self, path, state, about, records):
         self.written.append(state.epoch if state.position is None else (state.epoch, len(state.position.sizes)))
         self.now += self.write_seconds
 
@@ -194,7 +198,7 @@ with locked(Path({str(tmp_path)!r})):
 def test_what_a_killed_process_was_writing_is_cleared_away(digits, tmp_path):
     (tmp_path / f".{CHECKPOINT.removesuffix('.safetensors')}-abc.safetensors").write_bytes(b"half")
     Autoencoder(4, max_epochs=1).fit(digits, resume_from=tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", CHECKPOINT]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", HISTORY, CHECKPOINT]
 
 
 def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(digits, tmp_path, monkeypatch):
@@ -330,3 +334,90 @@ def test_a_stray_file_is_no_obstacle(digits, tmp_path, name):
     Autoencoder(4, max_epochs=1).fit(digits, resume_from=tmp_path).save(tmp_path)
     assert (tmp_path / "config.json").is_file()
     assert (tmp_path / name).exists() == (name in (".DS_Store", "notes.txt"))
+
+
+class Bent(nn.Module):
+    """A module of a user's own."""
+
+    def __init__(self, slope=0.1):
+        super().__init__()
+        self.slope = slope
+
+    def forward(self, x):
+        return torch.where(x > 0, x, self.slope * x)
+
+
+def other_forward():
+    """A class of the same name that computes something else."""
+
+    class Bent(nn.Module):
+        def __init__(self, slope=0.1):
+            super().__init__()
+            self.slope = slope
+
+        def forward(self, x):
+            return torch.where(x > 0, x, -self.slope * x)
+
+    Bent.__qualname__, Bent.__module__ = "Bent", __name__
+    return Bent
+
+
+def own(dropout=0.1, last=nn.Identity):
+    return Modules(
+        nn.Sequential(nn.Flatten(), nn.Linear(64, 4), nn.Dropout(dropout)),
+        nn.Sequential(nn.Linear(4, 64), last(), nn.Unflatten(1, (8, 8))),
+    )
+
+
+NETWORKS = {  # with which a run is begun, and with which it may not go on
+    "activation": (MLP(activation=nn.ReLU()), MLP(activation=nn.Tanh())),
+    "slope": (MLP(activation=nn.LeakyReLU(0.1)), MLP(activation=nn.LeakyReLU(0.2))),
+    "name": (MLP(activation=nn.ReLU()), MLP(activation="relu", hidden=(64, 32))),
+    "attribute": (MLP(activation=Bent(0.1)), MLP(activation=Bent(0.2))),
+    "code": (MLP(activation=Bent()), MLP(activation=other_forward()())),
+    "own, dropout": (own(), own(0.2)),
+    "own, layer": (own(), own(last=nn.Tanh)),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_run_does_not_go_on_with_another_network(name, digits, tmp_path):
+    one, other = NETWORKS[name]
+    setting = {"max_epochs": 1, "random_state": 0}
+    Autoencoder(4, network=one, **setting).fit(digits[:60], resume_from=tmp_path)
+    with pytest.raises(ValueError, match=r"of a run with network=.*, and not .*: set it back, or delete") as refused:
+        Autoencoder(4, network=other, **setting).fit(digits[:60], resume_from=tmp_path)
+    assert "\n" not in str(refused.value)
+    Autoencoder(4, network=copy.deepcopy(one), **setting).fit(digits[:60], resume_from=tmp_path)
+
+
+def test_a_description_is_the_same_in_another_process():
+    code = f"""
+import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
+from test_resume import NETWORKS
+from isthmus.core.description import description_of
+print([description_of(each)["sha256"] + description_of(each)["code"] for pair in NETWORKS.values() for each in pair])
+"""
+    environment = [os.environ | {"PYTHONHASHSEED": seed} for seed in ("1", "2")]
+    said = [subprocess.run([sys.executable, "-c", code], env=e, capture_output=True, check=True) for e in environment]
+    assert said[0].stdout == said[1].stdout
+    assert len(said[0].stdout) > 1000
+
+
+def test_the_history_is_appended_to_and_what_a_killed_process_wrote_beyond_is_cut_off(digits, tmp_path, monkeypatch):
+    estimator = Autoencoder(4, max_epochs=4, random_state=0)
+    undisturbed = copy.deepcopy(estimator).fit(digits)
+    with monkeypatch.context() as patch:
+        StopAfter(patch, 30)
+        with pytest.raises(Interrupted):
+            copy.deepcopy(estimator).fit(digits, resume_from=tmp_path)
+    whole = (tmp_path / HISTORY).read_bytes()
+    assert whole.count(b"\n") == 2
+    for altered in (whole[:-1], whole.replace(b"1", b"2", 1)):
+        (tmp_path / HISTORY).write_bytes(altered)
+        with pytest.raises(ValueError, match=r"has lost its history: .*; delete it to start afresh"):
+            copy.deepcopy(estimator).fit(digits, resume_from=tmp_path)
+    (tmp_path / HISTORY).write_bytes(whole + b'{"epoch": 3, "half')
+    assert_same(estimator.fit(digits, resume_from=tmp_path), undisturbed)
+    assert (tmp_path / HISTORY).read_bytes().startswith(whole)
+    assert len((tmp_path / HISTORY).read_bytes().splitlines()) == 4

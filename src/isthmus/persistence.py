@@ -1,37 +1,71 @@
-"""(config, weights) ↔ a folder: ``config.json`` and ``model.safetensors``, checked on the way in, without pickle."""
+"""(config, weights) ↔ a folder: ``config.json`` and ``model.safetensors``, checked on the way in, without pickle.
+
+A model takes the place of another in one moment, that in which its config is renamed to ``config.json``: the config
+holds the digest of its weights, and those are there by then, under a name that is their digest. Afterwards they are
+renamed to ``model.safetensors``. A reader takes the weights by the digest, else ``model.safetensors``, and reads again
+where the config is another by then; so it never finds none, nor half of each. Where a process is killed between the two
+renamings the model is whole, and the next save tidies up.
+
+Folders are not exchanged, though Linux and macOS can do that in one moment: a folder of which a file system is mounted,
+the working directory, one that holds a person's other files or the lock of a run, and systems without such an exchange
+would all need another way, and this one does for them all.
+"""
 
 import hashlib
 import json
-from collections.abc import Mapping
-from contextlib import nullcontext
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
+from safetensors import SafetensorError
 from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor
 
-from isthmus.atomic import check_writable, replacing, replacing_folder
+from isthmus.atomic import alone_in, check_writable, flush, flush_folder, in_folder, temporary
 from isthmus.errors import InputError
-from isthmus.untrusted import MOST_BYTES, MOST_TENSORS, check_header, one_line, parse, read_file
+from isthmus.untrusted import (
+    MOST_BYTES,
+    MOST_TENSORS,
+    WRONG,
+    ReplacedError,
+    is_still,
+    one_line,
+    opened,
+    opened_tensors,
+    parse,
+    read_all,
+)
 
 FORMAT = "isthmus model"
 VERSION = 3
-READABLE = (2, 3)
+LONG_VERSION = 4
+"""Of a model whose long lists of numbers are beside its weights; others are of the version that older ones read too."""
+READABLE = (2, 3, 4)
+OF_CONFIG = "config/"
+"""Before the names of tensors that belong to the config."""
+LONG = 2**18
+"""Values in a config beyond which its long lists are put beside the weights."""
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 DTYPES = {"F32": torch.float32, "F64": torch.float64, "BOOL": torch.bool, "U8": torch.uint8}
 DTYPES |= {"I8": torch.int8, "I16": torch.int16, "I32": torch.int32, "I64": torch.int64}
 """What a model's weights and counts are of, by safetensors' names."""
+SHA256 = re.compile("[0-9a-f]{64}")
+PATIENCE = 30.0
+"""Seconds in which a model is read again that is saved anew each time; reading one takes as long as writing it."""
 
 
 def write(folder: str | Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-    """Write a model's folder under a temporary name, flushed to disk, and rename it; other files in it stay.
+    """Write a model into a folder, in the place of the one that it holds; other files in it stay.
 
-    The folder of a run that is not finished stays where it is, as its lock is there: the weights are written first, and
-    the config, which makes them a model, last.
+    At each moment there is one whole model, the old or the new; a link is followed. Of two that are written at the same
+    time one is there whole.
 
     Parameters
     ----------
@@ -51,15 +85,53 @@ def write(folder: str | Path, config: Mapping[str, Any], tensors: Mapping[str, T
     check_free(folder)
     # Cloned, as two names may share one tensor, which safetensors would refuse.
     weights = tensors_to_bytes({name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()})
-    whole = {"format": FORMAT, "version": VERSION, "weights_sha256": _sha256(weights), "model": dict(config)}
+    sha256 = _sha256(weights)
+    version = LONG_VERSION if any(name.startswith(OF_CONFIG) for name in tensors) else VERSION
+    whole = {"format": FORMAT, "version": version, "weights_sha256": sha256, "model": dict(config)}
     whole["config_sha256"] = _sha256(_canonical(whole))
     indent = 2 if len(_canonical(config)) < MOST_BYTES // 8 else None  # a large one shall stay below the limit
     text = json.dumps(whole, indent=indent, ensure_ascii=False)
-    with nullcontext(folder) if _is_unfinished_run(folder) else replacing_folder(folder) as place:
-        with replacing(place / WEIGHTS) as file:
-            file.write_bytes(weights)
-        with replacing(place / CONFIG) as file:
-            file.write_text(text, encoding="utf-8")
+    with in_folder(folder), temporary(folder / WEIGHTS) as new_weights, temporary(folder / CONFIG) as new_config:
+        new_weights.write_bytes(weights)
+        new_config.write_text(text, encoding="utf-8")
+        put_in_place(folder, new_weights, new_config, sha256)
+
+
+def copy(source: Path, target: Path) -> None:
+    """Put a copy of a folder's model in the place of another folder's, which may be on another file system."""
+    with _open_config(source) as file:
+        sha256 = _read_config(source / CONFIG, file)["weights_sha256"]
+    with temporary(target / WEIGHTS) as weights, temporary(target / CONFIG) as config:
+        by_digest = source / _named_by(sha256)
+        shutil.copyfile(by_digest if by_digest.exists() else source / WEIGHTS, weights)
+        shutil.copyfile(source / CONFIG, config)
+        put_in_place(target, weights, config, sha256)
+
+
+def put_in_place(folder: Path, weights: Path, config: Path, sha256: str) -> None:
+    """Rename the files of a model, which are in its folder, so that it takes the place of the one that is there."""
+    flush(weights)
+    flush(config)
+    with alone_in(folder) as is_alone:
+        by_digest = folder / _named_by(sha256)
+        is_in_use = by_digest.exists()  # by the model of a process that was killed below
+        try:
+            weights.replace(by_digest)
+            flush_folder(folder)
+            config.replace(folder / CONFIG)
+        except BaseException:
+            if not is_in_use:
+                by_digest.unlink(missing_ok=True)
+            raise
+        flush_folder(folder)
+        by_digest.replace(folder / WEIGHTS)
+        flush_folder(folder)
+        for left in folder.glob(_named_by("[0-9a-f]" * 64)) if is_alone else ():
+            left.unlink(missing_ok=True)  # by a process that was killed above
+
+
+def _named_by(sha256: str) -> str:
+    return f".weights-{sha256}.safetensors"
 
 
 def check_free(folder: str | Path) -> None:
@@ -71,7 +143,8 @@ def check_free(folder: str | Path) -> None:
     empty = not folder.is_dir() or not any(not path.name.startswith(".") for path in folder.iterdir())
     if not empty and not (folder / CONFIG).exists() and not _is_unfinished_run(folder):
         raise FileExistsError(f"cannot write {folder}: it holds other files and no model; give a new folder")
-    check_writable(folder / CONFIG)
+    for file in (CONFIG, WEIGHTS):
+        check_writable(folder / file)
 
 
 def _is_unfinished_run(folder: Path) -> bool:
@@ -80,24 +153,60 @@ def _is_unfinished_run(folder: Path) -> bool:
     return is_noted or (folder / "checkpoint.safetensors").is_file()
 
 
-def read_config(folder: str | Path) -> dict[str, Any]:
-    """Read a model's ``config.json``: what :func:`write` was given is its ``model``.
+def read(
+    folder: str | Path, check: Callable[[dict[str, Any], dict[str, Tensor]], object]
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Read a model's config, and the weights that belong to it, also where another is saved over it meanwhile.
+
+    Parameters
+    ----------
+    check : callable
+        Is called with the config and with what the weights' file says of them before they are read: tensors on the
+        "meta" device, which hold no numbers. It raises where these do not fit together.
+
+    Returns
+    -------
+    config : dict
+        What :func:`write` was given is its ``model``.
+    tensors : dict of str to Tensor
+        The weights.
 
     Raises
     ------
     FileNotFoundError
         If there is no such folder, or no model in it.
     ValueError
-        If the file is truncated, altered, or of a version that this isthmus does not know.
+        If a file is truncated, altered, or of a version that this isthmus does not know.
+    BlockingIOError
+        If it was saved anew whenever it was read.
     """
-    folder = Path(folder)
+    folder, until = Path(folder), time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        with _open_config(folder) as file:
+            config = _read_config(folder / CONFIG, file)
+            with suppress(ReplacedError):
+                try:
+                    return config, _read_weights(folder, config, check)
+                except (FileNotFoundError, *WRONG):
+                    if is_still(folder / CONFIG, file):
+                        raise  # no other was saved meanwhile: this one is as it is
+    raise BlockingIOError(f"{folder} is saved to all the time, and could not be read whole in {PATIENCE:.0f} s")
+
+
+@contextmanager
+def _open_config(folder: Path) -> Iterator[BufferedReader]:
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder} is not a model folder: it is a file")
-    for file in (CONFIG, WEIGHTS):
-        if not (folder / file).is_file():
-            raise FileNotFoundError(f"{folder} is not a model folder: it has no {file}")
-    path = folder / CONFIG
-    content = read_file(path, MOST_BYTES)
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(opened(folder / CONFIG))
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise FileNotFoundError(f"{folder} is not a model folder: it has no {CONFIG}") from error
+        yield file
+
+
+def _read_config(path: Path, file: BufferedReader) -> dict[str, Any]:
+    content = read_all(path, file, MOST_BYTES)
     try:
         config = parse(content)
     except ValueError as error:  # wrong JSON or wrong UTF-8
@@ -111,48 +220,42 @@ def read_config(folder: str | Path) -> dict[str, Any]:
         )
     if config.pop("config_sha256", None) != _sha256(_canonical(config)):
         raise InputError(f"{path} is altered: its checksum differs")
-    if not isinstance(config.get("model"), dict) or not isinstance(config.get("weights_sha256"), str):
+    sha256 = config.get("weights_sha256")
+    if not isinstance(config.get("model"), dict) or not isinstance(sha256, str) or not SHA256.fullmatch(sha256):
         raise InputError(f"{path} does not describe a model")
     return config
 
 
-def describe(folder: str | Path) -> dict[str, Tensor]:
-    """Read the names, shapes and dtypes of a model's weights: tensors on the "meta" device, which hold no numbers.
+def _read_weights(
+    folder: Path, config: dict[str, Any], check: Callable[[dict[str, Any], dict[str, Tensor]], object]
+) -> dict[str, Tensor]:
+    """Read the weights that a config names by their digest."""
+    sha256 = config["weights_sha256"]
+    for path in (folder / _named_by(sha256), folder / WEIGHTS):
+        with suppress(FileNotFoundError), opened_tensors(path) as (tensors, file):
+            check(config, _described(path, tensors))
+            file.seek(0)
+            if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+                raise InputError(f"{path} is truncated or altered: it is not the file that was saved")
+            return {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118 - it is no dict
+    raise FileNotFoundError(f"{folder} is not a model folder: it has no {WEIGHTS}")
 
-    Raises
-    ------
-    ValueError
-        If the file is truncated or no safetensors file, or has a dtype that no model's weights are of.
-    """
-    path = Path(folder) / WEIGHTS
-    check_header(path)
+
+def _described(path: Path, tensors: Any) -> dict[str, Tensor]:
+    """Return the names, shapes and dtypes of a file's tensors: tensors on the "meta" device, which hold no numbers."""
     try:
-        with safe_open(path, "pt") as file:
-            names = file.keys()
-            if len(names) > MOST_TENSORS:
-                raise InputError(f"{path} has {len(names)} tensors, and no model has more than {MOST_TENSORS}")
-            parts = {name: file.get_slice(name) for name in names}
-            return {
-                name: torch.empty(part.get_shape(), dtype=DTYPES[part.get_dtype()], device="meta")
-                for name, part in parts.items()
-            }
+        names = tensors.keys()
+        if len(names) > MOST_TENSORS:
+            raise InputError(f"{path} has {len(names)} tensors, and no model has more than {MOST_TENSORS}")
+        parts = {name: tensors.get_slice(name) for name in names}
+        return {
+            name: tensors.get_tensor(name)
+            if name.startswith(OF_CONFIG)
+            else torch.empty(part.get_shape(), dtype=DTYPES[part.get_dtype()], device="meta")
+            for name, part in parts.items()
+        }
     except (SafetensorError, KeyError, RuntimeError, TypeError) as error:
         raise InputError(f"{path} is truncated or altered: {one_line(error)}") from error
-
-
-def read_weights(folder: str | Path, sha256: str) -> dict[str, Tensor]:
-    """Read a model's weights.
-
-    Raises
-    ------
-    ValueError
-        If the file is truncated or altered.
-    """
-    path = Path(folder) / WEIGHTS
-    with path.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
-            raise InputError(f"{path} is truncated or altered: it is not the file that was saved")
-    return load_file(path)
 
 
 def _short(value: Any) -> str:

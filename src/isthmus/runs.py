@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +11,14 @@ import numpy as np
 import pandas as pd
 
 from isthmus import persistence
-from isthmus.atomic import check_writable, exchange_folders, replacing
+from isthmus.atomic import check_writable, replacing
 from isthmus.data import datasets
-from isthmus.data.images import check_size
 from isthmus.errors import InputError
-from isthmus.training.checkpoint import CHECKPOINT, LOCK
+from isthmus.training.checkpoint import CHECKPOINT, HISTORY, LOCK
+from isthmus.untrusted import MOST_BYTES, one_line, parse, read_file
 
 RUN = "run.json"
-FILES = (RUN, CHECKPOINT, LOCK, persistence.CONFIG, persistence.WEIGHTS, "report.html")
+FILES = (RUN, CHECKPOINT, HISTORY, LOCK, persistence.CONFIG, persistence.WEIGHTS, "report.html")
 """All that a run's folder has."""
 
 WHERE = (
@@ -26,25 +28,11 @@ WHERE = (
 HOW = (
     "model", "seed", "components", "network", "hidden", "channels", "epochs", "batch_size", "lr", "scale", "settings",
 )  # fmt: skip
-KINDS: dict[str, tuple[type, ...]] = {
-    "data": (str,),
-    "model": (str,),
-    "seed": (int,),
-    "window": (int, type(None)),
-    "stride": (int, type(None)),
-    "skip_bad": (bool, type(None)),
-    "features": (list, type(None)),
-    "step": (list, type(None)),
-    "kinds": (list, type(None)),
-    "drop": (list, type(None)),
-    "na": (list, type(None)),
-    "components": (int, type(None)),
-    "epochs": (int, type(None)),
-    "batch_size": (int, type(None)),
-    "lr": (int, float, type(None)),
-    "settings": (list, type(None)),
-}
-"""What JSON must hold of each; of all others text, or nothing."""
+MOST_LETTERS = 2**16
+"""Of a text in a run's description."""
+
+MOST_WHOLE = 2**53
+"""Beyond any number in it: no data have as many rows, steps or columns."""
 
 
 def described(**asked: Any) -> dict[str, Any]:
@@ -58,7 +46,7 @@ def described(**asked: Any) -> dict[str, Any]:
 
 def model_checksum(folder: str | Path) -> str:
     """Return the SHA-256 of a saved model's description, which has that of its weights."""
-    return hashlib.sha256((Path(folder) / persistence.CONFIG).read_bytes()).hexdigest()
+    return hashlib.sha256(read_file(Path(folder) / persistence.CONFIG, MOST_BYTES)).hexdigest()
 
 
 def check_free(folder: Path, *, overwrite: bool = False) -> None:
@@ -103,8 +91,28 @@ def kept_in(folder: Path) -> Path:
 
 
 def take_place(folder: Path) -> None:
-    """Put the finished run beside `folder` in its place; the one that was there is then gone."""
-    exchange_folders(beside(folder), folder.resolve())
+    """Put the finished run beside `folder` in its place; of the one that was there nothing is left then.
+
+    It is copied, as the folder may be where another file system is mounted, and the note of the run is what goes last:
+    where a process is killed meanwhile `folder` has a model, the old or the new, and the rest is done when the run is
+    gone on with.
+    """
+    new, old = beside(folder), folder.resolve()
+    if not old.exists():
+        new.rename(old)
+        return
+    if (new / persistence.CONFIG).is_file():
+        persistence.copy(new, old)
+    others = sorted({*FILES} - {persistence.CONFIG, persistence.WEIGHTS}, key=lambda name: name == RUN)
+    for name in others:
+        if (new / name).is_file():
+            with replacing(old / name) as file:
+                shutil.copyfile(new / name, file)
+        else:
+            (old / name).unlink(missing_ok=True)
+    for path in sorted(new.iterdir(), key=lambda path: path.name == RUN):
+        path.unlink()
+    new.rmdir()
 
 
 def begin(folder: Path, asked: dict[str, Any], X: Any, y: Any) -> dict[str, Any]:
@@ -141,7 +149,7 @@ def check_there(folder: Path) -> None:
 def finish(folder: Path, asked: dict[str, Any]) -> None:
     """Note that a run is finished; its checkpoint has served."""
     _write(folder, asked | {"finished": True})
-    for name in (CHECKPOINT, LOCK):
+    for name in (CHECKPOINT, HISTORY, LOCK):
         (folder / name).unlink(missing_ok=True)
 
 
@@ -150,11 +158,15 @@ def is_kept(folder: Path) -> bool:
     return (folder / RUN).is_file() and not read(folder)["finished"]
 
 
+def _is_noted_as_finished(folder: Path) -> bool:
+    return (folder / RUN).is_file() and bool(read(folder)["finished"])
+
+
 def abandon(folder: Path) -> None:
-    """Take back what a run that failed has written, where nothing of it was kept yet."""
-    if (folder / CHECKPOINT).exists() or not folder.is_dir():
+    """Take back what a run that failed has written, where nothing of it was kept yet and it is not finished."""
+    if (folder / CHECKPOINT).exists() or not folder.is_dir() or _is_noted_as_finished(folder):
         return
-    for name in (LOCK, RUN):
+    for name in (HISTORY, LOCK, RUN):
         (folder / name).unlink(missing_ok=True)
     if not any(folder.iterdir()):
         folder.rmdir()
@@ -168,36 +180,77 @@ def read(folder: Path) -> dict[str, Any]:
     ValueError
         If the folder does not say.
     """
+    path = folder / RUN
     try:
-        noted = json.loads((folder / RUN).read_text(encoding="utf-8"))
-        asked = {name: noted.get(name) for name in (*WHERE, *HOW, "checksum")}
-        asked["finished"] = bool(noted.get("finished", True))
-    except OSError as error:
+        noted = parse(read_file(path, MOST_BYTES))
+    except FileNotFoundError as error:
         raise InputError(f"{folder} does not say what it was trained on: give DATA") from error
-    except (ValueError, AttributeError, RecursionError) as error:
-        raise InputError(f"{folder / RUN} is altered: it does not say what the run is") from error
+    except OSError as error:
+        raise InputError(f"{folder} does not say what it was trained on: {path} cannot be read: {error}") from error
+    except ValueError as error:
+        if str(error).startswith(str(path)):
+            raise
+        raise InputError(f"{path} is altered: it does not say what the run is: {one_line(error)}") from error
+    if not isinstance(noted, dict):
+        raise InputError(f"{path} is altered: it does not say what the run is")
+    asked = {name: noted.get(name) for name in (*WHERE, *HOW, "checksum")} | {"finished": noted.get("finished", True)}
     for name, value in asked.items():
-        if name == "size":
-            _check_size(folder, value)
-        elif name == "step" and value is not None and not _are_steps(value):
-            raise InputError(f"{folder / RUN} is altered: its 'step' is {value!r}")
-        elif name != "finished" and not isinstance(value, KINDS.get(name, (str, type(None)))):
-            raise InputError(f"{folder / RUN} is altered: its {name!r} is {value!r}")
+        if not CHECKS.get(name, _or_nothing(_is_text))(value):
+            raise InputError(f"{path} is altered: its {name!r} is {one_line(ValueError(value), 60)}")
     return asked
 
 
-def _are_steps(value: Any) -> bool:
-    """Tell whether these are the shortest and the longest step of series."""
-    return (
-        isinstance(value, list) and len(value) == 2 and all(type(each) in (int, float) and each > 0 for each in value)
-    )
+def check_data(asked: dict[str, Any]) -> str:
+    """Return the data of a run that was noted, which must be no pipe or device: a stranger may have noted it."""
+    data = str(asked["data"])
+    if Path(data).exists() and not Path(data).is_file() and not Path(data).is_dir():
+        raise InputError(f"{data} is no regular file, and a run was noted to be trained on it: give DATA")
+    return data
 
 
-def _check_size(folder: Path, value: Any) -> None:
-    try:
-        check_size(value)
-    except (InputError, TypeError) as error:
-        raise InputError(f"{folder / RUN} is altered: its 'size' is {value!r}") from error
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= MOST_LETTERS and "\0" not in value
+
+
+def _is_whole(least: int) -> Callable[[Any], bool]:
+    return lambda value: type(value) is int and least <= value < MOST_WHOLE
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) < MOST_WHOLE  # which NaN is not
+
+
+def _is_truth(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _or_nothing(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: value is None or check(value)
+
+
+def _list_of(check: Callable[[Any], bool], n: int | None = None) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, list) and (n is None or len(value) == n) and all(map(check, value))
+
+
+CHECKS: dict[str, Callable[[Any], bool]] = {
+    "data": _is_text,
+    "model": _is_text,
+    "finished": _is_truth,
+    "seed": _is_whole(0),
+    "window": _or_nothing(_is_whole(2)),
+    "stride": _or_nothing(_is_whole(1)),
+    "skip_bad": _or_nothing(_is_truth),
+    "fit": _or_nothing(lambda value: value in ("crop", "pad")),
+    "features": _or_nothing(_list_of(lambda name: _is_text(name) or type(name) is int)),
+    "step": _or_nothing(_list_of(lambda each: _is_number(each) and each > 0, 2)),
+    "size": _or_nothing(_list_of(_is_whole(1), 2)),
+    "components": _or_nothing(_is_whole(0)),
+    "epochs": _or_nothing(_is_whole(0)),
+    "batch_size": _or_nothing(_is_whole(0)),
+    "lr": _or_nothing(_is_number),
+    **dict.fromkeys(("kinds", "drop", "na", "settings"), _or_nothing(_list_of(_is_text))),
+}
+"""What JSON may hold of each; of all others text, or nothing."""
 
 
 def _write(folder: Path, asked: dict[str, Any]) -> None:

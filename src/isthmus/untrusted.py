@@ -1,10 +1,17 @@
 """Reading what a stranger may have written: limits that hold before memory is taken, and errors in one line."""
 
+import errno
 import json
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedRandom, BufferedReader
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -30,26 +37,71 @@ WRONG = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeEr
 """What Python and torch raise at content that is not what they take it for."""
 
 
-def read_file(path: Path, most: int) -> bytes:
-    """Read a whole file that is no longer than `most` bytes, and no link to somewhere else.
+@contextmanager
+def opened(path: Path) -> Iterator[BufferedReader]:
+    """Open a file that may be a stranger's: no pipe, which would be waited for, no device, and no link out of a folder.
+
+    It is looked at before, as to open a device may do something, and again when it is open, as it may be another by
+    then.
 
     Raises
     ------
+    FileNotFoundError
+        If there is none.
     ValueError
-        If it is longer, or a link.
+        If it is no regular file.
     """
-    check_plain(path)
-    size = path.stat().st_size
-    if size > most:
-        raise InputError(f"{path} has {size} bytes, and none is longer than {most}")
-    with path.open("rb") as file:
-        return file.read(most)
+    _check_regular(path, path.lstat())
+    flags = sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOFOLLOW", "O_CLOEXEC", "O_BINARY"))
+    try:
+        descriptor = os.open(path, os.O_RDONLY | flags)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # by now it is a link, or a socket
+            raise InputError(f"{path} is no regular file: put the file itself in its place") from error
+        raise
+    with os.fdopen(descriptor, "rb") as file:
+        _check_regular(path, os.fstat(descriptor))
+        yield file
 
 
-def check_plain(path: Path) -> None:
-    """Raise ValueError for a link, which may lead out of its folder."""
-    if path.is_symlink():
+@contextmanager
+def opened_to_change(path: Path) -> Iterator[BufferedRandom]:
+    """Open a file to write into it, or make it; raise ValueError where it is no regular file, as in :func:`opened`."""
+    if path.is_symlink() or path.exists():
+        _check_regular(path, path.lstat())
+    flags = sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOFOLLOW", "O_CLOEXEC", "O_BINARY"))
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | flags, 0o666), "rb+") as file:
+        _check_regular(path, os.fstat(file.fileno()))
+        yield file
+
+
+def _check_regular(path: Path, found: os.stat_result) -> None:
+    if stat.S_ISLNK(found.st_mode):
         raise InputError(f"{path} is a link: put the file itself in its place")
+    if not stat.S_ISREG(found.st_mode):
+        raise InputError(f"{path} is no regular file: put the file itself in its place")
+
+
+def read_file(path: Path, most: int) -> bytes:
+    """Read a whole file that is no longer than `most` bytes.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    ValueError
+        If it is longer, or no regular file.
+    """
+    with opened(path) as file:
+        return read_all(path, file, most)
+
+
+def read_all(path: Path, file: BufferedReader, most: int) -> bytes:
+    """Read an open file that is no longer than `most` bytes, however it grows meanwhile."""
+    content = file.read(most + 1)
+    if len(content) > most:
+        raise InputError(f"{path} has {os.fstat(file.fileno()).st_size} bytes, and none is longer than {most}")
+    return content
 
 
 def parse(content: bytes) -> Any:
@@ -76,14 +128,54 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return object_
 
 
-def check_header(path: Path) -> None:
-    """Raise ValueError where a safetensors file is no plain file, or claims a header that it has no room for."""
-    check_plain(path)
-    size = path.stat().st_size
-    with path.open("rb") as file:
+class ReplacedError(Exception):
+    """Another file has taken the place of the one that was opened, so that it is to be opened again."""
+
+
+@contextmanager
+def opened_tensors(path: Path) -> Iterator[tuple[Any, BufferedReader]]:
+    """Open a safetensors file that may be a stranger's: its tensors, and its bytes. Both are of one file, always.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    ValueError
+        If it is no regular file, claims a header that it has no room for, or is no safetensors file.
+    ReplacedError
+        If another was put in its place meanwhile.
+    """
+    with opened(path) as file:
+        size = os.fstat(file.fileno()).st_size
         header = int.from_bytes(file.read(8), "little")
-    if header > min(MOST_HEADER, size - 8):
-        raise InputError(f"{path} is truncated or altered: it claims a header of {header} bytes, and has {size} in all")
+        if header > min(MOST_HEADER, size - 8):
+            raise InputError(
+                f"{path} is truncated or altered: it claims a header of {header} bytes, and has {size} in all"
+            )
+        with _tensors_of(path, file) as tensors:
+            yield tensors, file
+
+
+def _tensors_of(path: Path, file: BufferedReader) -> Any:
+    """Open the tensors of an open file, for which safetensors takes a path alone."""
+    same = Path(f"/proc/self/fd/{file.fileno()}")  # a path of the open file itself, where the system has one
+    try:
+        tensors = safe_open(same if same.exists() else path, "pt")
+    except FileNotFoundError as error:
+        raise ReplacedError from error
+    except SafetensorError as error:
+        raise InputError(f"{path} is truncated or altered: {one_line(error)}") from error
+    if not same.exists() and not is_still(path, file):
+        raise ReplacedError
+    return tensors
+
+
+def is_still(path: Path, file: BufferedReader) -> bool:
+    """Tell whether an open file is still the one of that name: as long as it is open no other is taken for it."""
+    try:
+        return os.path.samestat(path.lstat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 class AtMost(TorchDispatchMode):

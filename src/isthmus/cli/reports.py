@@ -39,7 +39,7 @@ def write_report(
     trained_on = None if noted is None else str(noted["data"])
     if data is None:
         assert noted is not None
-        data, label, data_dir = noted["data"], noted["label"], noted["data_dir"] and Path(noted["data_dir"])
+        data, label, data_dir = runs.check_data(noted), noted["label"], noted["data_dir"] and Path(noted["data_dir"])
     cut, framing = read_cut(run, time, group), read_framing(run, estimator, skip_bad, data)
     rows, labels = load_rows(data, "test", label, data_dir, estimator, cut, framing)
     page = report.model_page(

@@ -112,6 +112,7 @@ def train(
         if asked["finished"] and folder == resume:
             console.print(f"{resume} is finished: there is nothing to go on with", soft_wrap=True)
             return
+        runs.check_data(asked)
     else:
         if data is None or out is None:
             raise InputError(f"train needs {'DATA' if data is None else '--out RUN'}: isthmus train --help says more")
@@ -132,18 +133,27 @@ def train(
             "fit": fit, "skip_bad": skip_bad, "size": size and parse_framing(size, fit, skip_bad).size,
         }  # fmt: skip
         asked = runs.described(**given) if source is None else described_from(context, source, **given)
+    said = None
     if not asked["finished"]:
-        _keep(folder, target, asked, device, checkpoint_minutes, is_new=resume is None)
+        said = _keep(folder, target, asked, device, checkpoint_minutes, is_new=resume is None)
     if folder != target:
         runs.take_place(target)
+    if said is not None:
+        say(said)  # last, as nobody may be there to read it
     console.print(f"model and report: {target}/ (open {target / 'report.html'})", soft_wrap=True)
 
 
-def _keep(folder: Path, target: Path, asked: dict[str, Any], device: str, minutes: float, *, is_new: bool) -> None:
-    """Train a run in its folder, and leave it there where it is stopped; of one that has just begun nothing."""
+def _keep(folder: Path, target: Path, asked: dict[str, Any], device: str, minutes: float, *, is_new: bool) -> str:
+    """Train a run in its folder, and leave it there where it is stopped; of one that has just begun nothing.
+
+    Returns
+    -------
+    str
+        What is to be said of it.
+    """
     with locked(folder), _stopping_at_once():
         try:
-            _train(folder, asked, device, minutes)
+            return _train(folder, asked, device, minutes)
         except BaseException as error:
             if is_new:
                 runs.abandon(folder)
@@ -179,8 +189,8 @@ def _refuse_beside_resume(context: typer.Context) -> None:
             raise InputError(f"{option_name(name)} beside --resume: the run says itself what it is; leave it out")
 
 
-def _train(folder: Path, asked: dict[str, Any], device: str, checkpoint_minutes: float) -> None:
-    """Begin a run, or go on with it, and write what comes of it."""
+def _train(folder: Path, asked: dict[str, Any], device: str, checkpoint_minutes: float) -> str:
+    """Begin a run, or go on with it, write what comes of it, and return what is to be said."""
     data, label, model = asked["data"], asked["label"], asked["model"]
     data_dir = None if asked["data_dir"] is None else Path(asked["data_dir"])
     cut = parse_cut(asked)
@@ -202,9 +212,10 @@ def _train(folder: Path, asked: dict[str, Any], device: str, checkpoint_minutes:
         estimator.set_params(warm_start=False)  # which was for this fit alone
     estimator.save(folder)
     report.write_page(page, folder / "report.html")
+    fit = _fit_in_words(estimator, X, y)
     runs.finish(folder, asked)
     active = f"; {estimator.active_units_} active units" if hasattr(estimator, "active_units_") else ""
-    say(f"{kept}; {_fit_in_words(estimator, X, y)}{active}")
+    return f"{kept}; {fit}{active}"
 
 
 def _framing(asked: dict[str, Any], estimator: Any) -> Framing:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import torch
 from pandas.api.types import is_object_dtype
 from scipy import sparse
 from torch import Tensor
@@ -69,11 +70,36 @@ def plain(X: Any) -> Any:
         return dense(X)
     if isinstance(X, np.ma.MaskedArray):
         return _without_mask(X)
-    if isinstance(X, Tensor | np.ndarray | pd.Series | list | tuple) or X is None:
+    if isinstance(X, np.ndarray):
+        return as_native(X)
+    if isinstance(X, Tensor):
+        return _as_plain_tensor(X)
+    if isinstance(X, pd.Series | list | tuple) or X is None:
         return X
     _check_holds_rows(X)
     is_array = hasattr(X, "shape") and hasattr(X, "dtype") and hasattr(X, "__getitem__")
-    return np.asarray(X) if is_array else X
+    return as_native(np.asarray(X)) if is_array else X
+
+
+def as_native(array: np.ndarray) -> np.ndarray:
+    """Return an array's numbers side by side, row after row, in this machine's order of bytes, aligned.
+
+    Reversed, broadcast, byte-swapped and packed arrays then give the same numbers to the bit; one that is so already is
+    not copied.
+    """
+    plain_array = np.asarray(array)
+    if plain_array.dtype.names is not None:
+        raise InputError(
+            f"X is a structured array with the fields {', '.join(plain_array.dtype.names[:12])}: give a DataFrame, "
+            "pandas.DataFrame(X)"
+        )
+    return np.require(plain_array, plain_array.dtype.newbyteorder("="), ["C", "A"])
+
+
+def _as_plain_tensor(tensor: Tensor) -> Tensor:
+    """Return a tensor that numpy can take: without a gradient, on the CPU, its numbers side by side."""
+    tensor = tensor.detach().cpu().resolve_conj().resolve_neg()
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).contiguous()
 
 
 def back(frame: pd.DataFrame, container: Container | None) -> Any:
@@ -166,8 +192,10 @@ def _has_shape(X: Any) -> bool:
 
 
 def _without_mask(X: Any) -> np.ndarray:
-    if X.dtype.kind not in "biuf" or not np.ma.is_masked(X):
-        return np.asarray(X.data)
+    if not np.ma.is_masked(X):
+        return as_native(X.data)
+    if X.dtype.kind not in "biuf":
+        return np.where(np.ma.getmaskarray(X), np.nan, X.data.astype(object))
     dtype = np.float32 if X.dtype in (np.uint8, np.float32) else np.float64
     values = np.divide(X.data, 255, dtype=np.float32) if X.dtype == np.uint8 else X.data.astype(dtype)
     return np.where(np.ma.getmaskarray(X), dtype(np.nan), values)

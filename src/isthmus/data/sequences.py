@@ -189,7 +189,7 @@ def _padded(X: Any) -> Sequences:
 def _as_floats(values: Any, where: str) -> np.ndarray:
     """Return numbers as float32 where they are, else as float64."""
     try:
-        array = np.asarray(values)
+        array = np.asarray(plain(values))
     except ValueError as error:
         raise _no_numbers(where, error) from error
     check_real(array.dtype, f"X, in {where},")

@@ -64,7 +64,7 @@ from isthmus.models.engine import (
     to_batch,
     work_of_a_row,
 )
-from isthmus.models.folder import plain_params, save_estimator
+from isthmus.models.folder import plain_params, save_estimator, unsaved_params
 from isthmus.models.interpolation import spherical, straight
 from isthmus.models.kept import kept_start, why_start_is_kept
 from isthmus.models.scale import HOW_TO_STANDARDISE, Scaling, check_size, constant_fault, spread_fault, unequal_fault
@@ -181,7 +181,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             if resume_from is not None:
                 check_number("checkpoint_minutes", checkpoint_minutes, min_val=0)
                 about = {"seed": seed, "precision": str(rows.x.dtype), "rows": checksum(rows)}
-                about |= {"params": plain_params(self), "warm": go_on}
+                about |= {"params": plain_params(self), "unsaved": unsaved_params(self), "warm": go_on}
                 kept = Checkpoints(resume_from, checkpoint_minutes, about)
                 seed = kept.about["seed"]
             generator = torch.Generator(fabric.device).manual_seed(seed)
@@ -952,14 +952,20 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             raise InputError(f"the decoder gives rows of shape {tuple(shape[1:])}, but X has {tuple(x.shape[1:])}")
 
     def _split(self, rows: Batch, generator: torch.Generator) -> tuple[Rows, Rows | None]:
-        """Hold out `validation_fraction` of the rows, and enough of few rows to tell better from worse by them."""
-        n = len(rows.x)
+        """Hold out `validation_fraction` of the rows, and enough of few rows to tell better from worse by them.
+
+        Rows of which nothing is known tell nothing, and are not held out.
+        """
+        empty = rows.x.isnan().flatten(1).all(1)
+        n = len(rows.x) - int(empty.sum())
         self.held_out_ = np.array([], int)
         if self.validation_fraction is None or n < 3:
             return Rows(rows), None
         held_out = max(math.ceil(self.validation_fraction * n), min(ENOUGH_TO_CHOOSE_BY, n // 4), 2)
         held_out = min(held_out, n - 1)
-        order = torch.randperm(n, generator=generator, device=rows.x.device)
+        order = torch.randperm(len(rows.x), generator=generator, device=rows.x.device)
+        if n < len(rows.x):
+            order = torch.cat([order[~empty[order]], order[empty[order]]])
         self.held_out_ = np.sort(order[:held_out].cpu().numpy())
         return Rows(rows).take(order[held_out:]), Rows(rows).take(order[:held_out])
 

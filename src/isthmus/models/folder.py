@@ -15,10 +15,12 @@ from sklearn.frozen import FrozenEstimator
 from torch import Tensor
 
 from isthmus import networks, persistence
+from isthmus.core.description import description_of
 from isthmus.errors import InputError
 from isthmus.models.calibration import Calibration
 from isthmus.models.fitted import FITTED, FITTED_ARRAYS, check_fitted, check_parts, from_json
 from isthmus.models.own import Trusted, family_of, find, path_of
+from isthmus.models.packed import pack, unpack
 from isthmus.untrusted import WRONG, AtMost, one_line, parse
 
 if TYPE_CHECKING:
@@ -33,7 +35,14 @@ def save_estimator(estimator: "AbstractAutoencoder | OutlierDetector", folder: s
     autoencoder: Any = _thawed(getattr(estimator, "autoencoder_", estimator))
     config, tensors = _config(estimator), _weights(estimator)
     network = getattr(autoencoder, "networks", None) or autoencoder.network
-    content = parse(json.dumps(config).encode())
+    text = json.dumps(config).encode()
+    beside: dict[str, Tensor] = {}
+    plan_of = config
+    if text.count(b",") > persistence.LONG:
+        config, beside = pack(config)
+        text = json.dumps(config).encode()
+    content = parse(text)
+    content = json.loads(json.dumps(plan_of)) if beside else content
     classes = [type(estimator), type(autoencoder)]
     try:
         _plan(content, {name: tensor.to("meta") for name, tensor in tensors.items()}, network, classes)
@@ -46,7 +55,7 @@ def save_estimator(estimator: "AbstractAutoencoder | OutlierDetector", folder: s
         raise InputError(
             "the parameters are not those of the last fit, and the model could not be loaded: fit it again"
         ) from error
-    persistence.write(folder, config, tensors)
+    persistence.write(folder, config, tensors | beside)
 
 
 def load(folder: str | Path, *, network: Any = None, trusted: Trusted = ()) -> Any:
@@ -94,17 +103,26 @@ def load(folder: str | Path, *, network: Any = None, trusted: Trusted = ()) -> A
     True
     """
     folder = Path(folder)
+
+    def plan(whole: Mapping[str, Any], described: dict[str, Tensor]) -> None:
+        config, weights = _unpacked(whole, described)
+        _plan(config, weights, network, trusted)
+
     try:
-        whole = persistence.read_config(folder)
-        described = _with_scores(whole["version"], persistence.describe(folder))
-        _plan(whole["model"], described, network, trusted)
-        weights = _with_scores(whole["version"], persistence.read_weights(folder, whole["weights_sha256"]))
-        return _estimator(whole["model"], weights, network, trusted)
+        whole, weights = persistence.read(folder, plan)
+        return _estimator(*_unpacked(whole, weights), network, trusted)
     except WRONG as error:
         reason = one_line(error)
         if not reason.startswith(str(folder)):
             reason = f"{folder} does not describe a model that this isthmus can build: {reason}"
         raise InputError(reason) from error
+
+
+def _unpacked(whole: Mapping[str, Any], tensors: dict[str, Tensor]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return a model's config whole, and its weights, of whatever version the file is."""
+    if whole["version"] == persistence.LONG_VERSION:
+        return unpack(whole["model"], tensors)
+    return whole["model"], _with_scores(whole["version"], tensors)
 
 
 def _plan(config: Mapping[str, Any], described: dict[str, Tensor], network: Any, trusted: Trusted) -> None:
@@ -188,6 +206,18 @@ def plain_params(estimator: Any) -> dict[str, Any]:
     return {name: _plain(value) for name, value in estimator.get_params(deep=False).items() if name != "callbacks"}
 
 
+def unsaved_params(estimator: Any) -> dict[str, dict[str, str]]:
+    """Describe the parameters that JSON cannot hold, all but the callbacks, so that they can be told apart."""
+    plain = plain_params(estimator)
+    params = estimator.get_params(deep=False)
+    return {name: description_of(params[name]) for name, value in plain.items() if _lacks(value)}
+
+
+def _lacks(value: Any) -> bool:
+    """Tell whether something in a plain parameter could not be kept."""
+    return value == NOT_SAVED or (isinstance(value, list) and any(map(_lacks, value)))
+
+
 def _plain(value: Any) -> Any:
     """Return what JSON can hold of a parameter; ``"not saved"`` for what it cannot."""
     if value is None or isinstance(value, bool | str):
@@ -201,7 +231,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         items = {name: _plain(item) for name, item in value.items()}
         return NOT_SAVED if NOT_SAVED in items.values() else {"class": "dict", "params": items}
-    if type(value).__name__ in networks.__all__:
+    if type(value) is getattr(networks, type(value).__name__, None):
         params = {name: _plain(item) for name, item in value.get_params().items()}
         return NOT_SAVED if NOT_SAVED in params.values() else {"class": type(value).__name__, "params": params}
     return NOT_SAVED

@@ -6,10 +6,11 @@ flushed to disk and renamed: until the new one is whole the one before is there.
 
 import hashlib
 import json
+import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -18,23 +19,29 @@ from typing import Any
 import numpy as np
 import torch
 from filelock import FileLock, Timeout
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor
 
-from isthmus.atomic import replacing
+from isthmus.atomic import remove_left, replacing
 from isthmus.core.batch import Batch
+from isthmus.core.description import are_alike
 from isthmus.errors import InputError
 from isthmus.training.loop import Interrupted
 from isthmus.training.state import Best, Evaluation, Position, Snapshot, Start, State
-from isthmus.untrusted import WRONG, check_header, one_line, parse
+from isthmus.untrusted import WRONG, ReplacedError, one_line, opened, opened_tensors, opened_to_change, parse
 
 CHECKPOINT = "checkpoint.safetensors"
+HISTORY = "checkpoint.history.jsonl"
+"""The epochs' records, one a line, which are appended to; a checkpoint says how many bytes of it are its own."""
+
 LOCK = ".lock"
 WRITTEN = ("checkpoint", "run", "model", "config", "report")
 """What is written in a run's folder, under temporary names that begin so after a dot."""
 
-VERSION = 2
+VERSION = 3
+READABLE = (2, 3)
+"""In version 2 the history was in the checkpoint itself."""
 
 SHARE = 20
 """Times as long as writing a checkpoint took, at the least, until the next one at the end of an epoch."""
@@ -72,6 +79,7 @@ class Checkpoints:
         self.asked: int | None = None
         self.took = 0.0
         self.epochs = 0
+        self.records = Records(self.path.with_name(HISTORY))
         if self.path.exists():
             found = read_about(self.path)["about"]
             _check_same(self.path, self.about, found)
@@ -81,7 +89,7 @@ class Checkpoints:
         """Bring a state to where the checkpoint is; where there is none, leave it at the beginning of its epochs."""
         self.epochs = epochs
         if self.path.exists():
-            read(self.path, state)
+            read(self.path, state, self.records)
         self.took = _bytes(state) / GUESS
         self.written = time.monotonic()
 
@@ -98,7 +106,7 @@ class Checkpoints:
         began = time.monotonic()
         if not self._is_due(state, began - self.written) and self.asked is None:
             return
-        write(self.path, state, self.about)
+        write(self.path, state, self.about, self.records)
         self.written = time.monotonic()
         self.took = self.written - began
         if self.asked is not None:
@@ -155,14 +163,64 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         for name in WRITTEN:
             for stray in folder.glob(f".{name}-*"):
-                stray.unlink(missing_ok=True)  # what a killed process was writing
+                remove_left(stray)  # what a killed process was writing
         yield
     finally:
         lock.release()
 
 
-def write(path: Path, state: State, about: Mapping[str, Any]) -> None:
-    """Write a state to one file, whole or not at all.
+class Records:
+    """The history of a run in a file beside its checkpoint, of which just what is new is written.
+
+    What a process that was killed has written beyond what its checkpoint knows of is written over.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.epochs, self.bytes, self.digest = path, 0, 0, hashlib.sha256()
+
+    def keep(self, history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Bring to the disk what is new of a history, and return what a checkpoint must know of it."""
+        new = "".join(json.dumps(record) + "\n" for record in history[self.epochs :]).encode()
+        if new or not self.path.exists():
+            with opened_to_change(self.path) as file:
+                if os.fstat(file.fileno()).st_size < self.bytes:
+                    raise OSError("it was cut while the run was kept there")
+                file.seek(self.bytes)
+                file.write(new)
+                file.truncate()
+                file.flush()
+                os.fsync(file.fileno())
+            self.digest.update(new)
+            self.epochs, self.bytes = len(history), self.bytes + len(new)
+        return {"epochs": self.epochs, "bytes": self.bytes, "sha256": self.digest.hexdigest()}
+
+    def read(self, known: Any) -> list[dict[str, Any]]:
+        """Return the history that a checkpoint knows of.
+
+        Raises
+        ------
+        ValueError
+            If it is not there whole and unaltered.
+        """
+        epochs, length = known["epochs"], known["bytes"]
+        if not type(epochs) is type(length) is int or not 0 <= epochs <= length:
+            raise InputError("its history has no length")
+        with opened(self.path) as file:
+            if os.fstat(file.fileno()).st_size < length:
+                raise InputError(f"{self.path} is truncated")
+            content = file.read(length)
+        digest = hashlib.sha256(content)
+        if digest.hexdigest() != known["sha256"]:
+            raise InputError(f"{self.path} is altered: its checksum differs")
+        history = [parse(line) for line in content.splitlines()]
+        if len(history) != epochs:
+            raise InputError(f"{self.path} has {len(history)} epochs, and the checkpoint {epochs}")
+        self.epochs, self.bytes, self.digest = epochs, length, digest
+        return history
+
+
+def write(path: Path, state: State, about: Mapping[str, Any], records: Records) -> None:
+    """Write what is new of the history, and then a state to one file, whole or not at all.
 
     Raises
     ------
@@ -175,8 +233,9 @@ def write(path: Path, state: State, about: Mapping[str, Any]) -> None:
         )
     tensors, config = _tensors(state), _config(state) | {"about": dict(about)}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    config["sha256"] = _digest(config, tensors)
     try:
+        config["history"] = records.keep(state.history)
+        config["sha256"] = _digest(config, tensors)
         with replacing(path) as temporary:
             temporary.write_bytes(tensors_to_bytes(tensors, {"isthmus": json.dumps(config)}))
     except OSError as error:
@@ -195,19 +254,18 @@ def read_about(path: Path) -> dict[str, Any]:
         If it is no checkpoint, or of another version.
     """
     try:
-        check_header(path)
-        with safe_open(path, "pt") as file:
+        with opened_tensors(path) as (file, _):
             config = parse((file.metadata() or {})["isthmus"].encode())
-    except (SafetensorError, ValueError, KeyError) as error:
+    except (SafetensorError, ReplacedError, ValueError, KeyError) as error:
         raise InputError(f"{path} is no checkpoint, or it is truncated: delete it to start afresh") from error
-    if not isinstance(config, dict) or config.get("version") != VERSION:
+    if not isinstance(config, dict) or config.get("version") not in READABLE:
         raise InputError(f"{path} is of another version: resume it with the isthmus that wrote it")
     if not isinstance(config.get("about"), dict):
         raise InputError(f"{path} is altered: it does not say how its run was begun; delete it to start afresh")
     return config
 
 
-def read(path: Path, state: State) -> State:
+def read(path: Path, state: State, records: Records) -> State:
     """Bring a state that was made anew to where it was when it was written.
 
     Raises
@@ -217,13 +275,20 @@ def read(path: Path, state: State) -> State:
     """
     config = read_about(path)
     try:
-        with safe_open(path, "pt") as file:
+        with opened_tensors(path) as (file, _):
             # Cloned, as what stays mapped to the file would change with it.
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - it is no dict
-    except (SafetensorError, *WRONG) as error:
+    except (SafetensorError, ReplacedError, *WRONG) as error:
         raise InputError(f"{path} is truncated or altered: {one_line(error)}; delete it to start afresh") from error
     if config.pop("sha256", None) != _digest(config, tensors):
         raise InputError(f"{path} is altered: its checksum differs; delete it to start afresh")
+    if config["version"] > 2:
+        try:
+            config["history"] = records.read(config["history"])
+        except (OSError, *WRONG) as error:
+            raise InputError(f"{path} has lost its history: {one_line(error)}; delete it to start afresh") from error
+    if config.get("position") is not None and "sizes" in tensors:
+        config["position"]["sizes"] = tensors["sizes"].tolist()  # of as many steps as an epoch may have
     try:
         return _restored(state, config, tensors)
     except (SafetensorError, *WRONG) as error:
@@ -260,12 +325,31 @@ def _check_same(path: Path, about: Mapping[str, Any], found: Mapping[str, Any]) 
     if not isinstance(before, dict) or type(seed) is not int or not 0 <= seed < 2**31:
         raise InputError(f"{path} is altered: it does not say how its run was begun; delete it to start afresh")
     other = [name for name in {*before, *now} - {*FREE} if before.get(name) != now.get(name)]
+    unsaved_before, unsaved = found.get("unsaved"), about.get("unsaved", {})
+    if isinstance(unsaved_before, dict):  # older checkpoints do not say what of a parameter JSON cannot hold
+        other += [name for name in {*unsaved_before, *unsaved} - {*FREE} if _differ(name, unsaved_before, unsaved)]
     if other:
         name = min(other)
+        was, is_now = (_said(name, *each) for each in ((before, unsaved_before), (now, unsaved)))
+        same = " in other code or settings" if was == is_now else ""
         raise InputError(
-            f"{path} is of a run with {name}={before.get(name)!r}, and not {now.get(name)!r}: set it back, or delete "
-            "the file to start afresh"
+            f"{path} is of a run with {name}={was}, and not {is_now}{same}: set it back, or delete the file to start "
+            "afresh"
         )
+
+
+def _differ(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Tell whether a parameter that JSON cannot hold is another one now."""
+    one, other = before.get(name), now.get(name)
+    return not isinstance(one, dict) or not isinstance(other, dict) or not are_alike(one, other)
+
+
+def _said(name: str, params: Mapping[str, Any], unsaved: Any) -> str:
+    """Say what a parameter is."""
+    described = unsaved.get(name) if isinstance(unsaved, dict) else None
+    if isinstance(described, dict):
+        return one_line(ValueError(described.get("said")))
+    return one_line(ValueError(repr(params.get(name))))
 
 
 def checksum(rows: Batch) -> str:
@@ -290,7 +374,6 @@ def _config(state: State) -> dict[str, Any]:
     return {
         "version": VERSION,
         "epoch": state.epoch,
-        "history": state.history,
         "halvings": state.halvings,
         "stopped": state.stopped,
         "start": None if state.start is None else state.start._asdict(),
@@ -303,7 +386,6 @@ def _config(state: State) -> dict[str, Any]:
         if position is None
         else {
             "seconds": position.seconds,
-            "sizes": position.sizes,
             "figures": list(position.figures[0]) if position.figures else [],  # a file of tensors keeps no order
             "optimizer": _groups(position.start.optimizer),
             "scheduler": None if position.start.scheduler is None else _numbers(position.start.scheduler),
@@ -320,6 +402,7 @@ def _tensors(state: State) -> dict[str, Tensor]:
         start = state.position.start
         tensors |= _named("start.model", start.weights) | _moments("start.optimizer", start.optimizer)
         tensors["start.generator"] = start.generator
+        tensors["sizes"] = torch.tensor(state.position.sizes, dtype=torch.int64)
         figures = state.position.figures
         for name in figures[0] if figures else ():
             tensors[f"figures.{name}"] = torch.stack([torch.as_tensor(batch[name]).detach() for batch in figures])
