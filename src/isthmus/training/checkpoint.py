@@ -27,6 +27,17 @@ from isthmus.atomic import remove_left, replacing
 from isthmus.core.batch import Batch
 from isthmus.core.description import are_alike
 from isthmus.errors import InputError
+from isthmus.training.checked import (
+    check_alike,
+    check_figures,
+    check_generators,
+    check_history,
+    check_moments,
+    check_schedule,
+    check_weights,
+    is_count,
+    is_number,
+)
 from isthmus.training.loop import Interrupted
 from isthmus.training.state import Best, Evaluation, Position, Snapshot, Start, State
 from isthmus.untrusted import WRONG, ReplacedError, one_line, opened, opened_tensors, opened_to_change, parse
@@ -290,7 +301,9 @@ def read(path: Path, state: State, records: Records) -> State:
     if config.get("position") is not None and "sizes" in tensors:
         config["position"]["sizes"] = tensors["sizes"].tolist()  # of as many steps as an epoch may have
     try:
-        return _restored(state, config, tensors)
+        _restored(state, config, tensors)
+        check_history(state.history)
+        return state
     except (SafetensorError, *WRONG) as error:
         raise InputError(f"{path} is not of this model and these parameters: {one_line(error)}") from error
 
@@ -438,45 +451,43 @@ def _restored(state: State, config: Mapping[str, Any], tensors: Mapping[str, Ten
 def _check(state: State, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
     """Raise ValueError where a checkpoint's numbers and tensors are not of the kind that the state's own are."""
     at, best, start = config["position"], config["best"], config["start"]
-    scheduler = None if state.scheduler is None else _numbers(state.scheduler.state_dict())
+    own = None if state.scheduler is None else json.loads(json.dumps(_numbers(state.scheduler.state_dict())))
     for found in (config, *([] if at is None else [at])):
-        _check_alike("optimizer", found["optimizer"], json.loads(json.dumps(_groups(state.optimizer.state_dict()))))
-        _check_alike("scheduler", found["scheduler"], json.loads(json.dumps(scheduler)))
+        check_alike("optimizer", found["optimizer"], json.loads(json.dumps(_groups(state.optimizer.state_dict()))))
+        check_alike("scheduler", found["scheduler"], own)
+        check_schedule(found["scheduler"], own)
     counts = [config["epoch"], config["halvings"], *([] if at is None else at["sizes"])]
     counts += [] if start is None else [start["rows"]]
-    if not all(type(count) is int and count >= 0 for count in counts):
+    if not all(map(is_count, counts)):
         raise InputError("its epoch, halvings or sizes are no counts")
-    if best is not None and not (type(best["epoch"]) is int and 0 <= best["epoch"] <= config["epoch"]):
+    if best is not None and not (is_count(best["epoch"]) and best["epoch"] <= config["epoch"]):
         raise InputError("its best epoch is none of those that it has done")
     numbers = [*([] if at is None else [at["seconds"]]), *([] if best is None else [best["lowest"]])]
     numbers += [] if best is None else best["means"].values()
     if start is not None:
         numbers += [start["least"], *start["means"].values(), *start["probe"].values()]
-        if not {"mse", "loss"} <= start["means"].keys() & start["probe"].keys():
+        if not {"mse", "loss"} <= start["means"].keys() & start["probe"].keys() or start["rows"] < 1:
             raise InputError("its start has no squared error")
-    if not all(type(number) in (int, float) for number in numbers):
+    if best is not None and not {"mse", "loss"} <= best["means"].keys():
+        raise InputError("its start on held-out rows has no squared error")
+    if not all(map(is_number, numbers)):
         raise InputError("its best loss, its start's or its seconds are no numbers")
-    if not isinstance(config["history"], list) or not all(isinstance(record, dict) for record in config["history"]):
-        raise InputError("its history is no list of records")
-    weights = dict(enumerate(weight for group in state.optimizer.param_groups for weight in group["params"]))
-    for prefix in ("optimizer", "start.optimizer"):
-        for name, tensor in _part(prefix, tensors).items():
-            weight, _, moment = name.partition(".")
-            if moment != "step" and tensor.shape != weights[int(weight)].shape:
-                raise InputError(f"{prefix}.{name} is of shape {tuple(tensor.shape)}")
+    _check_tensors(state, config, tensors)
 
 
-def _check_alike(name: str, found: Any, own: Any) -> None:
-    """Raise ValueError where two JSON values differ in more than their numbers."""
-    are_numbers = all(type(each) in (int, float) for each in (found, own))
-    if isinstance(found, dict) and isinstance(own, dict) and found.keys() == own.keys():
-        for key, value in found.items():
-            _check_alike(f"{name}.{key}", value, own[key])
-    elif isinstance(found, list) and isinstance(own, list) and len(found) == len(own):
-        for value, other in zip(found, own, strict=True):
-            _check_alike(name, value, other)
-    elif not are_numbers and found != own:
-        raise InputError(f"{name} is {one_line(ValueError(found), 50)}, and not {own!r}")
+def _check_tensors(state: State, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    check_generators(state, tensors)
+    at, best, own = config["position"], config["best"], state.model.state_dict()
+    if best is not None:
+        check_weights("best", _part("best", tensors), own)
+        if tensors["losses"].ndim != 1 or not tensors["losses"].is_floating_point():
+            raise InputError("its losses of held-out rows are no list of numbers")
+    check_moments(state, "optimizer", _part("optimizer", tensors))
+    if at is not None:
+        check_weights("start.model", _part("start.model", tensors), own)
+        check_moments(state, "start.optimizer", _part("start.optimizer", tensors))
+        known = [each["means"] for each in (best, config["start"]) if each is not None]
+        check_figures(at["figures"], at["sizes"], _part("figures", tensors), known)
 
 
 def _named(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -13,6 +13,7 @@ from torch.optim import Adam
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 
 from isthmus.core.model import Model
+from isthmus.errors import InputError
 from isthmus.randomness import DrawingFrom, draws
 from isthmus.training.callbacks import Record
 
@@ -72,6 +73,11 @@ class Best:
 
     def consider(self, model: Model, evaluation: Evaluation, epoch: int) -> None:
         """Keep the model's weights, as that epoch left them, if they are better than the best so far."""
+        if self.start.losses.shape != evaluation.losses.shape:
+            raise InputError(
+                f"the checkpoint is altered: it has losses of {len(self.start.losses)} held-out rows, and there are "
+                f"{len(evaluation.losses)}; delete it to start afresh"
+            )
         gain = (self.start.losses - evaluation.losses).double()
         beyond_chance = gain.mean() > 3 * gain.std() / math.sqrt(len(gain))
         if beyond_chance and evaluation.means["loss"] < self.lowest:
