@@ -10,7 +10,7 @@ import isthmus
 from isthmus import report
 from isthmus.atomic import check_writable
 from isthmus.cli.app import app
-from isthmus.cli.console import complain, console, print_table
+from isthmus.cli.console import complain, console, print_table, say
 from isthmus.cli.meaning import refuse_without_meaning
 from isthmus.cli.options import Components, Data, DataDir, Epochs, FirstSeed, Fit, Label, Out, Size, SkipBad
 from isthmus.cli.rows import load_rows, parse_framing
@@ -58,12 +58,12 @@ def compare(
             random_state=seed,
             progress=lambda text: status.update(f"fitting: {text}"),
         )
+        files.write_table(out / "comparison.csv", comparison.table.reset_index())  # which the report must not cost
         status.update("writing the report")
         report.write_page(report.comparison_page(comparison, f"Autoencoders on {data}"), out / "report.html")
-        files.write_table(out / "comparison.csv", comparison.table.reset_index())
     _print_comparison(comparison_cells(comparison.table))
-    console.print(f"corrupted: every model is shown the same rows, with {comparison.corruption}", soft_wrap=True)
-    console.print(f"report: {out / 'report.html'}", soft_wrap=True)
+    say(f"corrupted: every model is shown the same rows, with {comparison.corruption}")
+    say(f"report: {out / 'report.html'}")
 
 
 def _print_comparison(cells: pd.DataFrame) -> None:

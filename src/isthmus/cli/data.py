@@ -61,7 +61,7 @@ def data(
     for name, entry in datasets.CATALOGUE.items():
         table.add_row(name, entry.shape, entry.description, datasets.location(name, data_dir))
     console.print(table)
-    console.print(f"\nFiles too: {', '.join(files.READABLE)}, or a folder of images with subfolders as labels.")
+    say(f"\nFiles too: {', '.join(files.READABLE)}, or a folder of images with subfolders as labels.")
 
 
 def _rows_understood(

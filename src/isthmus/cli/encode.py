@@ -8,7 +8,7 @@ import pandas as pd
 import typer
 
 from isthmus.cli.app import app
-from isthmus.cli.console import console, say
+from isthmus.cli.console import say
 from isthmus.cli.options import Data, DataDir, Group, Label, Output, OutputOrPicture, Run, SkipBad, Split, Time
 from isthmus.cli.parsing import parse_rows
 from isthmus.cli.results import draw, write_rows, write_steps
@@ -159,10 +159,10 @@ def neighbors(
         for name, column in file_column(data, framing).items():
             table |= {f"{name}_{i + 1}": np.array(column)[index[:, i]] for i in range(k)}
         files.write_table(output, pd.DataFrame(table))
-        console.print(f"{len(queries):,} rows: {output}", soft_wrap=True)
+        say(f"{len(queries):,} rows: {output}")
     share = None if found.y is None or asked.y is None else _share_alike(found.y, index, asked.y)
     if share is not None:
-        console.print(f"{share:.1%} of the neighbours have the label of their query")
+        say(f"{share:.1%} of the neighbours have the label of their query")
 
 
 def _share_alike(y: np.ndarray, index: np.ndarray, asked: np.ndarray) -> float | None:

@@ -9,7 +9,7 @@ import typer
 
 from isthmus import models
 from isthmus.cli.app import app
-from isthmus.cli.console import console
+from isthmus.cli.console import say
 from isthmus.cli.options import Data, DataDir, Group, Label, OutputOrPicture, Run, Seed, SkipBad, Split, Time
 from isthmus.cli.results import as_in_file, draw, write_rows, write_steps
 from isthmus.cli.rows import load_rows, name_columns, names_of, read_cut, read_framing, read_source, say_left_out
@@ -85,7 +85,7 @@ def impute(
     if missing is not None:
         filled = filled.to_numpy(dtype=float) if isinstance(filled, pd.DataFrame) else filled
         error, of_mean = imputation_errors(rows, filled, _mean_row(estimator), hidden)
-        console.print(f"squared error an entry that was hidden {error:.5g}, by the mean row {of_mean:.5g}")
+        say(f"squared error an entry that was hidden {error:.5g}, by the mean row {of_mean:.5g}")
 
 
 def _impute_table(
@@ -111,10 +111,10 @@ def _impute_table(
     numbers, others = (errors[errors.kind == kind] for kind in ("number", "category"))
     if len(numbers):
         share = (numbers.error / numbers.baseline).mean()
-        console.print(f"numbers: root mean squared error {share:.3g} of the median's, averaged over columns")
+        say(f"numbers: root mean squared error {share:.3g} of the median's, averaged over columns")
     if len(others):
         right = 1 - others[["error", "baseline"]].mean()
-        console.print(f"others: {right.error:.1%} right, {right.baseline:.1%} by the most frequent value")
+        say(f"others: {right.error:.1%} right, {right.baseline:.1%} by the most frequent value")
 
 
 def _impute_modalities(

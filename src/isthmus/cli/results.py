@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from isthmus.atomic import replacing
-from isthmus.cli.console import console, say
+from isthmus.cli.console import say
 from isthmus.data import files
 from isthmus.data.files import Source
 from isthmus.data.timeline import TimeSeries
@@ -29,7 +29,7 @@ def write_rows(output: Path, values: Any, columns: list[str], first: dict[str, A
     else:
         rows = pd.DataFrame(values.reshape(len(values), -1), columns=columns)
         files.write_table(output, _beside(first, rows, output))
-    console.print(f"{len(values):,} rows: {output}", soft_wrap=True)
+    say(f"{len(values):,} rows: {output}")
 
 
 def _beside(first: Mapping[str, Any], rows: pd.DataFrame, output: Path) -> pd.DataFrame:
@@ -75,10 +75,10 @@ def write_steps(output: Path, steps: np.ndarray, series: TimeSeries, total: str 
     beside = [column for column in (series.group, series.time) if column is not None]
     is_table = bool(beside) and output.suffix != ".npy"  # an array holds numbers alone
     files.write_table(output, pd.concat([*beside, table], axis=1) if is_table else table)
-    console.print(f"{len(steps):,} steps: {output}", soft_wrap=True)
+    say(f"{len(steps):,} steps: {output}")
     _say_irregular(series, np.isnan(steps).all(1) & (series.steps >= 0))
     if total:
-        console.print(f"mean {np.nanmean(steps):.5g}, lowest {np.nanmin(steps):.5g} in row {np.nanargmin(steps)}")
+        say(f"mean {np.nanmean(steps):.5g}, lowest {np.nanmin(steps):.5g} in row {np.nanargmin(steps)}")
 
 
 def _say_irregular(series: TimeSeries, is_blank: np.ndarray) -> None:
@@ -94,4 +94,4 @@ def draw(output: Path, png: bytes, names: Sequence[str] = (), rows: np.ndarray |
     with replacing(output) as temporary:
         temporary.write_bytes(png)
     shown = "" if rows is None else f", of {listed([names[i] for i in rows], len(rows))}"
-    console.print(f"picture: {output}{shown}", soft_wrap=True)
+    say(f"picture: {output}{shown}")

@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import typer
 
-from isthmus import report, runs
+from isthmus import models, report, runs
 from isthmus.cli.anew import described_from, estimator_from, option_name, typed
 from isthmus.cli.app import app
-from isthmus.cli.console import complain, console, say
+from isthmus.cli.console import complain, say
 from isthmus.cli.meaning import refuse_without_meaning
 from isthmus.cli.options import (
     Components,
@@ -48,12 +48,14 @@ from isthmus.cli.rows import (
 from isthmus.cli.saved import has_images
 from isthmus.data import datasets
 from isthmus.data.images import check_size
-from isthmus.errors import InputError
+from isthmus.errors import InputError, in_one_line
 from isthmus.models.conditional import told
 from isthmus.models.kept import kept_in_words
 from isthmus.report.words import error_in_words
 from isthmus.training import Interrupted
 from isthmus.training.checkpoint import locked
+
+REPORT = "report.html"
 
 
 @app.command()
@@ -110,7 +112,9 @@ def train(
         target, folder = resume, runs.kept_in(resume)
         asked = runs.read(folder)
         if asked["finished"] and folder == resume:
-            console.print(f"{resume} is finished: there is nothing to go on with", soft_wrap=True)
+            say(f"{resume} is finished: there is nothing to go on with")
+            if not (resume / REPORT).exists() and runs.is_finished(resume):
+                _report(resume, asked)  # as it was killed in between
             return
     else:
         if data is None or out is None:
@@ -132,18 +136,64 @@ def train(
             "fit": fit, "skip_bad": skip_bad, "size": size and parse_framing(size, fit, skip_bad).size,
         }  # fmt: skip
         asked = runs.described(**given) if source is None else described_from(context, source, **given)
+    cut = None
     if not asked["finished"]:
-        _keep(folder, target, asked, device, checkpoint_minutes, is_new=resume is None)
+        asked, cut = _keep(folder, target, asked, device, checkpoint_minutes, is_new=resume is None)
     if folder != target:
         runs.take_place(target)
-    console.print(f"model and report: {target}/ (open {target / 'report.html'})", soft_wrap=True)
+    if _report(target, asked, cut):
+        say(f"model and report: {target}/ (open {target / REPORT})")
+    else:
+        say(f"model: {target}/")
 
 
-def _keep(folder: Path, target: Path, asked: dict[str, Any], device: str, minutes: float, *, is_new: bool) -> None:
+def _report(folder: Path, asked: dict[str, Any], cut: Cut | None = None) -> bool:
+    """Write the report of a finished run, whose model is saved: what fails here is said in a line, and costs nothing.
+
+    Returns
+    -------
+    bool
+        Whether it was written.
+    """
+    try:
+        with _stopping_at_once():
+            _write_report(folder, asked, cut or parse_cut(asked))
+    except Interrupted as stopped:
+        complain(f"stopped; the model is saved, and its report is not: isthmus report {folder} writes it")
+        raise SystemExit(128 + stopped.signal) from stopped
+    except Exception as error:
+        complain(
+            f"the model is saved, and its report is not: isthmus report {folder} tries it again ({_in_words(error)})"
+        )
+        return False
+    return True
+
+
+def _in_words(error: Exception) -> str:
+    said = in_one_line(str(error), 300)
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
+def _write_report(folder: Path, asked: dict[str, Any], cut: Cut | None) -> None:
+    """Write the report of a finished run on its rows, or on the test rows of a named data set."""
+    data, label = asked["data"], asked["label"]
+    data_dir = None if asked["data_dir"] is None else Path(asked["data_dir"])
+    estimator = models.load(folder)
+    framing = _framing(asked, estimator)
+    rows, labels = load_rows(data, "test", label, data_dir, estimator, cut, framing, told=True)
+    names = names_of(data, rows, cut, framing)
+    title = f"{asked['model'].capitalize()} autoencoder on {data}"
+    page = report.model_page(estimator, rows, labels, title, which=which_rows(data), names=names)
+    report.write_page(page, folder / REPORT)
+
+
+def _keep(
+    folder: Path, target: Path, asked: dict[str, Any], device: str, minutes: float, *, is_new: bool
+) -> tuple[dict[str, Any], Cut | None]:
     """Train a run in its folder, and leave it there where it is stopped; of one that has just begun nothing."""
     with locked(folder), _stopping_at_once():
         try:
-            _train(folder, asked, device, minutes)
+            return _train(folder, asked, device, minutes)
         except BaseException as error:
             if is_new:
                 runs.abandon(folder)
@@ -179,9 +229,11 @@ def _refuse_beside_resume(context: typer.Context) -> None:
             raise InputError(f"{option_name(name)} beside --resume: the run says itself what it is; leave it out")
 
 
-def _train(folder: Path, asked: dict[str, Any], device: str, checkpoint_minutes: float) -> None:
-    """Begin a run, or go on with it, and write what comes of it."""
-    data, label, model = asked["data"], asked["label"], asked["model"]
+def _train(
+    folder: Path, asked: dict[str, Any], device: str, checkpoint_minutes: float
+) -> tuple[dict[str, Any], Cut | None]:
+    """Begin a run, or go on with it, and save its model; return what it was asked for, and how its series was cut."""
+    data, label = asked["data"], asked["label"]
     data_dir = None if asked["data_dir"] is None else Path(asked["data_dir"])
     cut = parse_cut(asked)
     estimator = _estimator(asked, device)
@@ -190,21 +242,19 @@ def _train(folder: Path, asked: dict[str, Any], device: str, checkpoint_minutes:
     X, y = load_rows(data, "train", label, data_dir, estimator, cut, framing, told=True)
     if estimator.takes_conditions and y is None:
         raise InputError(f"{data} has no labels to be a condition: name their column with --label")
-    rows, labels = load_rows(data, "test", label, data_dir, estimator, cut, framing, told=True)
     asked = runs.begin(folder, asked, X, y)
     estimator.fit(X, **told(estimator, y), resume_from=folder, checkpoint_minutes=checkpoint_minutes)
-    title = f"{model.capitalize()} autoencoder on {data}"
-    names = names_of(data, rows, cut, framing)
-    page = report.model_page(estimator, rows, labels, title, which=which_rows(data), names=names)
-    kept = kept_in_words(estimator)
     runs.check_there(folder)
     if asked["from"] is not None:
         estimator.set_params(warm_start=False)  # which was for this fit alone
     estimator.save(folder)
-    report.write_page(page, folder / "report.html")
     runs.finish(folder, asked)
-    active = f"; {estimator.active_units_} active units" if hasattr(estimator, "active_units_") else ""
-    say(f"{kept}; {_fit_in_words(estimator, X, y)}{active}")
+    try:
+        line = f"{kept_in_words(estimator)}; {_fit_in_words(estimator, X, y)}"
+    except Exception as error:  # which must not look as if the model were not there
+        line = f"the model is saved; how well it does could not be measured ({_in_words(error)})"
+    say(f"{line}; {estimator.active_units_} active units" if hasattr(estimator, "active_units_") else line)
+    return asked, cut
 
 
 def _framing(asked: dict[str, Any], estimator: Any) -> Framing:
