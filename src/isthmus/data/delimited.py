@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from isthmus.data.bounds import check_bytes
 from isthmus.data.layout import Layout, find_layout
 from isthmus.data.number_text import as_numbers
 from isthmus.errors import InputError
@@ -138,7 +139,27 @@ def _sample(path: Path) -> tuple[bytes, bool]:
 
 
 def _open(path: Path) -> Any:
-    return gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb")
+    return io.BufferedReader(_Unpacked(path)) if path.suffix.lower() == ".gz" else path.open("rb")
+
+
+class _Unpacked(io.RawIOBase):
+    """The text in a ``.gz``, as long as it takes no more memory than is allowed: it may be a thousand times as long."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.size, self.file = path, 0, gzip.open(path)  # noqa: SIM115
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        found = self.file.readinto(buffer)
+        self.size += found
+        check_bytes(f"{self.path}, unpacked, takes at least", self.size)
+        return found
+
+    def close(self) -> None:
+        self.file.close()
+        super().close()
 
 
 def _encoding(path: Path, sample: bytes) -> str:
@@ -183,10 +204,10 @@ def _parse(
 ) -> pd.DataFrame:
     words: Any = {name: str for name in map(str, text) if name in layout.names}
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _open(path) as file:
             warnings.simplefilter("error", pd.errors.ParserWarning)
             return pd.read_csv(
-                path,
+                file,
                 sep=r"\s+" if layout.separator == " " else layout.separator,
                 header=None,
                 names=layout.names,

@@ -60,7 +60,10 @@ def find_layout(path: Path, text: str) -> Layout:
     start = 1 if given else 0
     width = _usual(records[start:])
     if not width:
-        raise InputError(f"cannot read {path}: No columns, it is empty")
+        endless = len(text.split("\n", 1)[0]) > csv.field_size_limit()
+        raise InputError(
+            f"cannot read {path}: {'its first field has no end' if endless else 'No columns, it is empty'}"
+        )
     start, titles, names = _above(records, start, width)
     if titles:
         told.append(f"left out above the table: {_few(titles)}")

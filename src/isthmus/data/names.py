@@ -56,4 +56,6 @@ def quoted_name(name: Any) -> str:
 def few(names: Iterable[Any], most: int = 10) -> str:
     """Return names in quotes with commas, and of many only how many more there are."""
     quoted = list(names)
-    return ", ".join(quoted_name(name) for name in quoted[:most]) + (f" and {len(quoted) - most:,} more" if len(quoted) > most else "")
+    return ", ".join(quoted_name(name) for name in quoted[:most]) + (
+        f" and {len(quoted) - most:,} more" if len(quoted) > most else ""
+    )

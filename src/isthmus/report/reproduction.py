@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import MaxNLocator
 
-from isthmus.report.images import INK, MUTED, figure_uri, image_lines
+from isthmus.report.images import INK, MUTED, as_plain_text, figure_uri, image_lines
 from isthmus.report.page import rendered
 from isthmus.report.parts import Parts
 from isthmus.report.plots import COLOURS
@@ -85,6 +85,7 @@ def _points(picture: Points) -> str:
             axis.set(xticks=[], yticks=[])
             axis.spines[:].set_color("#e3e7ee")
         axis.set_title(named(name), fontsize=10, color=INK)
+    as_plain_text(drawing)  # before it is laid out, for which texts are measured
     drawing.tight_layout()
     return figure_uri(drawing)
 
