@@ -9,6 +9,7 @@ import typer
 import isthmus
 from isthmus.cli.console import complain, show_warning
 from isthmus.cli.rows import forget
+from isthmus.data import bounds
 from isthmus.errors import InputError, InputTypeError
 from isthmus.models.engine import is_out_of_memory
 from isthmus.starting import begin
@@ -32,6 +33,7 @@ def main() -> None:
     """Run the command line; a user's mistake ends in one line on standard error and exit status 2, a bug in 1."""
     begin()
     forget()
+    bounds.forget()
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may lack letters that a file's name has
     warnings.showwarning = lambda message, category, *_: show_warning(message, category)

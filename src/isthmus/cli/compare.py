@@ -11,8 +11,22 @@ from isthmus import report
 from isthmus.atomic import check_writable
 from isthmus.cli.app import app
 from isthmus.cli.console import complain, console, print_table, say
-from isthmus.cli.meaning import refuse_without_meaning
-from isthmus.cli.options import Components, Data, DataDir, Epochs, FirstSeed, Fit, Label, Out, Size, SkipBad
+from isthmus.cli.meaning import allow, refuse_without_meaning
+from isthmus.cli.options import (
+    MOST_FITS,
+    Components,
+    Data,
+    DataDir,
+    Epochs,
+    FirstSeed,
+    Fit,
+    Label,
+    MaxGB,
+    MaxPixels,
+    Out,
+    Size,
+    SkipBad,
+)
 from isthmus.cli.rows import load_rows, parse_framing
 from isthmus.compare import comparison_cells
 from isthmus.data import datasets, files
@@ -24,7 +38,7 @@ def compare(
     out: Out,
     names: Annotated[str | None, typer.Option("--models", help="Names from the default set, with commas.")] = None,
     components: Components = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Fits of each model.")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, max=MOST_FITS, help="Fits of each model.")] = 3,
     epochs: Epochs = None,
     corruption: Annotated[str, typer.Option(help="What is done to the test rows.")] = "masking",
     corruption_level: Annotated[float, typer.Option(help="How much of it.")] = 0.25,
@@ -34,8 +48,11 @@ def compare(
     size: Size = None,
     fit: Fit = "crop",
     skip_bad: SkipBad = False,
+    max_gb: MaxGB = None,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Fit several autoencoders on the same rows of DATA, with PCA of the same size beside them, and tell them apart."""
+    allow(data, max_gb, max_pixels)
     check_writable(out / "report.html")
     refuse_without_meaning(data, size=size, fit=fit, skip_bad=skip_bad)
     X, y = load_rows(data, "train", label, data_dir, framing=parse_framing(size, fit, skip_bad))

@@ -9,7 +9,22 @@ import typer
 
 from isthmus.cli.app import app
 from isthmus.cli.console import say
-from isthmus.cli.options import Data, DataDir, Group, Label, Output, OutputOrPicture, Run, SkipBad, Split, Time
+from isthmus.cli.meaning import allow
+from isthmus.cli.options import (
+    MOST,
+    Data,
+    DataDir,
+    Group,
+    Label,
+    MaxGB,
+    MaxPixels,
+    Output,
+    OutputOrPicture,
+    Run,
+    SkipBad,
+    Split,
+    Time,
+)
 from isthmus.cli.parsing import parse_rows
 from isthmus.cli.results import draw, write_rows, write_steps
 from isthmus.cli.rows import (
@@ -42,8 +57,11 @@ def transform(
     group: Group = None,
     data_dir: DataDir = None,
     skip_bad: SkipBad = False,
+    max_gb: MaxGB = None,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Write the codes of DATA's rows."""
+    allow(data, max_gb, max_pixels)
     estimator, cut = ready(run, output, "transform"), read_cut(run, time, group)
     framing = read_framing(run, estimator, skip_bad, data)
     X, y = load_rows(data, split, label, data_dir, estimator, cut, framing)
@@ -64,8 +82,11 @@ def reconstruct(
     group: Group = None,
     data_dir: DataDir = None,
     skip_bad: SkipBad = False,
+    max_gb: MaxGB = None,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Write DATA's rows as the model rebuilds them; .png: 30 drawn at random over the classes, below what they are."""
+    allow(data, max_gb, max_pixels)
     estimator, cut = ready(run, output, "reconstruct", pictures=True), read_cut(run, time, group)
     framing = read_framing(run, estimator, skip_bad, data)
     X, y = load_rows(data, split, label, data_dir, estimator, cut, framing)
@@ -94,11 +115,14 @@ def score(
     group: Group = None,
     data_dir: DataDir = None,
     skip_bad: SkipBad = False,
+    max_gb: MaxGB = None,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Write how usual each of DATA's rows is, in nats; higher is more usual.
 
     A step of a long series is scored by itself and by the windows that it is in.
     """
+    allow(data, max_gb, max_pixels)
     estimator, cut = ready(run, output, "score_samples"), read_cut(run, time, group)
     framing = read_framing(run, estimator, skip_bad, data)
     X, y = load_rows(data, split, label, data_dir, estimator, cut, framing)
@@ -124,15 +148,18 @@ def neighbors(
     query: Annotated[
         str | None, typer.Option(help="Row numbers of DATA, such as 0,5,9, or other data; default: ten, at random.")
     ] = None,
-    k: Annotated[int, typer.Option("-k", help="Neighbours of each.")] = 5,
+    k: Annotated[int, typer.Option("-k", max=MOST, help="Neighbours of each.")] = 5,
     split: Split = "test",
     label: Label = None,
     time: Time = None,
     group: Group = None,
     data_dir: DataDir = None,
     skip_bad: SkipBad = False,
+    max_gb: MaxGB = None,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Write which rows of DATA have the codes nearest to those of the queries; .png: a line a query, itself first."""
+    allow(data, max_gb, max_pixels)
     estimator, cut = ready(run, output, "transform", pictures=True), read_cut(run, time, group)
     framing = read_framing(run, estimator, skip_bad, data)
     found = load_rows(data, split, label, data_dir, estimator, cut, framing)

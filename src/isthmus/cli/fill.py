@@ -10,7 +10,21 @@ import typer
 from isthmus import models
 from isthmus.cli.app import app
 from isthmus.cli.console import say
-from isthmus.cli.options import Data, DataDir, Group, Label, OutputOrPicture, Run, Seed, SkipBad, Split, Time
+from isthmus.cli.meaning import allow
+from isthmus.cli.options import (
+    Data,
+    DataDir,
+    Group,
+    Label,
+    MaxGB,
+    MaxPixels,
+    OutputOrPicture,
+    Run,
+    Seed,
+    SkipBad,
+    Split,
+    Time,
+)
 from isthmus.cli.results import as_in_file, draw, write_rows, write_steps
 from isthmus.cli.rows import load_rows, name_columns, names_of, read_cut, read_framing, read_source, say_left_out
 from isthmus.cli.saved import features, ready, shaped
@@ -38,8 +52,11 @@ def impute(
     group: Group = None,
     data_dir: DataDir = None,
     skip_bad: SkipBad = False,
+    max_gb: MaxGB = None,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Write DATA's rows with what is missing (NaN, blanks) filled in; .png: 30 at random, below what was known."""
+    allow(data, max_gb, max_pixels)
     estimator, cut = ready(run, output, "impute", pictures=True), read_cut(run, time, group)
     framing = read_framing(run, estimator, skip_bad, data)
     if block and missing is None:

@@ -10,7 +10,8 @@ from isthmus import models, report, reproduce, runs
 from isthmus.atomic import check_writable, replacing
 from isthmus.cli.app import app
 from isthmus.cli.console import print_table, say
-from isthmus.cli.options import DataDir, FirstSeed, Group, Label, Run, SkipBad, Time
+from isthmus.cli.meaning import allow
+from isthmus.cli.options import DataDir, FirstSeed, Group, Label, MaxGB, MaxPixels, Run, SkipBad, Time
 from isthmus.cli.rows import load_rows, names_of, read_cut, read_framing, which_rows
 from isthmus.cli.saved import loaded
 from isthmus.errors import InputError
@@ -26,8 +27,11 @@ def write_report(
     group: Group = None,
     data_dir: DataDir = None,
     skip_bad: SkipBad = False,
+    max_gb: MaxGB = None,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Write the report about a run again, or about how it does on other DATA."""
+    allow(data, max_gb, max_pixels)
     estimator = loaded(run, "transform")
     if isinstance(estimator, models.MultimodalAutoencoder):
         raise InputError(

@@ -13,8 +13,9 @@ from isthmus import models, report, runs
 from isthmus.cli.anew import described_from, estimator_from, option_name, typed
 from isthmus.cli.app import app
 from isthmus.cli.console import complain, say
-from isthmus.cli.meaning import refuse_without_meaning
+from isthmus.cli.meaning import allow, refuse_without_meaning
 from isthmus.cli.options import (
+    MOST,
     Components,
     DataDir,
     Device,
@@ -24,12 +25,16 @@ from isthmus.cli.options import (
     Group,
     Kinds,
     Label,
+    MaxGB,
+    MaxPixels,
     Missing,
     Seed,
     Settings,
     Size,
     SkipBad,
+    Stride,
     Time,
+    Window,
 )
 from isthmus.cli.parsing import MODELS, NETWORKS, choice, parse_columns, parse_network, parse_settings
 from isthmus.cli.rows import (
@@ -51,9 +56,13 @@ from isthmus.data.images import check_size
 from isthmus.errors import InputError, in_one_line
 from isthmus.models.conditional import told
 from isthmus.models.kept import kept_in_words
+from isthmus.models.savable import check_savable
 from isthmus.report.words import error_in_words
 from isthmus.training import Interrupted
 from isthmus.training.checkpoint import locked
+
+BESIDE_RESUME = ("resume", "device", "checkpoint_minutes", "max_gb", "max_pixels")
+"""What a run does not say itself, as it is of the machine."""
 
 REPORT = "report.html"
 
@@ -78,14 +87,14 @@ def train(
     ] = None,
     channels: Annotated[str | None, typer.Option(help="conv: channels of its layers, such as 32,64.")] = None,
     epochs: Epochs = None,
-    batch_size: Annotated[int | None, typer.Option(help="Rows a step.")] = None,
+    batch_size: Annotated[int | None, typer.Option(max=MOST, help="Rows a step.")] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate, or its peak.")] = None,
     scale: Annotated[
         Literal["standard", "auto", "none"] | None,
         typer.Option(help="Standardise inside; auto: where X has a spread that does harm; default: none."),
     ] = None,
-    window: Annotated[int | None, typer.Option(min=2, help="DATA is one long series: steps in a window of it.")] = None,
-    stride: Annotated[int | None, typer.Option(min=1, help="Steps from window to window; default: a tenth.")] = None,
+    window: Window = None,
+    stride: Stride = None,
     seed: Seed = 0,
     device: Device = "auto",
     settings: Settings = None,
@@ -99,6 +108,8 @@ def train(
     size: Size = None,
     fit: Fit = "crop",
     skip_bad: SkipBad = False,
+    max_gb: MaxGB = None,
+    max_pixels: MaxPixels = None,
     checkpoint_minutes: Annotated[float, typer.Option(min=0, help="Between checkpoints, at the most.")] = 10,
 ) -> None:
     """Train an autoencoder on DATA, and save it and its report into a folder.
@@ -107,6 +118,7 @@ def train(
     every --checkpoint-minutes, and where Ctrl-C stops it: `isthmus train --resume RUN` goes on as if nothing had
     happened.
     """
+    allow(data if resume is None else None, max_gb, max_pixels)
     if resume is not None:
         _refuse_beside_resume(context)
         target, folder = resume, runs.kept_in(resume)
@@ -225,7 +237,7 @@ def _stopping_at_once() -> Iterator[None]:
 def _refuse_beside_resume(context: typer.Context) -> None:
     """Raise ValueError where something is given beside --resume that the run itself says."""
     for name in context.params:
-        if name not in ("resume", "device", "checkpoint_minutes") and typed(context, name):
+        if name not in BESIDE_RESUME and typed(context, name):
             raise InputError(f"{option_name(name)} beside --resume: the run says itself what it is; leave it out")
 
 
@@ -237,6 +249,7 @@ def _train(
     data_dir = None if asked["data_dir"] is None else Path(asked["data_dir"])
     cut = parse_cut(asked)
     estimator = _estimator(asked, device)
+    check_savable(estimator)
     framing = _framing(asked, estimator)
     asked = asked | _understood(data, label, estimator, cut, framing, asked["from"])
     X, y = load_rows(data, "train", label, data_dir, estimator, cut, framing, told=True)

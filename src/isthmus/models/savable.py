@@ -1,0 +1,36 @@
+"""Parameters that could not be saved with a model are told before it is trained."""
+
+import json
+from typing import Any
+
+from isthmus.errors import InputError, shown
+from isthmus.models.folder import NOT_SAVED, _check_plain, _value, plain_params
+from isthmus.untrusted import WRONG, one_line, parse
+
+MOST_LAYERS = 2**20
+"""Of a network, which is held against its weights when it is loaded."""
+
+
+def check_savable(estimator: Any) -> None:
+    """Raise ValueError for a parameter that a file cannot hold, or that `load` would refuse.
+
+    Examples
+    --------
+    >>> from isthmus import Autoencoder
+    >>> check_savable(Autoencoder(verbose=1.0))
+    Traceback (most recent call last):
+        ...
+    isthmus.errors.InputError: verbose=1.0 could not be saved with the model: verbose=1.0 cannot be; give another value
+    """
+    for name, value in plain_params(estimator).items():
+        try:
+            if value == NOT_SAVED:
+                raise InputError("it is neither a number, a text, a list of these nor a network")
+            plain = parse(json.dumps(value).encode())
+            _check_plain({name: plain})
+            _value(plain, MOST_LAYERS)
+        except WRONG as error:
+            given = shown(repr(getattr(estimator, name)))
+            raise InputError(
+                f"{name}={given} could not be saved with the model: {one_line(error, 100)}; give another value"
+            ) from error
