@@ -146,7 +146,7 @@ def test_texts_that_cannot_be(typed, verb, option, value):
     "weight_decay=1e400", "network=1.0",
 ], ids=lambda text: text[:20])  # fmt: skip
 def test_what_could_not_be_saved_is_refused_before_training(typed, monkeypatch, setting):
-    monkeypatch.setattr("isthmus.training.loop.run", lambda *_, **__: pytest.fail("it trains"))
+    monkeypatch.setattr("isthmus.models.base.run", lambda *_, **__: pytest.fail("it trains"))
     status, _, err, clean = typed("train", "t.csv", "--epochs", "1", "--out", "run", "--set", setting)
     one_line_of_ours(status, err)
     assert clean, "and leaves nothing"
@@ -188,7 +188,7 @@ def test_messages_are_one_line_in_python_too():
 
 
 @pytest.mark.parametrize(
-    "name", ["red]", "[red]x", "[/]", "a\x1b[31mb", "$0_$50", "caf\udce9", "<b>", "'=x", ":smile:"]
+    "name", ["red]", "[red]x", "[bold]", "a\x1b[31mb", "$0_$50", "caf\udce9", "<b>", "'=x", ":smile:"]
 )
 def test_files_and_folders_of_any_name(typed, tmp_path, name):
     """DATA, RUN and results: each verb works, and what it prints is text."""
@@ -214,6 +214,7 @@ def test_files_and_folders_of_any_name(typed, tmp_path, name):
         out.encode()
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_folder_of_images_of_any_name(typed, tmp_path):
     from PIL import Image
 

@@ -1,5 +1,6 @@
 """`isthmus compare`."""
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -30,6 +31,7 @@ from isthmus.cli.options import (
 from isthmus.cli.rows import load_rows, parse_framing
 from isthmus.compare import comparison_cells
 from isthmus.data import datasets, files
+from isthmus.errors import InputError
 
 
 @app.command()
@@ -53,6 +55,8 @@ def compare(
 ) -> None:
     """Fit several autoencoders on the same rows of DATA, with PCA of the same size beside them, and tell them apart."""
     allow(data, max_gb, max_pixels)
+    if not (math.isfinite(corruption_level) and corruption_level >= 0):  # which is needed after all fits alone
+        raise InputError(f"--corruption-level {corruption_level}: give a number from 0 on, such as 0.25")
     check_writable(out / "report.html")
     refuse_without_meaning(data, size=size, fit=fit, skip_bad=skip_bad)
     X, y = load_rows(data, "train", label, data_dir, framing=parse_framing(size, fit, skip_bad))

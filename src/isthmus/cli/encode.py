@@ -14,6 +14,7 @@ from isthmus.cli.options import (
     MOST,
     Data,
     DataDir,
+    Formulas,
     Group,
     Label,
     MaxGB,
@@ -59,6 +60,7 @@ def transform(
     skip_bad: SkipBad = False,
     max_gb: MaxGB = None,
     max_pixels: MaxPixels = None,
+    formulas: Formulas = False,
 ) -> None:
     """Write the codes of DATA's rows."""
     allow(data, max_gb, max_pixels)
@@ -67,7 +69,7 @@ def transform(
     X, y = load_rows(data, split, label, data_dir, estimator, cut, framing)
     codes = estimator.transform(X, **told(estimator, y))
     beside = name_columns(data, framing, X) if cut is None else cut.columns(data)
-    write_rows(output, codes, [f"code_{i}" for i in range(codes.shape[1])], beside)
+    write_rows(output, codes, [f"code_{i}" for i in range(codes.shape[1])], beside, formulas=formulas)
     say_left_out(data, framing, output)
 
 
@@ -84,6 +86,7 @@ def reconstruct(
     skip_bad: SkipBad = False,
     max_gb: MaxGB = None,
     max_pixels: MaxPixels = None,
+    formulas: Formulas = False,
 ) -> None:
     """Write DATA's rows as the model rebuilds them; .png: 30 drawn at random over the classes, below what they are."""
     allow(data, max_gb, max_pixels)
@@ -93,13 +96,13 @@ def reconstruct(
     rows = estimator.reconstruct(X, **told(estimator, y))
     if cut is not None:
         series = cut.series(data)
-        write_steps(output, series.on_time_axis(rows, cut.stride), series)
+        write_steps(output, series.on_time_axis(rows, cut.stride), series, formulas=formulas)
     elif output.suffix == ".png":
         shown = spread_order(len(rows), y)[: images.MOST_BESIDE]
         picture = images.beside_png(shaped(estimator, X)[shown], rows[shown])
         draw(output, picture, names_of(data, X, cut, framing), shown)
     else:
-        write_rows(output, rows, features(estimator, rows), name_columns(data, framing, X))
+        write_rows(output, rows, features(estimator, rows), name_columns(data, framing, X), formulas=formulas)
         say_left_out(data, framing, output)
 
 
@@ -117,6 +120,7 @@ def score(
     skip_bad: SkipBad = False,
     max_gb: MaxGB = None,
     max_pixels: MaxPixels = None,
+    formulas: Formulas = False,
 ) -> None:
     """Write how usual each of DATA's rows is, in nats; higher is more usual.
 
@@ -130,10 +134,12 @@ def score(
     scores = estimator.score_samples(X, **({"per_feature": True} if shares else {}), **told(estimator, y))
     if cut is not None:
         series = cut.series(data)
-        write_steps(output, series.step_scores(scores, cut.stride), series, None if per_feature else "score")
+        write_steps(
+            output, series.step_scores(scores, cut.stride), series, None if per_feature else "score", formulas=formulas
+        )
         return
     columns = features(estimator, scores) if per_feature else ["score"]
-    write_rows(output, scores, columns, name_columns(data, framing, X))
+    write_rows(output, scores, columns, name_columns(data, framing, X), formulas=formulas)
     say_left_out(data, framing, output)
     if not per_feature:
         lowest = names_of(data, X, None, framing)[scores.argmin()]
@@ -157,6 +163,7 @@ def neighbors(
     skip_bad: SkipBad = False,
     max_gb: MaxGB = None,
     max_pixels: MaxPixels = None,
+    formulas: Formulas = False,
 ) -> None:
     """Write which rows of DATA have the codes nearest to those of the queries; .png: a line a query, itself first."""
     allow(data, max_gb, max_pixels)
@@ -185,7 +192,7 @@ def neighbors(
         table |= {f"distance_{i + 1}": distance[:, i] for i in range(k)}
         for name, column in file_column(data, framing).items():
             table |= {f"{name}_{i + 1}": np.array(column)[index[:, i]] for i in range(k)}
-        files.write_table(output, pd.DataFrame(table))
+        files.write_table(output, pd.DataFrame(table), formulas=formulas)
         say(f"{len(queries):,} rows: {output}")
     share = None if found.y is None or asked.y is None else _share_alike(found.y, index, asked.y)
     if share is not None:

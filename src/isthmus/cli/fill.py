@@ -14,6 +14,7 @@ from isthmus.cli.meaning import allow
 from isthmus.cli.options import (
     Data,
     DataDir,
+    Formulas,
     Group,
     Label,
     MaxGB,
@@ -54,6 +55,7 @@ def impute(
     skip_bad: SkipBad = False,
     max_gb: MaxGB = None,
     max_pixels: MaxPixels = None,
+    formulas: Formulas = False,
 ) -> None:
     """Write DATA's rows with what is missing (NaN, blanks) filled in; .png: 30 at random, below what was known."""
     allow(data, max_gb, max_pixels)
@@ -67,7 +69,7 @@ def impute(
         names = features(estimator, filled)
         if isinstance(X, pd.DataFrame) and output.suffix != ".npy":
             filled = as_in_file(filled, read_source(data, label, estimator, framing), names)
-        write_rows(output, filled, names, name_columns(data, framing, X))
+        write_rows(output, filled, names, name_columns(data, framing, X), formulas=formulas)
         say_left_out(data, framing, output)
 
     if isinstance(X, pd.DataFrame) and isinstance(estimator, models.TabularAutoencoder):
@@ -92,7 +94,7 @@ def impute(
     if cut is not None:
         series = cut.series(data)
         steps = series.on_time_axis(filled, cut.stride).reshape(series.rows.shape)
-        write_steps(output, _beside_known(series, steps, hidden_steps), series)
+        write_steps(output, _beside_known(series, steps, hidden_steps), series, formulas=formulas)
     elif output.suffix == ".png":
         shown = spread_order(len(rows), y)[: images.MOST_BESIDE]
         lines = [np.where(hidden, np.nan, rows), filled, *([] if missing is None else [rows])]

@@ -14,6 +14,7 @@ from isthmus.cli.options import (
     MOST,
     Data,
     DataDir,
+    Formulas,
     Group,
     Label,
     MaxGB,
@@ -47,6 +48,7 @@ def sample(
     ] = None,
     noise: Annotated[bool, typer.Option("--noise", help="Draw from the likelihood too, not only the code.")] = False,
     seed: Seed = 0,
+    formulas: Formulas = False,
 ) -> None:
     """Write rows that the model generates.
 
@@ -62,7 +64,7 @@ def sample(
         draw(output, images.grid_png(rows, min(n, len(estimator.classes_) if in_turn else round(n**0.5))))
         return
     columns: dict[str, Any] = {"condition": y} if in_turn else {}
-    write_rows(output, rows, features(estimator, rows), columns)
+    write_rows(output, rows, features(estimator, rows), columns, formulas=formulas)
 
 
 def _check_memory(option: str, n: int, estimator: Any) -> None:
@@ -94,6 +96,7 @@ def interpolate(
     skip_bad: SkipBad = False,
     max_gb: MaxGB = None,
     max_pixels: MaxPixels = None,
+    formulas: Formulas = False,
 ) -> None:
     """Write what lies between rows of DATA, decoded from the codes between theirs; .png: a line a pair.
 
@@ -119,17 +122,17 @@ def interpolate(
         rows = rows.to_numpy(dtype=float).reshape(len(a), steps, -1)
     if isinstance(rows, pd.DataFrame):
         names = [name if name not in rows.columns else f"{name} of the way" for name in ("pair", "step")]
-        write_rows(output, rows.reset_index(names=names), [])
+        write_rows(output, rows.reset_index(names=names), [], formulas=formulas)
     elif output.suffix == ".png":
         draw(output, images.grid_png(rows.reshape(-1, *estimator.row_shape_), steps))
     elif output.suffix == ".npy" and not isinstance(rows, Mapping):
-        write_rows(output, rows, [])
+        write_rows(output, rows, [], formulas=formulas)
     else:
         places = {"pair": np.repeat(np.arange(len(a)), steps), "step": np.tile(np.arange(steps), len(a))}
         several = rows if isinstance(rows, Mapping) else {"": rows}
         flat = {name: each.reshape(-1, *each.shape[2:]) for name, each in several.items()}
         rows = flat if isinstance(rows, Mapping) else flat[""]
-        write_rows(output, rows, features(estimator, rows), places)
+        write_rows(output, rows, features(estimator, rows), places, formulas=formulas)
     if start is None or end is None:
         names = names_of(data, X, cut, framing)
         pairs = [f"{names[i]} to {names[j]}" for i, j in zip(a, b, strict=True)]

@@ -102,3 +102,10 @@ MaxGB = Annotated[
 MaxPixels = Annotated[
     int | None, typer.Option(min=1, max=10**12, help="Of an image of DATA, as it is; default: 100 million.")
 ]
+
+Formulas = Annotated[
+    bool,
+    typer.Option(
+        "--formulas", help="In a .csv, text that begins with =, +, - or @ as it is: a spreadsheet may run it."
+    ),
+]

@@ -15,7 +15,9 @@ from isthmus.data.timeline import TimeSeries
 from isthmus.report.words import listed
 
 
-def write_rows(output: Path, values: Any, columns: list[str], first: dict[str, Any] | None = None) -> None:
+def write_rows(
+    output: Path, values: Any, columns: list[str], first: dict[str, Any] | None = None, *, formulas: bool = False
+) -> None:
     """Write rows, a DataFrame as it is; in a table of named columns some others stand first.
 
     Of several modalities each has its columns.
@@ -23,12 +25,14 @@ def write_rows(output: Path, values: Any, columns: list[str], first: dict[str, A
     if isinstance(values, Mapping):
         values = _side_by_side(values)
     if isinstance(values, pd.DataFrame):
-        files.write_table(output, values if output.suffix == ".npy" else _beside(first or {}, values, output))
+        files.write_table(
+            output, values if output.suffix == ".npy" else _beside(first or {}, values, output), formulas=formulas
+        )
     elif output.suffix == ".npy" or not first:
-        files.write(output, values, columns)
+        files.write(output, values, columns, formulas=formulas)
     else:
         rows = pd.DataFrame(values.reshape(len(values), -1), columns=columns)
-        files.write_table(output, _beside(first, rows, output))
+        files.write_table(output, _beside(first, rows, output), formulas=formulas)
     say(f"{len(values):,} rows: {output}")
 
 
@@ -66,7 +70,9 @@ def _side_by_side(values: Mapping[str, np.ndarray]) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def write_steps(output: Path, steps: np.ndarray, series: TimeSeries, total: str | None = None) -> None:
+def write_steps(
+    output: Path, steps: np.ndarray, series: TimeSeries, total: str | None = None, *, formulas: bool = False
+) -> None:
     """Write what was said of each of a series' rows, perhaps as a total over features, beside its time and group."""
     steps = steps.reshape(len(steps), -1)
     if total:
@@ -74,7 +80,7 @@ def write_steps(output: Path, steps: np.ndarray, series: TimeSeries, total: str 
     table = pd.DataFrame(steps, columns=[total] if total else series.names)
     beside = [column for column in (series.group, series.time) if column is not None]
     is_table = bool(beside) and output.suffix != ".npy"  # an array holds numbers alone
-    files.write_table(output, pd.concat([*beside, table], axis=1) if is_table else table)
+    files.write_table(output, pd.concat([*beside, table], axis=1) if is_table else table, formulas=formulas)
     say(f"{len(steps):,} steps: {output}")
     _say_irregular(series, np.isnan(steps).all(1) & (series.steps >= 0))
     if total:

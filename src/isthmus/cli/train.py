@@ -131,6 +131,7 @@ def train(
     else:
         if data is None or out is None:
             raise InputError(f"train needs {'DATA' if data is None else '--out RUN'}: isthmus train --help says more")
+        _check_name(out)
         runs.check_free(out, overwrite=overwrite)
         own = (model == "tabular" or window is not None) and not Path(
             data
@@ -157,6 +158,16 @@ def train(
         say(f"model and report: {target}/ (open {target / REPORT})")
     else:
         say(f"model: {target}/")
+
+
+def _check_name(out: Path) -> None:
+    """Raise ValueError for a folder of which no model could be loaded: its weights need a name in UTF-8."""
+    try:
+        str(out).encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"--out {out}: its name is not UTF-8, and a model could not be read there; rename it"
+        ) from error
 
 
 def _report(folder: Path, asked: dict[str, Any], cut: Cut | None = None) -> bool:

@@ -15,7 +15,9 @@ import numpy as np
 import pandas as pd
 
 from isthmus.data.bounds import check_bytes
+from isthmus.data.formulas import unescape_frame
 from isthmus.data.layout import Layout, find_layout
+from isthmus.data.names import few
 from isthmus.data.number_text import as_numbers
 from isthmus.errors import InputError
 
@@ -123,6 +125,11 @@ def _read(
         frame = frame.assign(**{name: words[name].iloc[: len(frame)] for name in codes})
         understood += [f"{name!r} is text: some of its values begin with 0" for name in codes]
     frame = _without_nothing(frame, understood)
+    apostrophes = unescape_frame(frame)
+    if apostrophes:
+        understood.append(
+            f"apostrophes before =, +, - and @, which keep them text, are taken away in {few(apostrophes)}"
+        )
     changed = as_numbers(frame, layout.separator, layout.decimal, set(map(str, text)))
     understood += changed
     told += changed

@@ -16,6 +16,7 @@ from isthmus.data.arrays import Archive
 from isthmus.data.bounds import check_bytes
 from isthmus.data.dataset import Dataset
 from isthmus.data.delimited import Delimited
+from isthmus.data.formulas import escape_table, storable
 from isthmus.data.images import Fit, Size, as_text, read_images
 from isthmus.data.marks import Marks, numbers_with_gaps
 from isthmus.data.names import few
@@ -324,7 +325,7 @@ def check_output(path: str | Path, endings: Sequence[str] = WRITABLE) -> None:
         raise InputError(f"cannot write {path}: give a name that ends in {', '.join(endings)}")
 
 
-def write(path: str | Path, values: np.ndarray, columns: Sequence[str]) -> None:
+def write(path: str | Path, values: np.ndarray, columns: Sequence[str], *, formulas: bool = False) -> None:
     """Write one row a line, whole or not at all, in the format of the name's ending.
 
     Parameters
@@ -335,18 +336,22 @@ def write(path: str | Path, values: np.ndarray, columns: Sequence[str]) -> None:
         The rows.
     columns : sequence of str
         A name for each entry of a flattened row.
+    formulas : bool, default False
+        Whether text that begins with =, +, - or @ is written to ``.csv`` as it is. A spreadsheet runs it; without, an
+        apostrophe before it keeps it text, which :func:`read` takes away again.
     """
     check_output(path)
     if Path(path).suffix != ".npy":
-        write_table(path, pd.DataFrame(values.reshape(len(values), -1), columns=list(columns)))
+        write_table(path, pd.DataFrame(values.reshape(len(values), -1), columns=list(columns)), formulas=formulas)
         return
     with replacing(path) as temporary:
         np.save(temporary, values)
 
 
-def write_table(path: str | Path, table: pd.DataFrame) -> None:
+def write_table(path: str | Path, table: pd.DataFrame, *, formulas: bool = False) -> None:
     """Write a table whose columns may be of several kinds; a ``.npy`` has its numbers alone. See :func:`write`."""
     check_output(path)
+    table = storable(table)
     with replacing(path) as temporary:
         if Path(path).suffix == ".npy":
             values = table.to_numpy()
@@ -356,6 +361,6 @@ def write_table(path: str | Path, table: pd.DataFrame) -> None:
                 )
             np.save(temporary, values, allow_pickle=False)
         elif Path(path).suffix == ".csv":
-            table.to_csv(temporary, index=False)
+            (table if formulas else escape_table(table)).to_csv(temporary, index=False)
         else:
             table.to_parquet(temporary, index=False)

@@ -11,6 +11,10 @@ MOST_LAYERS = 2**20
 """Of a network, which is held against its weights when it is loaded."""
 
 
+MOST = 2**32 - 1
+"""A whole number that all that follows can count to, and that is a seed."""
+
+
 def check_savable(estimator: Any) -> None:
     """Raise ValueError for a parameter that a file cannot hold, or that `load` would refuse.
 
@@ -27,6 +31,7 @@ def check_savable(estimator: Any) -> None:
             if value == NOT_SAVED:
                 raise InputError("it is neither a number, a text, a list of these nor a network")
             plain = parse(json.dumps(value).encode())
+            _check_sizes(plain)
             _check_plain({name: plain})
             _value(plain, MOST_LAYERS)
         except WRONG as error:
@@ -34,3 +39,11 @@ def check_savable(estimator: Any) -> None:
             raise InputError(
                 f"{name}={given} could not be saved with the model: {one_line(error, 100)}; give another value"
             ) from error
+
+
+def _check_sizes(value: Any) -> None:
+    """Raise ValueError for a whole number, also in a list or a network, that nothing can count to."""
+    if isinstance(value, int) and abs(value) > MOST:
+        raise InputError(f"{shown(value, 20)} is too large, the largest is {MOST:,}")
+    for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _check_sizes(each)
