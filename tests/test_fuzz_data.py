@@ -1,7 +1,8 @@
-"""Tables and arrays of any bytes: rows, or one line; nothing else is raised, nothing hangs, nothing takes all memory."""
+"""Tables and arrays of any bytes: rows, or one line; nothing else is raised, nothing hangs or takes all memory."""
 
 import gzip
 import io
+import re
 import struct
 import sys
 import tempfile
@@ -19,7 +20,9 @@ from hypothesis import strategies as st
 from isthmus import cli
 from isthmus.data import bounds, files
 from isthmus.data.series_files import read_series
-from isthmus.errors import DataWarning
+from isthmus.errors import DataWarning, InputError, InputTypeError
+
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 
 MOST_SECONDS = 5
 """That a file of a few kilobytes takes, on a machine that does other things too."""
@@ -37,7 +40,7 @@ def fuzz(examples):
     return settings(AS_EVER, max_examples=examples)
 
 
-LETTERS = st.sampled_from([*"abé漢=+-@'\"#$[]<>/\\|;:,. \t%_\x00\x1b\x7f\u2028\ufeff", "\r", "\n", "\r\n", "😀"])
+LETTERS = st.sampled_from([*"abé漢=+-@'\"#$[]<>/\\|;:,. \t%_\x00\x1b\x7f\u2028\ufeff", "\r", "\n", "😀"])
 WORDS = st.text(LETTERS, max_size=6)
 NUMBERS = st.one_of(
     st.integers(-(10**25), 10**25).map(str),
@@ -92,16 +95,13 @@ def check(read, path, content):
     with warnings.catch_warnings(), bounds.allowed(gb=0.1):
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", DataWarning)
+        found, refusal = None, None
         try:
             found = read(path)
-        except (ValueError, TypeError, OSError) as error:
-            assert type(error).__module__ == "isthmus.errors" or isinstance(error, OSError), repr(error)
-            said = str(error)
-            assert said
-            assert len(said) <= 1000, len(said)
-            assert said.isprintable() or not any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in said), said
-            found = None
+        except (InputError, InputTypeError, OSError) as error:
+            refusal = str(error)
     assert time.process_time() - begun < MOST_SECONDS
+    assert refusal is None or (0 < len(refusal) <= 1000 and not CONTROL.search(refusal)), refusal
     return found
 
 
@@ -111,7 +111,7 @@ def place():
         yield Path(folder)
 
 
-@fuzz(350)
+@fuzz(300)
 @given(content=altered(tables()), mixed=st.booleans(), label=st.sampled_from([None, None, "a", "b", "a,b"]),
        na=st.sampled_from([None, None, ["?"], [], ["-1"]]))  # fmt: skip
 def test_any_table(place, content, mixed, label, na):
@@ -230,7 +230,7 @@ def good_arrays(draw):
     return file.getvalue()
 
 
-@fuzz(500)
+@fuzz(300)
 @given(
     content=st.one_of(altered(archives()), archives(), arrays(), altered(good_arrays())),
     label=st.sampled_from([None, None, "y", "é", "q"]),
@@ -271,16 +271,17 @@ def quiet(monkeypatch, capfd, tmp_path):
     def typed(*words):
         monkeypatch.setattr(sys, "argv", ["isthmus", *words])
         showwarning = warnings.showwarning
-        with pytest.raises(SystemExit) as ended, warnings.catch_warnings():
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            cli.main()
+            with pytest.raises(SystemExit) as ended:
+                cli.main()
         warnings.showwarning = showwarning
         return ended.value.code, *capfd.readouterr()
 
     return typed
 
 
-@fuzz(60)
+@fuzz(50)
 @given(content=st.one_of(tables().map(lambda made: ("d.csv", made)), archives().map(lambda made: ("d.npz", made)),
                          good_arrays().map(lambda made: ("d.npy", made))), window=st.booleans())  # fmt: skip
 def test_the_command_line(quiet, content, window):

@@ -4,6 +4,7 @@ import codecs
 import csv
 import gzip
 import io
+import math
 import re
 import warnings
 from collections.abc import Sequence
@@ -34,6 +35,10 @@ BOMS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+
+
+MOST_WHOLE = 10**308
+"""A whole number that a float can be."""
 
 
 class Delimited(NamedTuple):
@@ -124,7 +129,7 @@ def _read(
         codes = [name for name in codes if _are_codes(words[name])]
         frame = frame.assign(**{name: words[name].iloc[: len(frame)] for name in codes})
         understood += [f"{name!r} is text: some of its values begin with 0" for name in codes]
-    frame = _without_nothing(frame, understood)
+    frame = _with_floats(_without_nothing(frame, understood))
     apostrophes = unescape_frame(frame)
     if apostrophes:
         understood.append(
@@ -305,6 +310,24 @@ def _are_codes(column: Any) -> bool:
     """Tell whether text is of digits alone, some of which begin with 0."""
     known = column.dropna().str.strip()
     return bool(known.str.fullmatch(r"\d+").all() and known.str.fullmatch(r"0\d+").any())
+
+
+def _with_floats(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose whole numbers of hundreds of digits are infinite, as the same written as 1e400 is."""
+    for place, dtype in enumerate(frame.dtypes):
+        if (
+            not pd.api.types.is_object_dtype(dtype)
+            or pd.api.types.infer_dtype(frame.iloc[:, place], skipna=True) != "integer"
+        ):
+            continue
+        column = frame.iloc[:, place]
+        if (column.dropna().map(abs) > MOST_WHOLE).any():
+            frame = frame.assign(**{str(frame.columns[place]): column.map(_as_float, na_action="ignore").astype(float)})
+    return frame
+
+
+def _as_float(number: int) -> float:
+    return float(number) if abs(number) <= MOST_WHOLE else math.inf if number > 0 else -math.inf
 
 
 def _without_nothing(frame: pd.DataFrame, understood: list[str]) -> pd.DataFrame:
