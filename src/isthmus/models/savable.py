@@ -26,6 +26,7 @@ def check_savable(estimator: Any) -> None:
         ...
     isthmus.errors.InputError: verbose=1.0 could not be saved with the model: verbose=1.0 cannot be; give another value
     """
+    estimator._check_parameters()  # what has no meaning is said as it is in fit
     for name, value in plain_params(estimator).items():
         try:
             if value == NOT_SAVED:
