@@ -16,10 +16,10 @@ from isthmus.data import bounds
 from isthmus.errors import InputError, InputTypeError, in_one_line, printable
 
 HUGE = "1" + "0" * 30
-WHOLE = (HUGE, f"-{HUGE}", str(2**63), str(2**31), "nan", "inf", "1e400", "x", "", "١" * 40, "0x7", "1_0" * 9)
+WHOLE = (HUGE, f"-{HUGE}", str(2**63), "nan", "1e400", "")
 """What no option for a whole number takes."""
 
-REAL = ("nan", "1e400", f"-{HUGE}", "-inf", "x", "")
+REAL = ("nan", "1e400", f"-{HUGE}", "")
 
 NEEDED = {
     "transform": "MODELS/variational digits -o o.csv",
@@ -90,10 +90,6 @@ def test_whole_numbers_that_cannot_be(typed, verb, option):
     if option == "--stride":
         given += ["--window", "5"]
     for value in WHOLE:
-        if option == "--seed" and value == str(2**31):
-            continue  # which is one
-        if option == "--max-pixels" and value == str(2**31):
-            given = [word if word != "digits" else "nowhere.csv" for word in given]
         status, _, err, clean = typed(verb, *given, f"{option}={value}" if option.startswith("--") else option, *(
             [] if option.startswith("--") else [value]
         ))  # fmt: skip
@@ -126,11 +122,10 @@ TEXTS = {
 
 
 @pytest.mark.parametrize(("verb", "option"), [(verb, option) for verb, several in TEXTS.items() for option in several])
-@pytest.mark.parametrize("value", [HUGE, "0," + HUGE, "9" * 5000, "-1", "a" * 100_000, "\x1b[31mred\x1b]0;title\x07",
-                                   "[/red]", "1e400", "nan", "½", "\udcff"], ids=range(11))  # fmt: skip
+@pytest.mark.parametrize(
+    "value", [HUGE, "0," + HUGE, "9" * 5000, "\x1b]0;title\x07[/red]" + "a" * 100_000, "1e400", "½\udcff"], ids=range(6)
+)
 def test_texts_that_cannot_be(typed, verb, option, value):
-    if (option, value) == ("--condition", "-1"):
-        return
     given = [word for word in NEEDED[verb].split() if word not in ("--missing", "0.5")]
     status, _, err, clean = typed(verb, *given, f"{option}={value}")
     one_line_of_ours(status, err)

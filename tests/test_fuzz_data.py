@@ -230,7 +230,7 @@ def good_arrays(draw):
     return file.getvalue()
 
 
-@fuzz(300)
+@fuzz(200)
 @given(
     content=st.one_of(altered(archives()), archives(), arrays(), altered(good_arrays())),
     label=st.sampled_from([None, None, "y", "é", "q"]),
