@@ -243,3 +243,21 @@ def test_how_much_is_allowed(monkeypatch):
     for wrong in (0, -1, np.nan, np.inf, "3", True):
         with pytest.raises(ValueError, match=r"max_gb=.*: give a number above 0"):
             bounds.allow(gb=wrong)
+
+
+def test_what_is_packed_better_than_rows_are(tmp_path, monkeypatch):
+    """Such a file is refused on a machine of any size; one that is asked for is read."""
+    monkeypatch.setattr(bounds, "MOST_PACKED", 10**6)
+    zeros = np.zeros((400, 5000))
+    np.savez_compressed(tmp_path / "z.npz", X=zeros)
+    parquet.write_table(pa.table({"a": np.zeros(10**6)}), tmp_path / "z.parquet")
+    with gzip.open(tmp_path / "z.csv.gz", "wb") as file:
+        file.write(b"a,b\n" + b"0,0\n" * 500_000)
+    for name in ("z.npz", "z.parquet", "z.csv.gz"):
+        refused(tmp_path / name, "more than the", "max_gb=")
+    with bounds.allowed(gb=1):
+        assert files.read(tmp_path / "z.npz").X.shape == zeros.shape
+    np.savez_compressed(tmp_path / "r.npz", X=np.random.default_rng(0).normal(size=zeros.shape))
+    np.save(tmp_path / "z.npy", zeros)
+    for name in ("r.npz", "z.npy"):
+        assert files.read(tmp_path / name).X.shape == zeros.shape

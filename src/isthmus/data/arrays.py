@@ -105,7 +105,7 @@ class Archive:
 
     def _read(self, what: str, file: IO[bytes], size: int) -> np.ndarray:
         header = _header(what, file)
-        check_bytes(f"{what} takes", header.size)
+        check_bytes(f"{what} takes", header.size, packed=self.path.stat().st_size)
         left = size - (file.tell() if file.seekable() else 0)
         if header.size > left:
             raise InputError(

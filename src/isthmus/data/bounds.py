@@ -12,6 +12,9 @@ GB = 10**9
 MOST_BYTES = 16 * GB
 """Where a quarter of this machine's memory is more, or is not known."""
 
+MOST_PACKED, MOST_TIMES = GB, 100
+"""What may be unpacked from a small file; from a larger one so many times its size: rows are seldom packed better."""
+
 MOST_PIXELS = 100_000_000
 """Of one image: 10,000 × 10,000."""
 
@@ -70,14 +73,18 @@ def forget() -> None:
     _pixels.set(MOST_PIXELS)
 
 
-def check_bytes(what: str, needed: int, otherwise: str = "") -> None:
+def check_bytes(what: str, needed: int, otherwise: str = "", packed: int | None = None) -> None:
     """Raise ValueError where something takes more memory than it may; the message says how to allow it.
 
-    `what` is the beginning of the message, such as "rows.npz takes"; `otherwise` is what else one can do.
+    `what` is the beginning of the message, such as "rows.npz takes"; `otherwise` is what else one can do, and `packed`
+    how many bytes it takes in its file, where it is unpacked from that.
     """
-    if needed > most_bytes():
+    most = most_bytes()
+    if packed is not None and _bytes.get() is None:
+        most = min(most, max(MOST_PACKED, MOST_TIMES * packed))
+    if needed > most:
         raise InputError(
-            f"{what} {in_gb(needed)} of memory, more than the {in_gb(most_bytes())} that are allowed: {otherwise}"
+            f"{what} {in_gb(needed)} of memory, more than the {in_gb(most)} that are allowed: {otherwise}"
             f"max_gb={_more(needed)} (--max-gb {_more(needed)}) allows it"
         )
 

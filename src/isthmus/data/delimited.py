@@ -159,6 +159,7 @@ class _Unpacked(io.RawIOBase):
 
     def __init__(self, path: Path) -> None:
         self.path, self.size, self.file = path, 0, gzip.open(path)  # noqa: SIM115
+        self.packed = path.stat().st_size
 
     def readable(self) -> bool:
         return True
@@ -166,7 +167,7 @@ class _Unpacked(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         found = self.file.readinto(buffer)
         self.size += found
-        check_bytes(f"{self.path}, unpacked, takes at least", self.size)
+        check_bytes(f"{self.path}, unpacked, takes at least", self.size, packed=self.packed)
         return found
 
     def close(self) -> None:

@@ -197,7 +197,7 @@ def read_modalities(path: str | Path) -> dict[str, np.ndarray]:
     content = Archive(path)
     if content.is_one and path.stat().st_size:
         raise InputError(f"cannot read {path}: it is no archive of arrays, as numpy.savez writes them")
-    check_bytes(f"{path} takes", content.size)
+    check_bytes(f"{path} takes", content.size, packed=path.stat().st_size)
     arrays = {name: content.read(name) for name in content.names}
     if not arrays:
         raise InputError(f"{path} holds no array: save each modality in it, under its name")

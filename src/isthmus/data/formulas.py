@@ -25,7 +25,7 @@ def escaped(text: str) -> str:
     Examples
     --------
     >>> [escaped(text) for text in ("=1+1", "-1", "+49 170", "a=b", "'=x")]
-    ["\'=1+1", '-1', "\'+49 170", 'a=b', "\'\'=x"]
+    ["'=1+1", '-1', "'+49 170", 'a=b', "''=x"]
     """
     return f"'{text}" if FORMULA.match(text) and not HARMLESS.fullmatch(text) else text
 

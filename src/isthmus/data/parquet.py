@@ -32,7 +32,7 @@ def read_parquet(path: Path) -> pd.DataFrame:
     with parquet.ParquetFile(path) as file:
         chunks = list(_chunks(file.metadata))
         sizes = [max(chunk.total_uncompressed_size, _width(chunk) * chunk.num_values) for chunk in chunks]
-        check_bytes(f"{path} takes", sum(sizes))
+        check_bytes(f"{path} takes", sum(sizes), packed=path.stat().st_size)
         # Each value of a column may be as long as all that differ are together.
         longest = [chunk for chunk in chunks if chunk.total_uncompressed_size * chunk.num_values > most_bytes()]
         texts = sorted({chunk.path_in_schema.split(".")[0] for chunk in longest if _width(chunk) == REFERENCE})
@@ -57,4 +57,4 @@ def _count(path: Path, file: parquet.ParquetFile, columns: list[str], rows: int,
     size = others
     for batch in file.iter_batches(min(rows, 2**16), columns=columns):
         size += batch.nbytes
-        check_bytes(f"{path} takes at least", size)
+        check_bytes(f"{path} takes at least", size, packed=path.stat().st_size)

@@ -21,10 +21,10 @@ def check_savable(estimator: Any) -> None:
     Examples
     --------
     >>> from isthmus import Autoencoder
-    >>> check_savable(Autoencoder(verbose=1.0))
+    >>> check_savable(Autoencoder(batch_size=2**40))  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
-    isthmus.errors.InputError: verbose=1.0 could not be saved with the model: verbose=1.0 cannot be; give another value
+    isthmus.errors.InputError: batch_size=1099511627776 could not be saved with the model: 1099511627776 is too ...
     """
     estimator._check_parameters()  # what has no meaning is said as it is in fit
     for name, value in plain_params(estimator).items():

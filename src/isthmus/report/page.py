@@ -424,7 +424,7 @@ def in_script(value: Any) -> Markup:
     Examples
     --------
     >>> print(in_script({"</script>": "<!--<script>"}))
-    {"\\u003c/script\\u003e": "\\u003c!--\\u003cscript\\u003e"}
+    {"\u003c/script\u003e": "\u003c!--\u003cscript\u003e"}
     """
     text = json.dumps(value, cls=PlotlyJSONEncoder)
     for letter in "<>&\u2028\u2029":
