@@ -1,7 +1,10 @@
 """Folders of images as people have them."""
 
+import os
 import struct
+import tracemalloc
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import isthmus
-from isthmus.data import images
+from isthmus.data import files, images
 from isthmus.data.datasets import load_folder
 
 
@@ -339,7 +342,7 @@ def test_an_empty_folder(tmp_path):
 def test_more_than_memory_holds(tmp_path, monkeypatch):
     Image.new("L", (20, 20)).save(tmp_path / "a.png")
     monkeypatch.setattr(images.os, "sysconf", lambda name: 10)
-    with pytest.raises(ValueError, match=r"1 images of 20×20 pixels take 4e-07 GB, more memory than there is: give a"):
+    with pytest.raises(ValueError, match=r"1 images of 20×20 pixels take 4e-07 GB of memory, more than the 2.5e-08 GB"):
         load_folder(tmp_path)
 
 
@@ -384,3 +387,131 @@ def test_load_takes_paths(folder, tmp_path):
     for message, given_ in wrong.items():
         with pytest.raises((ValueError, FileNotFoundError), match=message):
             isthmus.datasets.load(**given_)
+
+
+def eps(path):
+    """A program for Ghostscript, by the name of an image."""
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 7 5\n%%EndComments\nshowpage\n%%EOF\n")
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.gif", "a.tiff"])
+@pytest.mark.parametrize("kind", ["EPS", "PCX", "TGA", "JPEG2000", "ICO", "SGI"])
+def test_what_is_in_a_file_counts_and_not_its_name(tmp_path, monkeypatch, name, kind):
+    started = []
+    monkeypatch.setattr("subprocess.Popen", lambda *command, **_: started.append(command))
+    monkeypatch.setattr("subprocess.check_call", lambda *command, **_: started.append(command))
+    if kind == "EPS":
+        eps(tmp_path / name)
+    else:
+        Image.new("RGB", (16, 16)).save(tmp_path / name, kind)
+    with pytest.raises(ValueError, match=rf"cannot read the image .*{name}: cannot identify image file"):
+        load_folder(tmp_path)
+    assert started == []
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM"])
+def test_a_name_that_says_something_else_is_no_matter(tmp_path, kind):
+    Image.new("L", (7, 5), 200).save(tmp_path / "a.png", kind)
+    X, _ = load_folder(tmp_path)
+    assert X.shape[-2:] == (5, 7)
+    assert abs(int(X.max()) - 200) < 3
+
+
+def test_formats_that_are_not_read_are_named(folder):
+    for name in ("a.jp2", "b.tga", "c.tga"):
+        Image.new("RGB", (7, 5)).save(folder / "cat" / name)
+    with pytest.warns(UserWarning, match=r"left out: 3 in formats that are not read \(.jp2, .tga\): cat/a.jp2"):
+        assert len(load_folder(folder).X) == 8
+
+
+def test_an_image_may_have_so_many_pixels(tmp_path):
+    """An image of a few bytes may claim any size; nothing of it is unpacked."""
+    Image.new("1", (8, 8)).save(tmp_path / "huge.png")
+    content = bytearray((tmp_path / "huge.png").read_bytes())
+    content[16:24] = struct.pack(">II", 200_000, 100_000)  # of its header, whose checksum goes with it
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    (tmp_path / "huge.png").write_bytes(content)
+    tracemalloc.start()
+    with pytest.raises(
+        ValueError, match=r"huge.png: it has 200,000×100,000 pixels, more than the 100,000,000 that are"
+    ):
+        load_folder(tmp_path, 8)
+    assert tracemalloc.get_traced_memory()[1] < 1e7
+    tracemalloc.stop()
+    (tmp_path / "huge.png").unlink()
+    Image.new("L", (60, 50)).save(tmp_path / "a.png")
+    with pytest.raises(ValueError, match=r"max_pixels=3000 \(--max-pixels 3000\) allows them"):
+        load_folder(tmp_path, 8, max_pixels=2999)
+    assert load_folder(tmp_path, 8, max_pixels=3000).X.shape == (1, 8, 8)
+    with pytest.raises(ValueError, match=r"1 images of 8×8 pixels take 6.4e-08 GB of memory, more than the 6.3e-08 GB"):
+        load_folder(tmp_path, 8, max_gb=63e-9)
+    assert isthmus.datasets.load(tmp_path, size=8, max_gb=64e-9, max_pixels=3000).X.shape == (1, 8, 8)
+    assert load_folder(tmp_path).X.shape == (1, 50, 60), "and what was allowed once is not for ever"
+    assert Image.MAX_IMAGE_PIXELS is not None, "Pillow's own bound is the program's"
+    for wrong in (0, -1, np.nan, np.inf, "3", True):
+        with pytest.raises(ValueError, match=r"max_pixels=.*: give a number above 0"):
+            load_folder(tmp_path, max_pixels=wrong)
+
+
+@pytest.mark.parametrize("link", [True, False])
+def test_a_pipe_does_not_have_one_wait(folder, link):
+    os.mkfifo(folder / "pipe")
+    (folder / "cat" / "z.png").symlink_to(folder / "pipe") if link else os.mkfifo(folder / "cat" / "z.png")
+    with pytest.raises(ValueError, match=r"z.png: it is no file, but a pipe, a device or a folder; skip_bad=True"):
+        load_folder(folder)
+    with pytest.warns(UserWarning, match=r"left out: cat/z.png that cannot be read"):
+        assert len(load_folder(folder, skip_bad=True).X) == 8
+
+
+@pytest.mark.parametrize("target", ["z.png", "nowhere.png", "/dev/zero", ".."])
+def test_links_that_lead_nowhere(folder, target):
+    (folder / "cat" / "z.png").symlink_to(target)
+    if target == "..":
+        with pytest.warns(UserWarning, match="links to folders are left out: cat/z.png"):
+            assert len(load_folder(folder).X) == 8
+        return
+    with pytest.raises(ValueError, match=r"cannot read the image .*z.png: "):
+        load_folder(folder)
+    with pytest.warns(UserWarning, match=r"left out: cat/z.png that cannot be read"):
+        assert len(load_folder(folder, skip_bad=True).X) == 8
+
+
+def test_a_folder_that_cannot_be_read(folder, monkeypatch):
+    """The tests may run as root, who reads everything."""
+    scandir = os.scandir
+
+    def refuse(place):
+        if str(place).endswith("dog"):
+            raise PermissionError(13, "Permission denied", str(place))
+        return scandir(place)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(ValueError, match=r"cannot read the folder .*dog: Permission denied; skip_bad=True"):
+        load_folder(folder)
+    with pytest.warns(UserWarning, match=r"left out: folders that cannot be read: dog"):
+        X, y = load_folder(folder, skip_bad=True)
+    assert len(X) == 4
+    assert y is None
+    with pytest.raises(ValueError, match=r"cannot read the folder .*dog: Permission denied$"):
+        load_folder(folder / "dog", skip_bad=True)
+
+
+def test_an_image_without_pixels(tmp_path):
+    (tmp_path / "a.pgm").write_bytes(b"P5 0 4 255\n")
+    with pytest.raises(ValueError, match=r"cannot read the image .*a.pgm: "):
+        load_folder(tmp_path)
+    (tmp_path / "a.pgm").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"cannot read the image .*a.pgm: "):
+        load_folder(tmp_path)
+
+
+def test_names_that_are_not_utf8(folder):
+    """Such a name is text with a half of a pair, which nothing that is written can hold."""
+    wrong = os.fsdecode(os.fsencode(folder) + b"/caf\xe9")
+    (folder / "dog").rename(wrong)
+    Path(wrong, "0.png").rename(Path(wrong, os.fsdecode(b"\xff.png")))
+    source = files.read_source(folder)
+    assert set(source.data.y) == {"cat", "caf\\xe9"}
+    assert "caf\\xe9/\\xff.png" in source.names
+    for text in (*source.names, *source.understood):
+        text.encode()

@@ -4,9 +4,13 @@ import base64
 import io
 import json
 import re
+import warnings
 
+import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 from torch import nn
 
@@ -15,13 +19,18 @@ from isthmus import (
     Autoencoder,
     ConditionalVariationalAutoencoder,
     DenoisingAutoencoder,
+    SequenceAutoencoder,
+    TabularAutoencoder,
     VariationalAutoencoder,
     report,
+    reproduce,
 )
 from isthmus.core.model import Model
 from isthmus.networks import MLP
-from isthmus.report.images import MISSING, beside_png, grid_png, pixels, scale_of, sprite, weight_images
+from isthmus.report.images import MISSING, beside_png, figure_uri, grid_png, pixels, scale_of, sprite, weight_images
 from isthmus.report.plots import code_map, plane
+from isthmus.reproduce import Curves, Points
+from isthmus.reproduce.result import Findings
 
 
 def plots(page):
@@ -241,3 +250,118 @@ def test_pictures_where_labels_are_missing(digits, labels):
 def test_it_is_written_whole(tmp_path):
     report.write_page("<html>", tmp_path / "a" / "report.html")
     assert (tmp_path / "a" / "report.html").read_text() == "<html>"
+
+
+HOSTILE = [
+    "$0_$50", "$\\frac{", "<!--<script>", "</script><b>x</b>", "<a href='x'>", "[red]x[/]", "[/]", "\x1b[31mred",
+    "漢字", "\U0001f600", "a" * 10_000, "\u202ertl", "&lt;", "a\x00b", "a\u2028b",
+]  # fmt: skip
+
+
+def hostile(n=48):
+    """Tables whose names, categories and labels are of all that some renderer takes for its own."""
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(size=(n, len(HOSTILE))), columns=HOSTILE)
+    return X, np.resize(HOSTILE, n)
+
+
+def assert_whole(page):
+    """Nothing of the data has become markup: what is drawn is there, and no element that the page has not of itself."""
+    assert "This page lacks" not in page
+    body = page[page.index("<body>") :]
+    assert "<!--" not in body
+    assert body.count("<script>") == body.count("</script>") == 1
+    assert "<b>" not in body
+    assert "<a href='x'>" not in body
+    assert "\x1b" not in body
+    assert outside(page) == []
+    assert plots(page), "and they are JSON"
+
+
+@pytest.mark.parametrize("family", [Autoencoder, VariationalAutoencoder, ConditionalVariationalAutoencoder])
+def test_names_and_labels_that_look_like_markup(family, tmp_path):
+    X, y = hostile()
+    model = family(2, network=MLP(hidden=(4,)), max_epochs=1, random_state=0).fit(X, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # also of letters that no font has
+        page = report.model_page(model, X, y, "title <!--<script>")
+    assert_whole(page)
+    names = {trace.get("name") for trace in plots(page)["map-0"]["data"]}
+    assert {"&lt;!--&lt;script&gt;", "$0_$50", "\\x1b[31mred", "&amp;lt;"} <= names
+    assert max(map(len, names)) < 60
+    report.write_page(page, tmp_path / "page.html")
+    (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_categories_that_look_like_markup():
+    X, y = hostile()
+    X = X.iloc[:, :8].assign(kind=y)
+    model = TabularAutoencoder(2, na_values=[], network=MLP(hidden=(4,)), max_epochs=1, random_state=0).fit(X)
+    assert_whole(report.model_page(model, X, None, "title"))
+
+
+def test_names_of_rows_that_look_like_markup(digits):
+    model = VariationalAutoencoder(2, network=MLP(hidden=(4,)), max_epochs=1, random_state=0).fit(digits[:64])
+    names = [*HOSTILE, "half\udcff", *HOSTILE, *HOSTILE][:32]
+    page = report.model_page(model, digits[:32], np.resize(HOSTILE, 32), "title", names=names)
+    assert_whole(page)
+    steps = np.random.default_rng(0).normal(size=(12, 6, 2))
+    model = SequenceAutoencoder(2, future_steps=2, max_epochs=1, random_state=0).fit(steps)
+    assert_whole(report.model_page(model, steps, None, "title", names=names[:12]))
+
+
+def test_a_comparison_with_names_that_look_like_markup():
+    X, y = hostile()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = isthmus.compare(X, y, ["sparse"], n_components=2, seeds=1, max_epochs=1)
+    assert_whole(report.comparison_page(found, "title"))
+
+
+@pytest.mark.parametrize("lost", ["image_lines", "weight_images", "code_map", "training_curves", "sprite"])
+def test_a_part_that_fails_is_left_out_and_named(monkeypatch, digits, lost):
+    model = Autoencoder(2, network=MLP(hidden=(4,)), max_epochs=1, random_state=0).fit(digits[:64])
+
+    def fail(*_, **__):
+        raise ZeroDivisionError("no <ink>\n\x1b[31m" + "x" * 10_000)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"isthmus.report.page.{lost}", fail)
+        with pytest.warns(
+            UserWarning, match=r"the report lacks .* which failed: ZeroDivisionError: no <ink> \\x1b"
+        ) as told:
+            page = report.model_page(model, digits[:40], None, "title")
+    assert [str(each.message).count("\n") for each in told] == [0]
+    assert len(str(told[0].message)) < 600
+    assert "ZeroDivisionError: no &lt;ink&gt;" in page
+    assert "test_report.py" in page, "and where it was"
+    whole = report.model_page(model, digits[:40], None, "title")
+    assert (
+        len(plots(page)) + len(re.findall("data:image", page))
+        == len(plots(whole)) + len(re.findall("data:image", whole)) - 1
+    )
+
+
+def test_a_reproduction_whose_picture_fails_has_the_others(monkeypatch):
+    curves = Curves("Loss $_$", "text", {"$a$ <b>": [1.0, 2.0]}, {})
+    points = Points("Sheet", "text", {"$0_$50": np.zeros((3, 2))}, np.zeros(3))
+    found = reproduce.Reproduction("deep-nine", "t", "s", Findings(pictures=[curves, points]), [], 0, True, 3, 1.0, {})
+    page = report.reproduction_page(found)
+    assert page.count("data:image") == 2
+    assert "<b>" not in page
+    monkeypatch.setattr("isthmus.report.reproduction._points", lambda picture: 1 / 0)
+    with pytest.warns(UserWarning, match="lacks 'Sheet', which failed: ZeroDivisionError"):
+        assert report.reproduction_page(found).count("data:image") == 1
+
+
+def test_nothing_of_matplotlibs_settings_is_changed():
+    """They are the program's, and other threads'."""
+    before = dict(mpl.rcParams)
+    seen = []
+    figure = Figure()
+    figure.text(0, 0, "$0_$50")
+    figure.subplots().set_xticks([0, 1], ["$a_$", "$\\frac{"])
+    savefig = figure.savefig
+    figure.savefig = lambda *args, **kwargs: (seen.append(dict(mpl.rcParams)), savefig(*args, **kwargs))
+    figure_uri(figure)
+    assert seen == [before]

@@ -70,7 +70,7 @@ def test_nothing_is_lost_before_the_new_run_is_there(run, table, tmp_path, monke
         assert content(tmp_path / "run") == before
         return
     with monkeypatch.context() as patch:
-        patch.setattr(cli.train.report, "model_page", lambda *_, **__: os.kill(os.getpid(), signal.SIGINT))
+        patch.setattr(cli.train.runs, "check_there", lambda *_, **__: os.kill(os.getpid(), signal.SIGINT))
         status, _, err = run("train t.csv --epochs 1 --seed 2 --out run --overwrite")
     assert (status, err) == (130, "isthmus: stopped; to go on: isthmus train --resume run\n")
     assert content(tmp_path / "run") == before

@@ -3,21 +3,69 @@
 Any other error is a bug, and keeps its traceback.
 """
 
+import re
 import sys
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Literal
+from typing import Any, Literal
+
+MOST_LETTERS = 1000
+"""Of a message; of a longer one the middle is left out."""
+
+UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
+"""What moves a terminal's cursor, colours it, turns the direction of text, or is no letter at all (half of a pair)."""
+
+
+def printable(text: str, keep: str = "") -> str:
+    r"""Return text with its control characters as Python writes them, but for those to keep.
+
+    Examples
+    --------
+    >>> printable("a\x1b[31mb\udcff")
+    'a\\x1b[31mb\\udcff'
+    """
+    return UNPRINTABLE.sub(lambda found: found[0] if found[0] in keep else ascii(found[0])[1:-1], text)
+
+
+def shortened(text: str, most: int) -> str:
+    """Return text, of a long one its beginning and its end."""
+    if len(text) <= most:
+        return text
+    end = most // 4
+    return f"{text[: most - end - 1]}…{text[len(text) - end :]}"
+
+
+def in_one_line(text: str, most: int = MOST_LETTERS) -> str:
+    """Return text in one line of printable letters, cut in the middle where it is long."""
+    spaced = " ".join(text[: 4 * most].split() if len(text) > 8 * most else text.split())
+    if len(text) > 8 * most:  # of megabytes not each letter is looked at
+        spaced += " … " + " ".join(text[-most:].split())
+    return shortened(printable(spaced), most)
+
+
+def shown(value: Any, most: int = 80) -> str:
+    """Return a value as a message has room for it."""
+    return in_one_line(str(value), most)
 
 
 class InputError(ValueError):
-    """What a user gave has no meaning; the message says what is wrong, where, and what to do."""
+    """What a user gave has no meaning; the message says what is wrong, where, and what to do.
+
+    It is one line of printable letters, whatever of a user's data it repeats.
+    """
+
+    def __init__(self, *said: Any) -> None:
+        super().__init__(*(in_one_line(each) if isinstance(each, str) else each for each in said))
 
 
 class InputTypeError(TypeError):
     """What a user gave is of no type that can be used; the message says which can."""
+
+    def __init__(self, *said: Any) -> None:
+        super().__init__(*(in_one_line(each) if isinstance(each, str) else each for each in said))
 
 
 class DataWarning(UserWarning):

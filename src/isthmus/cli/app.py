@@ -9,6 +9,7 @@ import typer
 import isthmus
 from isthmus.cli.console import complain, show_warning
 from isthmus.cli.rows import forget
+from isthmus.data import bounds
 from isthmus.errors import InputError, InputTypeError
 from isthmus.models.engine import is_out_of_memory
 from isthmus.starting import begin
@@ -32,12 +33,15 @@ def main() -> None:
     """Run the command line; a user's mistake ends in one line on standard error and exit status 2, a bug in 1."""
     begin()
     forget()
+    bounds.forget()
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may lack letters that a file's name has
     warnings.showwarning = lambda message, category, *_: show_warning(message, category)
     try:
         with suited_to(0, blas=True):  # each fit and each use takes what repays it
             sys.exit(app(standalone_mode=False) or 0)
     except (InputError, InputTypeError, OSError, FloatingPointError, MemoryError) as error:
-        complain(str(error) or OUT_OF_MEMORY)  # Python's own MemoryError says nothing
+        complain(_said(error))
         sys.exit(2)
     except SystemExit as end:
         if end.code == 130 and not isinstance(end.__cause__, Interrupted):  # what typer makes of Ctrl-C
@@ -53,3 +57,8 @@ def main() -> None:
         traceback.print_exc()
         complain(BUG.format(isthmus.__version__))
         sys.exit(1)
+
+
+def _said(error: Exception) -> str:
+    """Return what an error says; Python's own MemoryError says nothing, and others may."""
+    return str(error).strip() or (OUT_OF_MEMORY if isinstance(error, MemoryError) else type(error).__name__)

@@ -1,5 +1,6 @@
 """`isthmus compare`."""
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -10,12 +11,27 @@ import isthmus
 from isthmus import report
 from isthmus.atomic import check_writable
 from isthmus.cli.app import app
-from isthmus.cli.console import complain, console, print_table
-from isthmus.cli.meaning import refuse_without_meaning
-from isthmus.cli.options import Components, Data, DataDir, Epochs, FirstSeed, Fit, Label, Out, Size, SkipBad
+from isthmus.cli.console import complain, console, print_table, say
+from isthmus.cli.meaning import allow, refuse_without_meaning
+from isthmus.cli.options import (
+    MOST_FITS,
+    Components,
+    Data,
+    DataDir,
+    Epochs,
+    FirstSeed,
+    Fit,
+    Label,
+    MaxGB,
+    MaxPixels,
+    Out,
+    Size,
+    SkipBad,
+)
 from isthmus.cli.rows import load_rows, parse_framing
 from isthmus.compare import comparison_cells
 from isthmus.data import datasets, files
+from isthmus.errors import InputError
 
 
 @app.command()
@@ -24,7 +40,7 @@ def compare(
     out: Out,
     names: Annotated[str | None, typer.Option("--models", help="Names from the default set, with commas.")] = None,
     components: Components = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Fits of each model.")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, max=MOST_FITS, help="Fits of each model.")] = 3,
     epochs: Epochs = None,
     corruption: Annotated[str, typer.Option(help="What is done to the test rows.")] = "masking",
     corruption_level: Annotated[float, typer.Option(help="How much of it.")] = 0.25,
@@ -34,8 +50,13 @@ def compare(
     size: Size = None,
     fit: Fit = "crop",
     skip_bad: SkipBad = False,
+    max_gb: MaxGB = None,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Fit several autoencoders on the same rows of DATA, with PCA of the same size beside them, and tell them apart."""
+    allow(data, max_gb, max_pixels)
+    if not (math.isfinite(corruption_level) and corruption_level >= 0):  # which is needed after all fits alone
+        raise InputError(f"--corruption-level {corruption_level}: give a number from 0 on, such as 0.25")
     check_writable(out / "report.html")
     refuse_without_meaning(data, size=size, fit=fit, skip_bad=skip_bad)
     X, y = load_rows(data, "train", label, data_dir, framing=parse_framing(size, fit, skip_bad))
@@ -58,12 +79,12 @@ def compare(
             random_state=seed,
             progress=lambda text: status.update(f"fitting: {text}"),
         )
+        files.write_table(out / "comparison.csv", comparison.table.reset_index())  # which the report must not cost
         status.update("writing the report")
         report.write_page(report.comparison_page(comparison, f"Autoencoders on {data}"), out / "report.html")
-        files.write_table(out / "comparison.csv", comparison.table.reset_index())
     _print_comparison(comparison_cells(comparison.table))
-    console.print(f"corrupted: every model is shown the same rows, with {comparison.corruption}", soft_wrap=True)
-    console.print(f"report: {out / 'report.html'}", soft_wrap=True)
+    say(f"corrupted: every model is shown the same rows, with {comparison.corruption}")
+    say(f"report: {out / 'report.html'}")
 
 
 def _print_comparison(cells: pd.DataFrame) -> None:

@@ -7,9 +7,13 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from isthmus.errors import DataWarning
+from isthmus.errors import DataWarning, in_one_line, printable, shortened
 
-console = Console()
+console = Console(markup=False, emoji=False)
+"""Text from data may look like markup, and is none."""
+
+MOST_LETTERS = 20_000
+"""Of a text that is printed."""
 
 
 def show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
@@ -22,19 +26,19 @@ def show_warning(message: Warning | str, category: type[Warning], *_: Any) -> No
 
 def complain(text: str) -> None:
     """Print a line on standard error."""
-    print("isthmus:", " ".join(text.split()), file=sys.stderr)
+    print("isthmus:", in_one_line(text), file=sys.stderr)
 
 
 def print_table(first: str, cells: pd.DataFrame) -> None:
     """Print text on lines long enough for it, whatever the terminal's width: a cut figure is no figure."""
     table = Table(first, box=None)
     for name in cells.columns:
-        table.add_column(str(name), justify="right")
+        table.add_column(printable(str(name)), justify="right")
     for line in cells.itertuples():
-        table.add_row(*map(str, line))
-    Console(width=max(console.width, 140)).print(table)
+        table.add_row(*(printable(str(cell)) for cell in line))
+    Console(width=max(console.width, 140), markup=False, emoji=False).print(table)
 
 
 def say(text: str) -> None:
     """Print text as it is, on lines as long as they are."""
-    console.print(text, soft_wrap=True, highlight=False)
+    console.print(shortened(printable(text, keep="\n"), MOST_LETTERS), soft_wrap=True, highlight=False)

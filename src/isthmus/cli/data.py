@@ -10,8 +10,23 @@ from rich.table import Table
 from isthmus import models
 from isthmus.cli.app import app
 from isthmus.cli.console import console, say
-from isthmus.cli.meaning import refuse_without_meaning
-from isthmus.cli.options import DataDir, Drop, Fit, Group, Kinds, Label, Missing, Size, SkipBad, Time
+from isthmus.cli.meaning import allow, refuse_without_meaning
+from isthmus.cli.options import (
+    DataDir,
+    Drop,
+    Fit,
+    Group,
+    Kinds,
+    Label,
+    MaxGB,
+    MaxPixels,
+    Missing,
+    Size,
+    SkipBad,
+    Stride,
+    Time,
+    Window,
+)
 from isthmus.cli.parsing import parse_kinds
 from isthmus.cli.rows import Framing, parse_cut, parse_framing, read_source
 from isthmus.data import datasets, files
@@ -25,13 +40,15 @@ def data(
     kinds: Kinds = None,
     drop: Drop = None,
     na: Missing = None,
-    window: Annotated[int | None, typer.Option(min=2, help="DATA is a long series: steps in a window of it.")] = None,
-    stride: Annotated[int | None, typer.Option(min=1, help="Steps from window to window; default: a tenth.")] = None,
+    window: Window = None,
+    stride: Stride = None,
     time: Time = None,
     group: Group = None,
     size: Size = None,
     fit: Fit = "crop",
     skip_bad: SkipBad = False,
+    max_gb: MaxGB = None,
+    max_pixels: MaxPixels = None,
     label: Label = None,
     data_dir: DataDir = None,
 ) -> None:
@@ -40,6 +57,7 @@ def data(
     Of a table: what its columns are taken for by a tabular model, what is missing, what is left out and why. With
     --window DATA is a long series: its time, step, gaps and groups.
     """
+    allow(source, max_gb, max_pixels)
     if source is not None:
         if source in datasets.names():
             raise InputError(f"{source} is a data set with a name: isthmus data, without it, says what it is")
@@ -61,7 +79,7 @@ def data(
     for name, entry in datasets.CATALOGUE.items():
         table.add_row(name, entry.shape, entry.description, datasets.location(name, data_dir))
     console.print(table)
-    console.print(f"\nFiles too: {', '.join(files.READABLE)}, or a folder of images with subfolders as labels.")
+    say(f"\nFiles too: {', '.join(files.READABLE)}, or a folder of images with subfolders as labels.")
 
 
 def _rows_understood(

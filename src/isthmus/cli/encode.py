@@ -8,8 +8,24 @@ import pandas as pd
 import typer
 
 from isthmus.cli.app import app
-from isthmus.cli.console import console, say
-from isthmus.cli.options import Data, DataDir, Group, Label, Output, OutputOrPicture, Run, SkipBad, Split, Time
+from isthmus.cli.console import say
+from isthmus.cli.meaning import allow
+from isthmus.cli.options import (
+    MOST,
+    Data,
+    DataDir,
+    Formulas,
+    Group,
+    Label,
+    MaxGB,
+    MaxPixels,
+    Output,
+    OutputOrPicture,
+    Run,
+    SkipBad,
+    Split,
+    Time,
+)
 from isthmus.cli.parsing import parse_rows
 from isthmus.cli.results import draw, write_rows, write_steps
 from isthmus.cli.rows import (
@@ -42,14 +58,18 @@ def transform(
     group: Group = None,
     data_dir: DataDir = None,
     skip_bad: SkipBad = False,
+    max_gb: MaxGB = None,
+    max_pixels: MaxPixels = None,
+    formulas: Formulas = False,
 ) -> None:
     """Write the codes of DATA's rows."""
+    allow(data, max_gb, max_pixels)
     estimator, cut = ready(run, output, "transform"), read_cut(run, time, group)
     framing = read_framing(run, estimator, skip_bad, data)
     X, y = load_rows(data, split, label, data_dir, estimator, cut, framing)
     codes = estimator.transform(X, **told(estimator, y))
     beside = name_columns(data, framing, X) if cut is None else cut.columns(data)
-    write_rows(output, codes, [f"code_{i}" for i in range(codes.shape[1])], beside)
+    write_rows(output, codes, [f"code_{i}" for i in range(codes.shape[1])], beside, formulas=formulas)
     say_left_out(data, framing, output)
 
 
@@ -64,21 +84,25 @@ def reconstruct(
     group: Group = None,
     data_dir: DataDir = None,
     skip_bad: SkipBad = False,
+    max_gb: MaxGB = None,
+    max_pixels: MaxPixels = None,
+    formulas: Formulas = False,
 ) -> None:
     """Write DATA's rows as the model rebuilds them; .png: 30 drawn at random over the classes, below what they are."""
+    allow(data, max_gb, max_pixels)
     estimator, cut = ready(run, output, "reconstruct", pictures=True), read_cut(run, time, group)
     framing = read_framing(run, estimator, skip_bad, data)
     X, y = load_rows(data, split, label, data_dir, estimator, cut, framing)
     rows = estimator.reconstruct(X, **told(estimator, y))
     if cut is not None:
         series = cut.series(data)
-        write_steps(output, series.on_time_axis(rows, cut.stride), series)
+        write_steps(output, series.on_time_axis(rows, cut.stride), series, formulas=formulas)
     elif output.suffix == ".png":
         shown = spread_order(len(rows), y)[: images.MOST_BESIDE]
         picture = images.beside_png(shaped(estimator, X)[shown], rows[shown])
         draw(output, picture, names_of(data, X, cut, framing), shown)
     else:
-        write_rows(output, rows, features(estimator, rows), name_columns(data, framing, X))
+        write_rows(output, rows, features(estimator, rows), name_columns(data, framing, X), formulas=formulas)
         say_left_out(data, framing, output)
 
 
@@ -94,11 +118,15 @@ def score(
     group: Group = None,
     data_dir: DataDir = None,
     skip_bad: SkipBad = False,
+    max_gb: MaxGB = None,
+    max_pixels: MaxPixels = None,
+    formulas: Formulas = False,
 ) -> None:
     """Write how usual each of DATA's rows is, in nats; higher is more usual.
 
     A step of a long series is scored by itself and by the windows that it is in.
     """
+    allow(data, max_gb, max_pixels)
     estimator, cut = ready(run, output, "score_samples"), read_cut(run, time, group)
     framing = read_framing(run, estimator, skip_bad, data)
     X, y = load_rows(data, split, label, data_dir, estimator, cut, framing)
@@ -106,10 +134,12 @@ def score(
     scores = estimator.score_samples(X, **({"per_feature": True} if shares else {}), **told(estimator, y))
     if cut is not None:
         series = cut.series(data)
-        write_steps(output, series.step_scores(scores, cut.stride), series, None if per_feature else "score")
+        write_steps(
+            output, series.step_scores(scores, cut.stride), series, None if per_feature else "score", formulas=formulas
+        )
         return
     columns = features(estimator, scores) if per_feature else ["score"]
-    write_rows(output, scores, columns, name_columns(data, framing, X))
+    write_rows(output, scores, columns, name_columns(data, framing, X), formulas=formulas)
     say_left_out(data, framing, output)
     if not per_feature:
         lowest = names_of(data, X, None, framing)[scores.argmin()]
@@ -124,15 +154,19 @@ def neighbors(
     query: Annotated[
         str | None, typer.Option(help="Row numbers of DATA, such as 0,5,9, or other data; default: ten, at random.")
     ] = None,
-    k: Annotated[int, typer.Option("-k", help="Neighbours of each.")] = 5,
+    k: Annotated[int, typer.Option("-k", max=MOST, help="Neighbours of each.")] = 5,
     split: Split = "test",
     label: Label = None,
     time: Time = None,
     group: Group = None,
     data_dir: DataDir = None,
     skip_bad: SkipBad = False,
+    max_gb: MaxGB = None,
+    max_pixels: MaxPixels = None,
+    formulas: Formulas = False,
 ) -> None:
     """Write which rows of DATA have the codes nearest to those of the queries; .png: a line a query, itself first."""
+    allow(data, max_gb, max_pixels)
     estimator, cut = ready(run, output, "transform", pictures=True), read_cut(run, time, group)
     framing = read_framing(run, estimator, skip_bad, data)
     found = load_rows(data, split, label, data_dir, estimator, cut, framing)
@@ -158,11 +192,11 @@ def neighbors(
         table |= {f"distance_{i + 1}": distance[:, i] for i in range(k)}
         for name, column in file_column(data, framing).items():
             table |= {f"{name}_{i + 1}": np.array(column)[index[:, i]] for i in range(k)}
-        files.write_table(output, pd.DataFrame(table))
-        console.print(f"{len(queries):,} rows: {output}", soft_wrap=True)
+        files.write_table(output, pd.DataFrame(table), formulas=formulas)
+        say(f"{len(queries):,} rows: {output}")
     share = None if found.y is None or asked.y is None else _share_alike(found.y, index, asked.y)
     if share is not None:
-        console.print(f"{share:.1%} of the neighbours have the label of their query")
+        say(f"{share:.1%} of the neighbours have the label of their query")
 
 
 def _share_alike(y: np.ndarray, index: np.ndarray, asked: np.ndarray) -> float | None:

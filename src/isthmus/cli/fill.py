@@ -9,8 +9,23 @@ import typer
 
 from isthmus import models
 from isthmus.cli.app import app
-from isthmus.cli.console import console
-from isthmus.cli.options import Data, DataDir, Group, Label, OutputOrPicture, Run, Seed, SkipBad, Split, Time
+from isthmus.cli.console import say
+from isthmus.cli.meaning import allow
+from isthmus.cli.options import (
+    Data,
+    DataDir,
+    Formulas,
+    Group,
+    Label,
+    MaxGB,
+    MaxPixels,
+    OutputOrPicture,
+    Run,
+    Seed,
+    SkipBad,
+    Split,
+    Time,
+)
 from isthmus.cli.results import as_in_file, draw, write_rows, write_steps
 from isthmus.cli.rows import load_rows, name_columns, names_of, read_cut, read_framing, read_source, say_left_out
 from isthmus.cli.saved import features, ready, shaped
@@ -38,8 +53,12 @@ def impute(
     group: Group = None,
     data_dir: DataDir = None,
     skip_bad: SkipBad = False,
+    max_gb: MaxGB = None,
+    max_pixels: MaxPixels = None,
+    formulas: Formulas = False,
 ) -> None:
     """Write DATA's rows with what is missing (NaN, blanks) filled in; .png: 30 at random, below what was known."""
+    allow(data, max_gb, max_pixels)
     estimator, cut = ready(run, output, "impute", pictures=True), read_cut(run, time, group)
     framing = read_framing(run, estimator, skip_bad, data)
     if block and missing is None:
@@ -50,7 +69,7 @@ def impute(
         names = features(estimator, filled)
         if isinstance(X, pd.DataFrame) and output.suffix != ".npy":
             filled = as_in_file(filled, read_source(data, label, estimator, framing), names)
-        write_rows(output, filled, names, name_columns(data, framing, X))
+        write_rows(output, filled, names, name_columns(data, framing, X), formulas=formulas)
         say_left_out(data, framing, output)
 
     if isinstance(X, pd.DataFrame) and isinstance(estimator, models.TabularAutoencoder):
@@ -75,7 +94,7 @@ def impute(
     if cut is not None:
         series = cut.series(data)
         steps = series.on_time_axis(filled, cut.stride).reshape(series.rows.shape)
-        write_steps(output, _beside_known(series, steps, hidden_steps), series)
+        write_steps(output, _beside_known(series, steps, hidden_steps), series, formulas=formulas)
     elif output.suffix == ".png":
         shown = spread_order(len(rows), y)[: images.MOST_BESIDE]
         lines = [np.where(hidden, np.nan, rows), filled, *([] if missing is None else [rows])]
@@ -85,7 +104,7 @@ def impute(
     if missing is not None:
         filled = filled.to_numpy(dtype=float) if isinstance(filled, pd.DataFrame) else filled
         error, of_mean = imputation_errors(rows, filled, _mean_row(estimator), hidden)
-        console.print(f"squared error an entry that was hidden {error:.5g}, by the mean row {of_mean:.5g}")
+        say(f"squared error an entry that was hidden {error:.5g}, by the mean row {of_mean:.5g}")
 
 
 def _impute_table(
@@ -111,10 +130,10 @@ def _impute_table(
     numbers, others = (errors[errors.kind == kind] for kind in ("number", "category"))
     if len(numbers):
         share = (numbers.error / numbers.baseline).mean()
-        console.print(f"numbers: root mean squared error {share:.3g} of the median's, averaged over columns")
+        say(f"numbers: root mean squared error {share:.3g} of the median's, averaged over columns")
     if len(others):
         right = 1 - others[["error", "baseline"]].mean()
-        console.print(f"others: {right.error:.1%} right, {right.baseline:.1%} by the most frequent value")
+        say(f"others: {right.error:.1%} right, {right.baseline:.1%} by the most frequent value")
 
 
 def _impute_modalities(

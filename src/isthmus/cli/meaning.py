@@ -1,9 +1,10 @@
-"""Options that mean nothing for the DATA that they are given with."""
+"""Options that mean nothing for the DATA that they are given with, and those of how much of it is read."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from isthmus.data import datasets, files
+from isthmus.data import bounds, datasets, files
 from isthmus.data.delimited import ENDINGS
 from isthmus.errors import InputError
 
@@ -17,11 +18,17 @@ def refuse_without_meaning(
     kinds: Sequence[str] | None = None,
     drop: Sequence[str] | None = None,
     na: Sequence[str] | None = None,
+    max_pixels: int | None = None,
 ) -> None:
     """Raise ValueError for what is of images beside other data, and for what is of columns beside what has none."""
     is_folder = data not in datasets.names() and Path(data).is_dir()
     is_there = data in datasets.names() or Path(data).exists()  # of what is not, the reader says so
-    of_images = {"--size": size, "--fit": None if fit == "crop" else fit, "--skip-bad": skip_bad or None}
+    of_images: dict[str, Any] = {
+        "--size": size,
+        "--fit": None if fit == "crop" else fit,
+        "--skip-bad": skip_bad or None,
+    }
+    of_images["--max-pixels"] = max_pixels
     of_columns = {"--kind": kinds, "--drop": drop, "--na": na}
     is_table = not is_folder and data not in datasets.names() and files.ending(Path(data)) in (*ENDINGS, ".parquet")
     for option, given in of_images.items():
@@ -33,3 +40,10 @@ def refuse_without_meaning(
             raise InputError(
                 f"{option} {several[0]}: it is for the columns of a table, and {data} is none; leave it out"
             )
+
+
+def allow(data: str | None, max_gb: float | None, max_pixels: int | None) -> None:
+    """Let what is read take as much memory, and images have as many pixels, as is asked for."""
+    if data is not None:
+        refuse_without_meaning(data, max_pixels=max_pixels)
+    bounds.allow(gb=max_gb, pixels=max_pixels)

@@ -5,6 +5,15 @@ from typing import Annotated, Literal
 
 import typer
 
+MOST = 2**31 - 1
+"""A whole number that all that follows can count to."""
+
+MOST_SEED = 2**32 - 1
+"""That NumPy takes."""
+
+MOST_FITS = 10_000
+"""Of one model, in a comparison."""
+
 Data = Annotated[
     str, typer.Argument(metavar="DATA", help="A name that `isthmus data` lists, a file, or a folder of images.")
 ]
@@ -20,6 +29,10 @@ OutputOrPicture = Annotated[
 DataDir = Annotated[Path | None, typer.Option(help="Where the named data sets are looked for first.")]
 
 Label = Annotated[str | None, typer.Option(help="The column, or array of an .npz, that holds the labels.")]
+
+Window = Annotated[int | None, typer.Option(min=2, max=MOST, help="DATA is a long series: steps in a window of it.")]
+
+Stride = Annotated[int | None, typer.Option(min=1, max=MOST, help="Steps from window to window; default: a tenth.")]
 
 Time = Annotated[
     str | None,
@@ -40,13 +53,13 @@ Settings = Annotated[
     typer.Option("--set", metavar="NAME=VALUE", help="Any other parameter, such as network__dropout=0.1; repeatable."),
 ]
 
-Components = Annotated[int | None, typer.Option(help="Units of the code.")]
+Components = Annotated[int | None, typer.Option(max=MOST, help="Units of the code.")]
 
-Epochs = Annotated[int | None, typer.Option(help="Passes over the training rows.")]
+Epochs = Annotated[int | None, typer.Option(max=MOST, help="Passes over the training rows.")]
 
-Seed = Annotated[int, typer.Option(min=0, help="Of all random numbers.")]
+Seed = Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Of all random numbers.")]
 
-FirstSeed = Annotated[int, typer.Option("--seed", min=0, help="The first of the seeds.")]
+FirstSeed = Annotated[int, typer.Option("--seed", min=0, max=MOST_SEED - MOST_FITS, help="The first of the seeds.")]
 
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps or auto.")]
 
@@ -76,3 +89,23 @@ Size = Annotated[
 Fit = Annotated[Literal["crop", "pad"], typer.Option(help="Of images with another aspect: the middle, or all of it.")]
 
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out images that cannot be read, and say which.")]
+
+MaxGB = Annotated[
+    float | None,
+    typer.Option(
+        "--max-gb",
+        metavar="GB",
+        help="Most memory that DATA may take, unpacked; default: a quarter of this machine's, 16 at the most.",
+    ),
+]
+
+MaxPixels = Annotated[
+    int | None, typer.Option(min=1, max=10**12, help="Of an image of DATA, as it is; default: 100 million.")
+]
+
+Formulas = Annotated[
+    bool,
+    typer.Option(
+        "--formulas", help="In a .csv, text that begins with =, +, - or @ as it is: a spreadsheet may run it."
+    ),
+]

@@ -1,14 +1,16 @@
 """From the text of options to what they mean."""
 
 import ast
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from isthmus import models
+from isthmus.cli.options import MOST
 from isthmus.data.conditions import Condition, read_classes
-from isthmus.errors import InputError
+from isthmus.errors import InputError, shown
 from isthmus.networks import LSTM, MLP, Conv, Transformer
 
 CONSTANTS = {"true": "True", "false": "False", "none": "None"}
@@ -33,7 +35,7 @@ WIDTHS = {"mlp": "hidden", "conv": "channels", "lstm": "hidden", "transformer": 
 def choice(kind: str, name: str, choices: dict[str, Any]) -> Any:
     """Return what goes by a name."""
     if name not in choices:
-        raise InputError(f"unknown {kind} {name!r}: give one of {', '.join(choices)}")
+        raise InputError(f"unknown {kind} {shown(name)!r}: give one of {', '.join(choices)}")
     return choices[name]
 
 
@@ -79,21 +81,29 @@ def parse_kinds(texts: Sequence[str] | None) -> dict[str, str]:
 
 def parse_rows(option: str, text: str, n: int) -> np.ndarray:
     """Read row numbers, such as 0,5,9, of data with `n` rows."""
-    rows = np.array(parse_whole(option, text), dtype=int)
-    if not len(rows):
+    rows = _whole(option, text)
+    if not rows:
         raise InputError(f"{option} {text!r} names no row: give numbers with commas, such as 0,5,9")
     for row in rows:
         if not 0 <= row < n:
-            raise InputError(f"{option} {text}: there is no row {row}, the last of {n} is {n - 1}")
-    return rows
+            raise InputError(f"{option} {shown(text)}: there is no row {shown(row)}, the last of {n} is {n - 1}")
+    return np.array(rows, dtype=int)
 
 
 def parse_whole(option: str, text: str) -> tuple[int, ...]:
     """Read whole numbers with commas between, such as 128,64."""
+    numbers = _whole(option, text)
+    for number in numbers:
+        if abs(number) > MOST:
+            raise InputError(f"{option} {shown(text)}: {shown(number)} is too large; the largest is {MOST:,}")
+    return numbers
+
+
+def _whole(option: str, text: str) -> tuple[int, ...]:
     try:
         return tuple(int(number) for number in text.split(",") if number.strip())
     except ValueError as error:
-        raise InputError(f"{option} {text}: give whole numbers with commas, such as 128,64") from error
+        raise InputError(f"{option} {shown(text)}: give whole numbers with commas, such as 128,64") from error
 
 
 def parse_condition(estimator: Any, text: str | None, n: int) -> Any:
@@ -123,9 +133,12 @@ def _as_value(part: str, condition: Condition, text: str) -> Any:
         names = {str(name): name for name in condition.classes}
         return condition.classes[place] if place >= 0 else choice("condition", part, names)
     try:
-        return float(part)
+        number = float(part)
     except ValueError as error:
-        raise InputError(f"--condition {text}: give numbers with commas, such as 1.5") from error
+        raise InputError(f"--condition {shown(text)}: give numbers with commas, such as 1.5") from error
+    if not math.isfinite(number):
+        raise InputError(f"--condition {shown(text)}: {part} is no number that there can be; leave it blank if unknown")
+    return number
 
 
 def parse_settings(settings: list[str] | None) -> dict[str, Any]:
@@ -134,9 +147,9 @@ def parse_settings(settings: list[str] | None) -> dict[str, Any]:
     for setting in settings or ():
         name, equals, value = setting.partition("=")
         if not equals:
-            raise InputError(f"--set {setting}: give NAME=VALUE")
+            raise InputError(f"--set {shown(setting)}: give NAME=VALUE")
         try:
             parsed[name] = ast.literal_eval(CONSTANTS.get(value.lower(), value))
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):  # the latter where it is nested
             parsed[name] = value
     return parsed

@@ -9,8 +9,9 @@ import typer
 from isthmus import models, report, reproduce, runs
 from isthmus.atomic import check_writable, replacing
 from isthmus.cli.app import app
-from isthmus.cli.console import console, print_table, say
-from isthmus.cli.options import DataDir, FirstSeed, Group, Label, Run, SkipBad, Time
+from isthmus.cli.console import print_table, say
+from isthmus.cli.meaning import allow
+from isthmus.cli.options import DataDir, FirstSeed, Group, Label, MaxGB, MaxPixels, Run, SkipBad, Time
 from isthmus.cli.rows import load_rows, names_of, read_cut, read_framing, which_rows
 from isthmus.cli.saved import loaded
 from isthmus.errors import InputError
@@ -26,8 +27,11 @@ def write_report(
     group: Group = None,
     data_dir: DataDir = None,
     skip_bad: SkipBad = False,
+    max_gb: MaxGB = None,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Write the report about a run again, or about how it does on other DATA."""
+    allow(data, max_gb, max_pixels)
     estimator = loaded(run, "transform")
     if isinstance(estimator, models.MultimodalAutoencoder):
         raise InputError(
@@ -51,7 +55,7 @@ def write_report(
         names=names_of(data, rows, cut, framing),
     )
     report.write_page(page, path)
-    console.print(f"report: {path}", soft_wrap=True)
+    say(f"report: {path}")
 
 
 @app.command("reproduce")
@@ -74,9 +78,9 @@ def write_reproduction(
     folder = out or Path("runs", "reproduce", f"{name}-quick" if quick else name)
     check_writable(folder / "report.html")
     found = reproduce.run(name, quick=quick, seed=seed, data_dir=data_dir, progress=say)
-    report.write_page(report.reproduction_page(found), folder / "report.html")
-    with replacing(folder / "reproduction.json") as temporary:
+    with replacing(folder / "reproduction.json") as temporary:  # which the report must not cost
         temporary.write_text(json.dumps(found.as_json(), indent=2, ensure_ascii=False), encoding="utf-8")
+    report.write_page(report.reproduction_page(found), folder / "report.html")
     for title, cells in report.result_cells(found).items():
         say(f"\n{title}")
         print_table("", cells)

@@ -8,14 +8,16 @@ import numpy as np
 import pandas as pd
 
 from isthmus.atomic import replacing
-from isthmus.cli.console import console, say
+from isthmus.cli.console import say
 from isthmus.data import files
 from isthmus.data.files import Source
 from isthmus.data.timeline import TimeSeries
 from isthmus.report.words import listed
 
 
-def write_rows(output: Path, values: Any, columns: list[str], first: dict[str, Any] | None = None) -> None:
+def write_rows(
+    output: Path, values: Any, columns: list[str], first: dict[str, Any] | None = None, *, formulas: bool = False
+) -> None:
     """Write rows, a DataFrame as it is; in a table of named columns some others stand first.
 
     Of several modalities each has its columns.
@@ -23,13 +25,15 @@ def write_rows(output: Path, values: Any, columns: list[str], first: dict[str, A
     if isinstance(values, Mapping):
         values = _side_by_side(values)
     if isinstance(values, pd.DataFrame):
-        files.write_table(output, values if output.suffix == ".npy" else _beside(first or {}, values, output))
+        files.write_table(
+            output, values if output.suffix == ".npy" else _beside(first or {}, values, output), formulas=formulas
+        )
     elif output.suffix == ".npy" or not first:
-        files.write(output, values, columns)
+        files.write(output, values, columns, formulas=formulas)
     else:
         rows = pd.DataFrame(values.reshape(len(values), -1), columns=columns)
-        files.write_table(output, _beside(first, rows, output))
-    console.print(f"{len(values):,} rows: {output}", soft_wrap=True)
+        files.write_table(output, _beside(first, rows, output), formulas=formulas)
+    say(f"{len(values):,} rows: {output}")
 
 
 def _beside(first: Mapping[str, Any], rows: pd.DataFrame, output: Path) -> pd.DataFrame:
@@ -66,7 +70,9 @@ def _side_by_side(values: Mapping[str, np.ndarray]) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def write_steps(output: Path, steps: np.ndarray, series: TimeSeries, total: str | None = None) -> None:
+def write_steps(
+    output: Path, steps: np.ndarray, series: TimeSeries, total: str | None = None, *, formulas: bool = False
+) -> None:
     """Write what was said of each of a series' rows, perhaps as a total over features, beside its time and group."""
     steps = steps.reshape(len(steps), -1)
     if total:
@@ -74,11 +80,11 @@ def write_steps(output: Path, steps: np.ndarray, series: TimeSeries, total: str 
     table = pd.DataFrame(steps, columns=[total] if total else series.names)
     beside = [column for column in (series.group, series.time) if column is not None]
     is_table = bool(beside) and output.suffix != ".npy"  # an array holds numbers alone
-    files.write_table(output, pd.concat([*beside, table], axis=1) if is_table else table)
-    console.print(f"{len(steps):,} steps: {output}", soft_wrap=True)
+    files.write_table(output, pd.concat([*beside, table], axis=1) if is_table else table, formulas=formulas)
+    say(f"{len(steps):,} steps: {output}")
     _say_irregular(series, np.isnan(steps).all(1) & (series.steps >= 0))
     if total:
-        console.print(f"mean {np.nanmean(steps):.5g}, lowest {np.nanmin(steps):.5g} in row {np.nanargmin(steps)}")
+        say(f"mean {np.nanmean(steps):.5g}, lowest {np.nanmin(steps):.5g} in row {np.nanargmin(steps)}")
 
 
 def _say_irregular(series: TimeSeries, is_blank: np.ndarray) -> None:
@@ -94,4 +100,4 @@ def draw(output: Path, png: bytes, names: Sequence[str] = (), rows: np.ndarray |
     with replacing(output) as temporary:
         temporary.write_bytes(png)
     shown = "" if rows is None else f", of {listed([names[i] for i in rows], len(rows))}"
-    console.print(f"picture: {output}{shown}", soft_wrap=True)
+    say(f"picture: {output}{shown}")

@@ -9,12 +9,13 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import typer
 
-from isthmus import report, runs
+from isthmus import models, report, runs
 from isthmus.cli.anew import described_from, estimator_from, option_name, typed
 from isthmus.cli.app import app
-from isthmus.cli.console import complain, console, say
-from isthmus.cli.meaning import refuse_without_meaning
+from isthmus.cli.console import complain, say
+from isthmus.cli.meaning import allow, refuse_without_meaning
 from isthmus.cli.options import (
+    MOST,
     Components,
     DataDir,
     Device,
@@ -24,12 +25,16 @@ from isthmus.cli.options import (
     Group,
     Kinds,
     Label,
+    MaxGB,
+    MaxPixels,
     Missing,
     Seed,
     Settings,
     Size,
     SkipBad,
+    Stride,
     Time,
+    Window,
 )
 from isthmus.cli.parsing import MODELS, NETWORKS, choice, parse_columns, parse_network, parse_settings
 from isthmus.cli.rows import (
@@ -48,12 +53,18 @@ from isthmus.cli.rows import (
 from isthmus.cli.saved import has_images
 from isthmus.data import datasets
 from isthmus.data.images import check_size
-from isthmus.errors import InputError
+from isthmus.errors import InputError, in_one_line
 from isthmus.models.conditional import told
 from isthmus.models.kept import kept_in_words
+from isthmus.models.savable import check_savable
 from isthmus.report.words import error_in_words
 from isthmus.training import Interrupted
 from isthmus.training.checkpoint import locked
+
+BESIDE_RESUME = ("resume", "device", "checkpoint_minutes", "max_gb", "max_pixels")
+"""What a run does not say itself, as it is of the machine."""
+
+REPORT = "report.html"
 
 
 @app.command()
@@ -76,14 +87,14 @@ def train(
     ] = None,
     channels: Annotated[str | None, typer.Option(help="conv: channels of its layers, such as 32,64.")] = None,
     epochs: Epochs = None,
-    batch_size: Annotated[int | None, typer.Option(help="Rows a step.")] = None,
+    batch_size: Annotated[int | None, typer.Option(max=MOST, help="Rows a step.")] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate, or its peak.")] = None,
     scale: Annotated[
         Literal["standard", "auto", "none"] | None,
         typer.Option(help="Standardise inside; auto: where X has a spread that does harm; default: none."),
     ] = None,
-    window: Annotated[int | None, typer.Option(min=2, help="DATA is one long series: steps in a window of it.")] = None,
-    stride: Annotated[int | None, typer.Option(min=1, help="Steps from window to window; default: a tenth.")] = None,
+    window: Window = None,
+    stride: Stride = None,
     seed: Seed = 0,
     device: Device = "auto",
     settings: Settings = None,
@@ -97,6 +108,8 @@ def train(
     size: Size = None,
     fit: Fit = "crop",
     skip_bad: SkipBad = False,
+    max_gb: MaxGB = None,
+    max_pixels: MaxPixels = None,
     checkpoint_minutes: Annotated[float, typer.Option(min=0, help="Between checkpoints, at the most.")] = 10,
 ) -> None:
     """Train an autoencoder on DATA, and save it and its report into a folder.
@@ -105,17 +118,21 @@ def train(
     every --checkpoint-minutes, and where Ctrl-C stops it: `isthmus train --resume RUN` goes on as if nothing had
     happened.
     """
+    allow(data if resume is None else None, max_gb, max_pixels)
     if resume is not None:
         _refuse_beside_resume(context)
         target, folder = resume, runs.kept_in(resume)
         asked = runs.read(folder)
         if asked["finished"] and folder == resume:
-            console.print(f"{resume} is finished: there is nothing to go on with", soft_wrap=True)
+            say(f"{resume} is finished: there is nothing to go on with")
+            if not (resume / REPORT).exists() and runs.is_finished(resume):
+                _report(resume, asked)  # as it was killed in between
             return
         runs.check_data(asked)
     else:
         if data is None or out is None:
             raise InputError(f"train needs {'DATA' if data is None else '--out RUN'}: isthmus train --help says more")
+        _check_name(out)
         runs.check_free(out, overwrite=overwrite)
         own = (model == "tabular" or window is not None) and not Path(
             data
@@ -133,24 +150,74 @@ def train(
             "fit": fit, "skip_bad": skip_bad, "size": size and parse_framing(size, fit, skip_bad).size,
         }  # fmt: skip
         asked = runs.described(**given) if source is None else described_from(context, source, **given)
-    said = None
+    cut = line = None
     if not asked["finished"]:
-        said = _keep(folder, target, asked, device, checkpoint_minutes, is_new=resume is None)
+        asked, cut, line = _keep(folder, target, asked, device, checkpoint_minutes, is_new=resume is None)
     if folder != target:
         runs.take_place(target)
-    if said is not None:
-        say(said)  # last, as nobody may be there to read it
-    console.print(f"model and report: {target}/ (open {target / 'report.html'})", soft_wrap=True)
+    is_reported = _report(target, asked, cut)
+    if line is not None:
+        say(line)  # last, as nobody may be there to read it
+    if is_reported:
+        say(f"model and report: {target}/ (open {target / REPORT})")
+    else:
+        say(f"model: {target}/")
 
 
-def _keep(folder: Path, target: Path, asked: dict[str, Any], device: str, minutes: float, *, is_new: bool) -> str:
-    """Train a run in its folder, and leave it there where it is stopped; of one that has just begun nothing.
+def _check_name(out: Path) -> None:
+    """Raise ValueError for a folder of which no model could be loaded: its weights need a name in UTF-8."""
+    try:
+        str(out).encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"--out {out}: its name is not UTF-8, and a model could not be read there; rename it"
+        ) from error
+
+
+def _report(folder: Path, asked: dict[str, Any], cut: Cut | None = None) -> bool:
+    """Write the report of a finished run, whose model is saved: what fails here is said in a line, and costs nothing.
 
     Returns
     -------
-    str
-        What is to be said of it.
+    bool
+        Whether it was written.
     """
+    try:
+        with _stopping_at_once():
+            _write_report(folder, asked, cut or parse_cut(asked))
+    except Interrupted as stopped:
+        complain(f"stopped; the model is saved, and its report is not: isthmus report {folder} writes it")
+        raise SystemExit(128 + stopped.signal) from stopped
+    except Exception as error:
+        complain(
+            f"the model is saved, and its report is not: isthmus report {folder} tries it again ({_in_words(error)})"
+        )
+        return False
+    return True
+
+
+def _in_words(error: Exception) -> str:
+    said = in_one_line(str(error), 300)
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
+def _write_report(folder: Path, asked: dict[str, Any], cut: Cut | None) -> None:
+    """Write the report of a finished run on its rows, or on the test rows of a named data set."""
+    data, label = asked["data"], asked["label"]
+    data_dir = None if asked["data_dir"] is None else Path(asked["data_dir"])
+    estimator = models.load(folder)
+    framing = _framing(asked, estimator)
+    rows, labels = load_rows(data, "test", label, data_dir, estimator, cut, framing, told=True)
+    names = names_of(data, rows, cut, framing)
+    title = f"{asked['model'].capitalize()} autoencoder on {data}"
+    page = report.model_page(estimator, rows, labels, title, which=which_rows(data), names=names)
+    report.write_page(page, folder / REPORT)
+
+
+def _keep(
+    folder: Path, target: Path, asked: dict[str, Any], device: str, minutes: float, *, is_new: bool
+) -> tuple[dict[str, Any], Cut | None, str]:
+    """Train a run in its folder, and leave it there where it is stopped; of one that has just begun nothing."""
     with locked(folder), _stopping_at_once():
         try:
             return _train(folder, asked, device, minutes)
@@ -185,37 +252,47 @@ def _stopping_at_once() -> Iterator[None]:
 def _refuse_beside_resume(context: typer.Context) -> None:
     """Raise ValueError where something is given beside --resume that the run itself says."""
     for name in context.params:
-        if name not in ("resume", "device", "checkpoint_minutes") and typed(context, name):
+        if name not in BESIDE_RESUME and typed(context, name):
             raise InputError(f"{option_name(name)} beside --resume: the run says itself what it is; leave it out")
 
 
-def _train(folder: Path, asked: dict[str, Any], device: str, checkpoint_minutes: float) -> str:
-    """Begin a run, or go on with it, write what comes of it, and return what is to be said."""
-    data, label, model = asked["data"], asked["label"], asked["model"]
+def _train(
+    folder: Path, asked: dict[str, Any], device: str, checkpoint_minutes: float
+) -> tuple[dict[str, Any], Cut | None, str]:
+    """Begin a run, or go on with it, and save its model.
+
+    Returns
+    -------
+    asked : dict
+        What it was asked for.
+    cut : Cut or None
+        How its series was cut.
+    line : str
+        What is to be said of it.
+    """
+    data, label = asked["data"], asked["label"]
     data_dir = None if asked["data_dir"] is None else Path(asked["data_dir"])
     cut = parse_cut(asked)
     estimator = _estimator(asked, device)
+    check_savable(estimator)
     framing = _framing(asked, estimator)
     asked = asked | _understood(data, label, estimator, cut, framing, asked["from"])
     X, y = load_rows(data, "train", label, data_dir, estimator, cut, framing, told=True)
     if estimator.takes_conditions and y is None:
         raise InputError(f"{data} has no labels to be a condition: name their column with --label")
-    rows, labels = load_rows(data, "test", label, data_dir, estimator, cut, framing, told=True)
     asked = runs.begin(folder, asked, X, y)
     estimator.fit(X, **told(estimator, y), resume_from=folder, checkpoint_minutes=checkpoint_minutes)
-    title = f"{model.capitalize()} autoencoder on {data}"
-    names = names_of(data, rows, cut, framing)
-    page = report.model_page(estimator, rows, labels, title, which=which_rows(data), names=names)
-    kept = kept_in_words(estimator)
     runs.check_there(folder)
     if asked["from"] is not None:
         estimator.set_params(warm_start=False)  # which was for this fit alone
     estimator.save(folder)
-    report.write_page(page, folder / "report.html")
-    fit = _fit_in_words(estimator, X, y)
     runs.finish(folder, asked)
+    try:
+        line = f"{kept_in_words(estimator)}; {_fit_in_words(estimator, X, y)}"
+    except Exception as error:  # which must not look as if the model were not there
+        line = f"the model is saved; how well it does could not be measured ({_in_words(error)})"
     active = f"; {estimator.active_units_} active units" if hasattr(estimator, "active_units_") else ""
-    return f"{kept}; {fit}{active}"
+    return asked, cut, line + active
 
 
 def _framing(asked: dict[str, Any], estimator: Any) -> Framing:

@@ -17,7 +17,7 @@ import pooch
 from sklearn.datasets import load_digits, make_swiss_roll
 from sklearn.model_selection import train_test_split
 
-from isthmus.data import files, images
+from isthmus.data import bounds, files, images
 from isthmus.data.dataset import Dataset
 from isthmus.data.images import Fit, Size
 from isthmus.errors import InputError, warn_caller
@@ -25,6 +25,10 @@ from isthmus.errors import InputError, warn_caller
 __all__ = ["Dataset", "load", "load_folder", "location", "names"]
 
 Split = Literal["train", "test", "all"]
+
+
+MOST_BYTES = 2**27
+"""Of a file of the catalogue, unpacked; the longest has 47 million."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,8 @@ def load(
     size: Size | None = None,
     fit: Fit = "crop",
     skip_bad: bool = False,
+    max_gb: float | None = None,
+    max_pixels: int | None = None,
 ) -> Dataset:
     """Load a data set by its name, or rows from a file or a folder of images by its path.
 
@@ -65,8 +71,11 @@ def load(
         A folder that holds one folder a data set.
     label : str, optional
         The column of a table, or the array of an ``.npz``, that holds the labels.
-    size, fit, skip_bad
+    size, fit, skip_bad, max_pixels
         For a folder of images: see :func:`load_folder`.
+    max_gb : float, optional
+        How many gigabytes a file or folder may take in memory, which of a compressed one may be far more than on disk;
+        default: a quarter of this machine's memory, 16 at the most.
 
     Returns
     -------
@@ -99,16 +108,25 @@ def load(
     if split == "test":
         raise InputError(f"split='test': {name} has no parts; leave it out, and set rows aside with train_test_split")
     if Path(name).is_dir() and label is None:
-        return load_folder(name, size, fit, skip_bad)
+        return load_folder(name, size, fit, skip_bad, max_gb=max_gb, max_pixels=max_pixels)
     if not Path(name).is_dir() and (size is not None or skip_bad):
         raise InputError(f"size and skip_bad are for folders of images, and {name} is none; leave them out")
-    source = files.read_source(name, label, gaps=True, mixed=True)
+    with bounds.allowed(gb=max_gb):
+        source = files.read_source(name, label, gaps=True, mixed=True)
     for line in source.warnings:
         warn_caller(f"{name}: {line}")
     return source.data
 
 
-def load_folder(path: str | Path, size: Size | None = None, fit: Fit = "crop", skip_bad: bool = False) -> Dataset:
+def load_folder(
+    path: str | Path,
+    size: Size | None = None,
+    fit: Fit = "crop",
+    skip_bad: bool = False,
+    *,
+    max_gb: float | None = None,
+    max_pixels: int | None = None,
+) -> Dataset:
     """Load a folder of images, whose subfolders are the labels.
 
     Images are read in the order of their names, upright as their EXIF says. Where one has colours all have. What is
@@ -119,13 +137,19 @@ def load_folder(path: str | Path, size: Size | None = None, fit: Fit = "crop", s
     Parameters
     ----------
     path : path
-        The folder; images in any format that Pillow reads.
+        The folder; PNG, JPEG, WebP, BMP, TIFF, GIF and PPM, by what is in them.
     size : int or (int, int), optional
         Pixels, (height, width), to bring all images to, their aspect kept. They must be of one size otherwise.
     fit : {"crop", "pad"}, default "crop"
         Whether of an image with another aspect the middle is kept, or all of it, with black beside.
     skip_bad : bool, default False
-        Whether to leave out images that cannot be read, with a warning that names them, instead of an error.
+        Whether to leave out images, and subfolders, that cannot be read, with a warning that names them, instead of an
+        error.
+    max_gb : float, optional
+        How many gigabytes all images together may take, as they are given back; default: a quarter of this machine's
+        memory, 16 at the most.
+    max_pixels : int, optional
+        How many pixels one image may have before it is brought to its size; default: 100 million.
 
     Returns
     -------
@@ -157,7 +181,8 @@ def load_folder(path: str | Path, size: Size | None = None, fit: Fit = "crop", s
         raise FileNotFoundError(f"there is no folder {folder}")
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder} is no folder of images: it is a file")
-    pictures = images.read_images(folder, size, fit, skip_bad)
+    with bounds.allowed(gb=max_gb, pixels=max_pixels):
+        pictures = images.read_images(folder, size, fit, skip_bad)
     for line in pictures.warnings:
         warn_caller(f"{folder}: {line}")
     return pictures.data
@@ -239,7 +264,8 @@ def _find(file: str, data_dir: Path | None) -> Path | None:
 
 def _checked(file: str, path: Path) -> bytes:
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as opened:
+            content = opened.read(MOST_BYTES)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"cannot read {path}: {error}; delete it and load again") from error
     if hashlib.sha256(content).hexdigest() != SHA256[file]:

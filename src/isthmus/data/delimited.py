@@ -4,6 +4,7 @@ import codecs
 import csv
 import gzip
 import io
+import math
 import re
 import warnings
 from collections.abc import Sequence
@@ -14,7 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from isthmus.data.bounds import check_bytes
+from isthmus.data.formulas import unescape_frame
 from isthmus.data.layout import Layout, find_layout
+from isthmus.data.names import few
 from isthmus.data.number_text import as_numbers
 from isthmus.errors import InputError
 
@@ -31,6 +35,10 @@ BOMS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+
+
+MOST_WHOLE = 10**308
+"""A whole number that a float can be."""
 
 
 class Delimited(NamedTuple):
@@ -121,7 +129,12 @@ def _read(
         codes = [name for name in codes if _are_codes(words[name])]
         frame = frame.assign(**{name: words[name].iloc[: len(frame)] for name in codes})
         understood += [f"{name!r} is text: some of its values begin with 0" for name in codes]
-    frame = _without_nothing(frame, understood)
+    frame = _with_floats(_without_nothing(frame, understood))
+    apostrophes = unescape_frame(frame)
+    if apostrophes:
+        understood.append(
+            f"apostrophes before =, +, - and @, which keep them text, are taken away in {few(apostrophes)}"
+        )
     changed = as_numbers(frame, layout.separator, layout.decimal, set(map(str, text)))
     understood += changed
     told += changed
@@ -138,7 +151,28 @@ def _sample(path: Path) -> tuple[bytes, bool]:
 
 
 def _open(path: Path) -> Any:
-    return gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb")
+    return io.BufferedReader(_Unpacked(path)) if path.suffix.lower() == ".gz" else path.open("rb")
+
+
+class _Unpacked(io.RawIOBase):
+    """The text in a ``.gz``, as long as it takes no more memory than is allowed: it may be a thousand times as long."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.size, self.file = path, 0, gzip.open(path)  # noqa: SIM115
+        self.packed = path.stat().st_size
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        found = self.file.readinto(buffer)
+        self.size += found
+        check_bytes(f"{self.path}, unpacked, takes at least", self.size, packed=self.packed)
+        return found
+
+    def close(self) -> None:
+        self.file.close()
+        super().close()
 
 
 def _encoding(path: Path, sample: bytes) -> str:
@@ -183,10 +217,10 @@ def _parse(
 ) -> pd.DataFrame:
     words: Any = {name: str for name in map(str, text) if name in layout.names}
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _open(path) as file:
             warnings.simplefilter("error", pd.errors.ParserWarning)
             return pd.read_csv(
-                path,
+                file,
                 sep=r"\s+" if layout.separator == " " else layout.separator,
                 header=None,
                 names=layout.names,
@@ -277,6 +311,24 @@ def _are_codes(column: Any) -> bool:
     """Tell whether text is of digits alone, some of which begin with 0."""
     known = column.dropna().str.strip()
     return bool(known.str.fullmatch(r"\d+").all() and known.str.fullmatch(r"0\d+").any())
+
+
+def _with_floats(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose whole numbers of hundreds of digits are infinite, as the same written as 1e400 is."""
+    for place, dtype in enumerate(frame.dtypes):
+        if (
+            not pd.api.types.is_object_dtype(dtype)
+            or pd.api.types.infer_dtype(frame.iloc[:, place], skipna=True) != "integer"
+        ):
+            continue
+        column = frame.iloc[:, place]
+        if (column.dropna().map(abs) > MOST_WHOLE).any():
+            frame = frame.assign(**{str(frame.columns[place]): column.map(_as_float, na_action="ignore").astype(float)})
+    return frame
+
+
+def _as_float(number: int) -> float:
+    return float(number) if abs(number) <= MOST_WHOLE else math.inf if number > 0 else -math.inf
 
 
 def _without_nothing(frame: pd.DataFrame, understood: list[str]) -> pd.DataFrame:

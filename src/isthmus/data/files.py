@@ -12,12 +12,16 @@ import pyarrow as pa
 
 from isthmus.atomic import replacing
 from isthmus.data import delimited
+from isthmus.data.arrays import Archive
+from isthmus.data.bounds import check_bytes
 from isthmus.data.dataset import Dataset
 from isthmus.data.delimited import Delimited
-from isthmus.data.images import Fit, Size, read_images
+from isthmus.data.formulas import escape_table, storable
+from isthmus.data.images import Fit, Size, as_text, read_images
 from isthmus.data.marks import Marks, numbers_with_gaps
 from isthmus.data.names import few
-from isthmus.errors import InputError
+from isthmus.data.parquet import read_parquet
+from isthmus.errors import InputError, shown
 
 READABLE = (".npy", ".npz", ".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", ".parquet")
 WRITABLE = (".npy", ".csv", ".parquet")
@@ -74,7 +78,7 @@ def read(
     ----------
     path : path
         ``.npy``; ``.npz`` with an array ``X`` and perhaps ``y``; ``.csv``, ``.tsv`` or ``.txt`` (also ``.gz``) or
-        ``.parquet`` with columns of numbers; or a folder of images, in any format that Pillow reads.
+        ``.parquet`` with columns of numbers; or a folder of images, PNG, JPEG, WebP, BMP, TIFF, GIF or PPM.
     label : str, optional
         The column (or the array of an ``.npz``) that holds the labels.
     gaps : bool, default False
@@ -128,14 +132,11 @@ def read_source(
         if label is not None:
             raise InputError(f"label {label!r}: the labels of a folder of images are its subfolders; leave it out")
         pictures = read_images(path, size, fit, skip_bad, colors=colors)
-        names, left_out = (
-            [file.relative_to(path).as_posix() for file in each] for each in (pictures.paths, pictures.left_out)
-        )
+        names, left_out = ([as_text(file, path) for file in each] for each in (pictures.paths, pictures.left_out))
         return Source(pictures.data, pictures.summary, pictures.warnings, names, left_out)
     if ending(path) not in READABLE:
         raise InputError(f"cannot read {path}: give a file that ends in {', '.join(READABLE)}, or a folder of images")
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
+    check_file(path)
     try:
         if ending(path) in (".npy", ".npz"):
             return Source(_read_arrays(path, label, where_there), [], [])
@@ -146,38 +147,41 @@ def read_source(
         raise InputError(f"cannot read {path}: it is not UTF-8 text") from error
 
 
+def check_file(path: Path) -> None:
+    """Raise where there is no file, or none that ends, or one that takes more memory than is allowed."""
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file {path}")
+    if not path.is_file():
+        raise InputError(f"cannot read {path}: it is no file, but a pipe or a device; save what it gives in a file")
+    check_bytes(f"{path} takes", path.stat().st_size)
+
+
 def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0]
 
 
 def _read_arrays(path: Path, label: str | None, where_there: bool = False) -> Dataset:
-    try:
-        content: Any = np.load(path, allow_pickle=False)
-    except ValueError as error:
-        raise InputError(f"cannot read {path}: it is not an array of numbers in NumPy's format") from error
-    if where_there and (isinstance(content, np.ndarray) or label not in content.files):
+    content = Archive(path)
+    names = content.names
+    if where_there and label not in names:
         label = None
-    if isinstance(content, np.ndarray):
+    if content.is_one:
         if label is not None:
             raise InputError(f"{path} is one array and has no {label!r}: leave the label out")
-        return Dataset(_numbers(path, content))
-    with content:
-        names = content.files
-        if not names:
-            raise InputError(f"{path} holds no array: save the rows in it as X")
-        rows = "X" if "X" in names else names[0] if len(names) == 1 else None
-        if rows is None:
-            raise InputError(f"{path} holds the arrays {', '.join(names)}: name the one with the rows X")
-        if label is not None and label not in names:
-            raise InputError(f"{path} has no array {label!r}: it holds {', '.join(names)}")
-        labels = label or ("y" if "y" in names else None)
-        try:
-            X, y = content[rows], None if labels is None else content[labels]
-        except ValueError as error:
-            raise InputError(f"cannot read {path}: an array in it holds objects, not numbers") from error
-        if y is not None and np.shape(y)[:1] != np.shape(X)[:1]:
-            raise InputError(f"{path}: {rows} has the shape {X.shape} and {labels} {y.shape}: give a label a row")
-        return Dataset(_numbers(path, X), y)
+        return Dataset(_numbers(path, content.read()))
+    if not names:
+        raise InputError(f"{path} holds no array: save the rows in it as X")
+    rows = "X" if "X" in names else names[0] if len(names) == 1 else None
+    if rows is None:
+        raise InputError(f"{path} holds the arrays {', '.join(map(shown, names[:10]))}: name the one with the rows X")
+    if label is not None and label not in names:
+        raise InputError(f"{path} has no array {label!r}: it holds {', '.join(map(shown, names[:10]))}")
+    labels = label or ("y" if "y" in names else None)
+    X = _numbers(path, content.read(rows))
+    y = None if labels is None else content.read(labels)
+    if y is not None and y.shape[:1] != X.shape[:1]:
+        raise InputError(f"{path}: {rows} has the shape {X.shape} and {labels} {y.shape}: give a label a row")
+    return Dataset(X, y)
 
 
 def read_modalities(path: str | Path) -> dict[str, np.ndarray]:
@@ -189,13 +193,12 @@ def read_modalities(path: str | Path) -> dict[str, np.ndarray]:
         In one line that names the file, and the array, that is wrong.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
-    try:
-        with np.load(path, allow_pickle=False) as content:
-            arrays = {name: content[name] for name in content.files}
-    except (*BROKEN, ValueError) as error:
-        raise InputError(f"cannot read {path}: {_first_line(error)}") from error
+    check_file(path)
+    content = Archive(path)
+    if content.is_one and path.stat().st_size:
+        raise InputError(f"cannot read {path}: it is no archive of arrays, as numpy.savez writes them")
+    check_bytes(f"{path} takes", content.size, packed=path.stat().st_size)
+    arrays = {name: content.read(name) for name in content.names}
     if not arrays:
         raise InputError(f"{path} holds no array: save each modality in it, under its name")
     single = [name for name, array in arrays.items() if not array.ndim]
@@ -218,7 +221,7 @@ def _read_delimited_or_parquet(
 ) -> Delimited:
     if ending(path) in delimited.ENDINGS:
         return delimited.read_delimited(path, text, own_marks=own_marks, numbers=numbers)
-    frame = pd.read_parquet(path)
+    frame = read_parquet(path)
     twice = frame.columns[frame.columns.duplicated()]
     if len(twice):
         raise InputError(f"{path} has more than one column {str(twice[0])!r}: give each a name of its own")
@@ -322,7 +325,7 @@ def check_output(path: str | Path, endings: Sequence[str] = WRITABLE) -> None:
         raise InputError(f"cannot write {path}: give a name that ends in {', '.join(endings)}")
 
 
-def write(path: str | Path, values: np.ndarray, columns: Sequence[str]) -> None:
+def write(path: str | Path, values: np.ndarray, columns: Sequence[str], *, formulas: bool = False) -> None:
     """Write one row a line, whole or not at all, in the format of the name's ending.
 
     Parameters
@@ -333,18 +336,22 @@ def write(path: str | Path, values: np.ndarray, columns: Sequence[str]) -> None:
         The rows.
     columns : sequence of str
         A name for each entry of a flattened row.
+    formulas : bool, default False
+        Whether text that begins with =, +, - or @ is written to ``.csv`` as it is. A spreadsheet runs it; without, an
+        apostrophe before it keeps it text, which :func:`read` takes away again.
     """
     check_output(path)
     if Path(path).suffix != ".npy":
-        write_table(path, pd.DataFrame(values.reshape(len(values), -1), columns=list(columns)))
+        write_table(path, pd.DataFrame(values.reshape(len(values), -1), columns=list(columns)), formulas=formulas)
         return
     with replacing(path) as temporary:
         np.save(temporary, values)
 
 
-def write_table(path: str | Path, table: pd.DataFrame) -> None:
+def write_table(path: str | Path, table: pd.DataFrame, *, formulas: bool = False) -> None:
     """Write a table whose columns may be of several kinds; a ``.npy`` has its numbers alone. See :func:`write`."""
     check_output(path)
+    table = storable(table)
     with replacing(path) as temporary:
         if Path(path).suffix == ".npy":
             values = table.to_numpy()
@@ -354,6 +361,6 @@ def write_table(path: str | Path, table: pd.DataFrame) -> None:
                 )
             np.save(temporary, values, allow_pickle=False)
         elif Path(path).suffix == ".csv":
-            table.to_csv(temporary, index=False)
+            (table if formulas else escape_table(table)).to_csv(temporary, index=False)
         else:
             table.to_parquet(temporary, index=False)

@@ -1,11 +1,14 @@
 """Folders of images as people have them: of all sizes, with transparency, of 16 bits, turned, some of them broken."""
 
 import os
+import stat
 import struct
+import threading
 import warnings
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -13,14 +16,19 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
+from isthmus.data.bounds import check_bytes, most_pixels
 from isthmus.data.dataset import Dataset
 from isthmus.errors import InputError
 
 Fit = Literal["crop", "pad"]
 Size = int | Sequence[int]
 
-NOT_PIXELS = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"}
-"""What Pillow has a name for and cannot read alone; EPS is a program."""
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "PPM")
+"""That are read, by what is in a file and not by its name. Pillow knows more of them: some are programs, which it has
+run by others, such as EPS, and some are rare, and few have looked for what is wrong with them. PPM is PGM too."""
+
+NO_IMAGES = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"}
+"""What Pillow has a name for, and few would miss among images."""
 
 LEFT_OUT = "__MACOSX"
 """A folder that a Mac adds to archives; those that are hidden are left out too."""
@@ -86,6 +94,7 @@ class _Seen:
     clear: list[Path] = field(default_factory=list)
     deep: dict[Path, str] = field(default_factory=dict)
     moving: list[Path] = field(default_factory=list)
+    closed: list[Path] = field(default_factory=list)
 
 
 class _Header(NamedTuple):
@@ -118,12 +127,12 @@ def read_images(
     folder, shape = Path(folder), check_size(size)
     if fit not in ("crop", "pad"):
         raise InputError(f"unknown fit {fit!r}: give 'crop' or 'pad'")
-    paths = image_paths(folder)
+    seen = _Seen()
+    paths = _image_paths(folder, seen, skip_bad)
     if not paths:
         raise InputError(
             f"{folder} holds no images{_others(folder)}: give a folder of files such as .png, or of subfolders of them"
         )
-    seen = _Seen()
     headers = {path: header for path in paths if (header := _header(path, seen, skip_bad)) is not None}
     _check_any(folder, paths, headers)
     target = shape or _common_size(headers)
@@ -163,24 +172,74 @@ def check_size(size: Any) -> tuple[int, int] | None:
 
 def image_paths(folder: Path) -> list[Path]:
     """Return the images under a folder, sorted; hidden files and folders, and links to folders, are left out."""
+    return _image_paths(folder, _Seen(), skip_bad=False)
+
+
+def _image_paths(folder: Path, seen: _Seen, skip_bad: bool) -> list[Path]:
     endings = _endings()
-    return sorted(path for path in _files(folder) if path.suffix.lower() in endings)
+    return sorted(path for path in _files(folder, seen, skip_bad) if path.suffix.lower() in endings)
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    for place, folders, names in os.walk(folder):
+def _files(folder: Path, seen: _Seen, skip_bad: bool = True) -> Iterator[Path]:
+    """Go over the files; a folder that cannot be read is an error, or noted where it may be left out."""
+
+    def note(error: OSError) -> None:
+        place = Path(os.fsdecode(error.filename or folder))
+        if place == folder or not skip_bad:
+            leave_out = "" if place == folder else "; skip_bad=True (--skip-bad) leaves out what cannot be read"
+            raise InputError(f"cannot read the folder {place}: {error.strerror or error}{leave_out}") from error
+        seen.closed.append(place)
+
+    for place, folders, names in os.walk(folder, onerror=note):
         folders[:] = [name for name in folders if not name.startswith(".") and name != LEFT_OUT]
         yield from (Path(place, name) for name in names if not name.startswith("."))
 
 
 def _endings() -> set[str]:
+    return {ending for ending, kind in Image.registered_extensions().items() if kind in FORMATS}
+
+
+def _other_endings() -> set[str]:
+    """Return the endings of images that Pillow knows and that are not read here; of what are no images none."""
     known = Image.registered_extensions()
-    return {ending for ending, kind in known.items() if kind in Image.OPEN and kind not in NOT_PIXELS}
+    return {ending for ending, kind in known.items() if kind in Image.OPEN and kind not in {*FORMATS, *NO_IMAGES}}
+
+
+_OPENING = threading.Lock()
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Open an image of one of the formats, once it is sure that it is a file, and not too large to be unpacked.
+
+    Raises
+    ------
+    OSError
+        If it is none, with the reason.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError("it is no file, but a pipe, a device or a folder")  # which could have one wait for ever
+    with _OPENING:  # Pillow's own bound is one for all threads
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            image = Image.open(path, formats=FORMATS)
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+    with image:
+        width, height = image.size
+        if width * height > most_pixels():
+            raise OSError(
+                f"it has {width:,}×{height:,} pixels, more than the {most_pixels():,} that are allowed: "
+                f"max_pixels={width * height} (--max-pixels {width * height}) allows them"
+            )
+        if width * height < 1:
+            raise OSError("it has no pixels")
+        yield image
 
 
 def _others(folder: Path) -> str:
     """Say what there is instead of images."""
-    endings = Counter(path.suffix.lower() or "files without an ending" for path in _files(folder))
+    endings = Counter(path.suffix.lower() or "files without an ending" for path in _files(folder, _Seen()))
     found = ", ".join(f"{count:,} {ending}" for ending, count in endings.most_common(3))
     return f", but {found}" if found else ""
 
@@ -195,7 +254,7 @@ def _header(path: Path, seen: _Seen, skip_bad: bool) -> _Header | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # which Pillow has for its developers
         try:
-            with Image.open(path) as image:
+            with _opened(path) as image:
                 width, height = image.size[::-1] if _orientation(image) >= 5 else image.size
                 grey = image.mode in GREY or image.mode.startswith(DEEP) or _has_grey_palette(image)
                 return _Header((height, width), not grey, image.mode.startswith(DEEP))
@@ -219,7 +278,7 @@ def _pixels(path: Path, target: tuple[int, int], fit: Fit, in_color: bool, seen:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            with Image.open(path) as image:
+            with _opened(path) as image:
                 pixels = _upright(path, image, target, seen)
                 values = _values(path, pixels, target, fit, in_color, seen)
         except UNREADABLE as error:
@@ -308,18 +367,24 @@ def _common_size(headers: dict[Path, _Header]) -> tuple[int, int]:
 def _room(n: int, row_shape: tuple[int, ...], dtype: Any, folder: Path) -> np.ndarray:
     """Take memory for images; raise ValueError where this machine has not as much."""
     needed = n * int(np.prod(row_shape)) * np.dtype(dtype).itemsize
+    images = f"{folder}: {n:,} images of {row_shape[-1]}×{row_shape[-2]} pixels take"
+    check_bytes(images, needed, "give a smaller size, such as size=32 (--size 32), or ")
     if hasattr(os, "sysconf") and needed > os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"):
-        shown = f"{row_shape[-1]}×{row_shape[-2]}"
         raise InputError(
-            f"{folder}: {n:,} images of {shown} pixels take {needed / 1e9:.3g} GB, more memory than there is: "
+            f"{images} {needed / 1e9:.3g} GB, more memory than there is: "
             "give a smaller size, such as size=32 (--size 32)"
         )
     return np.empty((n, *row_shape), dtype)
 
 
+def as_text(path: Path, folder: Path) -> str:
+    r"""Return what a path is called in its folder; bytes that are not UTF-8 as Python writes them, such as ``\xff``."""
+    return os.fsencode(path.relative_to(folder).as_posix()).decode("utf-8", "backslashreplace")
+
+
 def _labels(folder: Path, paths: Sequence[Path]) -> tuple[np.ndarray | None, list[Path]]:
     """Return the subfolders as labels, where there are several, and the images that lie beside them without one."""
-    labels = [path.parent.relative_to(folder).as_posix() for path in paths]
+    labels = [as_text(path.parent, folder) for path in paths]
     loose = [path for path, label in zip(paths, labels, strict=True) if label == "."]
     if len(set(labels) - {"."}) < 2:
         return None, []
@@ -330,6 +395,12 @@ def _labels(folder: Path, paths: Sequence[Path]) -> tuple[np.ndarray | None, lis
 
 def _warnings(folder: Path, seen: _Seen, loose: Sequence[Path]) -> list[str]:
     told = [f"left out: {_named(folder, sorted(seen.bad))} that cannot be read"] if seen.bad else []
+    if seen.closed:
+        told.append(f"left out: folders that cannot be read: {_named(folder, sorted(seen.closed))}")
+    others = sorted(path for path in _files(folder, _Seen()) if path.suffix.lower() in _other_endings())
+    if others:
+        kinds = ", ".join(sorted({path.suffix.lower() for path in others}))
+        told.append(f"left out: {len(others):,} in formats that are not read ({kinds}): {_named(folder, others)}")
     if loose:
         told.append(f"without a label, as outside of the subfolders: {_named(folder, loose)}")
     if seen.clear:
@@ -359,7 +430,7 @@ def _links(folder: Path) -> Iterator[Path]:
 
 def _named(folder: Path, paths: Any, most: int = 3) -> str:
     """Name a few files, and count the others."""
-    names = [path.relative_to(folder).as_posix() for path in paths]
+    names = [as_text(path, folder) for path in paths]
     shown = ", ".join(names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most:,} more"
 

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from isthmus.data.formulas import unescaped
 from isthmus.data.number_text import decimal_of, doubtful, number_of, share_of_numbers
 from isthmus.errors import InputError
 
@@ -60,7 +61,10 @@ def find_layout(path: Path, text: str) -> Layout:
     start = 1 if given else 0
     width = _usual(records[start:])
     if not width:
-        raise InputError(f"cannot read {path}: No columns, it is empty")
+        endless = len(text.split("\n", 1)[0]) > csv.field_size_limit()
+        raise InputError(
+            f"cannot read {path}: {'its first field has no end' if endless else 'No columns, it is empty'}"
+        )
     start, titles, names = _above(records, start, width)
     if titles:
         told.append(f"left out above the table: {_few(titles)}")
@@ -74,7 +78,7 @@ def find_layout(path: Path, text: str) -> Layout:
         last = f" to {names[-1]}" if len(names) > 1 else ""
         told.append(f"no header: its first line is data, and its columns are called x_0{last}")
     data = [record for record in records[start:] if any(record)]
-    names, has_row_names = _one_a_column(path, [name.strip() for name in names], data, width)
+    names, has_row_names = _one_a_column(path, [unescaped(name.strip()) for name in names], data, width)
     _check_once(path, names)
     decimal = decimal_of(data, separator)
     written = [f"separated by {SEPARATORS.get(separator, repr(separator))}"] * (separator != ",")

@@ -119,7 +119,7 @@ def _is_mark(text: str) -> bool:
 def _as_number(value: Any) -> float | None:
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # the last for whole numbers of hundreds of digits
         return None
     return number if np.isfinite(number) else None
 

@@ -9,6 +9,9 @@ import pandas as pd
 NAMES_OF_IDS = ("id", "uuid", "guid", "key", "name", "index", "idx", "row_number", "rownumber", "unnamed: 0")
 """What a column of names of rows is called, in lower case; the last is what pandas makes of an index without one."""
 
+MOST_LETTERS = 200
+"""Of a name in a message."""
+
 _CAMEL = re.compile(r"[a-z0-9](?:Id|ID)$")
 
 
@@ -44,7 +47,15 @@ def _holds_ids(column: "pd.Series[Any]") -> bool:
     return is_named and bool(column.is_unique and not column.isna().any())
 
 
+def quoted_name(name: Any) -> str:
+    """Return a name in quotes, as a message has room for it."""
+    text = str(name)
+    return repr(text) if len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]!r}…"
+
+
 def few(names: Iterable[Any], most: int = 10) -> str:
     """Return names in quotes with commas, and of many only how many more there are."""
-    quoted = [repr(str(name)) for name in names]
-    return ", ".join(quoted[:most]) + (f" and {len(quoted) - most:,} more" if len(quoted) > most else "")
+    quoted = list(names)
+    return ", ".join(quoted_name(name) for name in quoted[:most]) + (
+        f" and {len(quoted) - most:,} more" if len(quoted) > most else ""
+    )

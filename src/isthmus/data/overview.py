@@ -10,6 +10,7 @@ from isthmus.data.columns import PLURAL, Column
 from isthmus.data.names import few
 from isthmus.data.scaling import Asinh
 from isthmus.data.schema import Schema
+from isthmus.errors import shown
 
 MOST_NAMED = 12
 """Columns of a kind that are named."""
@@ -101,17 +102,17 @@ def _dates(column: Column) -> str:
     assert column.low is not None
     assert column.high is not None
     ends = pd.to_datetime([round(end * dates.DAY) for end in (column.low, column.high)], unit="us")
-    shown = [str(end.date() if column.unit == "D" else end) for end in ends]
+    at = [str(end.date() if column.unit == "D" else end) for end in ends]
     written = f", written {column.format}" if column.format else ""
     parts = f"; {', '.join(column.parts)}" if column.parts else ""
-    return f"{shown[0]} to {shown[1]}{written}{parts}"
+    return f"{at[0]} to {at[1]}{written}{parts}"
 
 
 def _missing(schema: Schema, table: pd.DataFrame) -> list[str]:
     """Say how many cells of each column are missing, and what stands for them."""
     counts = zip(schema.columns, schema.missing(table).sum(axis=0), strict=True)
     return [
-        f"{_counted(count, 'cell')} of {column.name}"
+        f"{_counted(count, 'cell')} of {shown(column.name)}"
         + (f" ({', '.join(map(repr, column.marks))})" if column.marks else "")
         for column, count in counts
         if count
@@ -119,7 +120,8 @@ def _missing(schema: Schema, table: pd.DataFrame) -> list[str]:
 
 
 def _named(name: str | int, what: str) -> str:
-    return f"{name} ({what})" if what else str(name)
+    name = shown(name)
+    return f"{name} ({what})" if what else name
 
 
 def _number(value: float) -> str:

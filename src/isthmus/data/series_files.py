@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.data.delimited import ENDINGS, Delimited
-from isthmus.data.files import BROKEN, _first_line, _read_arrays, _read_delimited_or_parquet, ending
+from isthmus.data.files import BROKEN, _first_line, _read_arrays, _read_delimited_or_parquet, check_file, ending
 from isthmus.data.names import few
 from isthmus.data.timeline import TimeSeries, time_series
 from isthmus.errors import InputError
@@ -46,8 +46,7 @@ def read_series(
     path = Path(path)
     if ending(path) not in (".npy", *ENDINGS, ".parquet"):
         raise InputError(f"{path} is no series: give one that ends in .npy, .csv or .parquet, a row a step")
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
+    check_file(path)
     try:
         found = None if path.suffix == ".npy" else _read_delimited_or_parquet(path, (), numbers=None)
         _check_dropped(path, None if found is None else found.frame.columns, () if features is not None else drop)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from isthmus.evaluation.error import as_numbers, is_number
+from isthmus.report.words import named
 
 MOST_COLUMNS = 10
 """Columns that are shown of a table."""
@@ -87,12 +88,13 @@ def value_table(
     for i, row in enumerate(names):
         lines = [
             Line(
-                name, [Cell(short(value), deep[name][i, j] if name in deep else 0.0) for j, value in enumerate(values)]
+                named(name),
+                [Cell(short(value), deep[name][i, j] if name in deep else 0.0) for j, value in enumerate(values)],
             )
             for name, table in tables.items()
             for values in [table.iloc[i].to_numpy(dtype=object)]
         ]
-        rows.append((row, lines))
+        rows.append((named(row), lines))
     return CellTable([short(name, 24) for name in truth.columns], rows, list(foot))
 
 
@@ -124,8 +126,7 @@ def short(value: Any, most: int = 16) -> str:
     """Return a value as a cell has room for it; a gap as a dash."""
     if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and np.isnan(value)):
         return "–"
-    text = str(value).removesuffix(" 00:00:00")
     if isinstance(value, float | np.floating):
         number = float(value)
-        text = f"{number:.0f}" if 1e3 <= abs(number) < 1e7 else f"{number:.4g}"
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+        return f"{number:.0f}" if 1e3 <= abs(number) < 1e7 else f"{number:.4g}"
+    return named(str(value).removesuffix(" 00:00:00"), most)

@@ -1,17 +1,22 @@
 """Pictures of rows and of weights, as PNG: in a data URI for a page, or as bytes for a file."""
 
 import base64
+import functools
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib import font_manager
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from isthmus.core.model import Model
+from isthmus.report.words import named
 
 INK, MUTED, PAPER = "#22304a", "#8b96a8", 255
 MISSING = np.array([255, 196, 92], np.uint8)
@@ -25,6 +30,13 @@ LINE_GAP, GROUP_GAP = 3, 9
 
 MOST_BESIDE = 30
 """Images that stand one below the other in a file."""
+
+FONTS = (
+    "DejaVu Sans", "Noto Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Noto Sans JP", "Noto Sans KR",
+    "Noto Sans Arabic", "Noto Sans Hebrew", "Noto Sans Devanagari", "Noto Sans Thai", "WenQuanYi Micro Hei",
+    "Microsoft YaHei", "Yu Gothic", "Malgun Gothic", "PingFang SC", "Hiragino Sans", "Arial Unicode MS",
+)  # fmt: skip
+"""Where letters are looked for, of those that this machine has; what none has is drawn as a box."""
 
 MOST_NAMED = 40
 """Features up to which each has its name below its weights."""
@@ -142,8 +154,10 @@ def image_lines(
     figure = Figure(figsize=(canvas.shape[1] / 100, canvas.shape[0] / 100), dpi=100)
     axis = figure.add_axes((0, 0, 1, 1))
     axis.imshow(canvas, interpolation="nearest", aspect="auto")
-    axis.set_yticks([top + height / 2 for top in tops], [name for group in groups for name in group], fontsize=9)
-    axis.set_xticks([width / n * (i + 0.5) for i in range(len(titles))], list(map(str, titles)), fontsize=9)
+    axis.set_yticks([top + height / 2 for top in tops], [named(name) for group in groups for name in group], fontsize=9)
+    axis.set_xticks(
+        [width / n * (i + 0.5) for i in range(len(titles))], [named(each, 24) for each in titles], fontsize=9
+    )
     axis.tick_params(length=0, labeltop=True, labelbottom=False, labelcolor=INK)
     axis.spines[:].set_visible(False)
     return figure_uri(figure)
@@ -181,7 +195,7 @@ def weight_images(
     for ticks in (axis.xaxis, axis.yaxis):
         ticks.set_major_locator(MaxNLocator(integer=True))
     if names is not None and len(names) <= MOST_NAMED:
-        axis.set_xticks(range(len(names)), list(map(str, names)), rotation=60, ha="right", fontsize=7)
+        axis.set_xticks(range(len(names)), [named(name, 24) for name in names], rotation=60, ha="right", fontsize=7)
     figure.colorbar(picture)
     return figure_uri(figure)
 
@@ -207,7 +221,7 @@ def histograms(names: Sequence[str], real: np.ndarray, generated: np.ndarray) ->
         bins = np.linspace(low, max(high, low + 1e-6), 31).tolist()
         axis.hist(one, bins, density=True, color="#c9d3e3", label="real")
         axis.hist(other, bins, density=True, histtype="step", color="#d9742b", linewidth=1.4, label="generated")
-        axis.set_title(name, fontsize=9, color=INK)
+        axis.set_title(named(name, 32), fontsize=9, color=INK)
         axis.set_yticks([])
         axis.tick_params(labelsize=7, colors=MUTED)
         axis.spines[["left", "top", "right"]].set_visible(False)
@@ -218,6 +232,30 @@ def histograms(names: Sequence[str], real: np.ndarray, generated: np.ndarray) ->
 def figure_uri(figure: Figure) -> str:
     """Return a figure as a PNG in a data URI."""
     buffer = io.BytesIO()
-    with mpl.rc_context({"font.family": "sans-serif"}):
+    as_plain_text(figure)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # of each letter, that it is drawn as a box
         figure.savefig(buffer, format="png", bbox_inches="tight", facecolor="white", pad_inches=0.04)
     return data_uri(buffer.getvalue())
+
+
+def as_plain_text(figure: Figure) -> None:
+    """Have all texts of a figure drawn as they are: names from data may have $ in them, and are neither TeX nor markup.
+
+    Settings of the figure's own texts are changed, and none of matplotlib's, which other threads may be using.
+    """
+    for axes in figure.axes:
+        for name in ("xaxis", "yaxis", "zaxis"):
+            if hasattr(axes, name):
+                getattr(axes, name).get_ticklabels()  # which makes them
+                getattr(axes, name).get_ticklabels(minor=True)
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+        text.set_usetex(False)
+        text.set_fontfamily(_fonts())
+
+
+@functools.cache
+def _fonts() -> list[str]:
+    there = set(font_manager.get_font_names())
+    return [name for name in FONTS if name in there]

@@ -3,7 +3,7 @@
 import importlib.resources
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jinja2
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 from plotly.utils import PlotlyJSONEncoder
 from sklearn.decomposition import PCA
@@ -20,12 +21,14 @@ from isthmus.compare import HIGHER_IS_BETTER, LOWER_IS_BETTER, Comparison, compa
 from isthmus.data.labels import spread_order
 from isthmus.data.names import row_names
 from isthmus.data.rows import to_rows
+from isthmus.errors import in_one_line, printable
 from isthmus.evaluation.error import corrupted
 from isthmus.models import SequenceAutoencoder, TabularAutoencoder
 from isthmus.models.conditional import told
 from isthmus.models.kept import kept_in_words, kept_start, why_start_is_kept
 from isthmus.report.cells import short
 from isthmus.report.images import image_lines, is_image, sprite, weight_images
+from isthmus.report.parts import Parts
 from isthmus.report.plots import BOUND, code_map, training_curves
 from isthmus.report.sequences import sequence_pictures
 from isthmus.report.tables import reconstruction_table, table_pictures
@@ -47,6 +50,9 @@ SHOWN_ROWS = 10
 FROM_CORRUPTED = "Reconstructions from the same corrupted rows"
 SAME_CORRUPTION = "Every model is shown the same corrupted rows ({}) and held against the clean ones."
 
+MOST_DESCRIBED = 4000
+"""Letters of a model's description."""
+
 MOST_WEIGHTS = 32
 """Units whose weights are shown."""
 
@@ -67,14 +73,12 @@ MEANINGS = {
 def comparison_page(comparison: Comparison, title: str) -> str:
     """Return the page about a comparison: table, reconstructions from clean and corrupted rows, a section a model."""
     seen = _seen(comparison.X_test, comparison.y_test, comparison.names_test)
-    broken, models = comparison.corrupted_test[seen.order], comparison.models
-    if is_image(seen.X.shape[1:]):
-        pictures = _compared_images(comparison, seen, broken)
-    else:
-        pictures = _compared_tables(comparison, seen, broken)
-    sections = [_section(name, model, seen, seen.y) for name, model in models.items()]
+    broken, models, parts = comparison.corrupted_test[seen.order], comparison.models, Parts()
+    compared = _compared_images if is_image(seen.X.shape[1:]) else _compared_tables
+    pictures = parts.make("Reconstructions", lambda: compared(comparison, seen, broken)) or []
+    sections = [_section(name, model, seen, seen.y, parts) for name, model in models.items()]
     summary = f"{len(models)} models, {len(comparison.X_test):,} test rows of shape {_times(seen.X.shape[1:])}."
-    return _page(title, summary, pictures, sections, seen, _table(comparison.table))
+    return _page(title, summary, pictures, sections, seen, _table(comparison.table), parts)
 
 
 class Seen(NamedTuple):
@@ -169,6 +173,11 @@ def model_page(
         What the rows are, as the page shall call them: "test rows", "training rows".
     names : sequence of str, optional
         What each row is called; by default by a frame's index or its column of ids, else "row 17".
+
+    Returns
+    -------
+    str
+        HTML. A part that fails is left out of it, which it says, as does a warning.
     """
     names = row_names(X) if names is None else names
     error = error_in_words(model, X, y)
@@ -176,20 +185,22 @@ def model_page(
         f"{type(model).__name__} with {model.n_components} components; {error.name} {error.figure} on the "
         f"{len(X):,} {which}."
     )
-    pictures = _own_pictures(model, X, y, names)
+    parts = Parts()
+    pictures = _own_pictures(model, X, y, names, parts)
     if pictures is not None:
         order = spread_order(len(X), y)
         rows = _taken(X, order[:MAP_ROWS])
         words = _seen(np.arange(len(X)), y, names, which).which
         seen = Seen(rows, None if y is None else y[order], [names[i] for i in order], order, words)
-        return _page(title, summary, pictures, [_section(type(model).__name__, model, seen, seen.y)], None, None)
+        section = _section(type(model).__name__, model, seen, seen.y, parts)
+        return _page(title, summary, pictures, [section], None, None, parts)
     X = to_rows(X, allow_nan=True)
     if X[0].size == model.n_features_in_:
         X = X.reshape(-1, *model.row_shape_)  # images in a table are images again
     with warnings.catch_warnings():
         # X was a frame perhaps, when the model was fitted; here it is pictures and numbers.
         warnings.filterwarnings("ignore", "X does not have valid feature names")
-        return _model_page(model, _seen(X, y, names, which), title, summary)
+        return _model_page(model, _seen(X, y, names, which), title, summary, parts)
 
 
 def _taken(X: Any, rows: np.ndarray) -> Any:
@@ -199,21 +210,23 @@ def _taken(X: Any, rows: np.ndarray) -> Any:
     return X[rows] if isinstance(X, np.ndarray) else [X[i] for i in rows]
 
 
-def _own_pictures(model: Any, X: Any, y: np.ndarray | None, names: Sequence[str]) -> list[Picture] | None:
+def _own_pictures(model: Any, X: Any, y: np.ndarray | None, names: Sequence[str], parts: Parts) -> list[Picture] | None:
     """Return the pictures of rows that are no plain arrays of numbers; None for those that are."""
     order = spread_order(len(X), y)
     if isinstance(model, SequenceAutoencoder):
-        return sequence_pictures(model, X, names, order)
+        return sequence_pictures(model, X, names, order, parts)
     if isinstance(model, TabularAutoencoder) and isinstance(X, pd.DataFrame):
-        return table_pictures(model, X, names, order)
+        return table_pictures(model, X, names, order, parts)
     return None
 
 
-def _model_page(model: Any, seen: Seen, title: str, summary: str) -> str:
+def _model_page(model: Any, seen: Seen, title: str, summary: str, parts: Parts) -> str:
     X, y = seen.X, seen.y
-    pictures = _rebuilt_images(model, seen) if is_image(X.shape[1:]) else _rebuilt_tables(model, seen)
-    section = _section(type(model).__name__, model, seen, y, told(model, y, slice(MAP_ROWS)))
-    return _page(title, summary, [*pictures, *uses(model, X, y, seen.names)], [section], seen, None)
+    rebuilt = _rebuilt_images if is_image(X.shape[1:]) else _rebuilt_tables
+    pictures = parts.make("Reconstructions", lambda: rebuilt(model, seen)) or []
+    pictures += parts.make("Uses", lambda: uses(model, X, y, seen.names, parts)) or []
+    section = _section(type(model).__name__, model, seen, y, parts, told(model, y, slice(MAP_ROWS)))
+    return _page(title, summary, pictures, [section], seen, None, parts)
 
 
 def _rebuilt_images(model: Any, seen: Seen) -> list[Picture]:
@@ -258,26 +271,33 @@ def _from_left(seen: Seen) -> str:
 def write_page(page: str, path: str | Path) -> None:
     """Write a page, whole or not at all."""
     with replacing(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        temporary.write_text(page, encoding="utf-8", errors="backslashreplace")  # halves of a pair, in a file's name
 
 
 def _section(
-    name: str, model: Any, seen: Seen, y: np.ndarray | None, known: Mapping[str, Any] | None = None
+    name: str, model: Any, seen: Seen, y: np.ndarray | None, parts: Parts, known: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """Collect what the page says about one model; `known` is what it is told of the rows on the map."""
     rows = _taken(seen.X, np.arange(min(len(seen.X), MAP_ROWS)))
     baseline = isinstance(model, PCA)
-    codes = np.asarray(model.transform(rows, **(known or {})))  # which may be a frame, as set_output says
     labels = None if y is None or y.ndim > 1 else y[:MAP_ROWS]
+
+    def plot_codes() -> dict[str, Any]:
+        codes = np.asarray(model.transform(rows, **(known or {})))  # which may be a frame, as set_output says
+        return code_map(codes, labels, seen.names[:MAP_ROWS])
+
+    def part(title: str, make: Callable[[], Any]) -> Any:
+        return parts.make(f"{title} of {name}", make)
+
     return {
         "name": name,
-        "description": "scikit-learn's PCA" if baseline else " ".join(repr(model).split()),
+        "description": "scikit-learn's PCA" if baseline else in_one_line(repr(model), MOST_DESCRIBED),
         "facts": _facts(model),
         "kept": "" if baseline or not kept_start(model) else why_start_is_kept(model),
-        "curves": None if baseline else _curves(model),
+        "curves": None if baseline else part("Training", lambda: _curves(model)),
         "curves_text": "" if baseline else _what_curves_show(model),
-        "weights": _weights(model, rows),
-        "map": None if len(rows) < FEWEST_ROWS else code_map(codes, labels, seen.names[:MAP_ROWS]),
+        "weights": part("Weights", lambda: _weights(model, rows)),
+        "map": None if len(rows) < FEWEST_ROWS else part("Map of codes", plot_codes),
         "map_title": f"Codes of {seen.which}",
     }
 
@@ -347,33 +367,66 @@ def _page(
     sections: list[dict[str, Any]],
     seen: Seen | None,
     table: Mapping[str, Any] | None,
+    parts: Parts,
 ) -> str:
     thumbnails = None
     if seen is not None and is_image(seen.X.shape[1:]):
-        rows = seen.X[:MAP_ROWS]
-        height, width = rows.shape[-2:]
-        sheet = sprite(rows, SHEET_COLUMNS)
-        thumbnails = {"sheet": sheet, "columns": SHEET_COLUMNS, "height": height, "width": width}
+        thumbnails = parts.make("Thumbnails", lambda: _thumbnails(seen.X[:MAP_ROWS]))
     plots = {
         f"{kind}-{i}": section[kind]
         for i, section in enumerate(sections)
         for kind in ("curves", "map")
         if section[kind] is not None
     }
-    template = importlib.resources.files("isthmus.report").joinpath("template.html").read_text(encoding="utf-8")
-    # "</" would end the script that the JSON stands in.
-    return (
-        jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-        .from_string(template)
-        .render(
-            title=title,
-            summary=summary,
-            date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-            pictures=pictures,
-            sections=sections,
-            table=table,
-            thumbnails=json.dumps(thumbnails),
-            plots=json.dumps(plots, cls=PlotlyJSONEncoder).replace("</", "<\\/"),
-            plotly=get_plotlyjs(),
-        )
+    page = rendered(
+        "template.html",
+        title=title,
+        summary=summary,
+        pictures=pictures,
+        sections=sections,
+        table=table,
+        lacking=parts.lacking,
+        thumbnails=thumbnails,
+        plots=plots,
+        plotly=get_plotlyjs(),
     )
+    parts.tell()
+    return page
+
+
+def _thumbnails(rows: np.ndarray) -> dict[str, Any]:
+    height, width = rows.shape[-2:]
+    return {"sheet": sprite(rows, SHEET_COLUMNS), "columns": SHEET_COLUMNS, "height": height, "width": width}
+
+
+def rendered(template: str, **values: Any) -> str:
+    """Fill a template of this folder in; text is text in it, whatever it holds."""
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_template), autoescape=True, undefined=jinja2.StrictUndefined, finalize=_as_text
+    )
+    environment.filters["in_script"] = in_script
+    date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return environment.get_template(template).render(date=date, **values)
+
+
+def _template(name: str) -> str:
+    return importlib.resources.files("isthmus.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _as_text(value: Any) -> Any:
+    """Show control characters of a text instead of having them work on the page; what is markup already stays."""
+    return printable(value, keep="\n") if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def in_script(value: Any) -> Markup:
+    r"""Return a value as JSON that neither ends the script that it stands in, nor begins a comment in it.
+
+    Examples
+    --------
+    >>> print(in_script({"</script>": "<!--<script>"}))
+    {"\u003c/script\u003e": "\u003c!--\u003cscript\u003e"}
+    """
+    text = json.dumps(value, cls=PlotlyJSONEncoder)
+    for letter in "<>&\u2028\u2029":
+        text = text.replace(letter, f"\\u{ord(letter):04x}")
+    return Markup(text)

@@ -10,12 +10,17 @@ from plotly.subplots import make_subplots
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
+from isthmus.report.words import in_markup
+
 COLOURS = ("#2f6db5", "#d9742b", "#3a9a5b", "#c2405b", "#7d5ba6", "#8c6d46", "#d27fb0", "#6b7785", "#a8a832", "#38a3b8")
 
 KEPT = "#22304a"
 """The colour of the mark on the epoch whose weights are kept."""
 
 PLOTS_A_LINE = 3
+
+MOST_LETTERS = 80
+"""Of a text in a plot."""
 
 MOST_COLOURED = 30
 """Classes that have a colour each on the map."""
@@ -60,7 +65,7 @@ def training_curves(
     figure = make_subplots(
         lines,
         PLOTS_A_LINE,
-        subplot_titles=[(titles or {}).get(name) or _title(name) for name in names],
+        subplot_titles=[in_markup((titles or {}).get(name) or _title(name), MOST_LETTERS) for name in names],
         horizontal_spacing=0.07,
     )
     epochs = [record["epoch"] for record in history]
@@ -112,7 +117,8 @@ def plane(codes: np.ndarray) -> tuple[np.ndarray, str]:
 def code_map(codes: np.ndarray, labels: np.ndarray | None, names: Sequence[str] | None = None) -> dict[str, Any]:
     """Plot codes in the plane, coloured by label; each point knows its name, and its place for the thumbnail."""
     xy, way = plane(codes)
-    text = np.array([f"row {i}" for i in range(len(codes))] if names is None else list(names), dtype=object)
+    names = [f"row {i}" for i in range(len(codes))] if names is None else names
+    text = np.array([in_markup(name, MOST_LETTERS) for name in names], dtype=object)
     figure = go.Figure()
     rows = np.arange(len(codes))
     numeric = labels is not None and labels.dtype.kind == "f"
@@ -134,7 +140,7 @@ def code_map(codes: np.ndarray, labels: np.ndarray | None, names: Sequence[str] 
                 customdata=rows[chosen],
                 text=text[chosen],
                 mode="markers",
-                name=str(name),
+                name=in_markup(name, 40),
                 marker={"color": COLOURS[i % len(COLOURS)], "size": 5},
             )
     figure.update_traces(

@@ -1,17 +1,18 @@
 """The page about a reproduction: published figures beside measured ones, and the pictures. It opens offline."""
 
-import importlib.resources
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
-import jinja2
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import MaxNLocator
 
-from isthmus.report.images import INK, MUTED, figure_uri, image_lines
+from isthmus.report.images import INK, MUTED, as_plain_text, figure_uri, image_lines
+from isthmus.report.page import rendered
+from isthmus.report.parts import Parts
 from isthmus.report.plots import COLOURS
+from isthmus.report.words import named
 from isthmus.reproduce import Curves, Images, Points, Reproduction, result
 
 CLASSES = {result.WITHIN: "within", result.OUTSIDE: "outside"}
@@ -42,23 +43,22 @@ def quick_words(reproduction: Reproduction) -> str:
 
 def reproduction_page(reproduction: Reproduction) -> str:
     """Return the page about a reproduction."""
-    template = importlib.resources.files("isthmus.report").joinpath("reproduction.html").read_text(encoding="utf-8")
-    found = reproduction.findings
-    return (
-        jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-        .from_string(template)
-        .render(
-            reproduction=reproduction,
-            quick=quick_words(reproduction),
-            figures=[
-                (name, line, CLASSES.get(line["verdict"], "")) for name, line in figure_cells(reproduction).iterrows()
-            ],
-            tables=[(table.title, table.cells()) for table in found.tables],
-            pictures=[(picture, _drawn(picture)) for picture in found.pictures],
-            versions=", ".join(f"{name} {number}" for name, number in reproduction.versions.items()),
-            date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        )
+    found, parts = reproduction.findings, Parts()
+    pictures = [(picture, parts.make(picture.title, partial(_drawn, picture))) for picture in found.pictures]
+    page = rendered(
+        "reproduction.html",
+        reproduction=reproduction,
+        quick=quick_words(reproduction),
+        figures=[
+            (name, line, CLASSES.get(line["verdict"], "")) for name, line in figure_cells(reproduction).iterrows()
+        ],
+        tables=[(table.title, table.cells()) for table in found.tables],
+        pictures=[(picture, uri) for picture, uri in pictures if uri is not None],
+        lacking=parts.lacking,
+        versions=", ".join(f"{name} {number}" for name, number in reproduction.versions.items()),
     )
+    parts.tell()
+    return page
 
 
 def _drawn(picture: Images | Points | Curves) -> str:
@@ -84,7 +84,8 @@ def _points(picture: Points) -> str:
         else:
             axis.set(xticks=[], yticks=[])
             axis.spines[:].set_color("#e3e7ee")
-        axis.set_title(name, fontsize=10, color=INK)
+        axis.set_title(named(name), fontsize=10, color=INK)
+    as_plain_text(drawing)  # before it is laid out, for which texts are measured
     drawing.tight_layout()
     return figure_uri(drawing)
 

@@ -1,7 +1,7 @@
 """Sequences in pictures: what is rebuilt of them, what is predicted, what is unusual."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from isthmus.report.images import INK, MUTED, figure_uri
+from isthmus.report.parts import Parts
 from isthmus.report.uses import Picture
+from isthmus.report.words import named
 
 REBUILT, PREDICTED = "#2f6db5", "#d9742b"
 SHOWN, A_LINE = 10, 5
@@ -23,20 +25,24 @@ LETTERS = 36
 """Of a line of a title, which is as wide as its picture."""
 
 
-def sequence_pictures(model: Any, X: Any, names: Sequence[str], order: np.ndarray) -> list[Picture]:
+def sequence_pictures(model: Any, X: Any, names: Sequence[str], order: np.ndarray, parts: Parts) -> list[Picture]:
     """Show what a model makes of sequences X, an array or a list of arrays; the first of an order are shown."""
     X = X.to_numpy() if isinstance(X, pd.DataFrame) else X
     chosen = [int(i) for i in order[:SHOWN]]
     taken = X[chosen] if isinstance(X, np.ndarray) else [X[i] for i in chosen]
     titles = [names[i] for i in chosen]
-    pictures = []
+    makers: list[tuple[str, Callable[[], Picture]]] = []
     if model.reconstruction:
-        shown, rebuilt = [steps_of(x) for x in taken], [steps_of(x) for x in model.reconstruct(taken)]
-        text = f"Sequences (grey), and what the model rebuilds from their codes (blue).{_cut_features(shown)}"
-        pictures.append(Picture("Reconstructions", text, _curves(shown, rebuilt, REBUILT, titles), across=True))
+        makers.append(("Reconstructions", lambda: _reconstructions(model, taken, titles)))
     if model.future_steps:
-        pictures.append(_predictions(model, taken, titles))
-    return [*pictures, _unusual(model, X, names)]
+        makers.append(("Predictions", lambda: _predictions(model, taken, titles)))
+    return parts.make_all([*makers, ("Most unusual", lambda: _unusual(model, X, names))])
+
+
+def _reconstructions(model: Any, X: Any, titles: Sequence[str]) -> Picture:
+    shown, rebuilt = [steps_of(x) for x in X], [steps_of(x) for x in model.reconstruct(X)]
+    text = f"Sequences (grey), and what the model rebuilds from their codes (blue).{_cut_features(shown)}"
+    return Picture("Reconstructions", text, _curves(shown, rebuilt, REBUILT, titles), across=True)
 
 
 def _cut_features(sequences: Sequence[np.ndarray]) -> str:
@@ -72,7 +78,7 @@ def _unusual(model: Any, X: Any, names: Sequence[str]) -> Picture:
         for feature in values.T:
             colours = shares[row]
             axis.scatter(np.arange(len(feature)), feature, c=-colours, s=5, cmap="inferno_r", vmin=-high, vmax=-low)
-        axis.set_title(textwrap.fill(names[row], LETTERS), fontsize=8, color=INK)
+        axis.set_title(_title(names[row]), fontsize=8, color=INK)
     text = "The sequences with the lowest score a step; the darker a step, the less the model expected it."
     return Picture("Most unusual", text, figure_uri(figure), across=True)
 
@@ -80,10 +86,14 @@ def _unusual(model: Any, X: Any, names: Sequence[str]) -> Picture:
 def _curves(sequences: list[np.ndarray], over: list[np.ndarray], colour: str, titles: Sequence[str]) -> str:
     figure, axes = _grid(len(sequences))
     for axis, x, other, title in zip(axes, sequences, over, titles, strict=False):
-        axis.set_title(textwrap.fill(title, LETTERS), fontsize=8, color=INK)
+        axis.set_title(_title(title), fontsize=8, color=INK)
         axis.plot(x[:, :MOST_FEATURES], color="#b4bdcb", linewidth=1.6)
         axis.plot(other[:, :MOST_FEATURES], color=colour, linewidth=1.0)
     return figure_uri(figure)
+
+
+def _title(name: str) -> str:
+    return textwrap.fill(named(name, 4 * LETTERS), LETTERS)
 
 
 def _grid(n: int) -> tuple[Figure, list[Axes]]:

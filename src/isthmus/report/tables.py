@@ -20,7 +20,9 @@ from isthmus.report.cells import (
     worst_columns,
 )
 from isthmus.report.images import INK, MUTED, figure_uri
+from isthmus.report.parts import Parts
 from isthmus.report.uses import Picture
+from isthmus.report.words import named
 
 MEASURED_ROWS = 2000
 """Rows over which the errors of what is filled in are taken."""
@@ -34,11 +36,19 @@ SHOWN_ROWS, FEWER_ROWS = 6, 3
 SHARE_HIDDEN = 0.1
 
 
-def table_pictures(model: Any, X: pd.DataFrame, names: Sequence[str], order: np.ndarray) -> list[Picture]:
+def table_pictures(model: Any, X: pd.DataFrame, names: Sequence[str], order: np.ndarray, parts: Parts) -> list[Picture]:
     """Show what a model makes of a table; rows that are shown or measured are the first of an order."""
     told = model.schema_.told
-    rebuilt = reconstruction_table(told(X), {"rebuilt": told(model.reconstruct(X))}, names, order)
-    return [rebuilt, _filled_in(model, X.iloc[order[:MEASURED_ROWS]]), _unusual(model, X, names)]
+    return parts.make_all(
+        [
+            (
+                "Reconstructions",
+                lambda: reconstruction_table(told(X), {"rebuilt": told(model.reconstruct(X))}, names, order),
+            ),
+            ("Missing cells", lambda: _filled_in(model, X.iloc[order[:MEASURED_ROWS]])),
+            ("Most unusual", lambda: _unusual(model, X, names)),
+        ]
+    )
 
 
 def reconstruction_table(
@@ -106,7 +116,7 @@ def _unusual(model: Any, X: pd.DataFrame, names: Sequence[str]) -> Picture:
     told = model.schema_.told(X)[cells.columns].iloc[rows]
     depth = (-cells / max(-np.nanmin(cells), 1e-9)).clip(0, 1).fillna(0)
     lines = [
-        (names[row], [Line("", [Cell(short(value), float(d)) for value, d in zip(line, deep, strict=True)])])
+        (named(names[row]), [Line("", [Cell(short(value), float(d)) for value, d in zip(line, deep, strict=True)])])
         for row, line, deep in zip(rows, told.to_numpy(dtype=object), depth.to_numpy(), strict=True)
     ]
     text = "The rows with the lowest score, and the columns that make them so: the darker a cell, the more unusual."

@@ -1,15 +1,18 @@
 """What a fitted model can be used for, in pictures: to generate, to change, to go between rows, to fill in."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from isthmus.errors import printable
 from isthmus.evaluation.imputation import hidden_entries, imputation_errors
 from isthmus.models.conditional import told
 from isthmus.report.cells import CellTable
 from isthmus.report.images import data_uri, grid_png, histograms, image_lines, is_image, scale_of
+from isthmus.report.parts import Parts
+from isthmus.report.words import named
 
 MOST_CONDITIONS = 12
 """Classes, or values of a condition, that have a column."""
@@ -36,19 +39,22 @@ class Picture(NamedTuple):
         return self.across or self.table is not None
 
 
-def uses(model: Any, X: np.ndarray, y: np.ndarray | None, names: Sequence[str]) -> list[Picture]:
+def uses(model: Any, X: np.ndarray, y: np.ndarray | None, names: Sequence[str], parts: Parts) -> list[Picture]:
     """Show what makes sense of all that a model can do, seen on rows X with labels y and names."""
-    conditions = _conditions(model, y)
+    makers: list[tuple[str, Callable[[], Picture]]] = []
     if not is_image(X.shape[1:]):
-        return [_generated_table(model, X, y)] if hasattr(model, "sample") and X.ndim == 2 else []
-    pictures = []
+        if hasattr(model, "sample") and X.ndim == 2:
+            makers.append(("Generated rows", lambda: _generated_table(model, X, y)))
+        return parts.make_all(makers)
+    conditions = _conditions(model, y)
     if hasattr(model, "sample"):
-        pictures += [_generated(model, X, conditions), _traversals(model, X, y, names[0])]
+        makers.append(("Generated rows", lambda: _generated(model, X, conditions)))
+        makers.append(("Traversals", lambda: _traversals(model, X, y, names[0])))
     if len(conditions):
-        pictures.append(_restyled(model, X, y, conditions, names))
+        makers.append(("Style transfer", lambda: _restyled(model, X, y, conditions, names)))
     if len(X) > 1:
-        pictures.append(_interpolations(model, X, y, names))
-    return [*pictures, _filled_in(model, X, y)]
+        makers.append(("Interpolations", lambda: _interpolations(model, X, y, names)))
+    return parts.make_all([*makers, ("Missing pixels", lambda: _filled_in(model, X, y))])
 
 
 def _conditions(model: Any, y: np.ndarray | None) -> np.ndarray:
@@ -91,7 +97,9 @@ def _traversals(model: Any, X: np.ndarray, y: np.ndarray | None, name: str) -> P
         f"unit {unit}": model.traverse(X[:1], int(unit), values, **first)[0]
         for unit in variance.argsort()[::-1][:MOST_UNITS]
     }
-    text = f"One unit of the code of {name} at a time, set from −3 to 3; those that vary most over rows come first."
+    text = (
+        f"One unit of the code of {named(name)} at a time, set from −3 to 3; those that vary most over rows come first."
+    )
     return Picture("Traversals", text, image_lines([lines], _titles(values), scale_of(X)))
 
 
@@ -111,7 +119,7 @@ def _interpolations(model: Any, X: np.ndarray, y: np.ndarray | None, names: Sequ
     through_codes = model.interpolate(X[a], X[b], steps, **told(model, y, a))
     through_pixels = np.stack([(1 - t) * X[a] + t * X[b] for t in np.linspace(0, 1, steps)], axis=1)
     groups = [{"codes": one, "pixels": other} for one, other in zip(through_codes, through_pixels, strict=True)]
-    pairs = "; ".join(f"{names[i]} to {names[j]}" for i, j in zip(a, b, strict=True))
+    pairs = "; ".join(f"{named(names[i])} to {named(names[j])}" for i, j in zip(a, b, strict=True))
     text = (
         "From one row to another: through the codes between, and below, for comparison, fading pixel into pixel. "
         f"From the top: {pairs}."
@@ -155,8 +163,9 @@ def _filled_in(model: Any, X: np.ndarray, y: np.ndarray | None) -> Picture:
 
 def _tail(name: str, most: int = 14) -> str:
     """Return the end of a name, which of a file is what tells it from others."""
-    return name if len(name) <= most else f"…{name[1 - most :]}"
+    name = printable(name[-most:]) if len(name) <= most else f"…{printable(name[1 - most :])}"
+    return name if len(name) <= 2 * most else f"…{name[-2 * most :]}"
 
 
 def _titles(values: np.ndarray) -> list[str]:
-    return [f"{value:.3g}" if isinstance(value, float) else str(value) for value in values]
+    return [f"{value:.3g}" if isinstance(value, float) else named(value, 24) for value in values]

@@ -7,6 +7,7 @@ import pandas as pd
 
 from isthmus.data.containers import plain
 from isthmus.data.rows import to_rows
+from isthmus.errors import printable
 from isthmus.evaluation.error import column_errors, known_squared_error
 from isthmus.models import SequenceAutoencoder, TabularAutoencoder
 from isthmus.models.conditional import told
@@ -44,9 +45,25 @@ def _table_in_words(errors: pd.DataFrame) -> str:
     return " and ".join(parts)
 
 
+MOST_LETTERS = 60
+"""Of a name."""
+
+
+def named(name: Any, most: int = MOST_LETTERS) -> str:
+    """Return a name from data as there is room for it, without control characters; of a long one the beginning."""
+    text = str(name)[: 2 * most]  # each letter is written as one or more
+    text = printable(text)
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def in_markup(name: Any, most: int = MOST_LETTERS) -> str:
+    """Return a name for plotly, which takes some of HTML's tags in texts."""
+    return named(name, most).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
 def listed(names: Any, most: int = 10) -> str:
     """Join names by commas, rows that have no name but their number as "rows 3, 17"."""
-    shown = list(names[:most])
+    shown = [named(name) for name in names[:most]]
     numbered = all(name.startswith("row ") for name in shown)
     text = ", ".join(name.removeprefix("row ") if numbered else name for name in shown)
     return f"{'row' if len(shown) == 1 else 'rows'} {text}" if numbered else text

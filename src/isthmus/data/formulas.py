@@ -1,0 +1,92 @@
+"""Text that a spreadsheet would run as a formula, and the apostrophe before it that keeps it text.
+
+A category may be ``=HYPERLINK("http://...")``, and who opens a result runs it. OWASP's advice against it, an apostrophe
+before what begins with such a sign, is what spreadsheets themselves take for "this is text".
+"""
+
+import re
+from typing import Any
+
+import pandas as pd
+
+FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+"""How text begins that may be run; the last four are the wide signs of East Asian scripts. Apostrophes before it are
+doubled, so that what is read back is what was written."""
+
+HARMLESS = re.compile(r"[+-]?((\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?)?")
+"""Text that is a number, or a sign alone, which run nothing: ``-1`` stays a category's name, ``-`` a mark."""
+
+ESCAPED = re.compile("'(?='*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20])")
+
+
+def escaped(text: str) -> str:
+    r"""Return text as a spreadsheet takes it for text.
+
+    Examples
+    --------
+    >>> [escaped(text) for text in ("=1+1", "-1", "+49 170", "a=b", "'=x")]
+    ["'=1+1", '-1', "'+49 170", 'a=b', "''=x"]
+    """
+    return f"'{text}" if FORMULA.match(text) and not HARMLESS.fullmatch(text) else text
+
+
+def unescaped(text: str) -> str:
+    """Return text that :func:`escaped` was applied to as it was."""
+    rest = text[1:]
+    return rest if ESCAPED.match(text) and not HARMLESS.fullmatch(rest) else text
+
+
+def escape_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose texts, names of columns among them, are escaped; numbers, dates and truth values are not."""
+    table = table.rename(columns=lambda name: escaped(name) if isinstance(name, str) else name)
+    return _map_texts(table, escaped)
+
+
+def storable(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table without halves of pairs of letters, as in names of files that are not UTF-8; none holds them."""
+    return _map_texts(table, _whole_letters)
+
+
+def unescape_frame(frame: pd.DataFrame) -> list[str]:
+    """Take the apostrophes away, in place; return the columns in which there were any."""
+    changed = []
+    for place, name in enumerate(frame.columns):
+        column = frame.iloc[:, place]
+        if not _is_text(column):
+            continue
+        found = column.dropna().astype(str)
+        found = found[found.str.startswith("'")]
+        new = found.map(unescaped)
+        if (new != found).any():
+            frame[name] = column.astype(object).where(~column.index.isin(new.index), new.reindex(column.index))
+            changed.append(str(name))
+    return changed
+
+
+def _map_texts(table: pd.DataFrame, change: Any) -> pd.DataFrame:
+    made = {}
+    for place in range(table.shape[1]):
+        column = table.iloc[:, place]
+        if _is_text(column):
+            made[place] = [change(value) if isinstance(value, str) else value for value in column]
+    if not made:
+        return table
+    columns = [
+        pd.Series(made[place], table.index, dtype=object) if place in made else table.iloc[:, place]
+        for place in range(table.shape[1])
+    ]
+    return pd.concat(columns, axis=1).set_axis(table.columns, axis=1)
+
+
+def _is_text(column: pd.Series) -> bool:
+    """Tell whether there may be text in a column."""
+    dtype = column.dtype
+    return (
+        isinstance(dtype, pd.CategoricalDtype)
+        or pd.api.types.is_object_dtype(dtype)
+        or pd.api.types.is_string_dtype(dtype)
+    )
+
+
+def _whole_letters(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
