@@ -158,7 +158,7 @@ class Model(nn.Module):
 
     def filled(self, rows: Batch) -> Batch:
         """Put ``fill`` where rows hold NaN, and note where they do not."""
-        known = ~rows.x.isnan()
+        known = rows.x.isnan().logical_not_()
         return rows if known.all() else Batch(self._with_gaps(rows.x, known), rows.context, known)
 
     def forward(self, batch: Batch, shown: Batch | None = None, generator: torch.Generator | None = None) -> Outcome:

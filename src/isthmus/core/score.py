@@ -80,34 +80,40 @@ def inferred(model: Model, batch: Batch) -> Batch:
     return batch._replace(x=x, known=None)
 
 
-def learn_usual(model: Model, rows: Batch, *, anew: bool = True) -> None:
+def learn_usual(model: Model, rows: Batch, index: Tensor | None = None, *, anew: bool = True) -> None:
     """Note what each entry of training rows usually costs: the median of its log-density, over some of the rows.
 
     Also the lowest that it came to, or that of one in as many as there are rows and one more, where that is lower: so
     much costs a category that was in none of them (``model.rare``). Where it is not learnt anew, `rows` are one part of
-    many: fewer of them are scored, and what they say is averaged with what was learnt of those before.
+    many: fewer of them are scored, and what they say is averaged with what was learnt of those before. With an `index`
+    only those of the rows are training rows.
     """
     model.eval()
     is_part = not anew and model.knows_usual
     before = [each.clone() for each in (model.usual, model.rare, model.unknown)]
-    limits = (DECODED_A_ROW * len(rows.x), FEWEST_OF_A_PART) if is_part else (MOST_DECODED, FEWEST_ROWS)
+    index = torch.arange(len(rows.x), device=rows.x.device) if index is None else index
+    limits = (DECODED_A_ROW * len(index), FEWEST_OF_A_PART) if is_part else (MOST_DECODED, FEWEST_ROWS)
     with torch.no_grad():
-        some = rows.take(_some(model, rows, *limits))
+        some = rows.take(index[_some(model, rows, len(index), *limits)])
         model.usual.zero_()
         model.unknown.zero_()
         pairs = [_known_densities(model, piece) for piece in some.split(AT_ONCE)]
         densities, rest = (torch.cat(parts) for parts in zip(*pairs, strict=True))
-        model.rare.copy_(_least(densities, rows))
+        model.rare.copy_(_least(densities, len(index) if rows.known is None else _n_known(rows.known, index)))
         model.usual.copy_(densities.nanmedian(0).values.nan_to_num().masked_fill(~_modelled(model, some), torch.nan))
         model.unknown.copy_(_unknown(model, densities, rest, some))
         if is_part:
             _average(model, before, (~densities.isnan()).sum(0).to(densities))
 
 
-def _least(densities: Tensor, rows: Batch) -> Tensor:
-    """Return what a category would cost that none of the rows has."""
+def _n_known(known: Tensor, index: Tensor) -> Tensor:
+    """Return in how many of the rows of an index each entry is known, some rows at a time."""
+    return torch.stack([known.index_select(0, part).sum(0) for part in index.split(MOST_ROWS)]).sum(0)
+
+
+def _least(densities: Tensor, n_known: int | Tensor) -> Tensor:
+    """Return what a category would cost that none of the rows has, of which `n_known` know one."""
     least = densities.nan_to_num(nan=torch.inf).amin(0).nan_to_num(posinf=0)
-    n_known = len(rows.x) if rows.known is None else rows.known.sum(0)
     return torch.minimum(least, -torch.as_tensor(n_known + 1).to(least).log())
 
 
@@ -138,12 +144,12 @@ def _average(model: Model, before: list[Tensor], n_known: Tensor) -> None:
     model.unknown.copy_(unknown + share.max() * (model.unknown - unknown))
 
 
-def _some(model: Model, rows: Batch, most_decoded: int, fewest: int) -> Tensor:
+def _some(model: Model, rows: Batch, n_rows: int, most_decoded: int, fewest: int) -> Tensor:
     """Return which rows it is learnt by: fewer the more they are wide, or of a code whose draws are many."""
     units = model.encode(rows.take(slice(1))).mean.shape[1]
     draws = n_draws(units) if model.bottleneck is gaussian else 1
     n = min(MOST_ROWS, MOST_ENTRIES // rows.x[0].numel(), most_decoded // draws)
-    order = torch.randperm(len(rows.x), generator=torch.Generator().manual_seed(0))
+    order = torch.randperm(n_rows, generator=torch.Generator().manual_seed(0))
     return order[: max(n, fewest)].to(rows.x.device)
 
 

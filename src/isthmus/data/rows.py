@@ -147,23 +147,42 @@ def where_text_is(table: Any) -> str:
 
 
 class Rows:
-    """Rows in tensors, ready to be taken in batches.
+    """Rows in tensors, or some of them, ready to be taken in batches: only these are copied.
 
     Parameters
     ----------
-    rows : Batch
-        All rows, on the device where they will be used.
+    whole : Batch
+        Rows, on the device where they will be used.
+    index : Tensor of int, optional
+        Which of them these are, in order; None: all.
     """
 
-    def __init__(self, rows: Batch) -> None:
-        self.rows = rows
+    def __init__(self, whole: Batch, index: Tensor | None = None) -> None:
+        self.whole = whole
+        self.index = index
 
     def __len__(self) -> int:
-        return len(self.rows.x)
+        return len(self.whole.x) if self.index is None else len(self.index)
+
+    @property
+    def rows(self) -> Batch:
+        """The rows themselves; a copy, where they are some of more."""
+        return self.whole if self.index is None else self._at(self.index)
 
     def take(self, index: Tensor | slice) -> "Rows":
-        """Return some of the rows."""
-        return Rows(self.rows.take(index))
+        """Return some of the rows, which are not copied."""
+        if self.index is not None:
+            return Rows(self.whole, self.index[index])
+        return Rows(self.whole.take(index)) if isinstance(index, slice) else Rows(self.whole, index)
+
+    def of(self, whole: Batch) -> "Rows":
+        """Return the same rows of another batch; where all of them is known, nothing is said of it."""
+        if whole.known is not None and self.index is not None and whole.known.index_select(0, self.index).all():
+            whole = whole._replace(known=None)
+        return Rows(whole, self.index)
+
+    def _at(self, index: Tensor) -> Batch:
+        return self.whole.each(methodcaller("index_select", 0, index))
 
     def n_batches(self, batch_size: int) -> int:
         """Return how many batches there are in an epoch."""
@@ -178,13 +197,11 @@ class Rows:
 
         A batch of one row has no variance for batch normalisation and no other row for swap noise.
         """
-        n, rows = len(self), self.rows
+        n, order = len(self), self.index
         starts = self._starts(batch_size)
         ends = [*starts[1:], n]
-        if generator is None:
-            for start, end in zip(starts, ends, strict=True):
-                yield rows.take(slice(start, end))
-        else:
-            order = torch.randperm(n, generator=generator, device=generator.device)
-            for start, end in zip(starts, ends, strict=True):
-                yield rows.each(methodcaller("index_select", 0, order[start:end]))
+        if generator is not None:
+            drawn = torch.randperm(n, generator=generator, device=generator.device)
+            order = drawn if order is None else order[drawn]
+        for start, end in zip(starts, ends, strict=True):
+            yield self.whole.take(slice(start, end)) if order is None else self._at(order[start:end])

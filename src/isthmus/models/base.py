@@ -184,9 +184,9 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
                 seed = kept.about["seed"]
             generator = torch.Generator(fabric.device).manual_seed(seed)
             train, validation = self._split(rows, generator)
-            model = self._continued(rows) if go_on else self._new_model(rows, seed, train.rows)
-            train = Rows(model.filled(train.rows))
-            validation = None if validation is None else Rows(model.filled(validation.rows))
+            model = self._continued(rows) if go_on else self._new_model(rows, seed, train)
+            rows = model.filled(rows)
+            train, validation = train.of(rows), None if validation is None else validation.of(rows)
             epochs = self._default_epochs(len(rows.x)) if self.max_epochs is None else self.max_epochs
             steps = epochs * train.n_batches(self.batch_size)
             state = new_state(model, self.lr, generator, self.lr_schedule, steps)
@@ -209,7 +209,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             self.held_out_ = np.array([], int)
             state = getattr(self, "_state", None)
             if first or state is None:
-                model = self._new_model(rows, seed, rows) if first else self._continued(rows)
+                model = self._new_model(rows, seed, Rows(rows)) if first else self._continued(rows)
                 generator = torch.Generator(fabric.device).manual_seed(seed)
                 state = new_state(model, self.lr, generator, "constant", 0)
                 state.history = list(getattr(self, "history_", []))
@@ -798,7 +798,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def _in_batches(self, function: Callable[[Model, Batch], Tensor], given: Given) -> np.ndarray:
         return in_batches(self.module_, function, given)
 
-    def _new_model(self, rows: Batch, seed: int, train: Batch | None = None) -> Model:
+    def _new_model(self, rows: Batch, seed: int, train: Rows) -> Model:
         """Build the model and start it by the rows; the program's own random numbers are left alone.
 
         A sparse code starts by the rows `train` alone: over-complete, it knows its rows by heart, and nothing would
@@ -816,7 +816,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             filled = model.filled(rows)
             self._check_build(model, filled)
             is_sparse = getattr(model.bottleneck, "func", None) in (top_k, soft_threshold)
-            self._start(model, model.filled(train) if train is not None and is_sparse else filled, seed)
+            self._start(model, train.of(filled).rows if is_sparse else filled, seed)
         return model
 
     def _fit_width(self, rows: Batch) -> None:
@@ -965,9 +965,9 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     ) -> None:
         """Run the loop until so many epochs are done, and keep what it leaves."""
         if self.batch_size == 1 or len(train) == 1:
-            check_single_rows(state.model, train.rows)
+            check_single_rows(state.model, train.take(slice(1)).rows)
         cuda = [fabric.device] if fabric.device.type == "cuda" else []
-        work = self.batch_size * work_of_a_row(state.model, train.rows)
+        work = self.batch_size * work_of_a_row(state.model, train.take(slice(2)).rows)
         at_once = inference_batch(row_width(state.model))
         with (
             suited_to(work),
@@ -998,7 +998,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
                 roll_back=self.on_nonfinite == "roll_back",
             )
             progress.end_with(state.best_epoch, None if state.best is None else state.best.lowest)
-        learn_usual(state.model, train.rows, anew=anew)  # by the weights that are kept
+        learn_usual(state.model, train.whole, train.index, anew=anew)  # by the weights that are kept
         self.module_ = state.model.eval()
         self.history_ = list(state.history)
         self.start_ = None if state.best is None else state.best.start.means

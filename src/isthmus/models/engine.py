@@ -109,7 +109,10 @@ def _has_accelerator() -> bool:
 def to_batch(given: Given, dtype: torch.dtype, device: torch.device) -> Batch:
     """Bring rows, with NaN where they have it, and their context to the device."""
     rows, context, hidden = given
-    x = torch.tensor(in_unit_interval(rows), dtype=dtype, device=device)
+    numbers = in_unit_interval(rows)
+    # Nothing changes rows in place but what hides entries of them: the memory may be the caller's.
+    share = hidden is None and numbers.flags.carray
+    x = (torch.from_numpy(numbers).to(device, dtype)) if share else torch.tensor(numbers, dtype=dtype, device=device)
     if hidden is not None:
         x[torch.tensor(hidden, device=device)] = torch.nan
     return Batch(x, None if context is None else torch.tensor(context, dtype=dtype, device=device))
@@ -227,7 +230,7 @@ def out_of_memory_in_one_line() -> Iterator[None]:
 def is_out_of_memory(error: Exception) -> bool:
     """Tell whether it is memory that there was too little of; torch on the CPU says so in words alone."""
     said = str(error).lower()
-    words = ("out of memory", "not enough memory", "can't allocate memory")
+    words = ("out of memory", "not enough memory", "can't allocate memory", "bad_alloc", "bad allocation")
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(each in said for each in words)
 
 
