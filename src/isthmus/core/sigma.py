@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from isthmus.core.batch import Batch
+from isthmus.core.batch import Batch, RaggedBatch
 from isthmus.core.likelihood import GaussianLikelihood, ProductLikelihood, StandardisedLikelihood
 from isthmus.core.model import Model
 
@@ -52,7 +52,14 @@ def learnt_sigmas(likelihood: Any, length: int) -> list[LearntSigma]:
 
 def set_floors(model: Model, rows: Batch) -> None:
     """Keep each σ that is learnt above a small share of its entries' standard deviation over the rows."""
-    for likelihood, block, scale in learnt_sigmas(model.likelihood, rows.x.shape[1]):
+    ragged = isinstance(rows, RaggedBatch)
+    for likelihood, block, scale in learnt_sigmas(model.likelihood, model.fill.shape[0] if ragged else rows.x.shape[1]):
+        if ragged:  # of all steps alike: each is in few of the sequences
+            spread = (rows.x - rows.x.nanmean(0)) / scale
+            variance = spread.square().nanmean()
+            floor = LEAST_SIGMA * (variance.sqrt() if variance > 0 else torch.ones_like(variance))
+            likelihood.set_sigma(floor, floor)
+            continue
         x = rows.x[:, block]
         known = torch.ones_like(x, dtype=torch.bool) if rows.known is None else rows.known[:, block]
         variance = (((x - x.mean(0)) / scale).square() * known).sum() / known.sum().clamp(min=1)
@@ -73,7 +80,7 @@ def set_sigmas(model: Model, rows: Batch, seed: int = 0) -> None:
     rows : Batch
         Training rows.
     """
-    learnt = learnt_sigmas(model.likelihood, rows.x.shape[1])
+    learnt = learnt_sigmas(model.likelihood, len(model.fill) if model.fill.ndim else rows.x.shape[1])
     if not learnt:
         return
     model.eval()
@@ -84,7 +91,7 @@ def set_sigmas(model: Model, rows: Batch, seed: int = 0) -> None:
             shown = model.corrupt(piece, generator)
             mean = model.decode(model.encode(shown, generator).z, shown.context).mean
             counted = model.counted(piece, shown)
-            for i, (_, block, scale) in enumerate(learnt):
+            for i, (_, block, scale) in enumerate(learnt_sigmas(model.likelihood, piece.x.shape[1])):
                 error = ((piece.x[:, block] - mean[:, block]) / scale).square()
                 counts = torch.ones_like(error) if counted is None else counted[:, block].to(error)
                 squared_errors[i] += (error * counts).sum(dtype=_widest(error)).cpu()

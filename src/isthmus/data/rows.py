@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from isthmus.core.batch import Batch
+from isthmus.core.batch import Batch, RaggedBatch, of_one_length
 from isthmus.data.checks import check_array
 from isthmus.data.containers import plain
 from isthmus.errors import InputError
@@ -162,18 +162,23 @@ class Rows:
         self.index = index
 
     def __len__(self) -> int:
-        return len(self.whole.x) if self.index is None else len(self.index)
+        return self.whole.n_rows if self.index is None else len(self.index)
 
     @property
     def rows(self) -> Batch:
         """The rows themselves; a copy, where they are some of more."""
+        if isinstance(self.whole, RaggedBatch) and self.index is not None:
+            return self.whole.pick(self.index)
         return self.whole if self.index is None else self._at(self.index)
 
     def take(self, index: Tensor | slice) -> "Rows":
         """Return some of the rows, which are not copied."""
         if self.index is not None:
             return Rows(self.whole, self.index[index])
-        return Rows(self.whole.take(index)) if isinstance(index, slice) else Rows(self.whole, index)
+        if isinstance(index, Tensor):
+            return Rows(self.whole, index)
+        is_ragged = isinstance(self.whole, RaggedBatch)
+        return Rows(self.whole, self._all[index]) if is_ragged else Rows(self.whole.take(index))
 
     def of(self, whole: Batch) -> "Rows":
         """Return the same rows of another batch; where all of them is known, nothing is said of it."""
@@ -181,27 +186,61 @@ class Rows:
             whole = whole._replace(known=None)
         return Rows(whole, self.index)
 
+    @property
+    def _all(self) -> Tensor:
+        return torch.arange(len(self), device=self.whole.x.device)
+
     def _at(self, index: Tensor) -> Batch:
+        if isinstance(self.whole, RaggedBatch):
+            return self.whole.take(index)
         return self.whole.each(methodcaller("index_select", 0, index))
 
     def n_batches(self, batch_size: int) -> int:
         """Return how many batches there are in an epoch."""
-        return len(self._starts(batch_size))
+        return sum(len(_starts(len(alike), batch_size)) for alike in self._alike(self._all))
 
-    def _starts(self, batch_size: int) -> range:
-        n = len(self)
-        return range(0, n - 1 if n % batch_size == 1 and n > 1 else n, batch_size)
+    def _alike(self, order: Tensor) -> list[Tensor]:
+        """Return the rows, in that order, that may come in one batch: of sequences those of about one length."""
+        if not isinstance(self.whole, RaggedBatch):
+            return [order]
+        lengths = self.whole.lengths if self.index is None else self.whole.lengths[self.index]
+        return [order[alike] for alike in of_one_length(lengths[order])]
 
     def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
         """Yield batches in order, or shuffled where there is a generator; a last batch of one row joins the one before.
 
         A batch of one row has no variance for batch normalisation and no other row for swap noise.
         """
+        if isinstance(self.whole, RaggedBatch):
+            yield from self._batches_by_length(batch_size, generator)
+            return
         n, order = len(self), self.index
-        starts = self._starts(batch_size)
-        ends = [*starts[1:], n]
         if generator is not None:
             drawn = torch.randperm(n, generator=generator, device=generator.device)
             order = drawn if order is None else order[drawn]
-        for start, end in zip(starts, ends, strict=True):
+        for start, end in _ends(n, batch_size):
             yield self.whole.take(slice(start, end)) if order is None else self._at(order[start:end])
+
+    def _batches_by_length(self, batch_size: int, generator: torch.Generator | None) -> Iterator[Batch]:
+        """Yield batches of sequences of about one length: which come together, and in which order, is drawn.
+
+        All is drawn before the first batch, and there are as many batches whatever is drawn.
+        """
+        n, device = len(self), self.whole.x.device
+        order = self._all if generator is None else torch.randperm(n, generator=generator, device=device)
+        parts = [alike[start:end] for alike in self._alike(order) for start, end in _ends(len(alike), batch_size)]
+        if generator is not None:
+            turn = torch.randperm(len(parts), generator=generator, device=device).tolist()
+            parts = [parts[i] for i in turn]
+        for part in parts:
+            yield self._at(part if self.index is None else self.index[part])
+
+
+def _starts(n: int, size: int) -> range:
+    """Return where batches of so many rows begin; a last one of one row joins the one before."""
+    return range(0, n - 1 if n % size == 1 and n > 1 else n, size)
+
+
+def _ends(n: int, size: int) -> list[tuple[int, int]]:
+    starts = _starts(n, size)
+    return list(zip(starts, [*starts[1:], n], strict=True))

@@ -187,7 +187,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             model = self._continued(rows) if go_on else self._new_model(rows, seed, train)
             rows = model.filled(rows)
             train, validation = train.of(rows), None if validation is None else validation.of(rows)
-            epochs = self._default_epochs(len(rows.x)) if self.max_epochs is None else self.max_epochs
+            epochs = self._default_epochs(rows.n_rows) if self.max_epochs is None else self.max_epochs
             steps = epochs * train.n_batches(self.batch_size)
             state = new_state(model, self.lr, generator, self.lr_schedule, steps)
             if go_on:
@@ -437,7 +437,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         precision = chosen_precision(self.precision, self.device, given.x, before)
         fabric = new_fabric(self.device, precision)
         dtype = torch.float64 if precision.startswith("64") else torch.float32
-        check_size(given.x, torch.finfo(dtype).max)
+        check_size(given.values, torch.finfo(dtype).max)
         if reset:
             self._warn_of_scale(given.x)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
@@ -823,7 +823,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """Choose the widths of the default network, where it has some, by the size of the data."""
         self.__dict__.pop("hidden_", None)
         if self.network is None and self.default_network is MLP:
-            self.hidden_ = default_hidden(len(rows.x), self._input_width())
+            self.hidden_ = default_hidden(rows.n_rows, self._input_width())
 
     def _input_width(self) -> int:
         """Return how many numbers the encoder is given of a row; of several encoders, the one that is given most."""
@@ -926,7 +926,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def _check_build(self, model: Model, rows: Batch) -> None:
         """Send two rows through, so that a network that does not fit the data is found before the training."""
         model.eval()
-        x, context, _ = two = Rows(rows).take(slice(2)).rows
+        x, context, _ = two = rows.take(slice(2))
         with torch.no_grad(), _torch_errors_in_one_line():
             code = model.encode(two).mean
             if code.shape != (len(x), self.n_components):
@@ -941,7 +941,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     def _split(self, rows: Batch, generator: torch.Generator) -> tuple[Rows, Rows | None]:
         """Hold out `validation_fraction` of the rows, and enough of few rows to tell better from worse by them."""
-        n = len(rows.x)
+        n = rows.n_rows
         self.held_out_ = np.array([], int)
         if self.validation_fraction is None or n < 3:
             return Rows(rows), None

@@ -210,7 +210,7 @@ def _spread_units(model: Model, rows: Batch) -> None:
     outputs: list[tuple[nn.Linear, Tensor]] = []
     layers = [layer for layer in model.encoder.modules() if isinstance(layer, nn.Linear)]
     hooks = [layer.register_forward_hook(lambda layer, _, output: outputs.append((layer, output))) for layer in layers]
-    h = model.encode(rows.split(max(1, min(4096, 2**22 // rows.x[0].numel())))[0]).h
+    h = model.encode(next(iter(rows.split(max(1, min(4096, 2**22 // rows.x[0].numel())))))).h
     for hook in hooks:
         hook.remove()
     last = next((layer for layer, output in outputs if h is not None and torch.equal(output, h)), None)

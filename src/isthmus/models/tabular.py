@@ -222,8 +222,9 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
     def reconstruct(self, X: ArrayLike) -> Any:
         """Encode and decode rows; see :meth:`inverse_transform`. Columns that are left out come back as they are."""
         given = self._given(X)
-        rows = self.schema_.to_frame(self._in_batches(rebuild, given))
-        return self._whole(rows, X, given.x.dtype)
+        dtype, cells = given.x.dtype, self._in_batches(rebuild, given)
+        del given  # as much again as the table
+        return self._whole(self.schema_.to_frame(cells), X, dtype)
 
     def impute(self, X: ArrayLike, mask: ArrayLike | None = None, *, n_iter: int = 10) -> Any:
         """Fill in what is missing from what is known; see :meth:`isthmus.Autoencoder.impute`.
@@ -458,11 +459,13 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         new = self.schema_.new_categories(cells)
         warn_of_new_categories(self.schema_, table, new)
         cells[new] = np.nan
-        filled = self.schema_.to_frame(self._in_batches(partial(fill_in, iterations=n_iter), Given(cells)))
+        dtype, cells = cells.dtype, self._in_batches(partial(fill_in, iterations=n_iter), Given(cells))
+        filled = self.schema_.to_frame(cells)
+        del cells, new
         if self.framed_:
-            return self._whole(put_known_cells(filled, table, known), X, cells.dtype)
-        values = np.where(known, table[filled.columns].to_numpy(), filled.to_numpy(dtype=cells.dtype))
-        return self._whole(pd.DataFrame(values, columns=filled.columns), X, cells.dtype)
+            return self._whole(put_known_cells(filled, table, known), X, dtype)
+        values = np.where(known, table[filled.columns].to_numpy(), filled.to_numpy(dtype=dtype))
+        return self._whole(pd.DataFrame(values, columns=filled.columns), X, dtype)
 
     def _whole(self, rows: pd.DataFrame, X: Any, dtype: Any) -> Any:
         """Put the columns that are left out, as far as they were given, back in their places; return rows like `X`."""

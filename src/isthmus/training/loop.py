@@ -178,7 +178,7 @@ def _variance(model: Model, batches: Iterable[Batch]) -> float:
     """Return the mean squared distance of an entry from what stands for it where it is not known."""
     squares = entries = 0.0
     for batch in batches:
-        square = (batch.x - model.fill).square()
+        square = (batch.x - model.cut(model.fill, batch.x)).square()
         squares += float((square if batch.known is None else square * batch.known).sum())
         entries += float(square.numel() if batch.known is None else batch.known.sum())
     return squares / max(entries, 1)
