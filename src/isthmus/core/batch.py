@@ -9,6 +9,9 @@ from torch import Tensor
 SHORT = 16
 """Steps up to which sequences are as good as equally long: padding them costs nothing to speak of."""
 
+MOST_PADDED = 2**15
+"""Steps that are padding in a batch from which on it is cheaper to go through it in parts."""
+
 
 class Batch(NamedTuple):
     """Rows and what goes with them.
@@ -38,7 +41,11 @@ class Batch(NamedTuple):
 
     def pick(self, index: Tensor) -> "Batch":
         """Return some of the rows; of sequences as they are stored, see :class:`RaggedBatch`."""
-        return self.take(index)
+        return self.each(lambda tensor: tensor.index_select(0, index))
+
+    def parts(self) -> Iterator["Batch"]:
+        """Yield the rows in as many batches as a network is to be given: one; see :class:`RaggedBatch`."""
+        yield self
 
     def split(self, size: int) -> Iterator["Batch"]:
         """Yield pieces of so many rows, the last one of what is left."""
@@ -107,6 +114,13 @@ class RaggedBatch(Batch):
         x = self.x[self.starts[index][:, None] + place].masked_fill(~own[:, :, None], torch.nan)
         context = torch.stack([before, torch.full_like(before, longest)], dim=1).to(x)
         return Batch(x, context) if self.finish is None else self.finish(Batch(x, context))
+
+    def parts(self) -> Iterator[Batch]:
+        """Yield all sequences padded to the longest, or those of about one length at a time, where that pads a lot."""
+        if len(self.lengths) * int(self.lengths.max()) - int(self.lengths.sum()) <= MOST_PADDED:
+            yield self.take(slice(None))
+        else:
+            yield from self.split(len(self.lengths))
 
     def split(self, size: int) -> Iterator[Batch]:
         """Yield pieces of at most so many sequences that are about equally long."""

@@ -245,3 +245,33 @@ class Model(nn.Module):
         weights = {name: self.weight(name, epochs) for name in terms}
         weighted = (term if weights[name] == 1 else weights[name] * term for name, term in terms.items())
         return functools.reduce(torch.add, weighted)
+
+
+def outcome_of(
+    model: Callable[..., Outcome],
+    batch: Batch,
+    corrupt: Callable[[Batch, torch.Generator | None], Batch],
+    generator: torch.Generator | None,
+) -> Outcome:
+    """Take every term of the loss for a batch, shown corrupted; of sequences of very unequal length part by part."""
+    parts = list(batch.parts())
+    outcomes = [model(part, corrupt(part, generator), generator) for part in parts]
+    return outcomes[0] if len(outcomes) == 1 else _joined(outcomes, parts)
+
+
+def _joined(outcomes: list[Outcome], parts: list[Batch]) -> Outcome:
+    """Return one outcome of the parts of a batch; a term that belongs to the batch is their mean, by their rows."""
+    sizes = torch.tensor([part.n_rows for part in parts])
+    shares = sizes / sizes.sum()
+    terms = {}
+    for name in outcomes[0].terms:
+        values = [each.terms[name] for each in outcomes]
+        terms[name] = torch.cat(values) if values[0].ndim else torch.stack(values) @ shares.to(values[0])
+    columns = zip(*(each.code._replace(terms={}) for each in outcomes), strict=True)
+    code = Code._make(torch.cat(each) if isinstance(each[0], Tensor) else each[0] for each in columns)
+    counted = [
+        torch.ones(part.x.numel(), dtype=torch.bool, device=part.x.device) if each.counted is None else each.counted
+        for each, part in zip(outcomes, parts, strict=True)
+    ]
+    squared_error = torch.cat([each.squared_error for each in outcomes])
+    return Outcome(terms, squared_error, code, torch.cat([each.flatten() for each in counted]))

@@ -1,7 +1,6 @@
 """From a person's array to tensors, and from tensors to batches."""
 
 from collections.abc import Iterator
-from operator import methodcaller
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from isthmus.core.batch import Batch, RaggedBatch, of_one_length
+from isthmus.core.batch import Batch, RaggedBatch
 from isthmus.data.checks import check_array
 from isthmus.data.containers import plain
 from isthmus.errors import InputError
@@ -167,9 +166,7 @@ class Rows:
     @property
     def rows(self) -> Batch:
         """The rows themselves; a copy, where they are some of more."""
-        if isinstance(self.whole, RaggedBatch) and self.index is not None:
-            return self.whole.pick(self.index)
-        return self.whole if self.index is None else self._at(self.index)
+        return self.whole if self.index is None else self.whole.pick(self.index)
 
     def take(self, index: Tensor | slice) -> "Rows":
         """Return some of the rows, which are not copied."""
@@ -190,50 +187,27 @@ class Rows:
     def _all(self) -> Tensor:
         return torch.arange(len(self), device=self.whole.x.device)
 
-    def _at(self, index: Tensor) -> Batch:
-        if isinstance(self.whole, RaggedBatch):
-            return self.whole.take(index)
-        return self.whole.each(methodcaller("index_select", 0, index))
-
     def n_batches(self, batch_size: int) -> int:
         """Return how many batches there are in an epoch."""
-        return sum(len(_starts(len(alike), batch_size)) for alike in self._alike(self._all))
-
-    def _alike(self, order: Tensor) -> list[Tensor]:
-        """Return the rows, in that order, that may come in one batch: of sequences those of about one length."""
-        if not isinstance(self.whole, RaggedBatch):
-            return [order]
-        lengths = self.whole.lengths if self.index is None else self.whole.lengths[self.index]
-        return [order[alike] for alike in of_one_length(lengths[order])]
+        return len(_starts(len(self), batch_size))
 
     def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
         """Yield batches in order, or shuffled where there is a generator; a last batch of one row joins the one before.
 
+        The order of sequences of very unequal length is that of their lengths: they are padded by the batch. Shuffled
+        they come as others do, and a batch goes through the network in parts of about one length.
+
         A batch of one row has no variance for batch normalisation and no other row for swap noise.
         """
-        if isinstance(self.whole, RaggedBatch):
-            yield from self._batches_by_length(batch_size, generator)
-            return
         n, order = len(self), self.index
         if generator is not None:
             drawn = torch.randperm(n, generator=generator, device=generator.device)
             order = drawn if order is None else order[drawn]
+        elif isinstance(self.whole, RaggedBatch):
+            order = self._all if order is None else order
+            order = order[self.whole.lengths[order].argsort(stable=True)]
         for start, end in _ends(n, batch_size):
-            yield self.whole.take(slice(start, end)) if order is None else self._at(order[start:end])
-
-    def _batches_by_length(self, batch_size: int, generator: torch.Generator | None) -> Iterator[Batch]:
-        """Yield batches of sequences of about one length: which come together, and in which order, is drawn.
-
-        All is drawn before the first batch, and there are as many batches whatever is drawn.
-        """
-        n, device = len(self), self.whole.x.device
-        order = self._all if generator is None else torch.randperm(n, generator=generator, device=device)
-        parts = [alike[start:end] for alike in self._alike(order) for start, end in _ends(len(alike), batch_size)]
-        if generator is not None:
-            turn = torch.randperm(len(parts), generator=generator, device=device).tolist()
-            parts = [parts[i] for i in turn]
-        for part in parts:
-            yield self._at(part if self.index is None else self.index[part])
+            yield self.whole.take(slice(start, end)) if order is None else self.whole.pick(order[start:end])
 
 
 def _starts(n: int, size: int) -> range:

@@ -121,7 +121,7 @@ def fit_steps(columns: Sequence[np.ndarray], numbers: str | None, names: Sequenc
     if not columns or not SCALING[numbers]:
         return []
     parts = _parts(len(columns), max(FEWEST_AT_ONCE, NUMBERS_AT_ONCE // len(columns[0])))
-    fitted = [_fitted_steps(np.column_stack(columns[part]), numbers, names[part]) for part in parts]
+    fitted = [_fitted_steps(np.stack(columns[part], axis=1, dtype=float), numbers, names[part]) for part in parts]
     return [_joined(steps, len(columns)) for steps in zip(*fitted, strict=True)]
 
 

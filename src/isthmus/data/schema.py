@@ -194,7 +194,7 @@ class Schema:
         numbers = self._numbers(read)
         for start in range(0, len(frame) if n else 0, AT_ONCE):
             part = slice(start, start + AT_ONCE)
-            values = np.column_stack([column[part] for column in numbers])
+            values = np.stack([column[part] for column in numbers], axis=1, dtype=float)
             for step in self.steps:
                 values = step.transform(values)
             cells[part, :n] = values
@@ -343,12 +343,12 @@ class Schema:
         return schema
 
     def _numbers(self, read: Mapping[str | int, pd.Series]) -> list[np.ndarray]:
-        """Return the cells of numbers as they are, a float64 array each: the table's own, where it has such."""
+        """Return the cells of numbers as they are, an array each: the table's own, where it has floats."""
         columns = [cell.column for cell in self.cells if cell.kind == "number"]
-        values = [column.encode(read[column.name])[:, 0] for column in columns]
+        values = [_floats(column, read[column.name]) for column in columns]
         if any(np.isinf(each).any() for each in values):
             names = np.array([column.name for column in columns], dtype=object)
-            check_finite(np.column_stack(values), names, allow_nan=True)
+            check_finite(np.stack(values, axis=1, dtype=float), names, allow_nan=True)
         return values
 
 
@@ -356,6 +356,12 @@ def blanked(column: Column, values: pd.Series, marks: Marks) -> pd.Series:
     """Return a column with NaN where a mark, that is none of its categories, stands for a missing value."""
     found = [mark for mark in marks.in_column(values) if mark not in column.categories]
     return marks.blank(values, found)
+
+
+def _floats(column: Column, values: pd.Series) -> np.ndarray:
+    """Return a column's cells that are numbers; in float32 where they are, as they need not be copied then."""
+    is_single = column.kind == "number" and values.dtype == np.float32
+    return values.to_numpy() if is_single else column.encode(values)[:, 0]
 
 
 def _check_names(frame: pd.DataFrame) -> None:

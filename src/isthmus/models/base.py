@@ -798,7 +798,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def _in_batches(self, function: Callable[[Model, Batch], Tensor], given: Given) -> np.ndarray:
         return in_batches(self.module_, function, given)
 
-    def _new_model(self, rows: Batch, seed: int, train: Rows) -> Model:
+    def _new_model(self, rows: Batch, seed: int, train: Rows | None = None) -> Model:
         """Build the model and start it by the rows; the program's own random numbers are left alone.
 
         A sparse code starts by the rows `train` alone: over-complete, it knows its rows by heart, and nothing would
@@ -816,7 +816,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             filled = model.filled(rows)
             self._check_build(model, filled)
             is_sparse = getattr(model.bottleneck, "func", None) in (top_k, soft_threshold)
-            self._start(model, train.of(filled).rows if is_sparse else filled, seed)
+            self._start(model, filled if train is None or not is_sparse else train.of(filled).rows, seed)
         return model
 
     def _fit_width(self, rows: Batch) -> None:
@@ -1015,7 +1015,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """Count the units that are on in no row, and say so where they are many."""
         with torch.no_grad():
             at_once = inference_batch(self.n_features_in_)
-            batches = (batch for rows in parts for batch in rows.batches(at_once))
+            batches = (part for rows in parts for batch in rows.batches(at_once) for part in batch.parts())
             ranges = [torch.aminmax(self.module_.encode(batch).mean, dim=0) for batch in batches]
         low, high = (torch.stack(ends) for ends in zip(*ranges, strict=True))
         is_on = are_on(low.amin(0), high.amax(0), LEAST_CHANGE if self.sparsity == "kl" else 0)

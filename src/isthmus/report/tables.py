@@ -22,6 +22,9 @@ from isthmus.report.cells import (
 from isthmus.report.images import INK, MUTED, figure_uri
 from isthmus.report.uses import Picture
 
+SEEN_ROWS = 20_000
+"""Rows of a long table that pictures are made of."""
+
 MEASURED_ROWS = 2000
 """Rows over which the errors of what is filled in are taken."""
 
@@ -36,6 +39,18 @@ SHARE_HIDDEN = 0.1
 
 def table_pictures(model: Any, X: pd.DataFrame, names: Sequence[str], order: np.ndarray) -> list[Picture]:
     """Show what a model makes of a table; rows that are shown or measured are the first of an order."""
+    n = len(X)
+    if n > SEEN_ROWS:
+        order = order[:SEEN_ROWS]
+        X, names, order = X.iloc[order], [names[i] for i in order], np.arange(SEEN_ROWS)
+    pictures = _pictures(model, X, names, order)
+    if n <= SEEN_ROWS:
+        return pictures
+    of_all = f" All is of {SEEN_ROWS:,} of the {n:,} rows, drawn at random."
+    return [picture._replace(text=picture.text + of_all) for picture in pictures]
+
+
+def _pictures(model: Any, X: pd.DataFrame, names: Sequence[str], order: np.ndarray) -> list[Picture]:
     told = model.schema_.told
     rebuilt = reconstruction_table(told(X), {"rebuilt": told(model.reconstruct(X))}, names, order)
     return [rebuilt, _filled_in(model, X.iloc[order[:MEASURED_ROWS]]), _unusual(model, X, names)]

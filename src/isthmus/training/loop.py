@@ -1,5 +1,6 @@
 """Terms → loss → backward → step, epoch after epoch, and the best weights at the end."""
 
+import itertools
 import math
 import time
 import warnings
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from isthmus.core.batch import Batch
 from isthmus.core.bottleneck import active_units
-from isthmus.core.model import Model, Outcome
+from isthmus.core.model import Model, Outcome, outcome_of
 from isthmus.core.sigma import set_sigmas
 from isthmus.training.callbacks import Callback, Record
 from isthmus.training.state import LOOK, Best, Evaluation, Position, Start, State, set_dropout_state
@@ -177,7 +178,7 @@ def _as_in_training(state: State, batches: Iterable[Batch]) -> Evaluation:
 def _variance(model: Model, batches: Iterable[Batch]) -> float:
     """Return the mean squared distance of an entry from what stands for it where it is not known."""
     squares = entries = 0.0
-    for batch in batches:
+    for batch in itertools.chain.from_iterable(each.parts() for each in batches):
         square = (batch.x - model.cut(model.fill, batch.x)).square()
         squares += float((square if batch.known is None else square * batch.known).sum())
         entries += float(square.numel() if batch.known is None else batch.known.sum())
@@ -247,7 +248,7 @@ def _train_epoch(step: Step, state: State, train: Batches, watch: Watch | None) 
         if done:
             continue
         position.figures.append(step(batch))
-        position.sizes.append(len(batch.x))
+        position.sizes.append(batch.n_rows)
         position.seconds = time.perf_counter() - began
         if len(position.sizes) % LOOK == 0:
             _check_epoch(state, position)
@@ -279,7 +280,7 @@ def _step(
     fabric: Fabric, state: State, model: Any, optimizer: Any, max_grad_norm: float | None, batch: Batch
 ) -> dict[str, Tensor]:
     """Terms → loss → backward → step; return the batch's figures."""
-    outcome = model(batch, state.model.corrupt(batch, state.generator), state.generator)
+    outcome = outcome_of(model, batch, state.model.corrupt, state.generator)
     loss = state.model.row_losses(outcome.terms, state.epoch).mean()
     optimizer.zero_grad()
     fabric.backward(loss)
@@ -336,10 +337,10 @@ def _evaluated(model: Model, batches: Iterable[Batch], seed: int = 0) -> Evaluat
     with torch.no_grad():
         for batch in batches:
             generator = generator or torch.Generator(batch.x.device).manual_seed(seed)
-            outcome = model(batch, model.corrupt(batch, generator), generator)
+            outcome = outcome_of(model, batch, model.corrupt, generator)
             row_losses = model.row_losses(outcome.terms)
             figures.append(_figures(outcome, row_losses.mean(), batch))
-            sizes.append(len(batch.x))
+            sizes.append(batch.n_rows)
             losses.append(row_losses)
     return Evaluation(_row_means(figures, sizes), torch.cat(losses))
 
