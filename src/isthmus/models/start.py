@@ -9,7 +9,7 @@ import torch
 from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
-from isthmus.core.batch import Batch
+from isthmus.core.batch import Batch, RaggedBatch
 from isthmus.core.bottleneck import gaussian, soft_threshold, top_k
 from isthmus.core.model import Model
 from isthmus.core.sigma import LEAST_SIGMA, set_floors, set_sigmas
@@ -210,12 +210,15 @@ def _spread_units(model: Model, rows: Batch) -> None:
     outputs: list[tuple[nn.Linear, Tensor]] = []
     layers = [layer for layer in model.encoder.modules() if isinstance(layer, nn.Linear)]
     hooks = [layer.register_forward_hook(lambda layer, _, output: outputs.append((layer, output))) for layer in layers]
-    h = model.encode(next(iter(rows.split(max(1, min(4096, 2**22 // rows.x[0].numel())))))).h
+    n = max(1, min(4096, 2**22 // model.fill.numel()))
+    pieces = rows.split(n) if isinstance(rows, RaggedBatch) else iter([rows.take(slice(n))])
+    h = model.encode(next(pieces)).h
     for hook in hooks:
         hook.remove()
     last = next((layer for layer, output in outputs if h is not None and torch.equal(output, h)), None)
     if h is None or last is None:
         return
+    h = torch.cat([h, *(each for piece in pieces if (each := model.encode(piece).h) is not None)])
     spread = h.std(0, correction=0)
     spread[spread == 0] = 1
     last.weight.div_(spread[:, None])
