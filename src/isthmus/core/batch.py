@@ -106,6 +106,14 @@ class RaggedBatch(Batch):
         batch.finish = self.finish
         return batch
 
+    def steps_of_whole(self, length: int) -> tuple[Tensor, Tensor]:
+        """Return where the steps of all sequences are stored, and the place of each in a padded row of that length."""
+        first = self.lengths.cumsum(0) - self.lengths
+        step = torch.arange(int(self.lengths.sum()), device=self.x.device) - first.repeat_interleave(self.lengths)
+        before = (self.lengths - self.tail).repeat_interleave(self.lengths)
+        place = torch.where(step < before, step, step - before + length - self.tail)
+        return self.starts.repeat_interleave(self.lengths) + step, place
+
     def take(self, index: Tensor | slice) -> Batch:
         """Return some of the sequences, padded to the longest of them with NaN, or as `finish` has it."""
         before = self.lengths[index] - self.tail

@@ -52,17 +52,29 @@ def learnt_sigmas(likelihood: Any, length: int) -> list[LearntSigma]:
 
 def set_floors(model: Model, rows: Batch) -> None:
     """Keep each σ that is learnt above a small share of its entries' standard deviation over the rows."""
-    ragged = isinstance(rows, RaggedBatch)
-    for likelihood, block, scale in learnt_sigmas(model.likelihood, model.fill.shape[0] if ragged else rows.x.shape[1]):
-        if ragged:  # of all steps alike: each is in few of the sequences
-            spread = (rows.x - rows.x.nanmean(0)) / scale
-            variance = spread.square().nanmean()
-            floor = LEAST_SIGMA * (variance.sqrt() if variance > 0 else torch.ones_like(variance))
-            likelihood.set_sigma(floor, floor)
-            continue
+    if isinstance(rows, RaggedBatch):
+        _set_floors_of_ragged(model, rows)
+        return
+    for likelihood, block, scale in learnt_sigmas(model.likelihood, rows.x.shape[1]):
         x = rows.x[:, block]
         known = torch.ones_like(x, dtype=torch.bool) if rows.known is None else rows.known[:, block]
         variance = (((x - x.mean(0)) / scale).square() * known).sum() / known.sum().clamp(min=1)
+        floor = LEAST_SIGMA * (variance.sqrt() if variance > 0 else torch.ones_like(variance))
+        likelihood.set_sigma(floor, floor)
+
+
+def _set_floors_of_ragged(model: Model, rows: RaggedBatch) -> None:
+    """Do so for sequences that are not padded: around the means that the steps of padded ones would have."""
+    index, place = rows.steps_of_whole(len(model.fill))
+    fill, x = model.fill[place], rows.x[index]
+    rest = torch.where(x.isnan(), 0, x - fill)
+    means = torch.zeros_like(model.fill).index_add_(0, place, rest) / rows.n_rows
+    for likelihood, block, scale in learnt_sigmas(model.likelihood, len(model.fill)):
+        is_inside = torch.zeros(len(model.fill), dtype=torch.bool, device=x.device)
+        is_inside[block] = True
+        own = ~x.isnan() & is_inside[place][:, None]
+        squares = ((rest - means[place]) / scale).square() * own
+        variance = squares.sum() / own.sum().clamp(min=1)
         floor = LEAST_SIGMA * (variance.sqrt() if variance > 0 else torch.ones_like(variance))
         likelihood.set_sigma(floor, floor)
 
