@@ -1,15 +1,21 @@
 """A million rows need little beside themselves, and a batch halves where memory runs out."""
 
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from isthmus import Autoencoder, TabularAutoencoder, VariationalAutoencoder
-from isthmus.models import engine
+from isthmus import Autoencoder, TabularAutoencoder, VariationalAutoencoder, report
+from isthmus.core import categorical
+from isthmus.core.batch import Batch
+from isthmus.data import scaling
+from isthmus.data.rows import Rows
+from isthmus.models import engine, start
 from isthmus.networks import MLP
+from isthmus.networks.cells import Cells
 
 N, BEYOND = 200_000, 8e6
 """Rows of 50 float32, 40 MB in all; and how many bytes beside them and the result are let through."""
@@ -48,6 +54,7 @@ ERRORS = {
     "numpy": MemoryError("Unable to allocate 9 GiB"),
     "cpu": RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes"),
     "linux": RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+    "C++": RuntimeError("std::bad_alloc"),
 }
 
 
@@ -130,3 +137,106 @@ def test_memory_that_runs_out_in_fit_is_said_in_a_line(family, error, table, mon
                 act(table)
             assert "\n" not in str(said.value)
     np.testing.assert_array_equal(model.transform(table), codes)
+
+
+PEAK = Path("/proc/self/clear_refs")
+"""Where Linux lets the most memory that the process had be forgotten."""
+
+
+def resident(name):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
+
+
+@pytest.mark.skipif(not PEAK.exists(), reason="no Linux")
+@pytest.mark.parametrize("family", [Autoencoder, TabularAutoencoder])
+def test_fit_takes_a_few_times_the_cells(family):
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(size=(60_000, 30)) @ rng.normal(size=(30, 30))).rename(columns=str)
+    model = family(2, network=MLP(hidden=(4,)), max_epochs=1, batch_size=512, random_state=0)
+    model.fit(X[:500])  # what is imported then
+    PEAK.write_text("5")
+    before = resident("VmRSS")
+    model.fit(X)
+    # 7 MB of cells in float32, and what goes through the network at once; pieces of all cells were 180 MB each.
+    assert resident("VmHWM") - before < 4 * X.size * 4 + 60e6
+
+
+def test_a_long_table_starts_about_where_it_would_as_a_whole(monkeypatch):
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(size=(3000, 3)) @ rng.normal(size=(3, 8)) + 100).rename(columns=str)
+    X["kind"] = np.where(X["0"] > 100, "a", "b")
+    seen, forward = [], Cells.forward
+
+    def noted(self, x):
+        seen.append(len(x))
+        return forward(self, x)
+
+    def starts():
+        model = TabularAutoencoder(4, max_epochs=1, lr=1e-9, random_state=0).fit(X)
+        return model.start_["loss"], model.module_
+
+    whole, module = starts()
+    monkeypatch.setattr(Cells, "forward", noted)
+    monkeypatch.setattr(start, "WHOLE", 200 * 1000)
+    loss, in_pieces = starts()
+    assert loss == pytest.approx(whole, abs=0.05)
+    assert max(seen) <= start.PIECE
+    for part, other in ((module.encoder, in_pieces.encoder), (module.decoder, in_pieces.decoder)):
+        torch.testing.assert_close(part.centre, other.centre, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(part.scale, other.scale, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("numbers", ["auto", "standard", "rankgauss"])
+def test_columns_are_scaled_alike_some_at_a_time(numbers, monkeypatch):
+    X = np.exp(np.random.default_rng(0).normal(size=(400, 9)))
+    X[::7, 2] = np.nan
+    columns = list(np.ascontiguousarray(X.T))
+    whole = scaling.fit_steps(columns, numbers, range(9))
+    monkeypatch.setattr(scaling, "NUMBERS_AT_ONCE", 1)
+    for one, other in zip(whole, scaling.fit_steps(columns, numbers, range(9)), strict=True):
+        for name in scaling.FITTED[type(one)]:
+            np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+        np.testing.assert_array_equal(one.transform(X), other.transform(X))
+
+
+def test_rows_of_more_are_not_copied():
+    whole = Batch(torch.arange(12.0).view(6, 2), known=torch.ones(6, 2, dtype=torch.bool))
+    rows = Rows(whole).take(torch.tensor([4, 1, 3]))
+    assert rows.whole is whole
+    assert rows.rows.x[:, 0].tolist() == [8, 2, 6]
+    assert rows.take(slice(1, None)).rows.x[:, 0].tolist() == [2, 6]
+    assert [len(batch.x) for batch in rows.batches(2)] == [3]
+    assert torch.cat([b.x for b in rows.batches(2, torch.Generator().manual_seed(0))]).shape == (3, 2)
+    assert rows.of(whole).whole.known is None  # all are
+    whole.known[0] = False
+    assert rows.of(whole).whole.known is None
+    whole.known[3] = False
+    assert rows.of(whole).rows.known[:, 0].tolist() == [True, True, False]
+
+
+def test_likeliest_of_many_categories_are_found_some_rows_at_a_time(monkeypatch):
+    softmax = categorical.FactoredSoftmax(tuple(range(1, 131)), pooled=True)
+    logits = torch.randn(50, softmax.n_parameters, generator=torch.Generator().manual_seed(0))
+    whole = softmax.mode(logits)
+    monkeypatch.setattr(categorical, "MOST_JOINT", 7 * 130)
+    assert torch.equal(softmax.mode(logits), whole)
+
+
+def test_the_report_of_a_long_table_is_of_a_sample_that_it_names(table, monkeypatch):
+    X = pd.DataFrame(table).rename(columns=str)
+    model = TabularAutoencoder(2, max_epochs=1, random_state=0).fit(X)
+    whole = report.model_page(model, X, None, "whole")
+    assert "drawn at random, of" not in whole
+    assert "All is of" not in whole
+    monkeypatch.setattr("isthmus.report.tables.SEEN_ROWS", 60)
+    monkeypatch.setattr("isthmus.report.words.AT_ONCE", 70)
+    asked, score = [], TabularAutoencoder.score_samples
+    monkeypatch.setattr(
+        TabularAutoencoder, "score_samples", lambda self, X, **kw: asked.append(len(X)) or score(self, X, **kw)
+    )
+    page = report.model_page(model, X, None, "whole")
+    assert page.count("All is of 60 of the 200 rows, drawn at random.") == 3
+    assert max(asked) == 60
+    of_all = next(line for line in whole.splitlines() if "on the 200 rows" in line)
+    assert of_all in page  # the error is of all rows, whichever are shown

@@ -114,6 +114,10 @@ class FactoredSoftmax:
 
     def mode(self, logits: Tensor) -> Tensor:
         """Return the most probable category of each row that stands for itself alone."""
+        pieces = logits.split(max(1, MOST_JOINT // len(self.counts)))
+        return torch.cat([self._mode(piece) for piece in pieces])
+
+    def _mode(self, logits: Tensor) -> Tensor:
         of_group, of_place = self._split(logits)
         shares, totals = self._shares(logits)
         top = of_place.amax(1, keepdim=True)
@@ -147,6 +151,9 @@ class FactoredSoftmax:
         counts = counts.view(self.n_groups, self.width)
         return counts.log(), counts.sum(1).log()
 
+
+MOST_JOINT = 2**21
+"""Categories, of all rows together, whose probabilities are looked at at once."""
 
 LEAST = 0.02
 """Probability that a category is taken to have at the least, where a linear map aims at its logit."""

@@ -254,19 +254,20 @@ class Unmodelled:
 
     Parameters
     ----------
-    parameters : Tensor of shape (rows, 0, ...)
-        None: what the decoder gives for it.
-    size : int
-        The block's length.
+    parameters : Tensor of shape (rows, 0, ...), or of the block's shape
+        What the decoder gives for it, of which nothing matters.
+    size : int, optional
+        The block's length; None is that of the parameters.
     """
 
     parameters: Tensor
-    size: int
+    size: int | None = None
 
     @property
     def mean(self) -> Tensor:
         """NaN."""
-        shape = (len(self.parameters), self.size, *self.parameters.shape[2:])
+        size = self.parameters.shape[1] if self.size is None else self.size
+        shape = (len(self.parameters), size, *self.parameters.shape[2:])
         return self.parameters.new_full(shape, torch.nan)
 
     def fit(self, x: Tensor, known: Tensor | None = None) -> Fit:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from isthmus.core.batch import Batch
+from isthmus.core.batch import Batch, RaggedBatch
 from isthmus.core.bottleneck import Bottleneck, Code, deterministic, with_idle_units
 from isthmus.core.likelihood import Distribution, Gaussian, Likelihood
 from isthmus.core.penalty import Penalty
@@ -78,6 +78,9 @@ class Model(nn.Module):
         Rows → which entries the encoder looks at, of shape that broadcasts to x; None: all.
     row_shape : tuple of int, default ()
         The shape of ``fill``, what stands for entries that are not known.
+    tail : int, default 0
+        How many of a row's last entries, along its first axis, stay where rows are shorter: see
+        :class:`isthmus.core.batch.RaggedBatch`.
 
     Attributes
     ----------
@@ -105,6 +108,7 @@ class Model(nn.Module):
         warm_up: Mapping[str, int] | None = None,
         seen: Callable[[Batch], Tensor] | None = None,
         row_shape: tuple[int, ...] = (),
+        tail: int = 0,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -117,6 +121,7 @@ class Model(nn.Module):
         self.rescaled = rescaled
         self.hidden_only = hidden_only
         self.seen = seen
+        self.tail = tail
         self.inputs = inputs or nn.Identity()
         self.penalties = dict(penalties or {})
         self.weights = dict(weights or {})
@@ -156,9 +161,17 @@ class Model(nn.Module):
         """Decode codes of shape (rows, n_components) to a distribution of rows."""
         return self.likelihood(self.decoder(z) if context is None else self.decoder(z, context))
 
+    def cut(self, values: Tensor, x: Tensor) -> Tensor:
+        """Return what is one an entry of a whole row for the entries of rows that may be shorter."""
+        if values.shape == x.shape[1:] or not values.ndim:
+            return values
+        return torch.cat([values[: x.shape[1] - self.tail], values[len(values) - self.tail :]])
+
     def filled(self, rows: Batch) -> Batch:
         """Put ``fill`` where rows hold NaN, and note where they do not."""
-        known = ~rows.x.isnan()
+        if isinstance(rows, RaggedBatch):
+            return rows.finished_by(self.filled)
+        known = rows.x.isnan().logical_not_()
         return rows if known.all() else Batch(self._with_gaps(rows.x, known), rows.context, known)
 
     def forward(self, batch: Batch, shown: Batch | None = None, generator: torch.Generator | None = None) -> Outcome:
@@ -215,7 +228,7 @@ class Model(nn.Module):
 
     def _with_gaps(self, x: Tensor, known: Tensor | None) -> Tensor:
         """Put ``fill`` where entries are not known."""
-        return x if known is None else torch.where(known, x, self.fill)
+        return x if known is None else torch.where(known, x, self.cut(self.fill, x))
 
     def _rescale(self, x: Tensor, known: Tensor) -> Tensor:
         """Divide the distance of each row from ``fill`` by the share of its entries that is known."""
@@ -232,3 +245,33 @@ class Model(nn.Module):
         weights = {name: self.weight(name, epochs) for name in terms}
         weighted = (term if weights[name] == 1 else weights[name] * term for name, term in terms.items())
         return functools.reduce(torch.add, weighted)
+
+
+def outcome_of(
+    model: Callable[..., Outcome],
+    batch: Batch,
+    corrupt: Callable[[Batch, torch.Generator | None], Batch],
+    generator: torch.Generator | None,
+) -> Outcome:
+    """Take every term of the loss for a batch, shown corrupted; of sequences of very unequal length part by part."""
+    parts = list(batch.parts())
+    outcomes = [model(part, corrupt(part, generator), generator) for part in parts]
+    return outcomes[0] if len(outcomes) == 1 else _joined(outcomes, parts)
+
+
+def _joined(outcomes: list[Outcome], parts: list[Batch]) -> Outcome:
+    """Return one outcome of the parts of a batch; a term that belongs to the batch is their mean, by their rows."""
+    sizes = torch.tensor([part.n_rows for part in parts])
+    shares = sizes / sizes.sum()
+    terms = {}
+    for name in outcomes[0].terms:
+        values = [each.terms[name] for each in outcomes]
+        terms[name] = torch.cat(values) if values[0].ndim else torch.stack(values) @ shares.to(values[0])
+    columns = zip(*(each.code._replace(terms={}) for each in outcomes), strict=True)
+    code = Code._make(torch.cat(each) if isinstance(each[0], Tensor) else each[0] for each in columns)
+    counted = [
+        torch.ones(part.x.numel(), dtype=torch.bool, device=part.x.device) if each.counted is None else each.counted
+        for each, part in zip(outcomes, parts, strict=True)
+    ]
+    squared_error = torch.cat([each.squared_error for each in outcomes])
+    return Outcome(terms, squared_error, code, torch.cat([each.flatten() for each in counted]))

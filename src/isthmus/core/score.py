@@ -42,13 +42,19 @@ def row_scores(model: Model, batch: Batch) -> Tensor:
     gaps: ``model.unknown`` makes up for what the sum of usual entries differs from it by, in proportion to what is
     missing.
     """
-    if batch.known is None or not model.knows_usual:
+    is_cut = batch.x.shape[1:] != model.usual.shape
+    if not model.knows_usual or (batch.known is None and not is_cut):
         return _scores_of_known(model, batch, batch.known)
     score = _scores_of_known(model, inferred(model, batch), batch.known)
-    usual = model.usual.flatten()
+    usual = model.cut(model.usual, batch.x).flatten()
     modelled = ~usual.isnan()
-    missing = ~batch.known.flatten(1)[:, modelled]
-    return score + missing.to(score) @ usual[modelled] + missing.to(score).mean(1) * model.unknown
+    known = torch.ones_like(batch.x, dtype=torch.bool) if batch.known is None else batch.known
+    missing = (~known.flatten(1)[:, modelled]).to(score)
+    if not is_cut:
+        return score + missing @ usual[modelled] + missing.mean(1) * model.unknown
+    n = (~model.usual.isnan()).sum()  # steps beyond the end of all rows are missing too
+    share = (missing.sum(1) + n - modelled.sum()) / n
+    return score + missing @ usual[modelled] + (model.usual.nansum() - usual.nansum()) + share * model.unknown
 
 
 def entry_scores(model: Model, batch: Batch) -> Tensor:
@@ -58,7 +64,7 @@ def entry_scores(model: Model, batch: Batch) -> Tensor:
     row's own. So a column that always costs much is no reason for anything.
     """
     scores = log_densities(model, inferred(model, batch) if model.knows_usual else batch)
-    scores = scores - model.usual if model.knows_usual else scores
+    scores = scores - model.cut(model.usual, batch.x) if model.knows_usual else scores
     return scores if batch.known is None else scores.masked_fill(~batch.known, torch.nan)
 
 
@@ -74,47 +80,60 @@ def inferred(model: Model, batch: Batch) -> Batch:
     if batch.known is None or model.takes_known:
         return batch
     gaps = (~batch.known if model.seen is None else ~batch.known & model.seen(batch)).flatten(1).any(1)
+    if not gaps.any():
+        return batch._replace(known=None)
     is_wide = model.bottleneck is gaussian and model.encode(batch.take(slice(1))).mean.shape[1] > WIDEST_NEWTON
     filled, x = fill_in(model, batch.take(gaps), LONG_SEARCH if is_wide else SEARCH), batch.x.clone()
     x[gaps] = torch.where(filled.isnan(), x[gaps], filled)  # of what is not modelled there is no mean
     return batch._replace(x=x, known=None)
 
 
-def learn_usual(model: Model, rows: Batch, *, anew: bool = True) -> None:
+def learn_usual(model: Model, rows: Batch, index: Tensor | None = None, *, anew: bool = True) -> None:
     """Note what each entry of training rows usually costs: the median of its log-density, over some of the rows.
 
     Also the lowest that it came to, or that of one in as many as there are rows and one more, where that is lower: so
     much costs a category that was in none of them (``model.rare``). Where it is not learnt anew, `rows` are one part of
-    many: fewer of them are scored, and what they say is averaged with what was learnt of those before.
+    many: fewer of them are scored, and what they say is averaged with what was learnt of those before. With an `index`
+    only those of the rows are training rows.
     """
     model.eval()
     is_part = not anew and model.knows_usual
     before = [each.clone() for each in (model.usual, model.rare, model.unknown)]
-    limits = (DECODED_A_ROW * len(rows.x), FEWEST_OF_A_PART) if is_part else (MOST_DECODED, FEWEST_ROWS)
+    index = torch.arange(rows.n_rows, device=rows.x.device) if index is None else index
+    limits = (DECODED_A_ROW * len(index), FEWEST_OF_A_PART) if is_part else (MOST_DECODED, FEWEST_ROWS)
     with torch.no_grad():
-        some = rows.take(_some(model, rows, *limits))
+        some = rows.pick(index[_some(model, rows, len(index), *limits)])
         model.usual.zero_()
         model.unknown.zero_()
         pairs = [_known_densities(model, piece) for piece in some.split(AT_ONCE)]
         densities, rest = (torch.cat(parts) for parts in zip(*pairs, strict=True))
-        model.rare.copy_(_least(densities, rows))
+        del pairs
+        model.rare.copy_(_least(densities, len(index) if rows.known is None else _n_known(rows.known, index)))
         model.usual.copy_(densities.nanmedian(0).values.nan_to_num().masked_fill(~_modelled(model, some), torch.nan))
         model.unknown.copy_(_unknown(model, densities, rest, some))
         if is_part:
             _average(model, before, (~densities.isnan()).sum(0).to(densities))
 
 
-def _least(densities: Tensor, rows: Batch) -> Tensor:
-    """Return what a category would cost that none of the rows has."""
+def _n_known(known: Tensor, index: Tensor) -> Tensor:
+    """Return in how many of the rows of an index each entry is known, some rows at a time."""
+    return torch.stack([known.index_select(0, part).sum(0) for part in index.split(MOST_ROWS)]).sum(0)
+
+
+def _least(densities: Tensor, n_known: int | Tensor) -> Tensor:
+    """Return what a category would cost that none of the rows has, of which `n_known` know one."""
     least = densities.nan_to_num(nan=torch.inf).amin(0).nan_to_num(posinf=0)
-    n_known = len(rows.x) if rows.known is None else rows.known.sum(0)
     return torch.minimum(least, -torch.as_tensor(n_known + 1).to(least).log())
 
 
 def _modelled(model: Model, rows: Batch) -> Tensor:
     """Return which entries the model says something of; shape row_shape."""
     first = rows.take(slice(1))
-    return ~model.decode(model.encode(first).z, first.context).mean[0].isnan()
+    modelled = ~model.decode(model.encode(first).z, first.context).mean[0].isnan()
+    if modelled.shape == model.usual.shape:
+        return modelled
+    steps = len(model.usual) - model.tail
+    return torch.cat([modelled[:1].expand(steps, *modelled.shape[1:]), modelled[len(modelled) - model.tail :]])
 
 
 def _unknown(model: Model, densities: Tensor, rest: Tensor, rows: Batch) -> Tensor:
@@ -122,7 +141,9 @@ def _unknown(model: Model, densities: Tensor, rest: Tensor, rows: Batch) -> Tens
 
     Scores of rows with gaps lie between the two, by the share that is known.
     """
-    nothing = Batch(model.fill[None], rows.take(slice(1)).context, torch.zeros_like(model.fill[None], dtype=torch.bool))
+    first = rows.take(slice(1))
+    fill = model.cut(model.fill, first.x)[None]
+    nothing = Batch(fill, first.context, torch.zeros_like(fill, dtype=torch.bool))
     modelled = ~model.usual.isnan()
     is_known = ~densities[:, modelled].isnan()
     scores = torch.where(is_known, densities[:, modelled], model.usual[modelled]).sum(1) + rest
@@ -138,12 +159,12 @@ def _average(model: Model, before: list[Tensor], n_known: Tensor) -> None:
     model.unknown.copy_(unknown + share.max() * (model.unknown - unknown))
 
 
-def _some(model: Model, rows: Batch, most_decoded: int, fewest: int) -> Tensor:
+def _some(model: Model, rows: Batch, n_rows: int, most_decoded: int, fewest: int) -> Tensor:
     """Return which rows it is learnt by: fewer the more they are wide, or of a code whose draws are many."""
     units = model.encode(rows.take(slice(1))).mean.shape[1]
     draws = n_draws(units) if model.bottleneck is gaussian else 1
-    n = min(MOST_ROWS, MOST_ENTRIES // rows.x[0].numel(), most_decoded // draws)
-    order = torch.randperm(len(rows.x), generator=torch.Generator().manual_seed(0))
+    n = min(MOST_ROWS, MOST_ENTRIES // model.usual.numel(), most_decoded // draws)
+    order = torch.randperm(n_rows, generator=torch.Generator().manual_seed(0))
     return order[: max(n, fewest)].to(rows.x.device)
 
 
@@ -159,4 +180,16 @@ def _known_densities(model: Model, batch: Batch) -> tuple[Tensor, Tensor]:
     shown = inferred(model, batch)
     densities = log_densities(model, shown)
     kl = model.encode(shown).terms.get("kl", densities.new_zeros(len(densities)))
-    return densities if batch.known is None else densities.masked_fill(~batch.known, torch.nan), -kl
+    densities = densities if batch.known is None else densities.masked_fill(~batch.known, torch.nan)
+    return _of_whole_rows(model, densities), -kl
+
+
+def _of_whole_rows(model: Model, densities: Tensor) -> Tensor:
+    """Return log-densities of rows that are cut as those of whole ones, NaN where nothing is."""
+    if densities.shape[1:] == model.usual.shape:
+        return densities
+    whole = densities.new_full((len(densities), *model.usual.shape), torch.nan)
+    before = densities.shape[1] - model.tail
+    whole[:, :before] = densities[:, :before]
+    whole[:, len(model.usual) - model.tail :] = densities[:, before:]
+    return whole

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from isthmus.core.batch import Batch
+from isthmus.core.batch import Batch, RaggedBatch
 from isthmus.core.likelihood import GaussianLikelihood, ProductLikelihood, StandardisedLikelihood
 from isthmus.core.model import Model
 
@@ -52,10 +52,29 @@ def learnt_sigmas(likelihood: Any, length: int) -> list[LearntSigma]:
 
 def set_floors(model: Model, rows: Batch) -> None:
     """Keep each σ that is learnt above a small share of its entries' standard deviation over the rows."""
+    if isinstance(rows, RaggedBatch):
+        _set_floors_of_ragged(model, rows)
+        return
     for likelihood, block, scale in learnt_sigmas(model.likelihood, rows.x.shape[1]):
         x = rows.x[:, block]
         known = torch.ones_like(x, dtype=torch.bool) if rows.known is None else rows.known[:, block]
         variance = (((x - x.mean(0)) / scale).square() * known).sum() / known.sum().clamp(min=1)
+        floor = LEAST_SIGMA * (variance.sqrt() if variance > 0 else torch.ones_like(variance))
+        likelihood.set_sigma(floor, floor)
+
+
+def _set_floors_of_ragged(model: Model, rows: RaggedBatch) -> None:
+    """Do so for sequences that are not padded: around the means that the steps of padded ones would have."""
+    index, place = rows.steps_of_whole(len(model.fill))
+    fill, x = model.fill[place], rows.x[index]
+    rest = torch.where(x.isnan(), 0, x - fill)
+    means = torch.zeros_like(model.fill).index_add_(0, place, rest) / rows.n_rows
+    for likelihood, block, scale in learnt_sigmas(model.likelihood, len(model.fill)):
+        is_inside = torch.zeros(len(model.fill), dtype=torch.bool, device=x.device)
+        is_inside[block] = True
+        own = ~x.isnan() & is_inside[place][:, None]
+        squares = ((rest - means[place]) / scale).square() * own
+        variance = squares.sum() / own.sum().clamp(min=1)
         floor = LEAST_SIGMA * (variance.sqrt() if variance > 0 else torch.ones_like(variance))
         likelihood.set_sigma(floor, floor)
 
@@ -73,7 +92,7 @@ def set_sigmas(model: Model, rows: Batch, seed: int = 0) -> None:
     rows : Batch
         Training rows.
     """
-    learnt = learnt_sigmas(model.likelihood, rows.x.shape[1])
+    learnt = learnt_sigmas(model.likelihood, len(model.fill) if model.fill.ndim else rows.x.shape[1])
     if not learnt:
         return
     model.eval()
@@ -84,7 +103,7 @@ def set_sigmas(model: Model, rows: Batch, seed: int = 0) -> None:
             shown = model.corrupt(piece, generator)
             mean = model.decode(model.encode(shown, generator).z, shown.context).mean
             counted = model.counted(piece, shown)
-            for i, (_, block, scale) in enumerate(learnt):
+            for i, (_, block, scale) in enumerate(learnt_sigmas(model.likelihood, piece.x.shape[1])):
                 error = ((piece.x[:, block] - mean[:, block]) / scale).square()
                 counts = torch.ones_like(error) if counted is None else counted[:, block].to(error)
                 squared_errors[i] += (error * counts).sum(dtype=_widest(error)).cpu()

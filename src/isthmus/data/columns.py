@@ -431,7 +431,9 @@ def _plain_numbers(column: pd.Series, inferred: str) -> pd.Series:
 
 
 def as_floats(column: pd.Series) -> np.ndarray:
-    """Return numbers as floats, durations in seconds; NaN where missing."""
+    """Return numbers as floats, durations in seconds; NaN where missing. What are floats already is no copy."""
+    if column.dtype == np.float64:
+        return column.to_numpy()
     if infer_dtype(column, skipna=True) in ("timedelta64", "timedelta"):
         return pd.to_timedelta(column).dt.total_seconds().to_numpy(float)
     if infer_dtype(column, skipna=True) == "decimal":

@@ -1,7 +1,6 @@
 """From a person's array to tensors, and from tensors to batches."""
 
 from collections.abc import Iterator
-from operator import methodcaller
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from isthmus.core.batch import Batch
+from isthmus.core.batch import Batch, RaggedBatch
 from isthmus.data.checks import check_array
 from isthmus.data.containers import plain
 from isthmus.errors import InputError
@@ -147,44 +146,75 @@ def where_text_is(table: Any) -> str:
 
 
 class Rows:
-    """Rows in tensors, ready to be taken in batches.
+    """Rows in tensors, or some of them, ready to be taken in batches: only these are copied.
 
     Parameters
     ----------
-    rows : Batch
-        All rows, on the device where they will be used.
+    whole : Batch
+        Rows, on the device where they will be used.
+    index : Tensor of int, optional
+        Which of them these are, in order; None: all.
     """
 
-    def __init__(self, rows: Batch) -> None:
-        self.rows = rows
+    def __init__(self, whole: Batch, index: Tensor | None = None) -> None:
+        self.whole = whole
+        self.index = index
 
     def __len__(self) -> int:
-        return len(self.rows.x)
+        return self.whole.n_rows if self.index is None else len(self.index)
+
+    @property
+    def rows(self) -> Batch:
+        """The rows themselves; a copy, where they are some of more."""
+        return self.whole if self.index is None else self.whole.pick(self.index)
 
     def take(self, index: Tensor | slice) -> "Rows":
-        """Return some of the rows."""
-        return Rows(self.rows.take(index))
+        """Return some of the rows, which are not copied."""
+        if self.index is not None:
+            return Rows(self.whole, self.index[index])
+        if isinstance(index, Tensor):
+            return Rows(self.whole, index)
+        is_ragged = isinstance(self.whole, RaggedBatch)
+        return Rows(self.whole, self._all[index]) if is_ragged else Rows(self.whole.take(index))
+
+    def of(self, whole: Batch) -> "Rows":
+        """Return the same rows of another batch; where all of them is known, nothing is said of it."""
+        if whole.known is not None and self.index is not None and whole.known.index_select(0, self.index).all():
+            whole = whole._replace(known=None)
+        return Rows(whole, self.index)
+
+    @property
+    def _all(self) -> Tensor:
+        return torch.arange(len(self), device=self.whole.x.device)
 
     def n_batches(self, batch_size: int) -> int:
         """Return how many batches there are in an epoch."""
-        return len(self._starts(batch_size))
-
-    def _starts(self, batch_size: int) -> range:
-        n = len(self)
-        return range(0, n - 1 if n % batch_size == 1 and n > 1 else n, batch_size)
+        return len(_starts(len(self), batch_size))
 
     def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
         """Yield batches in order, or shuffled where there is a generator; a last batch of one row joins the one before.
 
+        The order of sequences of very unequal length is that of their lengths: they are padded by the batch. Shuffled
+        they come as others do, and a batch goes through the network in parts of about one length.
+
         A batch of one row has no variance for batch normalisation and no other row for swap noise.
         """
-        n, rows = len(self), self.rows
-        starts = self._starts(batch_size)
-        ends = [*starts[1:], n]
-        if generator is None:
-            for start, end in zip(starts, ends, strict=True):
-                yield rows.take(slice(start, end))
-        else:
-            order = torch.randperm(n, generator=generator, device=generator.device)
-            for start, end in zip(starts, ends, strict=True):
-                yield rows.each(methodcaller("index_select", 0, order[start:end]))
+        n, order = len(self), self.index
+        if generator is not None:
+            drawn = torch.randperm(n, generator=generator, device=generator.device)
+            order = drawn if order is None else order[drawn]
+        elif isinstance(self.whole, RaggedBatch):
+            order = self._all if order is None else order
+            order = order[self.whole.lengths[order].argsort(stable=True)]
+        for start, end in _ends(n, batch_size):
+            yield self.whole.take(slice(start, end)) if order is None else self.whole.pick(order[start:end])
+
+
+def _starts(n: int, size: int) -> range:
+    """Return where batches of so many rows begin; a last one of one row joins the one before."""
+    return range(0, n - 1 if n % size == 1 and n > 1 else n, size)
+
+
+def _ends(n: int, size: int) -> list[tuple[int, int]]:
+    starts = _starts(n, size)
+    return list(zip(starts, [*starts[1:], n], strict=True))

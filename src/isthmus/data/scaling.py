@@ -109,10 +109,44 @@ BEYOND = 1e-3
 """How far outside what was seen the end quantiles lie, in standard deviations."""
 
 
-def fit_steps(values: np.ndarray, numbers: str | None, names: Sequence[Any]) -> list[Any]:
-    """Fit the steps of a scaling to columns of numbers; raise InputError where a column reaches too far for it."""
+FEWEST_AT_ONCE, NUMBERS_AT_ONCE = 4, 2**20
+"""Columns that a scaling is fitted to at once, at the least, and numbers in them where these are more columns."""
+
+
+def fit_steps(columns: Sequence[np.ndarray], numbers: str | None, names: Sequence[Any]) -> list[Any]:
+    """Fit the steps of a scaling to columns of numbers; raise InputError where a column reaches too far for it.
+
+    Each column is scaled on its own: some of them are gone through at once, as the steps make copies of what they fit.
+    """
+    if not columns or not SCALING[numbers]:
+        return []
+    parts = _parts(len(columns), max(FEWEST_AT_ONCE, NUMBERS_AT_ONCE // len(columns[0])))
+    fitted = [_fitted_steps(np.stack(columns[part], axis=1, dtype=float), numbers, names[part]) for part in parts]
+    return [_joined(steps, len(columns)) for steps in zip(*fitted, strict=True)]
+
+
+def _parts(n: int, size: int) -> list[slice]:
+    """Cut so many columns into parts; a last one of one column joins the one before, as its sums would be others."""
+    starts = list(range(0, n - 1 if n % size == 1 and n > 1 else n, size))
+    return [slice(start, end) for start, end in zip(starts, [*starts[1:], n], strict=True)]
+
+
+def _joined(steps: Sequence[Any], n: int) -> Any:
+    """Return one step of all columns, of those that were fitted to parts of them."""
+    if len(steps) == 1:
+        return steps[0]
+    kind = type(steps[0])
+    joined = _quantiles(0) if kind is QuantileTransformer else _arrays(kind())
+    for name in FITTED[kind]:
+        parts = [getattr(step, name) for step in steps]
+        setattr(joined, name, parts[0] if name == "references_" else np.concatenate(parts, axis=-1))
+    joined.n_features_in_ = n
+    return joined
+
+
+def _fitted_steps(values: np.ndarray, numbers: str | None, names: Sequence[Any]) -> list[Any]:
     steps = []
-    for step in SCALING[numbers] if values.shape[1] else ():
+    for step in SCALING[numbers]:
         with np.errstate(over="ignore", invalid="ignore"):
             transformer = _fitted_quantiles(values) if step is QuantileTransformer else _arrays(step()).fit(values)
             scaled = transformer.transform(values)

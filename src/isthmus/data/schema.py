@@ -113,9 +113,8 @@ class Schema:
         if not columns:
             raise InputError(f"X has no column that something could be learnt of: {_why(left_out)}{_separated(frame)}")
         schema = cls(tuple(columns), numbers, [], tuple(map(_plain, frame.columns)), left_out, marks.given)
-        values = schema._numbers(schema.read(frame), np.empty((len(frame), schema.count("number"))))
         names = [cell.column.name for cell in schema.cells if cell.kind == "number"]
-        schema.steps.extend(fit_steps(values, numbers, names))
+        schema.steps.extend(fit_steps(schema._numbers(schema.read(frame)), numbers, names))
         return schema
 
     def with_left_out(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -192,13 +191,14 @@ class Schema:
         self.check_names(frame)
         read = self.read(frame)
         cells, n = np.empty((len(frame), len(self.cells)), dtype), self.count("number")
-        numbers = self._numbers(read, cells[:, :n])
+        numbers = self._numbers(read)
         for start in range(0, len(frame) if n else 0, AT_ONCE):
             part = slice(start, start + AT_ONCE)
-            values = numbers[part].astype(float)
+            values = np.stack([column[part] for column in numbers], axis=1, dtype=float)
             for step in self.steps:
                 values = step.transform(values)
-            numbers[part] = values
+            cells[part, :n] = values
+        del numbers
         places = self._places
         for column in self.columns:
             own = [(i, place) for i, place in enumerate(places[column.name]) if place >= n]
@@ -218,15 +218,25 @@ class Schema:
         Numbers and dates are within the range that they had at fit, and whole where all were. Columns that are left
         out are not in it.
         """
+        numbers, places = self._unscaled(cells), self._places
+        columns = {}
+        for column in self.columns:
+            own = [numbers[place] if place < len(numbers) else cells[:, place] for place in places[column.name]]
+            columns[column.name] = column.decode(np.column_stack(own))
+        frame = pd.DataFrame(columns, copy=False)
+        return frame if index is None else frame.set_axis(index)
+
+    def _unscaled(self, cells: np.ndarray) -> np.ndarray:
+        """Return the cells of numbers in the units of the table, some rows at a time; shape (numbers, rows)."""
         n = self.count("number")
-        values = np.asarray(cells[:, :n], dtype=float)
-        if n:
+        numbers = np.empty((n, len(cells)))
+        for start in range(0, len(cells) if n else 0, AT_ONCE):
+            part = slice(start, start + AT_ONCE)
+            values = np.asarray(cells[part, :n], dtype=float)
             for step in reversed(self.steps):
                 values = step.inverse_transform(values)
-        cells = np.column_stack([values, cells[:, n:]])
-        places = self._places
-        frame = pd.DataFrame({column.name: column.decode(cells[:, places[column.name]]) for column in self.columns})
-        return frame if index is None else frame.set_axis(index)
+            numbers[:, part] = values.T
+        return numbers
 
     def by_column(self, cells: np.ndarray) -> np.ndarray:
         """Put what is one a cell into the order of the table's columns: of dates the sum, or that of the moment.
@@ -332,12 +342,13 @@ class Schema:
         schema.steps.extend(steps_from_json(content["steps"], content["numbers"], schema.count("number")))
         return schema
 
-    def _numbers(self, read: Mapping[str | int, pd.Series], values: np.ndarray) -> np.ndarray:
-        """Put the cells of numbers, as they are, into an array of shape (rows, numbers), and return it."""
+    def _numbers(self, read: Mapping[str | int, pd.Series]) -> list[np.ndarray]:
+        """Return the cells of numbers as they are, an array each: the table's own, where it has floats."""
         columns = [cell.column for cell in self.cells if cell.kind == "number"]
-        for i, column in enumerate(columns):
-            values[:, i] = column.encode(read[column.name])[:, 0]
-        check_finite(values, np.array([column.name for column in columns], dtype=object), allow_nan=True)
+        values = [_floats(column, read[column.name]) for column in columns]
+        if any(np.isinf(each).any() for each in values):
+            names = np.array([column.name for column in columns], dtype=object)
+            check_finite(np.stack(values, axis=1, dtype=float), names, allow_nan=True)
         return values
 
 
@@ -345,6 +356,12 @@ def blanked(column: Column, values: pd.Series, marks: Marks) -> pd.Series:
     """Return a column with NaN where a mark, that is none of its categories, stands for a missing value."""
     found = [mark for mark in marks.in_column(values) if mark not in column.categories]
     return marks.blank(values, found)
+
+
+def _floats(column: Column, values: pd.Series) -> np.ndarray:
+    """Return a column's cells that are numbers; in float32 where they are, as they need not be copied then."""
+    is_single = column.kind == "number" and values.dtype == np.float32
+    return values.to_numpy() if is_single else column.encode(values)[:, 0]
 
 
 def _check_names(frame: pd.DataFrame) -> None:

@@ -1,11 +1,14 @@
 """Sequences of equal or unequal length, as one padded array; and back."""
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
+import torch
 from torch import Tensor
 
+from isthmus.core.batch import places
 from isthmus.data.containers import plain
 from isthmus.data.rows import check_real
 from isthmus.errors import InputError
@@ -26,6 +29,131 @@ class Sequences(NamedTuple):
     lengths: np.ndarray
 
 
+MOST_PADDING = 0.5
+"""Share of padded sequences that is padding from which on they are not padded to the longest of all."""
+
+
+class Ragged:
+    """Sequences of very unequal length, one after the other; what is taken of them is padded to the longest of it.
+
+    Parameters
+    ----------
+    steps : ndarray of shape (sum of lengths, features)
+        All of them; NaN where a value is not known.
+    lengths : ndarray of int, of shape (n,)
+        Steps of each, its future included.
+    future_steps : int
+        How many of the last of each are its future.
+    longest : int
+        Steps before the future of the longest that there may be.
+    """
+
+    def __init__(self, steps: np.ndarray, lengths: np.ndarray, future_steps: int, longest: int) -> None:
+        self.steps, self.lengths, self.future_steps, self.longest = steps, lengths, future_steps, longest
+        self.starts = np.cumsum(lengths) - lengths
+
+    @classmethod
+    def of(cls, sequences: Sequence[np.ndarray], future_steps: int, longest: int, *, is_open: bool = False) -> Self:
+        """Store sequences (steps, features), behind each a future that is not known where `is_open` says so."""
+        behind = np.full((future_steps * is_open, sequences[0].shape[1]), np.nan)
+        dtype = np.result_type(*sequences)
+        lengths = np.array([len(values) + len(behind) for values in sequences])
+        steps = np.empty((int(lengths.sum()), behind.shape[1]), dtype)
+        np.concatenate([part for values in sequences for part in (values, behind)], out=steps, casting="same_kind")
+        return cls(steps, lengths, future_steps, longest)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        return self.steps[self.starts[row] : self.starts[row] + self.lengths[row]]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of the sequences, were they all padded."""
+        return len(self), self.longest + self.future_steps, self.steps.shape[1]
+
+    @property
+    def before(self) -> np.ndarray:
+        """How many steps each has before its future."""
+        return self.lengths - self.future_steps
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the values."""
+        return self.steps.dtype
+
+    @property
+    def size(self) -> int:
+        """How many values there are."""
+        return self.steps.size
+
+    def take(self, rows: np.ndarray | slice) -> tuple[np.ndarray, np.ndarray]:
+        """Return some sequences padded, the future side by side at the end, and how long each is, and all are, before.
+
+        Returns
+        -------
+        x : ndarray of shape (taken, steps, features)
+        context : ndarray of shape (taken, 2)
+        """
+        place, own, before = self._places(rows)
+        x = self.steps[place]
+        x[~own] = np.nan
+        return x, np.column_stack([before, np.full(len(before), before.max())]).astype(float)
+
+    def put(self, rows: np.ndarray, x: np.ndarray) -> None:
+        """Put padded sequences, as :meth:`take` gives them, in the place of theirs."""
+        place, own, _ = self._places(rows)
+        self.steps[place[own]] = x[own]
+
+    def like(self, steps: np.ndarray) -> "Ragged":
+        """Return sequences of the same lengths with other steps."""
+        return Ragged(steps, self.lengths, self.future_steps, self.longest)
+
+    def own(self, rows: np.ndarray | slice) -> np.ndarray:
+        """Tell which of the steps that :meth:`take` gives are no padding; shape (taken, steps)."""
+        return self._places(rows)[1]
+
+    def missing_shares(self, *, of_future: bool = False) -> np.ndarray:
+        """Return the share of each sequence's values, or of its future's alone, that is missing; shape (n,)."""
+        missing = np.isnan(self.steps).mean(1)
+        ends = self.starts + self.lengths
+        sums = np.concatenate([[0.0], np.cumsum(missing)])
+        starts = ends - self.future_steps if of_future else self.starts
+        share = (sums[ends] - sums[starts]) / np.maximum(ends - starts, 1)
+        return np.asarray(np.where(share > 1 - 1e-9, 1.0, share))
+
+    def _places(self, rows: np.ndarray | slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        before = self.lengths[rows] - self.future_steps
+        place, own = places(torch.from_numpy(before), int(before.max()), self.future_steps)
+        return self.starts[rows][:, None] + place.numpy(), own.numpy(), before
+
+
+def lengths_of(X: Any) -> np.ndarray | None:
+    """Return how many steps sequences have; None where they are none, as :func:`to_sequences` will say."""
+    array = _as_array(X)
+    if array is not None:
+        return np.full(len(array), array.shape[1]) if array.ndim in (2, 3) else None
+    try:
+        return np.array([len(values) for values in X])
+    except TypeError:
+        return None
+
+
+def are_ragged(lengths: np.ndarray, longest: int) -> bool:
+    """Tell whether sequences, all padded to the longest there is, would be padding for the greater part."""
+    return bool(lengths.sum() < (1 - MOST_PADDING) * longest * len(lengths))
+
+
+def to_list(X: Any) -> list[np.ndarray]:
+    """Return sequences (steps, features), checked as :func:`to_sequences` does it, but none of them padded."""
+    array = _as_array(X)
+    sequences = _each(X) if array is None else list(_whole(array).x)
+    for row, values in enumerate(sequences):
+        _check_finite(values[None], row)
+    return sequences
+
+
 def to_sequences(X: Any) -> Sequences:
     """Bring sequences side by side, those that are shorter than the longest padded at their end.
 
@@ -44,18 +172,30 @@ def to_sequences(X: Any) -> Sequences:
     x, lengths = _padded(X) if array is None else _whole(array)
     if not x.size:
         raise InputError(f"X holds no value, in the shape {x.shape}: give (n, steps, features), none of them 0")
-    if np.isinf(x).any():
-        row, step, feature = np.argwhere(np.isinf(x))[0]
-        raise InputError(
-            f"Input X contains infinity in sequence {row}, step {step}, feature {feature}: fill it in, or drop it"
-        )
+    _check_finite(x)
     return Sequences(x, lengths)
 
 
-def as_given(X: Any, x: np.ndarray) -> Any:
-    """Return rows (n, ..., steps, features) in the form of `X`: an array, or a list of arrays of the lengths given."""
+def _check_finite(x: np.ndarray, first: int = 0) -> None:
+    """Raise InputError where sequences, of which this is the number of the first, hold infinity."""
+    if np.isinf(x).any():
+        row, step, feature = np.argwhere(np.isinf(x))[0]
+        raise InputError(
+            f"Input X contains infinity in sequence {first + row}, step {step}, feature {feature}: fill it in, or drop "
+            "it"
+        )
+
+
+def as_given(X: Any, x: Any) -> Any:
+    """Return rows (n, ..., steps, features) in the form of `X`: an array, or a list of arrays of the lengths given.
+
+    Rows are an array, :class:`Ragged`, or a list of arrays (..., steps, features).
+    """
     array = _as_array(X)
+    if array is not None and not isinstance(x, np.ndarray):
+        x = np.stack([x[row] for row in range(len(x))])
     if array is None:
+        x = [x[row] for row in range(len(x))]
         return [_cut(row, np.asarray(values)) for row, values in zip(x, X, strict=True)]
     x = x[..., : array.shape[1], :]
     return x if array.ndim > 2 else x[..., 0]
@@ -117,16 +257,21 @@ def split_future(sequences: Sequences, future_steps: int) -> Sequences:
         If nothing would be left of a sequence.
     """
     x, lengths = sequences
+    check_future(lengths, future_steps)
+    past = lengths - future_steps
+    future = np.take_along_axis(x, _future(past, future_steps), axis=1)
+    behind = np.arange(x.shape[1]) >= past[:, None]
+    return Sequences(np.concatenate([np.where(behind[:, :, None], np.nan, x), future], axis=1).astype(x.dtype), past)
+
+
+def check_future(lengths: np.ndarray, future_steps: int) -> None:
+    """Raise InputError where a sequence has no step before its future."""
     if (lengths <= future_steps).any():
         row = int((lengths <= future_steps).argmax())
         raise InputError(
             f"X has {lengths[row]} steps in sequence {row}, of which future_steps={future_steps} are to be predicted "
             "from those before: give longer sequences, or fewer future_steps"
         )
-    past = lengths - future_steps
-    future = np.take_along_axis(x, _future(past, future_steps), axis=1)
-    behind = np.arange(x.shape[1]) >= past[:, None]
-    return Sequences(np.concatenate([np.where(behind[:, :, None], np.nan, x), future], axis=1).astype(x.dtype), past)
 
 
 def join_future(sequences: Sequences, future_steps: int) -> np.ndarray:
@@ -161,6 +306,16 @@ def _whole(array: np.ndarray) -> Sequences:
 
 
 def _padded(X: Any) -> Sequences:
+    sequences = _each(X)
+    lengths = np.array([len(values) for values in sequences])
+    x = np.full((len(sequences), lengths.max(), sequences[0].shape[1]), np.nan, np.result_type(*sequences))
+    for row, values in zip(x, sequences, strict=True):
+        row[: len(values)] = values
+    return Sequences(x, lengths)
+
+
+def _each(X: Any) -> list[np.ndarray]:
+    """Return the sequences of a list as floats, each of shape (steps, features)."""
     if not hasattr(X, "__len__"):
         raise InputError(f"X is a {type(X).__name__}: give an array, or a list of arrays, of sequences")
     try:
@@ -179,11 +334,7 @@ def _padded(X: Any) -> Sequences:
             raise InputError(
                 f"X has {values.shape[1]} features a step in sequence {i}, and {features} in the first: give as many"
             )
-    lengths = np.array([len(values) for values in sequences])
-    x = np.full((len(sequences), lengths.max(), features), np.nan, np.result_type(*sequences))
-    for row, values in zip(x, sequences, strict=True):
-        row[: len(values)] = values
-    return Sequences(x, lengths)
+    return sequences
 
 
 def _as_floats(values: Any, where: str) -> np.ndarray:

@@ -9,6 +9,9 @@ import torch
 from isthmus.core.corruption import CORRUPTIONS, HIDINGS, NOISES
 from isthmus.errors import InputError
 
+AT_ONCE = 2**22
+"""Entries whose errors are taken at once."""
+
 
 def mean_squared_error(rows: np.ndarray, reconstruction: np.ndarray) -> float:
     """Return the squared error of an entry, averaged over rows and entries, in the squared units of the rows."""
@@ -27,8 +30,17 @@ def known_squared_error(rows: Any, reconstruction: Any) -> float:
     """
     if isinstance(rows, list):
         rows, reconstruction = (np.concatenate([np.ravel(row) for row in each]) for each in (rows, reconstruction))
-    known = ~np.isnan(rows)
-    return mean_squared_error(rows[known], np.reshape(reconstruction, rows.shape)[known])
+    reconstruction = np.reshape(reconstruction, rows.shape)
+    if rows.size <= AT_ONCE:
+        known = ~np.isnan(rows)
+        return mean_squared_error(rows[known], reconstruction[known])
+    size, total, n = max(1, AT_ONCE * len(rows) // rows.size), 0.0, 0
+    for start in range(0, len(rows), size):
+        part = slice(start, start + size)
+        known = ~np.isnan(rows[part])
+        n += int(known.sum())
+        total += float(np.square(rows[part][known].astype(np.float64) - reconstruction[part][known]).sum())
+    return total / n
 
 
 def column_errors(table: pd.DataFrame, reconstruction: pd.DataFrame) -> pd.DataFrame:

@@ -186,10 +186,10 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
                 seed = kept.about["seed"]
             generator = torch.Generator(fabric.device).manual_seed(seed)
             train, validation = self._split(rows, generator)
-            model = self._continued(rows) if go_on else self._new_model(rows, seed, train.rows)
-            train = Rows(model.filled(train.rows))
-            validation = None if validation is None else Rows(model.filled(validation.rows))
-            epochs = self._default_epochs(len(rows.x)) if self.max_epochs is None else self.max_epochs
+            model = self._continued(rows) if go_on else self._new_model(rows, seed, train)
+            rows = model.filled(rows)
+            train, validation = train.of(rows), None if validation is None else validation.of(rows)
+            epochs = self._default_epochs(rows.n_rows) if self.max_epochs is None else self.max_epochs
             steps = epochs * train.n_batches(self.batch_size)
             state = new_state(model, self.lr, generator, self.lr_schedule, steps)
             if go_on:
@@ -211,7 +211,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             self.held_out_ = np.array([], int)
             state = getattr(self, "_state", None)
             if first or state is None:
-                model = self._new_model(rows, seed, rows) if first else self._continued(rows)
+                model = self._new_model(rows, seed, Rows(rows)) if first else self._continued(rows)
                 generator = torch.Generator(fabric.device).manual_seed(seed)
                 state = new_state(model, self.lr, generator, "constant", 0)
                 state.history = list(getattr(self, "history_", []))
@@ -445,7 +445,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         precision = chosen_precision(self.precision, self.device, given.x, before)
         fabric = new_fabric(self.device, precision)
         dtype = torch.float64 if precision.startswith("64") else torch.float32
-        check_size(given.x, torch.finfo(dtype).max)
+        check_size(given.values, torch.finfo(dtype).max)
         if reset:
             self._warn_of_scale(given.x)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
@@ -806,7 +806,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def _in_batches(self, function: Callable[[Model, Batch], Tensor], given: Given) -> np.ndarray:
         return in_batches(self.module_, function, given)
 
-    def _new_model(self, rows: Batch, seed: int, train: Batch | None = None) -> Model:
+    def _new_model(self, rows: Batch, seed: int, train: Rows | None = None) -> Model:
         """Build the model and start it by the rows; the program's own random numbers are left alone.
 
         A sparse code starts by the rows `train` alone: over-complete, it knows its rows by heart, and nothing would
@@ -827,14 +827,14 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         with DrawingFrom(draws):
             self._check_build(model, filled)
             is_sparse = getattr(model.bottleneck, "func", None) in (top_k, soft_threshold)
-            self._start(model, model.filled(train) if train is not None and is_sparse else filled, seed)
+            self._start(model, filled if train is None or not is_sparse else train.of(filled).rows, seed)
         return model
 
     def _fit_width(self, rows: Batch) -> None:
         """Choose the widths of the default network, where it has some, by the size of the data."""
         self.__dict__.pop("hidden_", None)
         if self.network is None and self.default_network is MLP:
-            self.hidden_ = default_hidden(len(rows.x), self._input_width())
+            self.hidden_ = default_hidden(rows.n_rows, self._input_width())
 
     def _input_width(self) -> int:
         """Return how many numbers the encoder is given of a row; of several encoders, the one that is given most."""
@@ -938,7 +938,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def _check_build(self, model: Model, rows: Batch) -> None:
         """Send two rows through, so that a network that does not fit the data is found before the training."""
         model.eval()
-        x, context, _ = two = Rows(rows).take(slice(2)).rows
+        x, context, _ = two = rows.take(slice(2))
         with torch.no_grad(), _torch_errors_in_one_line():
             code = model.encode(two).mean
             if code.shape != (len(x), self.n_components):
@@ -956,15 +956,15 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
         Rows of which nothing is known tell nothing, and are not held out.
         """
-        empty = rows.x.isnan().flatten(1).all(1)
-        n = len(rows.x) - int(empty.sum())
+        empty = rows.are_empty()
+        n = rows.n_rows - int(empty.sum())
         self.held_out_ = np.array([], int)
         if self.validation_fraction is None or n < 3:
             return Rows(rows), None
         held_out = max(math.ceil(self.validation_fraction * n), min(ENOUGH_TO_CHOOSE_BY, n // 4), 2)
         held_out = min(held_out, n - 1)
-        order = torch.randperm(len(rows.x), generator=generator, device=rows.x.device)
-        if n < len(rows.x):
+        order = torch.randperm(rows.n_rows, generator=generator, device=rows.x.device)
+        if n < rows.n_rows:
             order = torch.cat([order[~empty[order]], order[empty[order]]])
         self.held_out_ = np.sort(order[:held_out].cpu().numpy())
         return Rows(rows).take(order[held_out:]), Rows(rows).take(order[:held_out])
@@ -983,8 +983,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     ) -> None:
         """Run the loop until so many epochs are done, and keep what it leaves."""
         if self.batch_size == 1 or len(train) == 1:
-            check_single_rows(state.model, train.rows)
-        work = self.batch_size * work_of_a_row(state.model, train.rows)
+            check_single_rows(state.model, train.take(slice(1)).rows)
+        work = self.batch_size * work_of_a_row(state.model, train.take(slice(2)).rows)
         at_once = inference_batch(row_width(state.model))
         with (
             suited_to(work),
@@ -1014,7 +1014,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
                 roll_back=self.on_nonfinite == "roll_back",
             )
             progress.end_with(state.best_epoch, None if state.best is None else state.best.lowest)
-        learn_usual(state.model, train.rows, anew=anew)  # by the weights that are kept
+        learn_usual(state.model, train.whole, train.index, anew=anew)  # by the weights that are kept
         self.module_ = state.model.eval()
         self.history_ = list(state.history)
         self.start_ = None if state.best is None else state.best.start.means
@@ -1031,7 +1031,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """Count the units that are on in no row, and say so where they are many."""
         with torch.no_grad():
             at_once = inference_batch(self.n_features_in_)
-            batches = (batch for rows in parts for batch in rows.batches(at_once))
+            batches = (part for rows in parts for batch in rows.batches(at_once) for part in batch.parts())
             ranges = [torch.aminmax(self.module_.encode(batch).mean, dim=0) for batch in batches]
         low, high = (torch.stack(ends) for ends in zip(*ranges, strict=True))
         is_on = are_on(low.amin(0), high.amax(0), LEAST_CHANGE if self.sparsity == "kl" else 0)

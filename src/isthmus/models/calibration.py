@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from isthmus.data.sequences import Ragged
 from isthmus.errors import InputError
 from isthmus.models.engine import Given
 
@@ -65,7 +66,7 @@ class Calibration:
         score: Callable[[Sequence[Given]], np.ndarray],
         given: Sequence[Given],
         scores: np.ndarray,
-        own: np.ndarray | None = None,
+        own: Any = None,
     ) -> Self:
         """Score training rows again of which, for each share, as much is hidden at random.
 
@@ -77,14 +78,19 @@ class Calibration:
             The training rows, as each takes them.
         scores : ndarray of shape (n,)
             Their scores, as they are.
-        own : ndarray of bool, shaped like the rows, or None
+        own : ndarray of bool, shaped like the rows, Ragged, or None
             Which entries are a row's own; None: all.
         """
-        n_rows, entries = len(given[0].x), given[0].x[0].size
+        n_rows, entries = len(given[0].x), math.prod(given[0].x.shape[1:])
         n = min(ROWS, max(MOST_ENTRIES // entries, 2 * FEWEST_ROWS))
         # Evenly over the ranks of the scores: of rows drawn by chance the few lowest would differ too much.
         rows = np.argsort(scores, kind="stable")[np.arange(n) * n_rows // n]
-        some, own = [each.take(rows) for each in given], None if own is None else own[rows]
+        if isinstance(given[0].x, Ragged):
+            own = np.repeat(given[0].x.own(rows)[:, :, None], given[0].x.shape[2], axis=2)
+        elif own is not None:
+            own = own[rows]
+        some = [each.take(rows) for each in given]
+        entries = some[0].x[0].size
         missing, lot = missing_shares(some[0].x, own), _lots(n, entries)
         usual, centre = float(np.median(missing)), float(scores.mean())
         shares, quantiles = [], []
@@ -98,7 +104,7 @@ class Calibration:
             quantiles.append(np.quantile(found, PROBABILITIES))
         return cls(np.array(shares), np.array(quantiles), shares.index(usual), centre)
 
-    def __call__(self, scores: np.ndarray, missing: np.ndarray, own: np.ndarray | None = None) -> np.ndarray:
+    def __call__(self, scores: np.ndarray, missing: np.ndarray, own: Any = None) -> np.ndarray:
         """Bring scores of rows, of whose entries a share `missing` is missing, to the scale of the common rows."""
         known_by = np.interp(missing, self.shares, np.arange(len(self.shares)))
         scores = _by_length(scores, own, self.centre)
@@ -132,8 +138,10 @@ class Calibration:
         return cls(shares, quantiles, base, centre)
 
 
-def missing_shares(rows: np.ndarray, own: np.ndarray | None = None) -> np.ndarray:
+def missing_shares(rows: Any, own: Any = None) -> np.ndarray:
     """Return the share of each row's own entries that is missing; shape (n,). A row that has none misses all."""
+    if isinstance(rows, Ragged):
+        return rows.missing_shares()
     if rows.dtype.kind != "f":
         return np.zeros(len(rows))
     missing = np.isnan(rows).reshape(len(rows), -1)
@@ -170,11 +178,13 @@ def _hidden(given: Given, share: float, lot: np.ndarray, own: np.ndarray | None)
     return given._replace(hidden=hidden.reshape(given.x.shape))
 
 
-def _by_length(scores: np.ndarray, own: np.ndarray | None, centre: float | None) -> np.ndarray:
+def _by_length(scores: np.ndarray, own: Any, centre: float | None) -> np.ndarray:
     """Bring scores of rows of unequal length to one spread: a sum of n terms has one that rises with √n."""
     if own is None or centre is None:
         return scores
-    share = own.reshape(len(own), -1).mean(1).clip(SHORTEST)
+    whole = math.prod(own.shape[1:])
+    shares = own.lengths * own.shape[2] / whole if isinstance(own, Ragged) else own.reshape(len(own), -1).mean(1)
+    share = shares.clip(SHORTEST)
     return np.asarray(centre + (scores - centre) / np.sqrt(share))
 
 

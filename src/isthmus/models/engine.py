@@ -17,9 +17,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from isthmus.core.batch import Batch
+from isthmus.core.batch import Batch, RaggedBatch, of_one_length
 from isthmus.core.model import Model
-from isthmus.data.rows import Rows, in_unit_interval
+from isthmus.data.rows import in_unit_interval
+from isthmus.data.sequences import Ragged
 from isthmus.errors import InputError
 from isthmus.models.checks import warn_caller
 from isthmus.networks.mlp import TiedLinear
@@ -43,7 +44,7 @@ class Given(NamedTuple):
 
     Attributes
     ----------
-    x : ndarray of shape (n, ...)
+    x : ndarray of shape (n, ...), or Ragged
         Rows, or codes; NaN where an entry is not known. Bytes become numbers a batch at a time.
     context : ndarray of shape (n, n_context), optional
         What encoder and decoder are told beside.
@@ -51,7 +52,7 @@ class Given(NamedTuple):
         Which entries are taken for not known beside.
     """
 
-    x: np.ndarray
+    x: Any
     context: np.ndarray | None = None
     hidden: np.ndarray | None = None
 
@@ -60,8 +61,16 @@ class Given(NamedTuple):
         """In which results are handed back."""
         return np.dtype(np.float32) if self.x.dtype == np.uint8 else self.x.dtype
 
+    @property
+    def values(self) -> np.ndarray:
+        """All numbers, in an array of some shape."""
+        values: np.ndarray = self.x.steps if isinstance(self.x, Ragged) else self.x
+        return values
+
     def take(self, rows: slice | np.ndarray) -> "Given":
-        """Return some of the rows."""
+        """Return some of the rows; sequences padded to the longest of them, with that as their context."""
+        if isinstance(self.x, Ragged):
+            return Given(*self.x.take(rows))
         return Given._make(None if each is None else each[rows] for each in self)
 
 
@@ -126,7 +135,14 @@ def _has_accelerator() -> bool:
 def to_batch(given: Given, dtype: torch.dtype, device: torch.device) -> Batch:
     """Bring rows, with NaN where they have it, and their context to the device."""
     rows, context, hidden = given
-    x = torch.tensor(in_unit_interval(rows), dtype=dtype, device=device)
+    if isinstance(rows, Ragged):
+        steps = torch.tensor(rows.steps, dtype=dtype, device=device)
+        lengths, starts = (torch.from_numpy(each).to(device) for each in (rows.lengths, rows.starts))
+        return RaggedBatch.of(steps, lengths, starts, rows.future_steps)
+    numbers = in_unit_interval(rows)
+    # Nothing changes rows in place but what hides entries of them: the memory may be the caller's.
+    share = hidden is None and numbers.flags.carray
+    x = (torch.from_numpy(numbers).to(device, dtype)) if share else torch.tensor(numbers, dtype=dtype, device=device)
     if hidden is not None:
         x[torch.tensor(hidden, device=device)] = torch.nan
     return Batch(x, None if context is None else torch.tensor(context, dtype=dtype, device=device))
@@ -145,7 +161,7 @@ def work_of_a_row(model: Model, rows: Batch) -> float:
     each weight once a step, and its steps wait for one another.
     """
     model.eval()
-    two = Rows(rows).take(slice(2)).rows
+    two = rows.take(slice(2))
     with DrawingFrom(torch.Generator(two.x.device)), torch.enable_grad(), _Flops() as counter:
         model.decode(model.encode(two).mean, two.context)
     return max(counter.total / 2 / len(two.x), n_weights(model))
@@ -170,7 +186,7 @@ def check_single_rows(model: Model, rows: Batch) -> None:
     """Raise ValueError where the network cannot be trained on one row at a time: it has no variance over a batch."""
     if not any(isinstance(part, _BatchNorm) for part in model.modules()):
         return
-    one = Rows(rows).take(slice(1)).rows
+    one = rows.take(slice(1))
     trained = copy.deepcopy(model).train()
     try:
         with DrawingFrom(torch.Generator(one.x.device)), torch.no_grad():
@@ -196,19 +212,46 @@ def in_batches(
     model: Model,
     function: Callable[[Model, Batch], Tensor],
     given: Given,
-) -> np.ndarray:
-    """Apply a function of the model to rows, batch by batch, in the rows' own dtype.
+) -> Any:
+    """Apply a function of the model to rows, batch by batch, in the rows' own dtype: what it gives, of each row.
 
     Where memory runs out, a batch is tried again with half of its rows, and so are those after it.
     """
     weight = next(model.parameters())
-    dtype = torch.promote_types(weight.dtype, torch.from_numpy(given.x[:0].copy()).dtype)
+    dtype = torch.promote_types(weight.dtype, torch.from_numpy(np.empty(0, given.x.dtype)).dtype)
     if weight.device.type == "mps":
         dtype = torch.float32  # all that it has
     model = model if dtype == weight.dtype else copy.deepcopy(model).to(dtype)
+    if isinstance(given.x, Ragged):
+        return _in_batches_by_length(model, function, given.x, dtype)
     size = min(inference_batch(max(row_width(model), math.prod(given.x.shape[1:]))), len(given.x))
-    with suited_to(size * n_weights(model)), plain_torch():
+    with suited_to(size * n_weights(model)):
         return _in_batches(model, function, given, dtype, size)
+
+
+def _in_batches_by_length(
+    model: Model, function: Callable[[Model, Batch], Tensor], rows: Ragged, dtype: torch.dtype
+) -> Any:
+    """Go through sequences in batches of about one length; results are in the order of the rows.
+
+    Where they are sequences of the same lengths, they are stored likewise.
+    """
+    results: Any = None
+    for alike in of_one_length(torch.from_numpy(rows.lengths)):
+        size = inference_batch(int(rows.lengths[alike.numpy()].max()) * rows.shape[2])
+        for part in map(Tensor.numpy, alike.split(size)):
+            given = Given(*rows.take(part))
+            with suited_to(len(part) * n_weights(model)):
+                values = _in_batches(model, function, given, dtype, len(part))
+            are_rows = values.shape == given.x.shape
+            if results is None:
+                results = rows.like(np.empty_like(rows.steps)) if are_rows else None
+                results = np.empty((len(rows), *values.shape[1:]), values.dtype) if results is None else results
+            if are_rows:
+                results.put(part, values)
+            else:
+                results[part] = values
+    return results
 
 
 def _in_batches(
@@ -219,7 +262,7 @@ def _in_batches(
     while start < n:
         part = slice(start, start + size)
         try:
-            with torch.no_grad():
+            with plain_torch(), torch.no_grad():
                 batch = model.filled(to_batch(given.take(part), dtype, device))
                 values = function(model, batch).cpu().numpy()
         except (MemoryError, RuntimeError) as error:
@@ -258,12 +301,15 @@ def out_of_memory_in_one_line() -> Iterator[None]:
 def is_out_of_memory(error: Exception) -> bool:
     """Tell whether it is memory that there was too little of; torch on the CPU says so in words alone."""
     said = str(error).lower()
-    words = ("out of memory", "not enough memory", "can't allocate memory")
+    words = ("out of memory", "not enough memory", "can't allocate memory", "bad_alloc", "bad allocation")
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(each in said for each in words)
 
 
-def put_known(results: np.ndarray, given: Given) -> np.ndarray:
+def put_known(results: Any, given: Given) -> Any:
     """Put what is known of rows in its place in what was computed of them, to the bit."""
+    if isinstance(results, Ragged):
+        np.copyto(results.steps, given.x.steps, where=~np.isnan(given.x.steps))
+        return results
     size = inference_batch(math.prod(results.shape[1:]))
     for start in range(0, len(results), size):
         part = slice(start, start + size)

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from isthmus.data.containers import by_pieces, container_of, plain
+from isthmus.data.sequences import Ragged
 from isthmus.errors import InputTypeError, hushed
 from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.calibration import Calibration, missing_shares
@@ -167,7 +168,11 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         scores, own, x = self._lowest(given), self.autoencoder_.own_entries(X), given[0].x
         if hasattr(self, "calibration_"):  # an older version saved none
             scores = self.calibration_(scores, missing_shares(x, own), own)
-        nothing = missing_shares(x, self._scored(x, own)) == 1
+        if isinstance(x, Ragged):
+            is_told = not bool(self.autoencoder_.module_.usual[0].isnan().all())
+            nothing = x.missing_shares(of_future=not is_told) == 1
+        else:
+            nothing = missing_shares(x, self._scored(x, own)) == 1
         return np.where(nothing, np.nextafter(self.offset_, -np.inf), scores)
 
     def decision_function(self, X: ArrayLike) -> np.ndarray:

@@ -144,7 +144,7 @@ def _moment(rows: np.ndarray, axes: tuple[int, ...], around: Any, power: int) ->
 
 def _variances(rows: np.ndarray) -> np.ndarray:
     """Return the variance of each entry of a row, past NaN; a slice at a time, as the squares are as many again."""
-    mean = np.nanmean(rows, 0, dtype=float)
+    mean = _moment(rows, (0,), 0.0, 1)[0]
     total, count = np.zeros((2, *rows.shape[1:]))
     for start in range(0, len(rows), 4096):
         rest = np.square(rows[start : start + 4096] - mean)

@@ -14,7 +14,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from isthmus.core.batch import Batch
+from isthmus.core.batch import Batch, of_one_length
 from isthmus.core.likelihood import (
     Bernoulli,
     Block,
@@ -27,12 +27,17 @@ from isthmus.core.likelihood import (
 from isthmus.core.model import Model
 from isthmus.data.checks import check_scalar
 from isthmus.data.sequences import (
+    Ragged,
     Sequences,
+    are_ragged,
     as_given,
+    check_future,
     join_future,
+    lengths_of,
     longer,
     masked,
     split_future,
+    to_list,
     to_sequences,
     without_features,
 )
@@ -65,7 +70,9 @@ class SequenceAutoencoder(AbstractAutoencoder):
     that and the other predicts what was cut off.
 
     Each feature is standardised inside by its mean and spread over the training rows, so that series may have any
-    units. Sequences of unequal length are padded, and padding takes part in nothing.
+    units. Sequences of unequal length are padded, and padding takes part in nothing. Where it would be more than half
+    of all, an LSTM is given each batch padded to its own longest sequence, or in parts of about one length: what is
+    learnt is the same, in less time and memory. A transformer and Modules are given all padded to the longest.
 
     Parameters
     ----------
@@ -189,6 +196,9 @@ class SequenceAutoencoder(AbstractAutoencoder):
         """
         codes = self._fitted_codes(Z)
         steps = self._checked_lengths(lengths, len(codes))
+        if lengths is not None and self._are_ragged(steps):
+            cut = self._decoded(codes, steps)
+            return [row[:, 0] for row in cut] if self.flat_ else cut
         rows = self._in_batches(decode, Given(codes, self._lengths(steps)))
         rows = rows[:, : self.row_shape_[0]]
         if self.flat_:
@@ -323,21 +333,52 @@ class SequenceAutoencoder(AbstractAutoencoder):
         """Check sequences for use, and pad them to the length of the longest at fit."""
         check_is_fitted(self, ["row_shape_"])
         x, lengths = to_sequences(X)
-        longest, features = self.row_shape_
-        if x.shape[2] != features:
-            raise InputError(
-                f"X has {x.shape[2]} features, but {type(self).__name__} is expecting {features} features as input"
-            )
-        if x.shape[1] > longest:
-            raise InputError(
-                f"X has a sequence of {x.shape[1]} steps, and the longest at fit had {longest}: cut it, for example "
-                "with isthmus.data.windows"
-            )
+        longest = self.row_shape_[0]
+        self._check_shape(x.shape[1], x.shape[2])
         return Sequences(np.pad(x, ((0, 0), (0, longest - x.shape[1]), (0, 0)), constant_values=np.nan), lengths)
+
+    def _check_shape(self, longest: int, features: int) -> None:
+        """Raise InputError where sequences have other features than at fit, or one is longer than all were."""
+        most, n_features = self.row_shape_
+        if features != n_features:
+            raise InputError(
+                f"X has {features} features, but {type(self).__name__} is expecting {n_features} features as input"
+            )
+        if longest > most:
+            raise InputError(
+                f"X has a sequence of {longest} steps, and the longest at fit had {most}: cut it, for example with "
+                "isthmus.data.windows"
+            )
+
+    def _ragged(self, X: Any, *, reset: bool = False, is_open: bool = False) -> Ragged | None:
+        """Return sequences that differ so much in length that padding all to the longest would be most of them.
+
+        None where they do not, or the network needs all steps. With `is_open` all of their steps are past.
+        """
+        lengths = lengths_of(X) if getattr(self._network(), "follows_lengths", False) else None
+        if lengths is None or not len(lengths):
+            return None
+        longest = int(lengths.max()) if reset else self.row_shape_[0]
+        if lengths.max() > longest or not are_ragged(lengths, longest):
+            return None
+        sequences = to_list(X)
+        if not reset:
+            self._check_shape(int(lengths.max()), sequences[0].shape[1])
+        if not is_open:
+            check_future(lengths, self.future_steps)
+        rows = Ragged.of(sequences, self.future_steps, longest, is_open=is_open)
+        if not is_open:
+            self._check_targets(rows.steps)
+        return rows
 
     def _given_unscaled(self, X: Any, y: Any = None, *, targets: bool = False) -> Given:
         """Take all steps for past, and leave the future open."""
         check_is_fitted(self)
+        ragged = self._ragged(X, is_open=True)
+        if ragged is not None:
+            if targets:
+                self._check_targets(ragged.steps)
+            return Given(ragged, self._lengths(ragged.before))
         x, lengths = self._sequences(X)
         if targets:
             self._check_targets(x)
@@ -356,11 +397,12 @@ class SequenceAutoencoder(AbstractAutoencoder):
 
     def _learn_rows(self, X: Any, y: Any, *, reset: bool) -> Given:
         if not reset:
-            return self._with_future(self._sequences(X))[0]
-        x, lengths = to_sequences(X)
-        if len(x) < 2:
+            return self.rows_to_score(X)
+        ragged = self._ragged(X, reset=True)
+        x, lengths = to_sequences(X) if ragged is None else (ragged.steps[None], ragged.lengths)
+        if len(lengths) < 2:
             raise InputError(
-                f"Found array with {len(x)} sample(s) while a minimum of 2 is required: give more sequences"
+                f"Found array with {len(lengths)} sample(s) while a minimum of 2 is required: give more sequences"
             )
         missing = np.isnan(x).all((0, 1))
         if missing.any():
@@ -371,29 +413,58 @@ class SequenceAutoencoder(AbstractAutoencoder):
                 "length, or another corruption"
             )
         self.n_features_in_ = x.shape[2]
-        self.row_shape_ = x.shape[1:]
+        self.row_shape_ = (int(lengths.max()), x.shape[2])
         self.flat_ = without_features(X)
         self.mean_ = np.nanmean(x, (0, 1), dtype=float)
         spread = np.nanstd(x, (0, 1), dtype=float)
         self.scale_ = np.where(spread > 1e-12 * np.abs(self.mean_), spread, 1.0)
-        return self._with_future(Sequences(x, lengths))[0]
+        return self._with_future(Sequences(x, lengths))[0] if ragged is None else Given(ragged)
 
     def rows_to_score(self, X: Any, y: Any = None) -> Given:
         """Take the last steps for future, as in training."""
         check_is_fitted(self)
-        return self._with_future(self._sequences(X))[0]
+        ragged = self._ragged(X)
+        return self._with_future(self._sequences(X))[0] if ragged is None else Given(ragged)
 
-    def own_entries(self, X: Any) -> np.ndarray:
+    def own_entries(self, X: Any) -> Any:
         """Return which entries are no padding behind the end of a sequence."""
+        ragged = self._ragged(X)
+        if ragged is not None:
+            return ragged
         x, past = self._with_future(self._sequences(X))[0].x, to_sequences(X).lengths - self.future_steps
         step = np.arange(x.shape[1])
         is_own = (step < past[:, None]) | (step >= self.row_shape_[0])
         return np.broadcast_to(is_own[:, :, None], x.shape)
 
-    def shares_as_given(self, shares: np.ndarray, X: Any) -> Any:
+    def shares_as_given(self, shares: Any, X: Any) -> Any:
         """Return scores of values as sequences, the future behind the past again."""
+        if isinstance(shares, Ragged):
+            return as_given(X, shares)
         past = self._with_future(self._sequences(X))[1]
         return as_given(X, join_future(Sequences(shares, past), self.future_steps))
+
+    def _are_ragged(self, lengths: np.ndarray) -> bool:
+        """Tell whether sequences of these lengths are not padded to the longest at fit."""
+        follows = getattr(self._network(), "follows_lengths", False)
+        return follows and are_ragged(lengths, self.row_shape_[0])
+
+    def _decoded(self, codes: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
+        """Decode each code to so many steps, those of about one length together; each of shape (steps, features)."""
+        lengths = lengths.astype(int)
+        rows: list[Any] = [None] * len(codes)
+        for alike in of_one_length(torch.from_numpy(lengths)):
+            part = alike.numpy()
+            context = np.column_stack([lengths[part], np.full(len(part), lengths[part].max())]).astype(float)
+            for row, x in zip(part, self._in_batches(decode, Given(codes[part], context)), strict=True):
+                rows[row] = x[: lengths[row]]
+        return rows
+
+    def _decode_each(self, codes: np.ndarray, context: np.ndarray | None) -> Any:
+        if context is None or not self._are_ragged(context[:, 0]):
+            return super()._decode_each(codes, context)
+        n, steps, units = codes.shape
+        rows = self._decoded(codes.reshape(-1, units), np.repeat(context[:, 0], steps))
+        return [np.stack(rows[i * steps : (i + 1) * steps]) for i in range(n)]
 
     def _shared_context(self, a: Given, b: Given) -> np.ndarray | None:
         return None if a.context is None or b.context is None else np.maximum(a.context, b.context)
@@ -415,20 +486,19 @@ class SequenceAutoencoder(AbstractAutoencoder):
         if self.future_steps and isinstance(network, Modules):
             raise InputError("Modules have one decoder, and future_steps needs a second: take LSTM() or Transformer()")
         if self.future_steps:
-            encoder = PastEncoder(encoder, steps)
+            encoder = PastEncoder(encoder, self.future_steps)
             _, future = network.build((self.future_steps, features), self.n_components)
-            decoder = CompositeDecoder(decoder if self.reconstruction else None, future)
+            decoder = CompositeDecoder(decoder if self.reconstruction else None, future, steps)
         parts = self._parts() | {"inputs": Standardise(*self._moments()), "seen": partial(_seen, steps=steps)}
-        return Model(encoder, decoder, row_shape=(steps + self.future_steps, features), **parts)
+        row_shape = (steps + self.future_steps, features)
+        return Model(encoder, decoder, row_shape=row_shape, tail=self.future_steps, **parts)
 
     def _parts(self) -> dict[str, Any]:
         parts = super()._parts() | {"rescaled": False}  # a network that goes step by step takes no sum over them
         if not self.future_steps:
             return parts | {"likelihood": self._likelihood()}
-        steps = self.row_shape_[0]
-        past = Block("reconstruction", self._likelihood(), steps, steps)
+        past = Block("reconstruction", self._likelihood() if self.reconstruction else Unmodelled, None, None)
         if not self.reconstruction:
-            past = Block("reconstruction", partial(Unmodelled, size=steps), steps, 0)
             parts["hidden_only"] = True
         if parts.get("hidden_only"):
             parts["hiding"] = partial(_hide_future, steps=self.future_steps, hiding=parts.get("hiding"))
@@ -450,7 +520,7 @@ class SequenceAutoencoder(AbstractAutoencoder):
 def _seen(batch: Batch, *, steps: int) -> Tensor:
     """Return which values the encoder looks at: those before the end of a sequence, where it is told of that."""
     step = torch.arange(batch.x.shape[1], device=batch.x.device)
-    ends = steps if batch.context is None else batch.context
+    ends = steps if batch.context is None else batch.context[:, :1]
     return (step < ends).expand(len(batch.x), -1)[:, :, None]
 
 

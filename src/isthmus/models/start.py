@@ -1,5 +1,7 @@
 """Start a model at the linear one that it contains: PCA, or probabilistic PCA where the code is Gaussian."""
 
+from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -7,7 +9,7 @@ import torch
 from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
-from isthmus.core.batch import Batch
+from isthmus.core.batch import Batch, RaggedBatch
 from isthmus.core.bottleneck import gaussian, soft_threshold, top_k
 from isthmus.core.model import Model
 from isthmus.core.sigma import LEAST_SIGMA, set_floors, set_sigmas
@@ -24,6 +26,16 @@ LEAST_RIDGE = 1e-6
 
 ROW_RIDGE = 1.0
 """The same, times units by rows, where units are the directions of rows, which would else be known by heart."""
+
+WHOLE = 2**23
+"""Numbers that the encoder is given of a table's rows, or the decoder gives, up to which they are made at once: of a
+cell there may be dozens."""
+
+PIECE = 1024
+"""Rows that are gone through at once where they would be more."""
+
+FEWEST_A_UNIT = 10
+"""Rows for each unit of a code that principal axes are taken of, at the least."""
 
 MOST_TO_MEASURE = 4096
 """Rows that the variance along as many directions as a code has units is taken of."""
@@ -76,8 +88,24 @@ def start_model(model: Model, rows: Batch, *, at_pca: bool, seed: int, spread_un
 def standardise(model: Model, rows: Batch) -> None:
     """Set centre and scale of the encoder by the rows, and those of the decoder by what it should put out."""
     with torch.no_grad():
-        _standardise(model.encoder, model.inputs(rows.x))
-        _standardise(model.decoder, _linear_target(model, rows.x))
+        whole = _are_few(model, rows)
+        for part, function in ((model.encoder, model.inputs), (model.decoder, partial(_linear_target, model))):
+            if whole:
+                _standardise(part, function(rows.x))
+            else:
+                _standardise_by_pieces(part, (function(piece.x) for piece in rows.split(PIECE)))
+
+
+def _are_few(model: Model, rows: Batch) -> bool:
+    """Tell whether what the encoder is given of all rows, and what the decoder gives, may be there at once.
+
+    Where a row is nothing but its numbers, it is there already.
+    """
+    if not hasattr(model.inputs, "width"):
+        return True
+    encoder, decoder = model.encoder, model.decoder
+    width = max(int(part.centre.numel()) for part in (encoder, decoder))  # type: ignore[operator]
+    return len(rows.x) * width <= WHOLE
 
 
 def _standardise(part: Any, rows: Tensor) -> None:
@@ -87,8 +115,33 @@ def _standardise(part: Any, rows: Tensor) -> None:
     # Once more around the first mean: where the rows lie far from zero, that one has lost digits.
     rest = rows - part.centre
     part.centre.add_(rest.mean(0))
-    spread = (rows - part.centre).square().mean().sqrt()
+    _set_spread(part, torch.sub(rows, part.centre, out=rest).square_().mean())
+
+
+def _standardise_by_pieces(part: Any, pieces: Iterable[Tensor]) -> None:
+    """Set them by rows that come in pieces: by sums around the mean of the first of them."""
+    n, around = 0, torch.zeros(())
+    for piece in pieces:
+        rows = piece.flatten(1)
+        if not n:
+            around = rows.mean(0)
+            sums, squares = torch.zeros(2, len(around), dtype=_widest(around), device=around.device)
+        rest = rows.sub(around)
+        n, sums = n + len(rows), sums + rest.sum(0)
+        squares = squares + rest.square_().sum(0)
+    mean = sums / n
+    part.centre.copy_(around + mean)
+    _set_spread(part, (squares / n - mean.square()).clamp(min=0).mean())
+
+
+def _set_spread(part: Any, variance: Tensor) -> None:
+    spread = variance.sqrt()
     part.scale.copy_(spread if spread > 0 else torch.ones_like(spread))
+
+
+def _widest(tensor: Tensor) -> torch.dtype:
+    """Return the dtype to sum in: MPS has no float64."""
+    return torch.float32 if tensor.device.type == "mps" else torch.float64
 
 
 def _linear_target(model: Model, x: Tensor) -> Tensor:
@@ -107,7 +160,8 @@ def _set_weight(model: Model, rows: Batch, *, whiten: bool, seed: int) -> None:
     weight, bias = encoder.path.linear.weight, encoder.path.linear.bias
     variational = model.bottleneck is gaussian
     units = len(weight) // 2 if variational else len(weight)
-    x = ((model.inputs(rows.x).flatten(1) - encoder.centre) / encoder.scale).cpu().numpy()
+    rows = rows if _are_few(model, rows) else _sample(model, rows, units, seed)
+    x = (model.inputs(rows.x).flatten(1) - encoder.centre).div_(encoder.scale).cpu().numpy()
     context = None if rows.context is None else rows.context.cpu().numpy()
     regression = None if context is None else np.linalg.lstsq(context, x, rcond=None)[0]
     if regression is not None:
@@ -137,6 +191,17 @@ def _set_weight(model: Model, rows: Batch, *, whiten: bool, seed: int) -> None:
         weight[: len(axes), axes.shape[1] :] = torch.as_tensor(-axes @ regression.T).to(weight)
 
 
+def _sample(model: Model, rows: Batch, units: int, seed: int) -> Batch:
+    """Draw the rows that principal axes are taken of, where what the encoder is given of all would be too much.
+
+    There are as many that it is `WHOLE` numbers, or half as many as the rows are themselves, where that is more.
+    """
+    width = int(model.encoder.centre.numel())  # type: ignore[operator]
+    n = max(max(WHOLE, rows.x.numel() // 2) // width, FEWEST_A_UNIT * units)
+    order = torch.randperm(len(rows.x), generator=torch.Generator().manual_seed(seed))
+    return rows.take(order[:n].sort().values.to(rows.x.device))
+
+
 def _spread_units(model: Model, rows: Batch) -> None:
     """Bring each unit of a top-k code to mean 0 and variance 1 over some rows, so that each is on in some of them.
 
@@ -145,12 +210,15 @@ def _spread_units(model: Model, rows: Batch) -> None:
     outputs: list[tuple[nn.Linear, Tensor]] = []
     layers = [layer for layer in model.encoder.modules() if isinstance(layer, nn.Linear)]
     hooks = [layer.register_forward_hook(lambda layer, _, output: outputs.append((layer, output))) for layer in layers]
-    h = model.encode(rows.split(max(1, min(4096, 2**22 // rows.x[0].numel())))[0]).h
+    n = max(1, min(4096, 2**22 // model.fill.numel()))
+    pieces = rows.split(n) if isinstance(rows, RaggedBatch) else iter([rows.take(slice(n))])
+    h = model.encode(next(pieces)).h
     for hook in hooks:
         hook.remove()
     last = next((layer for layer, output in outputs if h is not None and torch.equal(output, h)), None)
     if h is None or last is None:
         return
+    h = torch.cat([h, *(each for piece in pieces if (each := model.encode(piece).h) is not None)])
     spread = h.std(0, correction=0)
     spread[spread == 0] = 1
     last.weight.div_(spread[:, None])
@@ -197,7 +265,8 @@ def _set_read_out(model: Model, rows: Batch, *, tied: bool) -> None:
     if not tied:
         linear.weight.zero_()
     moments: list[Tensor] = []
-    for piece in rows.split(max(1, min(4096, 2**22 // rows.x[0].numel()))):
+    at_once = max(1, min(4096, 2**22 // rows.x[0].numel())) if _are_few(model, rows) else PIECE
+    for piece in rows.split(at_once):
         x, context, _ = piece
         code = model.encode(piece)
         z = code.mean if context is None else torch.cat([code.mean, context], dim=1)

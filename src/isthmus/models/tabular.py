@@ -30,7 +30,7 @@ from isthmus.data.schema import Schema, put_known_cells, with_index
 from isthmus.errors import DataWarning, InputError, InputTypeError, NewCategoryWarning, hushed
 from isthmus.models.base import AbstractAutoencoder, steps_index
 from isthmus.models.checks import check_choice, check_number, warn_caller
-from isthmus.models.engine import Given, activations, decode, encode, n_activations, rebuild
+from isthmus.models.engine import Given, activations, chosen_precision, decode, encode, n_activations, rebuild
 from isthmus.networks import MLP
 from isthmus.networks.cells import Cells
 from isthmus.networks.parameters import Network
@@ -221,8 +221,9 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
     def reconstruct(self, X: ArrayLike) -> Any:
         """Encode and decode rows; see :meth:`inverse_transform`. Columns that are left out come back as they are."""
         given = self._given(X)
-        rows = self.schema_.to_frame(self._in_batches(rebuild, given))
-        return self._whole(rows, X, given.x.dtype)
+        dtype, cells = given.x.dtype, self._in_batches(rebuild, given)
+        del given  # as much again as the table
+        return self._whole(self.schema_.to_frame(cells), X, dtype)
 
     def impute(self, X: ArrayLike, mask: ArrayLike | None = None, *, n_iter: int = 10) -> Any:
         """Fill in what is missing from what is known; see :meth:`isthmus.Autoencoder.impute`.
@@ -380,14 +381,22 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         return any(column.kind != "number" for column in self.schema_.columns) or bool(self.schema_.left_out)
 
     def _rows(self, X: ArrayLike, *, reset: bool) -> np.ndarray:
-        return self._cells(self._learn_table(X) if reset else self._table(X))
+        if not reset:
+            return self._cells(self._table(X))
+        table = self._learn_table(X)
+        return self._cells(table, single=self._trains_in_single(len(table)))
 
-    def _cells(self, table: pd.DataFrame, *, mark_new: bool = False) -> np.ndarray:
-        """Return cells in float32 where all columns of the table are, else in float64.
+    def _trains_in_single(self, n: int) -> bool:
+        """Tell whether so many rows will be trained on in float32: their cells need never be in float64 then."""
+        cells = np.broadcast_to(0.0, (n, len(self.schema_.cells)))
+        return not chosen_precision(self.precision, self.device, cells, None).startswith("64")
+
+    def _cells(self, table: pd.DataFrame, *, mark_new: bool = False, single: bool = False) -> np.ndarray:
+        """Return cells in float32 where all columns of the table are, or where that is asked for, else in float64.
 
         Categories that were not there at ``fit`` are NaN, and told of, unless they are to be marked.
         """
-        single = (table.dtypes == np.float32).all()
+        single = single or bool((table.dtypes == np.float32).all())
         cells = self.schema_.to_cells(table, np.float32 if single else np.float64, mark_new=True)
         new = self.schema_.new_categories(cells)
         if new.any() and not mark_new:
@@ -448,11 +457,13 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         new = self.schema_.new_categories(cells)
         warn_of_new_categories(self.schema_, table, new)
         cells[new] = np.nan
-        filled = self.schema_.to_frame(self._in_batches(partial(fill_in, iterations=n_iter), Given(cells)))
+        dtype, cells = cells.dtype, self._in_batches(partial(fill_in, iterations=n_iter), Given(cells))
+        filled = self.schema_.to_frame(cells)
+        del cells, new
         if self.framed_:
-            return self._whole(put_known_cells(filled, table, known), X, cells.dtype)
-        values = np.where(known, table[filled.columns].to_numpy(), filled.to_numpy(dtype=cells.dtype))
-        return self._whole(pd.DataFrame(values, columns=filled.columns), X, cells.dtype)
+            return self._whole(put_known_cells(filled, table, known), X, dtype)
+        values = np.where(known, table[filled.columns].to_numpy(), filled.to_numpy(dtype=dtype))
+        return self._whole(pd.DataFrame(values, columns=filled.columns), X, dtype)
 
     def _whole(self, rows: pd.DataFrame, X: Any, dtype: Any) -> Any:
         """Put the columns that are left out, as far as they were given, back in their places; return rows like `X`."""

@@ -33,21 +33,22 @@ class PastEncoder(nn.Module):
     ----------
     encoder : Module
         Of rows (steps, features).
-    steps : int
-        How many.
+    future_steps : int
+        How many come last.
     """
 
-    def __init__(self, encoder: nn.Module, steps: int) -> None:
+    def __init__(self, encoder: nn.Module, future_steps: int) -> None:
         super().__init__()
         self.encoder = encoder
-        self.steps = steps
+        self.future_steps = future_steps
         self.takes_known = getattr(encoder, "takes_known", False)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None, known: Tensor | None = None) -> Tensor:
         """Encode (rows, steps + future steps, features), of so many past steps (rows, 1), if the encoder is told."""
-        told: list[Tensor | None] = [x[:, : self.steps], lengths]
+        steps = x.shape[1] - self.future_steps
+        told: list[Tensor | None] = [x[:, :steps], lengths]
         if self.takes_known:
-            told.append(None if known is None else known[:, : self.steps])
+            told.append(None if known is None else known[:, :steps])
         h: Tensor = self.encoder(*told)
         return h
 
@@ -58,18 +59,24 @@ class CompositeDecoder(nn.Module):
     Parameters
     ----------
     past : Module or None
-        (rows, n_components), lengths → (rows, steps, features); None leaves it out.
+        (rows, n_components), lengths → (rows, steps, features); None puts zeros there.
     future : Module
         (rows, n_components) → (rows, future steps, features). It may make its last step first, as it would for a past:
         what it gives is turned round.
+    steps : int
+        Of the past, unless the lengths say that there are fewer.
     """
 
-    def __init__(self, past: nn.Module | None, future: nn.Module) -> None:
+    def __init__(self, past: nn.Module | None, future: nn.Module, steps: int) -> None:
         super().__init__()
         self.past = past
         self.future = future
+        self.steps = steps
 
     def forward(self, z: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Decode to (rows, steps + future steps, features), or to the future alone."""
+        """Decode to (rows, steps + future steps, features)."""
         future: Tensor = self.future(z).flip(1)
-        return future if self.past is None else torch.cat([self.past(z, lengths), future], dim=1)
+        if self.past is not None:
+            return torch.cat([self.past(z, lengths), future], dim=1)
+        steps = self.steps if lengths is None or lengths.shape[1] == 1 else int(lengths[0, 1])
+        return torch.cat([future.new_zeros(len(z), steps, future.shape[2]), future], dim=1)

@@ -1,6 +1,7 @@
 """The recurrent pair: an LSTM reads a sequence, and another tells it again from its last step to its first."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +18,9 @@ class LSTM(Parameters):
     saw last. What it returns is in the sequence's own order again.
 
     Sequences of unequal length are padded at their end and come with a context of shape (rows, 1), their lengths in
-    steps. The code is the state after the last step of each, and as the encoder never looks ahead, what stands in the
-    padding changes nothing.
+    steps; of shape (rows, 2) where they are padded to fewer steps than were built for, which is the second. The code is
+    the state after the last step of each, and as the encoder never looks ahead, what stands in the padding changes
+    nothing.
 
     Parameters
     ----------
@@ -50,6 +52,8 @@ class LSTM(Parameters):
     layers: int = 1
     conditioned: bool = False
     dropout: float = 0.0
+
+    follows_lengths: ClassVar[bool] = True
 
     def build(
         self, row_shape: tuple[int, ...], n_components: int, *, moments: int = 1, n_context: int = 0
@@ -117,10 +121,10 @@ class Encoder(nn.Module):
         self.code = nn.Identity() if outputs is None else nn.Linear(width, outputs)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Encode (rows, *row_shape), of lengths (rows, 1) in steps where these differ."""
+        """Encode (rows, *row_shape), or fewer steps, of lengths (rows, 1 or 2) in steps where these differ."""
         states: Tensor
         states, _ = self.lstm(x if x.ndim > 2 else x[:, :, None])
-        last = states[:, -1] if lengths is None else at(states, lengths.long() - 1)[:, 0]
+        last = states[:, -1] if lengths is None else at(states, lengths[:, :1].long() - 1)[:, 0]
         h: Tensor = self.code(last)
         return h
 
@@ -138,24 +142,25 @@ class Decoder(nn.Module):
         self.frame = nn.Linear(width, self.features)
 
     def forward(self, z: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Decode (rows, n_components), to lengths (rows, 1) in steps where these differ, → (rows, *row_shape)."""
-        told = self._from_own_frames(z) if self.conditioned else self._from_code(z)
+        """Decode (rows, n_components), to lengths (rows, 1 or 2) in steps where these differ, → (rows, *row_shape)."""
+        steps = self.steps if lengths is None or lengths.shape[1] == 1 else int(lengths[0, 1])
+        told = self._from_own_frames(z, steps) if self.conditioned else self._from_code(z, steps)
         if lengths is None:
             x = told.flip(1)
         else:
-            x = at(told, (lengths.long() - 1 - torch.arange(self.steps, device=z.device)).clamp(min=0))
-        return x.reshape(len(z), *self.row_shape)
+            x = at(told, (lengths[:, :1].long() - 1 - torch.arange(steps, device=z.device)).clamp(min=0))
+        return x.reshape(len(z), steps, *self.row_shape[1:])
 
-    def _from_code(self, z: Tensor) -> Tensor:
-        """Make all frames, each from the code alone and the state."""
-        states, _ = self.lstm(z[:, None].expand(-1, self.steps, -1), self._start(z))
+    def _from_code(self, z: Tensor, steps: int) -> Tensor:
+        """Make so many frames, each from the code alone and the state."""
+        states, _ = self.lstm(z[:, None].expand(-1, steps, -1), self._start(z))
         frames: Tensor = self.frame(states)
         return frames
 
-    def _from_own_frames(self, z: Tensor) -> Tensor:
+    def _from_own_frames(self, z: Tensor, steps: int) -> Tensor:
         """Make one frame after the other, each from the code, the state and the frame before, at first zeros."""
         state, frames = self._start(z), [z.new_zeros(len(z), 1, self.features)]
-        for _ in range(self.steps):
+        for _ in range(steps):
             output, state = self.lstm(torch.cat([z[:, None], frames[-1]], dim=2), state)
             frames.append(self.frame(output))
         return torch.cat(frames[1:], dim=1)

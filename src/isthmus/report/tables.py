@@ -24,6 +24,9 @@ from isthmus.report.parts import Parts
 from isthmus.report.uses import Picture
 from isthmus.report.words import named
 
+SEEN_ROWS = 20_000
+"""Rows of a long table that pictures are made of."""
+
 MEASURED_ROWS = 2000
 """Rows over which the errors of what is filled in are taken."""
 
@@ -38,6 +41,18 @@ SHARE_HIDDEN = 0.1
 
 def table_pictures(model: Any, X: pd.DataFrame, names: Sequence[str], order: np.ndarray, parts: Parts) -> list[Picture]:
     """Show what a model makes of a table; rows that are shown or measured are the first of an order."""
+    n = len(X)
+    if n > SEEN_ROWS:
+        order = order[:SEEN_ROWS]
+        X, names, order = X.iloc[order], [names[i] for i in order], np.arange(SEEN_ROWS)
+    pictures = _pictures(model, X, names, order, parts)
+    if n <= SEEN_ROWS:
+        return pictures
+    of_all = f" All is of {SEEN_ROWS:,} of the {n:,} rows, drawn at random."
+    return [picture._replace(text=picture.text + of_all) for picture in pictures]
+
+
+def _pictures(model: Any, X: pd.DataFrame, names: Sequence[str], order: np.ndarray, parts: Parts) -> list[Picture]:
     told = model.schema_.told
     return parts.make_all(
         [

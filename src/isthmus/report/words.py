@@ -12,6 +12,9 @@ from isthmus.evaluation.error import column_errors, known_squared_error
 from isthmus.models import SequenceAutoencoder, TabularAutoencoder
 from isthmus.models.conditional import told
 
+AT_ONCE = 100_000
+"""Rows of a table that are rebuilt at once."""
+
 
 class Error(NamedTuple):
     """What was measured, and the figure."""
@@ -28,7 +31,11 @@ def error_in_words(model: Any, X: Any, y: np.ndarray | None) -> Error:
     """
     if isinstance(model, TabularAutoencoder) and isinstance(X, pd.DataFrame):
         told_of = model.schema_.told
-        return Error("rebuilt:", _table_in_words(column_errors(told_of(X), told_of(model.reconstruct(X)))))
+        parts = [X.iloc[start : start + AT_ONCE] for start in range(0, len(X), AT_ONCE)]
+        table = [told_of(model.reconstruct(part)) for part in parts]
+        return Error(
+            "rebuilt:", _table_in_words(column_errors(told_of(X), pd.concat(table) if parts[1:] else table[0]))
+        )
     if isinstance(model, SequenceAutoencoder):
         X = X.to_numpy() if isinstance(X, pd.DataFrame) else X
         if not model.reconstruction:

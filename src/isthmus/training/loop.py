@@ -1,5 +1,6 @@
 """Terms → loss → backward → step, epoch after epoch, and the best weights at the end."""
 
+import itertools
 import math
 import time
 import warnings
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from isthmus.core.batch import Batch
 from isthmus.core.bottleneck import active_units
-from isthmus.core.model import Model, Outcome
+from isthmus.core.model import Model, Outcome, outcome_of
 from isthmus.core.sigma import set_sigmas
 from isthmus.training.callbacks import Callback, Record
 from isthmus.training.state import LOOK, Best, Evaluation, Position, Start, State
@@ -177,8 +178,8 @@ def _as_in_training(state: State, batches: Iterable[Batch]) -> Evaluation:
 def _variance(model: Model, batches: Iterable[Batch]) -> float:
     """Return the mean squared distance of an entry from what stands for it where it is not known."""
     squares = entries = 0.0
-    for batch in batches:
-        square = (batch.x - model.fill).square()
+    for batch in itertools.chain.from_iterable(each.parts() for each in batches):
+        square = (batch.x - model.cut(model.fill, batch.x)).square()
         squares += float((square if batch.known is None else square * batch.known).sum())
         entries += float(square.numel() if batch.known is None else batch.known.sum())
     return squares / max(entries, 1)
@@ -247,7 +248,7 @@ def _train_epoch(step: Step, state: State, train: Batches, watch: Watch | None) 
         if done:
             continue
         position.figures.append(step(batch))
-        position.sizes.append(len(batch.x))
+        position.sizes.append(batch.n_rows)
         position.seconds = time.perf_counter() - began
         if len(position.sizes) % LOOK == 0:
             _check_epoch(state, position)
@@ -280,7 +281,7 @@ def _step(
 ) -> dict[str, Tensor]:
     """Terms → loss → backward → step; return the batch's figures."""
     with state.drawing():
-        outcome = model(batch, state.model.corrupt(batch, state.generator), state.generator)
+        outcome = outcome_of(model, batch, state.model.corrupt, state.generator)
     loss = state.model.row_losses(outcome.terms, state.epoch).mean()
     optimizer.zero_grad()
     fabric.backward(loss)
@@ -303,9 +304,14 @@ def _figures(outcome: Outcome, loss: Tensor, batch: Batch) -> dict[str, Tensor]:
 
 
 def _row_means(figures: Sequence[dict[str, Tensor]], sizes: Sequence[int]) -> dict[str, float]:
-    """Average the batches' figures over rows."""
-    share = torch.tensor(sizes, dtype=torch.float64) / sum(sizes)
-    return {name: float(torch.stack([batch[name] for batch in figures]).double().cpu() @ share) for name in figures[0]}
+    """Average the batches' figures over rows; the squared error over batches of which something is known."""
+    weights = torch.tensor(sizes, dtype=torch.float64)
+    columns = {name: torch.stack([batch[name] for batch in figures]).double().cpu() for name in figures[0]}
+    means = {name: float(column @ (weights / weights.sum())) for name, column in columns.items()}
+    is_known = ~columns["mse"].isnan()
+    if not is_known.all():
+        means["mse"] = float(columns["mse"][is_known] @ (weights[is_known] / weights[is_known].sum()))
+    return means
 
 
 def _check_finite(figures: Sequence[dict[str, Any]], state: State) -> None:
@@ -338,10 +344,10 @@ def _evaluated(state: State, batches: Iterable[Batch]) -> Evaluation:
     with torch.no_grad(), state.drawing():
         for batch in batches:
             generator = generator or torch.Generator(batch.x.device).manual_seed(0)
-            outcome = model(batch, model.corrupt(batch, generator), generator)
+            outcome = outcome_of(model, batch, model.corrupt, generator)
             row_losses = model.row_losses(outcome.terms)
             figures.append(_figures(outcome, row_losses.mean(), batch))
-            sizes.append(len(batch.x))
+            sizes.append(batch.n_rows)
             losses.append(row_losses)
     return Evaluation(_row_means(figures, sizes), torch.cat(losses))
 

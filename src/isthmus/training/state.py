@@ -149,7 +149,9 @@ class Position:
             sizes = torch.tensor(self.sizes[piece], dtype=torch.float64)
             for name in self._sums:
                 values = torch.stack([batch[name] for batch in self.figures[piece]])
-                self._sums[name] += float(values.cpu().double() @ sizes)
+                self._sums[name] += float(
+                    values.cpu().double().nan_to_num(0.0) @ sizes
+                )  # of a batch nothing may be known
             self._summed += len(sizes)
         return self._sums
 
