@@ -550,7 +550,8 @@ def test_a_run_that_is_stopped_is_resumed(run, tmp_path, monkeypatch):
         )
         status, _, err = run(f"{command} --out run")
     assert (status, err) == (143, "isthmus: stopped; to go on: isthmus train --resume run\n")
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [".lock", "checkpoint.safetensors", "run.json"]
+    kept = [".lock", "checkpoint.history.jsonl", "checkpoint.safetensors", "run.json"]
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == kept
     status, _, err = run(f"{command} --out run")
     assert (status, err) == (2, "isthmus: run holds a run that is not finished: train --resume run, or delete it\n")
     status, _, err = run("train --resume run --epochs 9")

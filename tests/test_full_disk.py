@@ -9,7 +9,7 @@ import pytest
 import isthmus
 from isthmus import Autoencoder
 from isthmus.networks import MLP
-from isthmus.training.checkpoint import CHECKPOINT, read_about
+from isthmus.training.checkpoint import CHECKPOINT, HISTORY, read_about
 from test_resume import assert_same
 
 SMALL = Autoencoder(4, network=MLP(hidden=(16,)), max_epochs=6, random_state=0)
@@ -52,7 +52,7 @@ def test_a_disk_that_fills_up(disk, digits):
     with pytest.raises(OSError, match=r"cannot keep the run: .*No space left on device; what was kept before is whole"):
         run.fit(digits, resume_from=disk / "run")
     assert not hasattr(run, "module_")
-    assert sorted(path.name for path in (disk / "run").iterdir()) == [".lock", CHECKPOINT]
+    assert sorted(path.name for path in (disk / "run").iterdir()) == [".lock", HISTORY, CHECKPOINT]
     assert read_about(disk / "run" / CHECKPOINT)["epoch"] == 2
     (disk / "filler").unlink()
     assert_same(copy.deepcopy(SMALL).fit(digits, resume_from=disk / "run"), undisturbed)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -217,7 +218,7 @@ def _is_whole(least: int) -> Callable[[Any], bool]:
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and abs(value) < MOST_WHOLE  # which NaN is not
+    return (type(value) is float and math.isfinite(value)) or (type(value) is int and abs(value) < MOST_WHOLE)
 
 
 def _is_truth(value: Any) -> bool:

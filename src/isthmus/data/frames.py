@@ -165,7 +165,8 @@ def mask_of(
     InputError
         If it holds anything but truth values, or has other names, another shape, or another number of rows.
     """
-    mask = plain(mask)
+    if type(mask) is not np.ndarray:  # of which one may stand for all rows without a copy
+        mask = plain(mask)
     if isinstance(mask, pd.DataFrame):
         mask = _frame_of_bools(mask)
         mask = _by_names(mask, names, may_lack) if _goes_by_names(mask.columns, names) else mask.to_numpy()

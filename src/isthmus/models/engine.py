@@ -143,8 +143,9 @@ def to_batch(given: Given, dtype: torch.dtype, device: torch.device) -> Batch:
     # Nothing changes rows in place but what hides entries of them: the memory may be the caller's.
     share = hidden is None and numbers.flags.carray
     x = (torch.from_numpy(numbers).to(device, dtype)) if share else torch.tensor(numbers, dtype=dtype, device=device)
+    x = x.contiguous()  # a dataframe's columns may lie one after the other, which rounds otherwise
     if hidden is not None:
-        x[torch.tensor(hidden, device=device)] = torch.nan
+        x[torch.tensor(np.ascontiguousarray(hidden), device=device)] = torch.nan
     return Batch(x, None if context is None else torch.tensor(context, dtype=dtype, device=device))
 
 
