@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -56,7 +57,7 @@ def check_free(folder: Path, *, overwrite: bool = False) -> None:
     A finished run may be overwritten where that is asked for, and where nothing is in the folder but the run.
     """
     for place in (folder, beside(folder)):
-        if (place / RUN).is_file() and not read(place)["finished"]:
+        if is_noted(place) and (place != folder or not read(place)["finished"]):
             where = "it" if place == folder else str(place)
             raise FileExistsError(
                 f"{folder} holds a run that is not finished: train --resume {folder}, or delete {where}"
@@ -75,6 +76,11 @@ def check_free(folder: Path, *, overwrite: bool = False) -> None:
     persistence.check_free(folder)
 
 
+def is_noted(folder: Path) -> bool:
+    """Tell whether a folder says what run it is of; what is no file is refused where it is read."""
+    return os.path.lexists(folder / RUN)
+
+
 def is_finished(folder: Path) -> bool:
     """Tell whether a folder holds a model that a run has come to, or that was saved there."""
     return (folder / persistence.CONFIG).is_file() and not (folder / CHECKPOINT).is_file()
@@ -88,7 +94,7 @@ def beside(folder: Path) -> Path:
 
 def kept_in(folder: Path) -> Path:
     """Return where a run is kept that can be gone on with: beside `folder` where it is to take the place of another."""
-    return beside(folder) if (beside(folder) / RUN).is_file() else folder
+    return beside(folder) if is_noted(beside(folder)) else folder
 
 
 def take_place(folder: Path) -> None:
@@ -156,11 +162,11 @@ def finish(folder: Path, asked: dict[str, Any]) -> None:
 
 def is_kept(folder: Path) -> bool:
     """Tell whether there is a run to go on with."""
-    return (folder / RUN).is_file() and not read(folder)["finished"]
+    return is_noted(folder) and not read(folder)["finished"]
 
 
 def _is_noted_as_finished(folder: Path) -> bool:
-    return (folder / RUN).is_file() and bool(read(folder)["finished"])
+    return is_noted(folder) and bool(read(folder)["finished"])
 
 
 def abandon(folder: Path) -> None:

@@ -41,7 +41,7 @@ def typed(context: typer.Context, name: str) -> bool:
 def described_from(context: typer.Context, source: Path, **asked: Any) -> dict[str, Any]:
     """Describe a run that goes on from another's weights: of its model and its rows all is as there."""
     estimator = _loaded(source)
-    noted = runs.read(source) if (source / runs.RUN).is_file() else {}
+    noted = runs.read(source) if runs.is_noted(source) else {}
     kind = next((name for name, family in MODELS.items() if family is type(estimator)), type(estimator).__name__)
     as_there = noted | {"model": kind}
     same = {name: list(value) if isinstance(value, tuple) else value for name, value in asked.items()}  # as JSON has it

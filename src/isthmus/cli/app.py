@@ -1,13 +1,17 @@
 """The command line: its verbs, and how a command ends."""
 
+import errno
+import os
 import sys
 import traceback
 import warnings
+from contextlib import redirect_stdout
+from pathlib import Path
 
 import typer
 
 import isthmus
-from isthmus.cli.console import complain, show_warning
+from isthmus.cli.console import LenientOutput, complain, show_warning
 from isthmus.cli.rows import forget
 from isthmus.data import bounds
 from isthmus.errors import InputError, InputTypeError
@@ -37,9 +41,14 @@ def main() -> None:
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may lack letters that a file's name has
     warnings.showwarning = lambda message, category, *_: show_warning(message, category)
+    out = LenientOutput(sys.stdout or Path(os.devnull).open("w"))  # noqa: SIM115 - closed when the command ends
     try:
-        with suited_to(0, blas=True):  # each fit and each use takes what repays it
-            sys.exit(app(standalone_mode=False) or 0)
+        with suited_to(0, blas=True), redirect_stdout(out):  # each fit takes what repays it
+            status = app(standalone_mode=False) or 0
+            out.flush()
+        if out.error is not None and out.error.errno != errno.EPIPE:
+            raise OSError(f"what was to be printed is lost: {out.error.strerror}") from out.error
+        sys.exit(status)
     except (InputError, InputTypeError, OSError, FloatingPointError, MemoryError) as error:
         complain(_said(error))
         sys.exit(2)

@@ -1,6 +1,10 @@
 """What the command line prints."""
 
+import os
 import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -8,6 +12,43 @@ from rich.console import Console
 from rich.table import Table
 
 from isthmus.errors import DataWarning, in_one_line, printable, shortened
+
+
+class LenientOutput:
+    """Standard output of which nobody may read the rest: what is printed costs no result.
+
+    Attributes
+    ----------
+    error : OSError or None
+        Why no more is printed.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.error: OSError | None = None
+
+    def write(self, text: str) -> int:
+        """Write text, as long as it is read."""
+        self._try(lambda: self._stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        """Pass on what was written."""
+        self._try(self._stream.flush)
+
+    def _try(self, act: Callable[[], Any]) -> None:
+        if self.error is not None:
+            return
+        try:
+            act()
+        except OSError as error:
+            self.error = error
+            with suppress(OSError, ValueError), Path(os.devnull).open("w") as nowhere:
+                os.dup2(nowhere.fileno(), self._stream.fileno())  # what is still to be flushed goes there
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
 
 console = Console(markup=False, emoji=False)
 """Text from data may look like markup, and is none."""

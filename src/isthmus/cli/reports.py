@@ -39,7 +39,7 @@ def write_report(
         )
     path = output or run / "report.html"
     check_writable(path)
-    noted = runs.read(run) if data is None or (run / runs.RUN).is_file() else None
+    noted = runs.read(run) if data is None or runs.is_noted(run) else None
     trained_on = None if noted is None else str(noted["data"])
     if data is None:
         assert noted is not None

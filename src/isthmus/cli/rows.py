@@ -93,7 +93,7 @@ def read_cut(run: Path, time: str | None = None, group: str | None = None) -> Cu
 
     `time` and `group` are other columns than those that the run has noted.
     """
-    noted = runs.read(run) if (run / runs.RUN).is_file() else {"window": None}
+    noted = runs.read(run) if runs.is_noted(run) else {"window": None}
     if noted["window"] is None:
         _refuse_columns(time, group, f"{run} was not trained on a series; leave it out")
         return None
@@ -189,7 +189,7 @@ def read_framing(run: Path, estimator: Any, skip_bad: bool = False, data: str | 
     """
     if data is not None:
         refuse_without_meaning(data, skip_bad=skip_bad)
-    noted = runs.read(run) if (run / runs.RUN).is_file() else {"fit": None, "skip_bad": None, "label": None}
+    noted = runs.read(run) if runs.is_noted(run) else {"fit": None, "skip_bad": None, "label": None}
     inner = getattr(estimator, "autoencoder_", estimator)
     table = of_table(noted, inner)
     skip_bad |= bool(noted["skip_bad"])

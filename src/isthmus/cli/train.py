@@ -4,7 +4,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import typer
@@ -150,15 +150,13 @@ def train(
             "fit": fit, "skip_bad": skip_bad, "size": size and parse_framing(size, fit, skip_bad).size,
         }  # fmt: skip
         asked = runs.described(**given) if source is None else described_from(context, source, **given)
-    cut = line = None
+    trained = None
     if not asked["finished"]:
-        asked, cut, line = _keep(folder, target, asked, device, checkpoint_minutes, is_new=resume is None)
+        trained = _keep(folder, target, asked, device, checkpoint_minutes, is_new=resume is None)
+        asked = trained.asked
     if folder != target:
         runs.take_place(target)
-    is_reported = _report(target, asked, cut)
-    if line is not None:
-        say(line)  # last, as nobody may be there to read it
-    if is_reported:
+    if _report(target, asked, trained):
         say(f"model and report: {target}/ (open {target / REPORT})")
     else:
         say(f"model: {target}/")
@@ -174,16 +172,39 @@ def _check_name(out: Path) -> None:
         ) from error
 
 
-def _report(folder: Path, asked: dict[str, Any], cut: Cut | None = None) -> bool:
-    """Write the report of a finished run, whose model is saved: what fails here is said in a line, and costs nothing.
+class _Trained(NamedTuple):
+    """What a run has come to.
+
+    Attributes
+    ----------
+    asked : dict
+        What it was asked for.
+    cut : Cut or None
+        How its series was cut.
+    estimator : estimator
+    X, y : rows and labels that it was trained on
+    """
+
+    asked: dict[str, Any]
+    cut: Cut | None
+    estimator: Any
+    X: Any
+    y: Any
+
+
+def _report(folder: Path, asked: dict[str, Any], trained: _Trained | None = None) -> bool:
+    """Say how well a finished run does, and write its report: its model is saved, and what fails here costs nothing.
 
     Returns
     -------
     bool
         Whether it was written.
     """
+    cut = None if trained is None else trained.cut
     try:
         with _stopping_at_once():
+            if trained is not None:
+                say(_outcome_in_words(trained))
             _write_report(folder, asked, cut or parse_cut(asked))
     except Interrupted as stopped:
         complain(f"stopped; the model is saved, and its report is not: isthmus report {folder} writes it")
@@ -214,9 +235,7 @@ def _write_report(folder: Path, asked: dict[str, Any], cut: Cut | None) -> None:
     report.write_page(page, folder / REPORT)
 
 
-def _keep(
-    folder: Path, target: Path, asked: dict[str, Any], device: str, minutes: float, *, is_new: bool
-) -> tuple[dict[str, Any], Cut | None, str]:
+def _keep(folder: Path, target: Path, asked: dict[str, Any], device: str, minutes: float, *, is_new: bool) -> _Trained:
     """Train a run in its folder, and leave it there where it is stopped; of one that has just begun nothing."""
     with locked(folder), _stopping_at_once():
         try:
@@ -256,20 +275,8 @@ def _refuse_beside_resume(context: typer.Context) -> None:
             raise InputError(f"{option_name(name)} beside --resume: the run says itself what it is; leave it out")
 
 
-def _train(
-    folder: Path, asked: dict[str, Any], device: str, checkpoint_minutes: float
-) -> tuple[dict[str, Any], Cut | None, str]:
-    """Begin a run, or go on with it, and save its model.
-
-    Returns
-    -------
-    asked : dict
-        What it was asked for.
-    cut : Cut or None
-        How its series was cut.
-    line : str
-        What is to be said of it.
-    """
+def _train(folder: Path, asked: dict[str, Any], device: str, checkpoint_minutes: float) -> _Trained:
+    """Begin a run, or go on with it, and save its model."""
     data, label = asked["data"], asked["label"]
     data_dir = None if asked["data_dir"] is None else Path(asked["data_dir"])
     cut = parse_cut(asked)
@@ -287,12 +294,18 @@ def _train(
         estimator.set_params(warm_start=False)  # which was for this fit alone
     estimator.save(folder)
     runs.finish(folder, asked)
+    return _Trained(asked, cut, estimator, X, y)
+
+
+def _outcome_in_words(trained: _Trained) -> str:
+    """Say which weights are kept, and how well they do."""
+    estimator = trained.estimator
     try:
-        line = f"{kept_in_words(estimator)}; {_fit_in_words(estimator, X, y)}"
+        line = f"{kept_in_words(estimator)}; {_fit_in_words(estimator, trained.X, trained.y)}"
     except Exception as error:  # which must not look as if the model were not there
-        line = f"the model is saved; how well it does could not be measured ({_in_words(error)})"
+        return f"the model is saved; how well it does could not be measured ({_in_words(error)})"
     active = f"; {estimator.active_units_} active units" if hasattr(estimator, "active_units_") else ""
-    return asked, cut, line + active
+    return line + active
 
 
 def _framing(asked: dict[str, Any], estimator: Any) -> Framing:

@@ -50,7 +50,7 @@ def container_of(X: Any) -> Container | None:
 
 
 def plain(X: Any) -> Any:
-    """Return rows as pandas or arrays; tensors, lists, arrays and pandas' frames of plain dtypes are left as they are.
+    """Return rows as pandas or arrays; lists, and pandas' frames of plain dtypes, are left as they are.
 
     Dataframes of other libraries become pandas' through Arrow, decimals floats, sparse matrices dense, HDF5's and
     zarr's arrays numpy's; what is masked in a masked array is NaN.
@@ -74,6 +74,8 @@ def plain(X: Any) -> Any:
         return as_native(X)
     if isinstance(X, Tensor):
         return _as_plain_tensor(X)
+    if isinstance(X, list | tuple) and any(isinstance(each, np.ma.MaskedArray | Tensor) for each in X):
+        return [plain(each) if isinstance(each, np.ma.MaskedArray | Tensor) else each for each in X]
     if isinstance(X, pd.Series | list | tuple) or X is None:
         return X
     _check_holds_rows(X)
