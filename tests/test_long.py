@@ -1,10 +1,15 @@
 """Whatever is saved can be loaded, however long its history and wide its table."""
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 
 import isthmus
-from isthmus import persistence
+from isthmus import persistence, untrusted
+from isthmus.errors import InputError
+from isthmus.models import fitted
+from isthmus.training import checkpoint
 
 
 def test_a_long_history_and_wide_quantiles_are_saved(tmp_path):
@@ -31,3 +36,142 @@ def test_numbers_are_the_same_beside_the_weights(long, tmp_path, monkeypatch):
     again = isthmus.load(tmp_path / "m")
     assert repr(again.autoencoder_.history_) == repr(model.autoencoder_.history_)
     np.testing.assert_array_equal(again.score_samples(X), model.score_samples(X))
+
+
+def small(name):
+    """Return an estimator of a family, rows of its kind, and y."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(24, 3)).astype("f4"), np.array(["a", "b", "c"] * 8)
+    params = {"max_epochs": 1, "random_state": 0}
+    family = getattr(isthmus, name)
+    if name == "MultimodalAutoencoder":
+        return family(2, **params), {"one": X, "other": X[:, :2]}, None
+    if name == "SequenceAutoencoder":
+        return family(2, **params), rng.normal(size=(24, 4, 2)).astype("f4"), None
+    if name == "TabularAutoencoder":
+        return family(2, **params), pd.DataFrame(X, columns=["x", "y", "z"]).assign(kind=y), None
+    if name == "OutlierDetector":
+        return family(isthmus.Autoencoder(2, **params)), pd.DataFrame(X, columns=["x", "y", "z"]), None
+    frame = pd.DataFrame(X, columns=["x", "y", "z"]).assign(n=np.arange(24) // 2)
+    return family(2, **params), frame, y if "Conditional" in name else None
+
+
+FAMILIES = sorted(
+    name
+    for name in isthmus.models.__all__
+    if isinstance(getattr(isthmus.models, name), type) and hasattr(getattr(isthmus.models, name), "save")
+)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", FAMILIES)
+def test_what_is_saved_is_read_whatever_is_beside_the_weights(name, tmp_path, monkeypatch):
+    model, X, y = small(name)
+    model.fit(X, y)
+    scores = model.score_samples(X, y) if "Conditional" in name else model.score_samples(X)
+    for long in (0, 10**9):
+        monkeypatch.setattr(persistence, "LONG", long)
+        model.save(tmp_path / "m")
+        again = isthmus.load(tmp_path / "m")
+        found = again.score_samples(X, y) if "Conditional" in name else again.score_samples(X)
+        np.testing.assert_array_equal(found, scores)
+        assert repr(getattr(again, "frame_", None)) == repr(getattr(model, "frame_", None))
+        assert repr(getattr(again, "scale_", None)) == repr(getattr(model, "scale_", None))
+
+
+LIMITS = [("MOST_VALUES", 40), ("MOST_NAMES", 20), ("MOST_OBJECTS", 3), ("MOST_BYTES", 1000), ("MOST_TENSORS", 5)]
+
+
+def lowered(monkeypatch, name, value):
+    """Lower a limit for all that reads or writes."""
+    for module in (untrusted, persistence):
+        if hasattr(module, name):
+            monkeypatch.setattr(module, name, value)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["Autoencoder", "TabularAutoencoder", "MultimodalAutoencoder", "SequenceAutoencoder"])
+@pytest.mark.parametrize(("limit", "value"), LIMITS)
+def test_what_could_not_be_read_is_refused_before_it_is_trained_and_when_it_is_saved(
+    name, limit, value, tmp_path, monkeypatch
+):
+    model, X, _ = small(name)
+    model.fit(X)
+    model.save(tmp_path / "m")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "m").iterdir()}
+    lowered(monkeypatch, limit, value)
+    with pytest.raises(ValueError, match="truncated or altered|bytes, and none|tensors, and no model"):
+        isthmus.load(tmp_path / "m")
+    with pytest.raises(InputError, match="the model is too large to be saved: .*fewer columns") as told:
+        model.save(tmp_path / "m")
+    assert "\n" not in str(told.value)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "m").iterdir()} == before
+    with pytest.raises(InputError, match="too large to be saved"):
+        model.save(tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    epochs = []
+    with pytest.raises(InputError, match="too l(arge|ong)"):
+        small(name)[0].set_params(callbacks=[epochs.append]).fit(X, resume_from=tmp_path / "run")
+    assert not epochs
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("limit", "value"), [("MOST_TENSORS", 11), ("MOST_VALUES", 300)])
+def test_at_each_limit_the_writer_is_the_reader(limit, value, tmp_path, monkeypatch):
+    """At one less, and one more, than it takes: what is saved is read, and what would not be read is not saved."""
+    model, X, _ = small("TabularAutoencoder")
+    model.fit(X)
+    saved = set()
+    for most in range(value // 2, value * 3, max(value // 50, 1)):
+        lowered(monkeypatch, limit, most)
+        folder = tmp_path / str(most)
+        try:
+            model.save(folder)
+        except InputError:
+            saved.add(False)
+            continue
+        saved.add(True)
+        np.testing.assert_array_equal(isthmus.load(folder).transform(X), model.transform(X))
+    assert saved == {True, False}, "or the test would tell nothing"
+
+
+def test_long_parameters_are_refused_before_a_run_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "MOST_ABOUT", 1000)
+    X = np.random.default_rng(0).normal(size=(30, 3))
+    network = isthmus.networks.MLP(hidden=(2,) * 400)
+    with pytest.raises(InputError, match=r"its parameters are too long: they take \d+ bytes"):
+        isthmus.Autoencoder(2, network=network, max_epochs=1).fit(X, resume_from=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_classes_of_long_names_are_refused_before_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(fitted, "LONGEST_TEXT", 100)
+    X, y = np.random.default_rng(0).normal(size=(30, 3)), np.array([f"class {i % 3} {'x' * 40}" for i in range(30)])
+    model = isthmus.ConditionalVariationalAutoencoder(2, max_epochs=1)
+    with pytest.raises(InputError, match="the model could not be saved: classes_ cannot be"):
+        model.fit(X, y, resume_from=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.complex64])
+def test_a_dtype_that_is_not_read_is_not_written(dtype, tmp_path):
+    class Own(torch.nn.Linear):
+        def __init__(self, n, m):
+            super().__init__(n, m)
+            self.register_buffer("beside", torch.zeros(2, dtype=dtype))
+
+        def to(self, *args, **kwargs):
+            return super().to(*args, **kwargs)
+
+        def _apply(self, fn, recurse=True):
+            super()._apply(fn, recurse)
+            self.beside = self.beside.to(dtype)
+            return self
+
+    X = np.random.default_rng(0).normal(size=(30, 3))
+    model = isthmus.Autoencoder(2, network=isthmus.networks.Modules(Own(3, 2), Own(2, 3)), max_epochs=1)
+    with pytest.raises(InputError, match="cannot be saved: .*beside holds"):
+        model.fit(X, resume_from=tmp_path / "run")
+    with pytest.raises(InputError, match="cannot be saved: .*beside holds"):
+        model.fit(X).save(tmp_path / "m")
+    assert not (tmp_path / "m").exists()
