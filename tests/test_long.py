@@ -1,5 +1,7 @@
 """Whatever is saved can be loaded, however long its history and wide its table."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -177,3 +179,31 @@ def test_a_dtype_that_is_not_read_is_not_written(dtype, tmp_path):
     with pytest.raises(InputError, match="cannot be saved: .*beside holds"):
         model.fit(X).save(tmp_path / "m")
     assert not (tmp_path / "m").exists()
+
+
+def test_train_leaves_nothing_of_a_run_that_could_not_be_saved(run, tmp_path, monkeypatch):
+    lowered(monkeypatch, "MOST_TENSORS", 5)
+    monkeypatch.setattr("isthmus.models.base.run", lambda *_, **__: pytest.fail("it trains"))
+    pd.DataFrame(np.random.default_rng(0).normal(size=(30, 3)), columns=["x", "y", "z"]).to_csv("t.csv", index=False)
+    status, _, err = run("train t.csv --epochs 1 --out run")
+    assert status == 2
+    assert err.count("\n") == 1
+    assert "isthmus: the model is too large to be saved: it has" in err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("low", ["config/none", "bias", [0.0], 7, "config/0"])
+def test_a_wide_frame_of_a_stranger_is_refused(low, tmp_path, monkeypatch):
+    """Of numbers that are not there, are a weight, are too few, are none, or are another's."""
+    monkeypatch.setattr(persistence, "LONG", 0)
+    model, X, _ = small("Autoencoder")
+    model.fit(X).save(tmp_path / "m")
+    whole = json.loads((tmp_path / "m" / "config.json").read_text())
+    del whole["config_sha256"]
+    assert whole["model"]["fitted"]["frame_"]["low"].startswith("config/")
+    whole["model"]["fitted"]["frame_"]["low"] = low
+    whole["config_sha256"] = persistence._sha256(persistence._canonical(whole))
+    (tmp_path / "m" / "config.json").write_text(json.dumps(whole))
+    with pytest.raises(InputError, match="numbers that are|does not describe") as told:
+        isthmus.load(tmp_path / "m")
+    assert "\n" not in str(told.value)

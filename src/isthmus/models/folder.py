@@ -36,7 +36,7 @@ def save_estimator(estimator: "AbstractAutoencoder | OutlierDetector", folder: s
     config, tensors = _config(estimator), _weights(estimator)
     network = getattr(autoencoder, "networks", None) or autoencoder.network
     written, beside = _packed(config)
-    persistence.check_readable(written, tensors | beside)
+    persistence.check_readable(written, {**tensors, **beside})
     content = json.loads(json.dumps(config))
     classes = [type(estimator), type(autoencoder)]
     try:
@@ -50,7 +50,7 @@ def save_estimator(estimator: "AbstractAutoencoder | OutlierDetector", folder: s
         raise InputError(
             "the parameters are not those of the last fit, and the model could not be loaded: fit it again"
         ) from error
-    persistence.write(folder, written, tensors | beside)
+    persistence.write(folder, written, {**tensors, **beside})
 
 
 def _packed(config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -73,7 +73,7 @@ def check_keepable(estimator: "AbstractAutoencoder", tensors: Mapping[str, Tenso
     except InputError as error:
         raise InputError(f"the model could not be saved: {one_line(error)}") from error
     written, beside = _packed(config | {"fitted": fitted})
-    persistence.check_readable(written, tensors | beside)
+    persistence.check_readable(written, {**tensors, **beside})
 
 
 def load(folder: str | Path, *, network: Any = None, trusted: Trusted = ()) -> Any:
