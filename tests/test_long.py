@@ -103,9 +103,9 @@ def test_what_could_not_be_read_is_refused_before_it_is_trained_and_when_it_is_s
     model.save(tmp_path / "m")
     before = {path.name: path.read_bytes() for path in (tmp_path / "m").iterdir()}
     lowered(monkeypatch, limit, value)
-    with pytest.raises(ValueError, match="truncated or altered|bytes, and none|tensors, and no model"):
+    with pytest.raises(ValueError, match=r"truncated or altered|bytes, and none|tensors, and no model"):
         isthmus.load(tmp_path / "m")
-    with pytest.raises(InputError, match="the model is too large to be saved: .*fewer columns") as told:
+    with pytest.raises(InputError, match=r"the model is too large to be saved: .*fewer columns") as told:
         model.save(tmp_path / "m")
     assert "\n" not in str(told.value)
     assert {path.name: path.read_bytes() for path in (tmp_path / "m").iterdir()} == before
@@ -113,7 +113,7 @@ def test_what_could_not_be_read_is_refused_before_it_is_trained_and_when_it_is_s
         model.save(tmp_path / "new")
     assert not (tmp_path / "new").exists()
     epochs = []
-    with pytest.raises(InputError, match="too l(arge|ong)"):
+    with pytest.raises(InputError, match=r"too l(arge|ong)"):
         small(name)[0].set_params(callbacks=[epochs.append]).fit(X, resume_from=tmp_path / "run")
     assert not epochs
     assert not (tmp_path / "run").exists()
@@ -174,9 +174,9 @@ def test_a_dtype_that_is_not_read_is_not_written(dtype, tmp_path):
 
     X = np.random.default_rng(0).normal(size=(30, 3))
     model = isthmus.Autoencoder(2, network=isthmus.networks.Modules(Own(3, 2), Own(2, 3)), max_epochs=1)
-    with pytest.raises(InputError, match="cannot be saved: .*beside holds"):
+    with pytest.raises(InputError, match=r"cannot be saved: .*beside holds"):
         model.fit(X, resume_from=tmp_path / "run")
-    with pytest.raises(InputError, match="cannot be saved: .*beside holds"):
+    with pytest.raises(InputError, match=r"cannot be saved: .*beside holds"):
         model.fit(X).save(tmp_path / "m")
     assert not (tmp_path / "m").exists()
 
@@ -204,6 +204,6 @@ def test_a_wide_frame_of_a_stranger_is_refused(low, tmp_path, monkeypatch):
     whole["model"]["fitted"]["frame_"]["low"] = low
     whole["config_sha256"] = persistence._sha256(persistence._canonical(whole))
     (tmp_path / "m" / "config.json").write_text(json.dumps(whole))
-    with pytest.raises(InputError, match="numbers that are|does not describe") as told:
+    with pytest.raises(InputError, match=r"numbers that are|does not describe") as told:
         isthmus.load(tmp_path / "m")
     assert "\n" not in str(told.value)
