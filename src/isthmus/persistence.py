@@ -128,7 +128,7 @@ def check_readable(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> 
             raise InputError(f"it has {len(tensors)} tensors, and no model has more than {MOST_TENSORS}")
     except InputError as error:
         raise InputError(
-            f"the model is too large to be saved: {error}; give it fewer columns, categories or layers"
+            f"the model is too large to be saved: {error}; give it fewer columns, categories, modalities or layers"
         ) from error
     for name, tensor in tensors.items():
         if tensor.dtype not in DTYPES.values():
