@@ -31,9 +31,11 @@ from isthmus.atomic import alone_in, check_writable, flush, flush_folder, in_fol
 from isthmus.errors import InputError
 from isthmus.untrusted import (
     MOST_BYTES,
+    MOST_HEADER,
     MOST_TENSORS,
     WRONG,
     ReplacedError,
+    check_counts,
     is_still,
     one_line,
     opened,
@@ -56,6 +58,8 @@ WEIGHTS = "model.safetensors"
 DTYPES = {"F32": torch.float32, "F64": torch.float64, "BOOL": torch.bool, "U8": torch.uint8}
 DTYPES |= {"I8": torch.int8, "I16": torch.int16, "I32": torch.int32, "I64": torch.int64}
 """What a model's weights and counts are of, by safetensors' names."""
+ENTRY = 256
+"""Bytes that a tensor takes in the header of its file, beside its name, at the most."""
 SHA256 = re.compile("[0-9a-f]{64}")
 PATIENCE = 30.0
 """Seconds in which a model is read again that is saved anew each time; reading one takes as long as writing it."""
@@ -78,23 +82,57 @@ def write(folder: str | Path, config: Mapping[str, Any], tensors: Mapping[str, T
     ------
     FileExistsError
         If the folder is there, is not empty and holds no model.
+    ValueError
+        If :func:`read` would refuse it for its size; nothing is written then.
     OSError
         If it cannot be written.
     """
     folder = Path(folder)
     check_free(folder)
+    check_readable(config, tensors)
     # Cloned, as two names may share one tensor, which safetensors would refuse.
     weights = tensors_to_bytes({name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()})
     sha256 = _sha256(weights)
-    version = LONG_VERSION if any(name.startswith(OF_CONFIG) for name in tensors) else VERSION
-    whole = {"format": FORMAT, "version": version, "weights_sha256": sha256, "model": dict(config)}
-    whole["config_sha256"] = _sha256(_canonical(whole))
-    indent = 2 if len(_canonical(config)) < MOST_BYTES // 8 else None  # a large one shall stay below the limit
-    text = json.dumps(whole, indent=indent, ensure_ascii=False)
+    text = _text(config, tensors, sha256)
     with in_folder(folder), temporary(folder / WEIGHTS) as new_weights, temporary(folder / CONFIG) as new_config:
         new_weights.write_bytes(weights)
         new_config.write_text(text, encoding="utf-8")
         put_in_place(folder, new_weights, new_config, sha256)
+
+
+def _text(config: Mapping[str, Any], tensors: Mapping[str, Tensor], sha256: str) -> str:
+    """Return what is written of a config, whose weights have that digest."""
+    version = LONG_VERSION if any(name.startswith(OF_CONFIG) for name in tensors) else VERSION
+    whole = {"format": FORMAT, "version": version, "weights_sha256": sha256, "model": dict(config)}
+    canonical = _canonical(whole)
+    whole["config_sha256"] = _sha256(canonical)
+    indent = 2 if len(canonical) < MOST_BYTES // 8 else None  # a large one shall stay below the limit
+    return json.dumps(whole, indent=indent, ensure_ascii=False)
+
+
+def check_readable(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    """Raise ValueError for a model that :func:`read` would refuse for its size, or for the dtype of a tensor.
+
+    Parameters
+    ----------
+    config, tensors
+        As for :func:`write`; the tensors may be on the "meta" device, as their numbers are not looked at.
+    """
+    content = _text(config, tensors, 64 * "0").encode()
+    header = sum(len(name.encode()) + ENTRY for name in tensors)
+    try:
+        if len(content) > MOST_BYTES:
+            raise InputError(f"its config has {len(content)} bytes, and none is longer than {MOST_BYTES}")
+        check_counts(content)
+        if len(tensors) > MOST_TENSORS or header > MOST_HEADER:
+            raise InputError(f"it has {len(tensors)} tensors, and no model has more than {MOST_TENSORS}")
+    except InputError as error:
+        raise InputError(
+            f"the model is too large to be saved: {error}; give it fewer columns, categories, modalities or layers"
+        ) from error
+    for name, tensor in tensors.items():
+        if tensor.dtype not in DTYPES.values():
+            raise InputError(f"the model cannot be saved: {name} holds {tensor.dtype}; keep it in another dtype")
 
 
 def copy(source: Path, target: Path) -> None:

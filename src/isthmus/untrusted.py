@@ -112,13 +112,18 @@ def parse(content: bytes) -> Any:
     ValueError
         If it is no JSON, has more in it than the limits, one name twice in an object, or is nested too deeply.
     """
-    values, names, objects = content.count(b","), content.count(b":"), content.count(b"[") + content.count(b"{")
-    if values > MOST_VALUES or names > MOST_NAMES or objects > MOST_OBJECTS:
-        raise InputError(f"it has more than {MOST_VALUES} values, {MOST_NAMES} names or {MOST_OBJECTS} objects")
+    check_counts(content)
     try:
         return json.loads(content.decode("utf-8"), object_pairs_hook=_object)
     except RecursionError as error:
         raise InputError("it is nested too deeply") from error
+
+
+def check_counts(content: bytes) -> None:
+    """Raise ValueError for JSON with more in it than is parsed."""
+    values, names, objects = content.count(b","), content.count(b":"), content.count(b"[") + content.count(b"{")
+    if values > MOST_VALUES or names > MOST_NAMES or objects > MOST_OBJECTS:
+        raise InputError(f"it has more than {MOST_VALUES} values, {MOST_NAMES} names or {MOST_OBJECTS} objects")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

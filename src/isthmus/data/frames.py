@@ -133,9 +133,11 @@ class Frame:
         levels = content["levels"]
         if not (isinstance(levels, list) and levels and all(isinstance(each, str | None) for each in levels)):
             raise InputError("its frame_ has names of levels that are none")
-        for name in lists[1]:
-            dtype = pandas_dtype(name) if isinstance(name, str) else None
-            if dtype is None or not _is_plain(dtype) or getattr(dtype, "itemsize", 0) > WIDEST:
+        if not all(isinstance(name, str) for name in lists[1]):
+            raise InputError("its frame_ has a column of a dtype without a name")
+        for name in dict.fromkeys(lists[1]):  # a wide frame has few, and each takes a while to find
+            dtype = pandas_dtype(name)
+            if not _is_plain(dtype) or getattr(dtype, "itemsize", 0) > WIDEST:
                 raise InputError(f"its frame_ has a column of the dtype {name!r}, which numbers cannot have")
         return cls(content["container"], names, *(tuple(each) for each in (*lists[1:], levels)))
 

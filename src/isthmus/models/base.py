@@ -64,7 +64,7 @@ from isthmus.models.engine import (
     to_batch,
     work_of_a_row,
 )
-from isthmus.models.folder import plain_params, save_estimator, unsaved_params
+from isthmus.models.folder import check_keepable, plain_params, save_estimator, unsaved_params
 from isthmus.models.interpolation import spherical, straight
 from isthmus.models.kept import kept_start, why_start_is_kept
 from isthmus.models.scale import HOW_TO_STANDARDISE, Scaling, check_size, constant_fault, spread_fault, unequal_fault
@@ -188,6 +188,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             train, validation = self._split(rows, generator)
             model = self._continued(rows) if go_on else self._new_model(rows, seed, train)
             rows = model.filled(rows)
+            if kept is not None:
+                check_keepable(self, model.state_dict())
             train, validation = train.of(rows), None if validation is None else validation.of(rows)
             epochs = self._default_epochs(rows.n_rows) if self.max_epochs is None else self.max_epochs
             steps = epochs * train.n_batches(self.batch_size)

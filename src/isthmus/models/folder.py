@@ -21,7 +21,7 @@ from isthmus.models.calibration import Calibration
 from isthmus.models.fitted import FITTED, FITTED_ARRAYS, check_fitted, check_parts, from_json
 from isthmus.models.own import Trusted, family_of, find, path_of
 from isthmus.models.packed import pack, unpack
-from isthmus.untrusted import WRONG, AtMost, one_line, parse
+from isthmus.untrusted import WRONG, AtMost, one_line
 
 if TYPE_CHECKING:
     from isthmus.models.base import AbstractAutoencoder
@@ -35,14 +35,9 @@ def save_estimator(estimator: "AbstractAutoencoder | OutlierDetector", folder: s
     autoencoder: Any = _thawed(getattr(estimator, "autoencoder_", estimator))
     config, tensors = _config(estimator), _weights(estimator)
     network = getattr(autoencoder, "networks", None) or autoencoder.network
-    text = json.dumps(config).encode()
-    beside: dict[str, Tensor] = {}
-    plan_of = config
-    if text.count(b",") > persistence.LONG:
-        config, beside = pack(config)
-        text = json.dumps(config).encode()
-    content = parse(text)
-    content = json.loads(json.dumps(plan_of)) if beside else content
+    written, beside = _packed(config)
+    persistence.check_readable(written, {**tensors, **beside})
+    content = json.loads(json.dumps(config))
     classes = [type(estimator), type(autoencoder)]
     try:
         _plan(content, {name: tensor.to("meta") for name, tensor in tensors.items()}, network, classes)
@@ -55,7 +50,30 @@ def save_estimator(estimator: "AbstractAutoencoder | OutlierDetector", folder: s
         raise InputError(
             "the parameters are not those of the last fit, and the model could not be loaded: fit it again"
         ) from error
-    persistence.write(folder, config, tensors | beside)
+    persistence.write(folder, written, {**tensors, **beside})
+
+
+def _packed(config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return a config as it is written, and its lists that are then beside the weights: a long one's."""
+    return pack(config) if json.dumps(config).count(",") > persistence.LONG else (config, {})
+
+
+def check_keepable(estimator: "AbstractAutoencoder", tensors: Mapping[str, Tensor]) -> None:
+    """Raise ValueError, before it is trained, where what an estimator has learnt of its rows could not be saved.
+
+    Parameters
+    ----------
+    tensors : mapping of str to Tensor
+        The weights that it will have; those on the "meta" device will do.
+    """
+    config = json.loads(json.dumps(_config(estimator)))
+    fitted = config["fitted"] | {"history_": []}
+    try:
+        check_fitted(family_of(type(estimator)).__name__, fitted)
+    except InputError as error:
+        raise InputError(f"the model could not be saved: {one_line(error)}") from error
+    written, beside = _packed(config | {"fitted": fitted})
+    persistence.check_readable(written, {**tensors, **beside})
 
 
 def load(folder: str | Path, *, network: Any = None, trusted: Trusted = ()) -> Any:

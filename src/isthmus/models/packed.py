@@ -1,10 +1,10 @@
-"""Long lists of numbers in a model's config ↔ tensors beside its weights: long histories, and quantiles of wide tables.
+"""Long lists of numbers in a model's config ↔ tensors beside its weights: long histories, wide tables.
 
 A config of few numbers holds them itself, as people and older versions can read it then.
 """
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,6 +14,10 @@ from isthmus.errors import InputError
 
 PREFIX = "config/"
 """Before the names of these tensors; no weight's name has a slash."""
+
+SCALES = ("mean_", "scale_", "y_mean_", "y_scale_")
+RANGES = ("low", "high", "decimals")
+"""Of a frame: a number of each column."""
 
 
 def pack(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -27,6 +31,9 @@ def pack(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
         if "schema_" in fitted:
             steps = [{name: _put(each, tensors) for name, each in step.items()} for step in fitted["schema_"]["steps"]]
             fitted["schema_"] = fitted["schema_"] | {"steps": steps}
+        fitted |= {name: _put(fitted[name], tensors) for name in SCALES if name in fitted}
+        if "frame_" in fitted:
+            fitted["frame_"] = fitted["frame_"] | {name: _put(fitted["frame_"][name], tensors) for name in RANGES}
     return config, tensors
 
 
@@ -40,6 +47,9 @@ def unpack(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> tuple[di
         if "schema_" in fitted:
             steps = [{name: _take(each, ours) for name, each in step.items()} for step in fitted["schema_"]["steps"]]
             fitted["schema_"] = fitted["schema_"] | {"steps": steps}
+        fitted |= {name: _taken(fitted[name], ours) for name in SCALES if name in fitted}
+        if "frame_" in fitted:
+            fitted["frame_"] = {name: _range(name, each, ours) for name, each in fitted["frame_"].items()}
     if ours:
         raise InputError(f"it has numbers that are none of its config's, {min(ours)}")
     return config, {name: each for name, each in tensors.items() if not name.startswith(PREFIX)}
@@ -78,11 +88,25 @@ def _records(columns: Any, tensors: dict[str, Tensor]) -> list[dict[str, Any]]:
     return [dict(zip(columns, values, strict=True)) for values in zip(*lists, strict=True)]
 
 
-def _put(values: list[Any], tensors: dict[str, Tensor]) -> str:
+def _put(values: Sequence[Any], tensors: dict[str, Tensor]) -> str:
     name = f"{PREFIX}{len(tensors)}"
+    values = [-1 if each is None else each for each in values]  # decimals that are none; no other list has gaps
     whole = all(type(each) is int for each in values)
     tensors[name] = torch.tensor(values, dtype=torch.int64 if whole else torch.float64)
     return name
+
+
+def _taken(given: Any, tensors: dict[str, Tensor]) -> Any:
+    """Return the numbers of a tensor, or those that stand in the config itself."""
+    return _take(given, tensors) if isinstance(given, str) else given
+
+
+def _range(name: str, given: Any, tensors: dict[str, Tensor]) -> Any:
+    """Return what a frame says of its columns."""
+    if name not in RANGES:
+        return given
+    values = _taken(given, tensors)
+    return [None if each == -1 else each for each in values] if name == "decimals" else values
 
 
 def _take(name: Any, tensors: dict[str, Tensor]) -> list[Any]:

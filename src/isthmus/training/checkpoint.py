@@ -40,7 +40,17 @@ from isthmus.training.checked import (
 )
 from isthmus.training.loop import Interrupted
 from isthmus.training.state import Best, Evaluation, Position, Snapshot, Start, State
-from isthmus.untrusted import WRONG, ReplacedError, one_line, opened, opened_tensors, opened_to_change, parse
+from isthmus.untrusted import (
+    MOST_HEADER,
+    WRONG,
+    ReplacedError,
+    check_counts,
+    one_line,
+    opened,
+    opened_tensors,
+    opened_to_change,
+    parse,
+)
 
 CHECKPOINT = "checkpoint.safetensors"
 HISTORY = "checkpoint.history.jsonl"
@@ -56,6 +66,9 @@ READABLE = (2, 3)
 
 SHARE = 20
 """Times as long as writing a checkpoint took, at the least, until the next one at the end of an epoch."""
+
+MOST_ABOUT = MOST_HEADER // 2
+"""Bytes of what is said of a run, in the header of its checkpoint; as much is left for the names of its tensors."""
 
 GUESS = 1e8
 """Bytes a second that the first one is taken to be written at."""
@@ -80,13 +93,15 @@ class Checkpoints:
     Raises
     ------
     ValueError
-        If the folder holds a checkpoint of a run with other rows or parameters.
+        If the folder holds a checkpoint of a run with other rows or parameters, or what is said of the run is longer
+        than is read again.
     """
 
     def __init__(self, folder: str | Path, minutes: float, about: Mapping[str, Any]) -> None:
         self.path = Path(folder) / CHECKPOINT
         self.seconds = 60 * minutes
         self.about = dict(about)
+        _check_readable(self.about)
         self.asked: int | None = None
         self.took = 0.0
         self.epochs = 0
@@ -254,6 +269,18 @@ def write(path: Path, state: State, about: Mapping[str, Any], records: Records) 
         raise OSError(
             f"cannot keep the run: {path}: {reason}; what was kept before is whole, to resume from"
         ) from error
+
+
+def _check_readable(about: Mapping[str, Any]) -> None:
+    """Raise ValueError where what is said of a run would be refused when it is read."""
+    content = json.dumps(about).encode()
+    fault = f"they take {len(content)} bytes, and {MOST_ABOUT} are kept" if len(content) > MOST_ABOUT else None
+    try:
+        check_counts(content)
+    except InputError as error:
+        fault = str(error)
+    if fault is not None:
+        raise InputError(f"the run could not be kept, as its parameters are too long: {fault}; give shorter ones")
 
 
 def read_about(path: Path) -> dict[str, Any]:
