@@ -4,6 +4,7 @@ import csv
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -117,3 +118,28 @@ def test_what_was_filled_in_is_read_by_the_model_that_did(run, tmp_path):
     read = files.read(tmp_path / "filled.csv", mixed=True).X
     assert set(read["kind"]) <= {"=1", "+x", "y"}
     assert isthmus.load("run").schema_.columns[1].categories
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_apostrophes_of_somebodys_own_stay(tmp_path, ending):
+    """A file in which a formula is left bare was not written by isthmus, and categories must not merge."""
+    table = pd.DataFrame({"cat": ["=x", "'=x", "'=y", "z"] * 5, "-c": ["a", "'=a", "b", "c"] * 5, "n": range(20)})
+    path = tmp_path / f"t.{ending}"
+    getattr(table, f"to_{ending}")(path, index=False)
+    found = files.read(path, mixed=True)[0]
+    assert list(found["cat"]) == list(table["cat"])
+    assert list(found["-c"]) == list(table["-c"])
+
+
+def test_names_that_would_become_one(tmp_path):
+    (tmp_path / "t.csv").write_text("=a,'=a,b\n1,2,3\n4,5,6\n")
+    assert list(files.read(tmp_path / "t.csv")[0].columns) == ["=a", "'=a", "b"]
+
+
+def test_results_in_parquet_keep_their_dtypes(tmp_path):
+    kinds = pd.CategoricalDtype(["low", "high", "=x"], ordered=True)
+    table = pd.DataFrame({"c": pd.Categorical(["low", "=x"], dtype=kinds), "s": pd.array(["a", None], dtype="string")})
+    files.write_table(tmp_path / "t.parquet", table)
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "t.parquet"), table)
+    files.write_table(tmp_path / "t.csv", table)
+    assert (tmp_path / "t.csv").read_text() == "c,s\nlow,a\n'=x,\n"

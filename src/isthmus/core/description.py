@@ -7,7 +7,7 @@ are told apart by their shapes alone, as a run that goes on has its own.
 import hashlib
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from types import CodeType, FunctionType, MethodType
@@ -33,6 +33,12 @@ LIBRARIES = ("torch", "isthmus", "builtins", "numpy", "collections", "typing", "
 """Packages whose code is taken to be the same wherever they are imported: a checkpoint is of a version of these."""
 
 
+Seen = dict[int, Any]
+"""What was looked at, by its address, and kept alive, as another's address may else be the same."""
+
+PLAIN = (bool, int, float, complex, str, bytes, type(None))
+
+
 def description_of(value: Any) -> dict[str, str]:
     """Describe a parameter.
 
@@ -50,7 +56,7 @@ def description_of(value: Any) -> dict[str, str]:
     False
     """
     codes: list[str] = []
-    parts = "\n".join(_parts(value, set(), codes))
+    parts = "\n".join(_parts(value, {}, codes))
     said = " ".join(ADDRESS.sub("", repr(value)).split())
     return {
         "said": said if len(said) <= LONGEST else said[:LONGEST] + "…",
@@ -66,31 +72,43 @@ def are_alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return all(one.get(name) == other.get(name) for name in names)
 
 
-def _parts(value: Any, seen: set[int], codes: list[str]) -> Iterator[str]:
+def _parts(value: Any, seen: Seen, codes: list[str]) -> Iterator[str]:
     """Yield lines that say what a value is, and whatever is in it; put what its code is into `codes`."""
-    if value is None or isinstance(value, bool | int | float | complex | str | bytes):
+    if isinstance(value, PLAIN):
         yield repr(value)
         return
     if id(value) in seen:
         yield "again"
         return
-    seen.add(id(value))
+    seen[id(value)] = value
     if isinstance(value, Tensor) or hasattr(value, "__array_interface__"):
         yield from _array(value)
     elif isinstance(value, Mapping):
         for name, each in value.items():
-            yield f"{name!r}:" if isinstance(name, str | int) else "a key:"
+            yield from _parts(name, seen, codes)
             yield from _parts(each, seen, codes)
     elif isinstance(value, list | tuple):
         yield f"{len(value)} values"
         for each in value:
             yield from _parts(each, seen, codes)
     elif isinstance(value, set | frozenset):
-        yield repr(sorted(map(repr, value)))
+        yield from _set(value, codes)
     elif isinstance(value, FunctionType | MethodType | partial | type):
         yield from _callable(value, seen, codes)
     else:
         yield from _object(value, seen, codes)
+
+
+def _set(values: Iterable[Any], codes: list[str]) -> Iterator[str]:
+    """Yield what is in a set, in an order that does not go by addresses or hashes."""
+    members = []
+    for value in values:
+        own: list[str] = []
+        members.append((list(_parts(value, {}, own)), own))
+    for lines, own in sorted(members):
+        yield "in a set:"
+        yield from lines
+        codes.extend(own)
 
 
 def _array(value: Any) -> Iterator[str]:
@@ -106,10 +124,10 @@ def _array(value: Any) -> Iterator[str]:
     yield hashlib.sha256(content).hexdigest()
 
 
-def _callable(value: Any, seen: set[int], codes: list[str]) -> Iterator[str]:
+def _callable(value: Any, seen: Seen, codes: list[str]) -> Iterator[str]:
     if isinstance(value, type):
         yield _name(value)
-        _code_of_class(value, codes)
+        yield from _class(value, seen, codes)
     elif isinstance(value, MethodType):
         yield from _parts(value.__func__, seen, codes)
         yield from _parts(value.__self__, seen, codes)
@@ -118,18 +136,21 @@ def _callable(value: Any, seen: set[int], codes: list[str]) -> Iterator[str]:
         yield from _parts([value.func, value.args, value.keywords], seen, codes)
     else:
         yield _name(value)
-        codes.extend(_code(value.__code__))
+        if value.__module__.partition(".")[0] not in LIBRARIES:
+            codes.extend(_code(value.__code__))
+            yield from _globals(value, seen, codes)
         yield from _parts([value.__defaults__, value.__kwdefaults__], seen, codes)
         for cell in value.__closure__ or ():
             with suppress(ValueError):  # which is yet to be filled
                 yield from _parts(cell.cell_contents, seen, codes)
 
 
-def _object(value: Any, seen: set[int], codes: list[str]) -> Iterator[str]:
+def _object(value: Any, seen: Seen, codes: list[str]) -> Iterator[str]:
     """Yield class and attributes of a module, or of another object; what a library's object shows of itself."""
     yield _name(type(value))
-    _code_of_class(type(value), codes)
-    attributes = dict(getattr(value, "__dict__", {}))
+    yield from _class(type(value), seen, codes)
+    slots = [name for each in type(value).__mro__ for name in _slots(each) if hasattr(value, name)]
+    attributes = {name: getattr(value, name) for name in slots} | dict(getattr(value, "__dict__", {}))
     if isinstance(value, nn.Module):
         yield value.extra_repr()
         attributes = {name: each for name, each in attributes.items() if name not in TORCHS_OWN}
@@ -151,8 +172,8 @@ def _name(value: Any) -> str:
     return f"{getattr(value, '__module__', '')}:{getattr(value, '__qualname__', '')}"
 
 
-def _code_of_class(kind: type[Any], codes: list[str]) -> None:
-    """Add the functions of a class, and of those that it comes from, up to the libraries'."""
+def _class(kind: type[Any], seen: Seen, codes: list[str]) -> Iterator[str]:
+    """Yield what a class, and those that it comes from up to the libraries', hold: values and functions."""
     for each in kind.__mro__:
         if each.__module__.partition(".")[0] in LIBRARIES:
             continue
@@ -160,7 +181,24 @@ def _code_of_class(kind: type[Any], codes: list[str]) -> None:
             function = getattr(member, "__func__", getattr(member, "fget", member))
             if isinstance(function, FunctionType):
                 codes.append(name)
-                codes.extend(_code(function.__code__))
+                yield from _parts(function, seen, codes)
+            elif isinstance(member, (*PLAIN, list, tuple, dict, set, frozenset, Tensor)) and not name.startswith("__"):
+                yield f"{name}:"
+                yield from _parts(member, seen, codes)
+
+
+def _slots(kind: type[Any]) -> tuple[str, ...]:
+    names = vars(kind).get("__slots__", ())
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _globals(function: FunctionType, seen: Seen, codes: list[str]) -> Iterator[str]:
+    """Yield the numbers, texts and functions of its module that a function goes by."""
+    for name in sorted({*function.__code__.co_names} & {*function.__globals__}):
+        value = function.__globals__[name]
+        if isinstance(value, (*PLAIN, tuple, FunctionType)):
+            yield f"{name}:"
+            yield from _parts(value, seen, codes)
 
 
 def _code(code: CodeType) -> Iterator[str]:

@@ -5,6 +5,7 @@ before what begins with such a sign, is what spreadsheets themselves take for "t
 """
 
 import re
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pandas as pd
@@ -36,6 +37,14 @@ def unescaped(text: str) -> str:
     return rest if ESCAPED.match(text) and not HARMLESS.fullmatch(rest) else text
 
 
+def may_be_escaped(texts: Iterable[str]) -> bool:
+    """Tell whether :func:`escaped` may have given these texts: none is left that a spreadsheet would run.
+
+    Where one is, the apostrophes before others are somebody's own, and belong to what they say.
+    """
+    return all(text.startswith("'") or escaped(text) == text for text in texts)
+
+
 def escape_table(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table whose texts, names of columns among them, are escaped; numbers, dates and truth values are not."""
     table = table.rename(columns=lambda name: escaped(name) if isinstance(name, str) else name)
@@ -48,7 +57,13 @@ def storable(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def unescape_frame(frame: pd.DataFrame) -> list[str]:
-    """Take the apostrophes away, in place; return the columns in which there were any."""
+    """Take the apostrophes away that :func:`escape_table` has set, in place; return the columns that had any.
+
+    A table with a text in it that a spreadsheet would run is not of that making, and stays as it is.
+    """
+    columns = [frame.iloc[:, place] for place in range(frame.shape[1])]
+    if not all(may_be_escaped(column.dropna().astype(str).unique()) for column in columns if _is_text(column)):
+        return []
     changed = []
     for place, name in enumerate(frame.columns):
         column = frame.iloc[:, place]
@@ -64,18 +79,25 @@ def unescape_frame(frame: pd.DataFrame) -> list[str]:
 
 
 def _map_texts(table: pd.DataFrame, change: Any) -> pd.DataFrame:
-    made = {}
-    for place in range(table.shape[1]):
-        column = table.iloc[:, place]
-        if _is_text(column):
-            made[place] = [change(value) if isinstance(value, str) else value for value in column]
-    if not made:
+    """Return a table whose texts are changed; columns in which nothing changes keep their dtypes."""
+    columns = [table.iloc[:, place] for place in range(table.shape[1])]
+    changed = [_map_column(column, change) if _is_text(column) else column for column in columns]
+    if all(new is old for new, old in zip(changed, columns, strict=True)):
         return table
-    columns = [
-        pd.Series(made[place], table.index, dtype=object) if place in made else table.iloc[:, place]
-        for place in range(table.shape[1])
-    ]
-    return pd.concat(columns, axis=1).set_axis(table.columns, axis=1)
+    return pd.concat(changed, axis=1).set_axis(table.columns, axis=1)
+
+
+def _map_column(column: "pd.Series[Any]", change: Callable[[str], str]) -> "pd.Series[Any]":
+    values = column.cat.categories if isinstance(column.dtype, pd.CategoricalDtype) else column.drop_duplicates()
+    texts = [value for value in values if isinstance(value, str)]
+    new = {text: change(text) for text in texts}
+    if all(new[text] == text for text in texts):
+        return column
+    if isinstance(column.dtype, pd.CategoricalDtype) and len({*new.values()}) == len(values):
+        return column.cat.rename_categories(new)
+    return pd.Series(
+        [new.get(value, value) if isinstance(value, str) else value for value in column], column.index, dtype=object
+    )
 
 
 def _is_text(column: pd.Series) -> bool:

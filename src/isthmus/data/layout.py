@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from isthmus.data.formulas import unescaped
+from isthmus.data.formulas import may_be_escaped, unescaped
 from isthmus.data.number_text import decimal_of, doubtful, number_of, share_of_numbers
 from isthmus.errors import InputError
 
@@ -78,7 +78,11 @@ def find_layout(path: Path, text: str) -> Layout:
         last = f" to {names[-1]}" if len(names) > 1 else ""
         told.append(f"no header: its first line is data, and its columns are called x_0{last}")
     data = [record for record in records[start:] if any(record)]
-    names, has_row_names = _one_a_column(path, [unescaped(name.strip()) for name in names], data, width)
+    names = [name.strip() for name in names]
+    if may_be_escaped(names) and [*map(unescaped, names)] != names:
+        names = [*map(unescaped, names)]
+        told.append("apostrophes before =, +, - and @, which keep them text, are taken away in names of columns")
+    names, has_row_names = _one_a_column(path, names, data, width)
     _check_once(path, names)
     decimal = decimal_of(data, separator)
     written = [f"separated by {SEPARATORS.get(separator, repr(separator))}"] * (separator != ",")
