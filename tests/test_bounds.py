@@ -230,8 +230,10 @@ def repeated(kind, rows=600, word=WORD):
 @pytest.mark.parametrize("name", ["a", "a.b", ".", "a.b.c", "", "ä.list.element"])
 @pytest.mark.parametrize(
     "kind",
-    ["string", "large_string", "binary", "large_binary", "list string", "large_list large_string"]
-    + ["struct string", "struct large_binary", "map string", "fixed string", "lists large_string"],
+    [
+        *("string", "large_string", "binary", "large_binary", "list string", "large_list large_string"),
+        *("struct string", "struct large_binary", "map string", "fixed string", "lists large_string"),
+    ],
 )
 def test_repeated_text_in_parquet_of_any_type(tmp_path, name, kind):
     path = tmp_path / "z.parquet"
@@ -294,7 +296,7 @@ def test_what_is_no_text_takes_its_width(tmp_path):
 def test_honest_text_in_parquet_is_counted_in_large_pieces(tmp_path, monkeypatch):
     path = tmp_path / "t.parquet"
     words = [f"user-{i:08d}" for i in range(100_000)]
-    table = pa.table({name: words for name in ("a", "a.b", "c")})
+    table = pa.table(dict.fromkeys(("a", "a.b", "c"), words))
     parquet.write_table(table, path)
     read = []
     size = parquet_module._size

@@ -98,8 +98,8 @@ def check_counted(what: str, so_far: int, packed: int) -> None:
     most = most_unpacked(packed)
     if so_far > most:
         raise InputError(
-            f"{what} at least {in_gb(so_far)} of memory, more than the {in_gb(most)} that are allowed: if you trust it, "
-            "give a larger max_gb (--max-gb)"
+            f"{what} at least {in_gb(so_far)} of memory, more than the {in_gb(most)} that are allowed: if you trust "
+            "it, give a larger max_gb (--max-gb)"
         )
 
 
