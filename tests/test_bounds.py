@@ -15,7 +15,9 @@ from pyarrow import parquet
 
 import isthmus
 from isthmus.data import bounds, files
+from isthmus.data import parquet as parquet_module
 from isthmus.data.arrays import Archive
+from isthmus.data.parquet import read_parquet
 from isthmus.data.series_files import read_series
 
 
@@ -172,10 +174,10 @@ def test_a_table_in_gzip(tmp_path):
             file.write(b"0,0\n" * 2**18)
     assert path.stat().st_size < 6e4
     with bounds.allowed(gb=0.002):
-        refused(path, "z.csv.gz, unpacked, takes at least 0.002", "max_gb=")
+        refused(path, "z.csv.gz, unpacked, takes at least 0.002", "give a larger max_gb (--max-gb)")
     path.write_bytes(gzip.compress(b"a,b\n1," + b"0" * 10**7))
     with bounds.allowed(gb=0.009):
-        refused(path, "unpacked, takes at least 0.009", "max_gb=")
+        refused(path, "unpacked, takes at least 0.009", "give a larger max_gb (--max-gb)")
     path.write_bytes(gzip.compress(b"0" * 10**6))
     refused(path, "its first field has no end")
     path.write_bytes(gzip.compress(b"a,b\n1,2\n") + gzip.compress(b"3,4\n"))
@@ -202,6 +204,110 @@ def test_a_table_in_parquet_that_repeats_itself(tmp_path):
     parquet.write_table(lists, path, compression="zstd")
     with bounds.allowed(gb=0.006):
         refused(path, "z.parquet takes 0.0064 GB of memory", mixed=True)
+
+
+WORD = "x" * 20_000
+
+
+def repeated(kind, rows=600, word=WORD):
+    """A column of one word in all rows, of a type that holds it in some way."""
+    kinds = {"list": pa.list_, "large_list": pa.large_list, "fixed": lambda of: pa.list_(of, 1)}
+    way, _, of = kind.rpartition(" ")
+    of = getattr(pa, of)()
+    values = pa.repeat(pa.scalar(word, pa.string()), rows).cast(of)
+    if way == "struct":
+        return pa.StructArray.from_arrays([pa.array(np.arange(rows)), values], ["n", "a.b"])
+    if way == "map":
+        return pa.MapArray.from_arrays(np.arange(rows + 1, dtype=np.int32), pa.array(np.arange(rows)), values)
+    if way == "fixed":
+        return pa.FixedSizeListArray.from_arrays(values, 1)
+    if way == "lists":
+        inner = pa.ListArray.from_arrays(np.array([0, rows], np.int32), values)
+        return pa.ListArray.from_arrays(np.array([0, 1], np.int32), inner)
+    return values if not way else pa.array([[word]] * rows, kinds[way](of))
+
+
+@pytest.mark.parametrize("name", ["a", "a.b", ".", "a.b.c", "", "ä.list.element"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("string", "large_string", "binary", "large_binary", "list string", "large_list large_string"),
+        *("struct string", "struct large_binary", "map string", "fixed string", "lists large_string"),
+    ],
+)
+def test_repeated_text_in_parquet_of_any_type(tmp_path, name, kind):
+    path = tmp_path / "z.parquet"
+    column = repeated(kind)
+    parquet.write_table(pa.table({name: column, "a": np.arange(len(column))} if name != "a" else {name: column}), path)
+    assert path.stat().st_size < 1e5
+    before = pa.total_allocated_bytes()
+    with bounds.allowed(gb=0.0119):
+        refused(path, "z.parquet takes at least 0.01", "larger max_gb (--max-gb)", mixed=True)
+    assert pa.total_allocated_bytes() <= before
+    with bounds.allowed(gb=0.0122):
+        assert len(read_parquet(path)) == len(column)
+
+
+@pytest.mark.parametrize("how", [{}, {"row_group_size": 50}, {"data_page_size": 500}, {"data_page_version": "2.0"}])
+@pytest.mark.parametrize("columns", [1, 2, 8])
+def test_columns_and_row_groups_do_not_multiply_the_bound(tmp_path, monkeypatch, how, columns):
+    """Each chunk is below what may be unpacked."""
+    path = tmp_path / "z.parquet"
+    table = pa.table({f"c{i}": repeated("string", 800 // columns, "y" * 10_000) for i in range(columns)})
+    parquet.write_table(table, path, **how)
+    monkeypatch.setattr(bounds, "MOST_PACKED", 7_500_000)
+    monkeypatch.setattr(bounds, "MOST_TIMES", 1)
+    refused(path, "takes at least 0.00", "more than the 0.0075 GB", "larger max_gb (--max-gb)", mixed=True)
+    monkeypatch.setattr(bounds, "MOST_PACKED", 8_200_000)
+    assert read_parquet(path).shape == table.shape
+
+
+@pytest.mark.parametrize("kind", ["string", "large_binary", "struct string", "list string"])
+def test_text_in_parquet_that_is_written_as_what_differs(tmp_path, monkeypatch, kind):
+    path = tmp_path / "z.parquet"
+    column = repeated(kind)
+    ends = {"struct string": "a.b.a.b", "list string": "a.b.list.element"}
+    encodings = {ends.get(kind, "a.b"): "DELTA_BYTE_ARRAY"}
+    parquet.write_table(pa.table({"a.b": column}), path, use_dictionary=["a.b.n"], column_encoding=encodings)
+    assert path.stat().st_size < 1e5
+    monkeypatch.setattr(parquet_module, "AT_ONCE", 10**6)
+    with bounds.allowed(gb=0.0119):
+        said = refused(path, "takes up to" if kind == "list string" else "takes at least", mixed=True)
+    allow = float(said.split("max_gb=")[1].split()[0]) if kind == "list string" else 0.0122
+    with bounds.allowed(gb=allow):
+        assert len(read_parquet(path)) == len(column), "as it says"
+
+
+def test_what_is_no_text_takes_its_width(tmp_path):
+    path = tmp_path / "z.parquet"
+    parquet.write_table(pa.table({"a": pa.array([b"x" * 20_000] * 600, pa.binary(20_000))}), path)
+    assert path.stat().st_size < 1e5
+    with bounds.allowed(gb=0.0119):
+        refused(path, "z.parquet takes 0.012 GB", mixed=True)
+    words = pa.DictionaryArray.from_arrays(np.zeros(600, np.int32), [WORD])
+    parquet.write_table(pa.table({"a.b": words, "n": np.arange(600)}), path)
+    with bounds.allowed(gb=1e-4):
+        assert read_parquet(path)["a.b"].dtype == "category", "which holds the word once"
+    parquet.write_table(pa.table({"a.b": words, "n": np.arange(600)}), path, store_schema=False)
+    with bounds.allowed(gb=0.0119):
+        refused(path, "takes at least", mixed=True)
+
+
+def test_honest_text_in_parquet_is_counted_in_large_pieces(tmp_path, monkeypatch):
+    path = tmp_path / "t.parquet"
+    words = [f"user-{i:08d}" for i in range(100_000)]
+    table = pa.table(dict.fromkeys(("a", "a.b", "c"), words))
+    parquet.write_table(table, path)
+    read = []
+    size = parquet_module._size
+    monkeypatch.setattr(parquet_module, "_size", lambda array: read.append(len(array)) or size(array))
+    assert read_parquet(path).shape == (100_000, 3)
+    assert sum(read) == 3 * 100_000
+    assert min(read) > 1000
+    read.clear()
+    parquet.write_table(table, path, use_dictionary=False)
+    assert read_parquet(path).shape == (100_000, 3)
+    assert not read, "what is written in full is not counted"
 
 
 def test_any_file_by_its_size(tmp_path):
@@ -254,7 +360,7 @@ def test_what_is_packed_better_than_rows_are(tmp_path, monkeypatch):
     with gzip.open(tmp_path / "z.csv.gz", "wb") as file:
         file.write(b"a,b\n" + b"0,0\n" * 500_000)
     for name in ("z.npz", "z.parquet", "z.csv.gz"):
-        refused(tmp_path / name, "more than the", "max_gb=")
+        refused(tmp_path / name, "more than the", "--max-gb")
     with bounds.allowed(gb=1):
         assert files.read(tmp_path / "z.npz").X.shape == zeros.shape
     np.savez_compressed(tmp_path / "r.npz", X=np.random.default_rng(0).normal(size=zeros.shape))

@@ -73,19 +73,33 @@ def forget() -> None:
     _pixels.set(MOST_PIXELS)
 
 
+def most_unpacked(packed: int) -> int:
+    """Return how many bytes what is unpacked from so many may take: where none were asked for, seldom all that may."""
+    most = most_bytes()
+    return most if _bytes.get() is not None else min(most, max(MOST_PACKED, MOST_TIMES * packed))
+
+
 def check_bytes(what: str, needed: int, otherwise: str = "", packed: int | None = None) -> None:
     """Raise ValueError where something takes more memory than it may; the message says how to allow it.
 
     `what` is the beginning of the message, such as "rows.npz takes"; `otherwise` is what else one can do, and `packed`
     how many bytes it takes in its file, where it is unpacked from that.
     """
-    most = most_bytes()
-    if packed is not None and _bytes.get() is None:
-        most = min(most, max(MOST_PACKED, MOST_TIMES * packed))
+    most = most_bytes() if packed is None else most_unpacked(packed)
     if needed > most:
         raise InputError(
             f"{what} {in_gb(needed)} of memory, more than the {in_gb(most)} that are allowed: {otherwise}"
             f"max_gb={_more(needed)} (--max-gb {_more(needed)}) allows it"
+        )
+
+
+def check_counted(what: str, so_far: int, packed: int) -> None:
+    """Do as :func:`check_bytes` for what is counted as it goes, so that nobody knows how much it takes in all."""
+    most = most_unpacked(packed)
+    if so_far > most:
+        raise InputError(
+            f"{what} at least {in_gb(so_far)} of memory, more than the {in_gb(most)} that are allowed: if you trust "
+            "it, give a larger max_gb (--max-gb)"
         )
 
 

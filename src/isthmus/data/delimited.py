@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from isthmus.data.bounds import check_bytes
+from isthmus.data.bounds import check_counted
 from isthmus.data.formulas import unescape_frame
 from isthmus.data.layout import Layout, find_layout
 from isthmus.data.names import few
@@ -167,7 +167,7 @@ class _Unpacked(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         found = self.file.readinto(buffer)
         self.size += found
-        check_bytes(f"{self.path}, unpacked, takes at least", self.size, packed=self.packed)
+        check_counted(f"{self.path}, unpacked, takes", self.size, packed=self.packed)
         return found
 
     def close(self) -> None:
