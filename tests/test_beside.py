@@ -14,6 +14,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 import isthmus
 from isthmus import (
@@ -28,7 +29,7 @@ from isthmus import (
     TabularAutoencoder,
     VariationalAutoencoder,
 )
-from isthmus.errors import NewCategoryWarning, hushed, warn_caller
+from isthmus.errors import InputError, NewCategoryWarning, hushed, warn_caller
 from isthmus.evaluation import probe
 from isthmus.networks import LSTM, MLP, Conv, Modules, Transformer
 from isthmus.randomness import DrawingFrom
@@ -283,6 +284,17 @@ DRAWS = {
 }
 
 
+class Checkpointed(nn.Module):
+    """A module whose hidden layer is computed again for the gradient, to save memory."""
+
+    def __init__(self):
+        super().__init__()
+        self.hidden, self.code, self.dropout = nn.Linear(64, 8), nn.Linear(8, 2), nn.Dropout(0.5)
+
+    def forward(self, x):
+        return self.code(checkpoint(lambda x: self.dropout(self.hidden(x).relu()), x, use_reentrant=False))
+
+
 class TestDrawingFrom:
     """Numbers are those of torch's own generator with the same seed, which is left alone."""
 
@@ -309,6 +321,13 @@ class TestDrawingFrom:
         assert 700 < kept.sum() < 800
         out.sum().backward()
         assert torch.equal(x.grad, kept / 0.75)
+
+    def test_what_draws_again_for_its_gradient_is_refused(self, digits):
+        network = Modules(Checkpointed(), nn.Linear(2, 64))
+        with pytest.raises(InputError, match=r"draws random numbers again .* out of torch.utils.checkpoint"):
+            Autoencoder(2, network=network, max_epochs=1).fit(digits[:48].reshape(48, -1))
+        network.encoder.dropout.p = 0.0
+        Autoencoder(2, network=network, max_epochs=1).fit(digits[:48].reshape(48, -1))
 
     def test_a_generator_that_is_given_is_used(self):
         expected = torch.rand(3, generator=torch.Generator().manual_seed(1))

@@ -76,3 +76,28 @@ def test_rows_of_which_nothing_is_known_are_not_held_out():
     assert len(model.held_out_)
     assert not np.isnan(X[model.held_out_]).any()
     assert np.isfinite([record["validation"]["mse"] for record in model.history_]).all()
+
+
+def test_a_list_of_masked_rows_is_a_masked_table():
+    """A list of masked arrays is an array without the mask, to NumPy."""
+    X = np.random.default_rng(0).normal(size=(30, 4))
+    model = Autoencoder(2, max_epochs=1).fit(X)
+    X[3, 2] = X[5, :2] = -999
+    masked = np.ma.masked_equal(X, -999)
+    for method in ("transform", "score_samples", "reconstruct", "impute"):
+        np.testing.assert_array_equal(getattr(model, method)(list(masked)), getattr(model, method)(masked))
+
+
+def test_tensors_with_a_gradient_in_a_list():
+    sequences = [torch.randn(length, 2, requires_grad=True) for length in (5, 7, 9, 6, 5, 8)]
+    plain = [each.detach().numpy() for each in sequences]
+    model = SequenceAutoencoder(2, max_epochs=1).fit(sequences)
+    for method in ("transform", "score_samples", "reconstruct", "impute"):
+        for one, other in zip(getattr(model, method)(sequences), getattr(model, method)(plain), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_half_numbers_of_torch_are_those_of_numpy():
+    X = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float16)
+    model = Autoencoder(2, max_epochs=1).fit(X)
+    np.testing.assert_array_equal(model.transform(torch.from_numpy(X)), model.transform(X))

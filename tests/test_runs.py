@@ -1,5 +1,6 @@
 """Runs that replace another, or go on from it, and runs on folders of images."""
 
+import io
 import json
 import os
 import signal
@@ -327,3 +328,62 @@ def test_a_note_that_was_altered(run, table, tmp_path):
         status, _, err = run("report run")
         assert status == 2
         assert f"run.json is altered: its '{name}' is" in err
+
+
+def test_what_replaces_a_run_takes_its_place_before_anything_else(run, table, tmp_path, monkeypatch):
+    """A stop while the new model is measured leaves it in its place, and says that it is there."""
+    assert run("train t.csv --epochs 1 --seed 1 --out run")[0] == 0
+    assert run("train t.csv --epochs 1 --seed 2 --out other")[0] == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(cli.train, "_fit_in_words", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+        status, _, err = run("train t.csv --epochs 1 --seed 2 --out run --overwrite")
+    assert (status, err) == (
+        143,
+        "isthmus: stopped; the model is saved, and its report is not: isthmus report run writes it\n",
+    )
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("run", "other")]
+    assert weights[0] == weights[1]
+    assert not list(tmp_path.glob(".*")), "nothing is left beside"
+
+
+def test_a_finished_run_that_has_not_taken_its_place_is_not_thrown_away(run, table, tmp_path, monkeypatch):
+    assert run("train t.csv --epochs 1 --seed 1 --out run")[0] == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "take_place", lambda _: os.kill(os.getpid(), signal.SIGINT))
+        assert run("train t.csv --epochs 1 --seed 2 --out run --overwrite")[0] == 130
+    status, _, err = run("train t.csv --epochs 1 --seed 3 --out run --overwrite")
+    assert status == 2
+    assert "train --resume run" in err
+    assert run("train --resume run")[0] == 0
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["seed"] == 2
+
+
+class Unread(io.StringIO):
+    """Standard output whose reader goes away after some lines."""
+
+    def __init__(self, lines, error):
+        super().__init__()
+        self.lines, self.error = lines, error
+
+    def write(self, text):
+        if self.getvalue().count("\n") >= self.lines:
+            raise self.error
+        return super().write(text)
+
+
+@pytest.mark.parametrize("lines", range(3))
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(BrokenPipeError(32, "Broken pipe"), 0), (OSError(28, "No space left on device"), 2)],
+    ids=["closed", "full"],
+)
+def test_what_is_printed_costs_no_result(table, tmp_path, monkeypatch, capfd, lines, error, status):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["isthmus", "train", "t.csv", "--epochs", "1", "--out", "run"])
+    monkeypatch.setattr("sys.stdout", Unread(lines, error))
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == status
+    lost = "isthmus: what was to be printed is lost: No space left on device\n"
+    assert capfd.readouterr().err.endswith(lost if status else "")
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == NAMES

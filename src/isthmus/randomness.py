@@ -14,6 +14,9 @@ import torch
 from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from isthmus.errors import InputError
 
 
 class DrawingFrom(TorchDispatchMode):
@@ -58,7 +61,7 @@ class DrawingFrom(TorchDispatchMode):
 
     def _is_for(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         """Tell whether an operation's result is on the generator's device."""
-        tensors = [each for each in args if isinstance(each, torch.Tensor)]
+        tensors = [each for each in tree_leaves((args, kwargs)) if isinstance(each, torch.Tensor)]
         device = tensors[0].device if tensors else torch.device(kwargs.get("device") or "cpu")
         return device.type == self.generator.device.type
 
@@ -70,6 +73,29 @@ class DrawingFrom(TorchDispatchMode):
             return x.clone(), torch.ones_like(x, dtype=torch.bool)
         kept = torch.empty_like(x).bernoulli_(1 - p, generator=self.generator)
         return x * kept / max(1 - p, torch.finfo(x.dtype).tiny), kept.bool()
+
+
+class DrawingNothing(TorchDispatchMode):
+    """Refuse to draw: where a module is computed again for its gradient it would draw other numbers than before.
+
+    ``torch.utils.checkpoint`` puts back the state of torch's own generator, and knows of no other.
+
+    Raises
+    ------
+    ValueError
+        At the first operation that draws.
+    """
+
+    def __torch_dispatch__(
+        self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Let through what draws nothing."""
+        if torch.Tag.nondeterministic_seeded in func.tags:
+            raise InputError(
+                "a module of the network draws random numbers again while its gradient is taken, and they would be "
+                "others than before: leave dropout and the like out of torch.utils.checkpoint"
+            )
+        return func(*args, **(kwargs or {}))
 
 
 @cache
@@ -87,13 +113,17 @@ def draws(*modules: nn.Module) -> bool:
     return any(map(_draws, (part for module in modules for part in module.modules())))
 
 
+def is_own(part: nn.Module) -> bool:
+    """Tell whether a module is a person's own, which may do anything."""
+    return type(part).__module__.partition(".")[0] not in ("torch", "isthmus")
+
+
 def _draws(part: nn.Module) -> bool:
     if isinstance(part, _DropoutNd):
         return part.p > 0
     if isinstance(part, nn.RNNBase | nn.MultiheadAttention):
         return part.dropout > 0
-    known = type(part).__module__.partition(".")[0] in ("torch", "isthmus")
-    return not known or isinstance(part, nn.RReLU | nn.FractionalMaxPool2d | nn.FractionalMaxPool3d)
+    return is_own(part) or isinstance(part, nn.RReLU | nn.FractionalMaxPool2d | nn.FractionalMaxPool3d)
 
 
 @contextmanager

@@ -21,7 +21,10 @@ from isthmus.data.conditions import read_classes
 from isthmus.data.containers import container_of, plain
 from isthmus.data.labels import are_classes, of_one_kind
 from isthmus.data.rows import check_finite, flatten, in_unit_interval, where_text_is
-from isthmus.errors import InputError, InputTypeError
+from isthmus.errors import InputError, InputTypeError, shown
+
+MOST_AXES = 3
+"""Of a row: colours, height and width."""
 
 WIDEST = 64
 """Bytes of a dtype for each letter of the longest class."""
@@ -96,8 +99,11 @@ class Modality:
         values: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in fields.items()}
         modality = cls(**values)
         shape, classes, columns = modality.shape, modality.classes, modality.columns
-        if not isinstance(modality.name, str) or not all(type(side) is int and side > 0 for side in shape):
-            raise InputError(f"modality {modality.name!r} cannot be of shape {shape}")
+        is_shape = isinstance(shape, tuple) and len(shape) <= MOST_AXES
+        if not isinstance(modality.name, str) or not (
+            is_shape and all(type(s) is int and 0 < s < 2**40 for s in shape)
+        ):
+            raise InputError(f"modality {shown(modality.name)!r} cannot be of shape {shown(shape)}")
         if classes is not None and (not classes or shape or len({type(each) for each in classes} - {int, float}) > 1):
             raise InputError(f"modality {modality.name!r} has classes that are not all words, or all numbers")
         if columns is not None and len(columns) != modality.size:

@@ -196,7 +196,7 @@ def as_given(X: Any, x: Any) -> Any:
         x = np.stack([x[row] for row in range(len(x))])
     if array is None:
         x = [x[row] for row in range(len(x))]
-        return [_cut(row, np.asarray(values)) for row, values in zip(x, X, strict=True)]
+        return [_cut(row, np.asarray(values)) for row, values in zip(x, plain(X), strict=True)]
     x = x[..., : array.shape[1], :]
     return x if array.ndim > 2 else x[..., 0]
 
@@ -213,7 +213,7 @@ def masked(X: Any, mask: Any) -> Any:
     if array is None:
         if len(mask) != len(X):
             raise InputError(f"mask is of {len(mask)} sequences, and X has {len(X)}: give one for each")
-        sequences = [np.asarray(values) for values in X]
+        sequences = [np.asarray(values) for values in plain(X)]
         return [_masked(each, marked, each.ndim > 1) for each, marked in zip(sequences, mask, strict=True)]
     return _masked(array, mask, array.ndim > 2)
 

@@ -12,6 +12,7 @@ from isthmus.data.frames import Frame
 from isthmus.data.modalities import Modality
 from isthmus.data.schema import Schema
 from isthmus.errors import InputError
+from isthmus.untrusted import MOST_TENSORS
 
 FITTED = (
     "n_features_in_",
@@ -206,7 +207,8 @@ CHECKS: dict[str, Callable[[Any], bool]] = {
     "mean_": _all(_is_finite),
     "scale_": _are_scales,
     "schema_": lambda value: isinstance(value, dict),
-    "modalities_": _all(lambda value: isinstance(value, dict)),
+    # Each has some tensors of its own.
+    "modalities_": lambda value: _all(lambda each: isinstance(each, dict))(value) and len(value) < MOST_TENSORS / 4,
     "conditions_": lambda value: _all(lambda each: isinstance(each, dict))(value) and len(value) > 1,
     "offset_": _is_number,
     "calibration_": lambda value: isinstance(value, dict),

@@ -68,6 +68,7 @@ def check_keepable(estimator: "AbstractAutoencoder", tensors: Mapping[str, Tenso
     """
     config = json.loads(json.dumps(_config(estimator)))
     fitted = config["fitted"] | {"history_": []}
+    fitted.pop("best_epoch_", None)  # of the fit before, where this one goes on from it
     try:
         check_fitted(family_of(type(estimator)).__name__, fitted)
     except InputError as error:

@@ -284,7 +284,8 @@ def _step(
         outcome = outcome_of(model, batch, state.model.corrupt, state.generator)
     loss = state.model.row_losses(outcome.terms, state.epoch).mean()
     optimizer.zero_grad()
-    fabric.backward(loss)
+    with state.taking_gradients():
+        fabric.backward(loss)
     if max_grad_norm is not None:
         fabric.clip_gradients(model, optimizer, max_norm=max_grad_norm, error_if_nonfinite=False)
     optimizer.step()

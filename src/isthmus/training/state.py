@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 
 from isthmus.core.model import Model
 from isthmus.errors import InputError
-from isthmus.randomness import DrawingFrom, draws
+from isthmus.randomness import DrawingFrom, DrawingNothing, draws, is_own
 from isthmus.training.callbacks import Record
 
 Schedule = Literal["one_cycle", "constant"]
@@ -214,9 +214,17 @@ class State:
         """Let the model's modules draw from this run's generator."""
         return DrawingFrom(self.draws) if self._model_draws else nullcontext()
 
+    def taking_gradients(self) -> AbstractContextManager[Any]:
+        """Let no module of a person's own draw again what it drew on the way forward."""
+        return DrawingNothing() if self._has_own_modules else nullcontext()
+
     @cached_property
     def _model_draws(self) -> bool:
         return draws(self.model)
+
+    @cached_property
+    def _has_own_modules(self) -> bool:
+        return any(map(is_own, self.model.modules()))
 
     def snapshot(self) -> Snapshot:
         """Copy what changes from step to step; the one before is written over."""
