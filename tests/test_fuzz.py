@@ -106,7 +106,7 @@ def altered(value, place, way, barred=()):
     text = HOSTILE.get(way, json.dumps(here))
     if way == "grow":  # to what it could be, were it only shorter
         child = json.dumps(here[0] if isinstance(here, list) and here else here)
-        text = "[" + ",".join([child] * min(100_000, 2**21 // len(child))) + "]"
+        text = "[" + ",".join([child] * min(100_000, 2**20 // len(child))) + "]"
     elif way == "wrap":
         text = json.dumps([here])
     if way == "drop":
@@ -190,9 +190,10 @@ def test_a_config(tmp_path, name, place, way):
 
 
 def kinds_of_places(value, place=()):
-    """Yield a place of each kind in JSON: of a list, where all are alike, the last item alone."""
+    """Yield a place of each kind in JSON: of a long list, where all are alike, the last item alone."""
     if isinstance(value, dict | list):
-        for i in range(len(value)) if isinstance(value, dict) else [len(value) - 1] if value else []:
+        few = isinstance(value, dict) or len(value) < 5
+        for i in range(len(value)) if few else [len(value) - 1]:
             yield [*place, i]
             yield from kinds_of_places(list(value.values())[i] if isinstance(value, dict) else value[i], [*place, i])
 
@@ -202,7 +203,10 @@ def kinds_of_places(value, place=()):
 def test_each_kind_of_value_in_a_config(tmp_path, name, way):
     folder = fresh(tmp_path, SAVED / name)
     whole = json.loads((folder / CONFIG).read_text())
+    params = list(whole["model"]).index("params")
     for place in kinds_of_places(whole["model"]):
+        if way == "grow" and place[0] == params and place[-1] % 8:
+            continue  # one is as another, and each takes long
         model = altered(whole["model"], place, way)
         text = json.dumps(whole | {"model": MARK}).replace(json.dumps(MARK), model)
         (folder / CONFIG).write_text(seal_config(text))
