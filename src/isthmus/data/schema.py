@@ -326,9 +326,10 @@ class Schema:
         KeyError, TypeError, InputError
             If it is nothing that :meth:`learn` could have learnt.
         """
-        columns = tuple(Column.from_json(column) for column in content["columns"])
-        if not columns or len({column.name for column in columns}) < len(columns):
+        described = content["columns"]
+        if not described or len({column["name"] for column in described}) < len(described):  # before each is looked at
             raise InputError("a table has columns, each with a name of its own")
+        columns = tuple(map(Column.from_json, described))
         names, left_out = tuple(content.get("names", ())), dict(map(tuple, content.get("left_out", ())))
         all_names = [*(column.name for column in columns), *left_out]
         if names and (len(names) != len(all_names) or set(names) != set(all_names)):

@@ -325,9 +325,9 @@ def read(path: Path, state: State, records: Records) -> State:
             config["history"] = records.read(config["history"])
         except (OSError, *WRONG) as error:
             raise InputError(f"{path} has lost its history: {one_line(error)}; delete it to start afresh") from error
-    if config.get("position") is not None and "sizes" in tensors:
-        config["position"]["sizes"] = tensors["sizes"].tolist()  # of as many steps as an epoch may have
     try:
+        if config.get("position") is not None and "sizes" in tensors:
+            config["position"]["sizes"] = tensors["sizes"].tolist()  # of as many steps as an epoch may have
         _restored(state, config, tensors)
         check_history(state.history)
         return state
