@@ -427,7 +427,7 @@ def listening(path):
 NO_FILES = {
     "pipe": os.mkfifo,
     "folder": os.mkdir,
-    "link": lambda path: os.symlink("/dev/zero", path),
+    "link": lambda path: Path(path).symlink_to("/dev/zero"),
     "socket": listening,
     "sparse": sparse,
 }
