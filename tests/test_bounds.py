@@ -288,6 +288,12 @@ def test_what_is_no_text_takes_its_width(tmp_path):
     parquet.write_table(pa.table({"a.b": words, "n": np.arange(600)}), path)
     with bounds.allowed(gb=1e-4):
         assert read_parquet(path)["a.b"].dtype == "category", "which holds the word once"
+    in_structs = pa.StructArray.from_arrays([words], ["a"])
+    in_lists = pa.ListArray.from_arrays(np.arange(601, dtype=np.int32), words)
+    for column in (in_structs, in_lists):
+        parquet.write_table(pa.table({"n": words, "a.b": column}), path)
+        with bounds.allowed(gb=0.0119):
+            refused(path, "takes at least", mixed=True)
     parquet.write_table(pa.table({"a.b": words, "n": np.arange(600)}), path, store_schema=False)
     with bounds.allowed(gb=0.0119):
         refused(path, "takes at least", mixed=True)

@@ -80,39 +80,39 @@ def read_parquet(path: Path) -> pd.DataFrame:
 
 def _columns(file: parquet.ParquetFile) -> list[_Column]:
     metadata = file.metadata
-    leaves = list(_leaves(file.schema_arrow))
+    kept = list(_kept(file.schema_arrow))
     columns = []
     for index in range(metadata.num_columns):
         kind = file.schema.column(index)
         column = _Column(index, in_lists=kind.max_repetition_level > 0)
         # What is a dictionary in memory too stays as short as it is in the file.
-        kept = len(leaves) == metadata.num_columns and pa.types.is_dictionary(leaves[index])
+        stays = len(kept) == metadata.num_columns and kept[index]
         for group in range(metadata.num_row_groups):
-            _add(column, metadata.row_group(group).column(index), kind, kept)
+            _add(column, metadata.row_group(group).column(index), kind, stays)
         columns.append(column)
     return columns
 
 
-def _add(column: _Column, chunk: Any, kind: Any, kept: bool) -> None:
+def _add(column: _Column, chunk: Any, kind: Any, stays: bool) -> None:
     is_text = kind.physical_type == "BYTE_ARRAY"
     width = WIDTHS.get(kind.physical_type, REFERENCE if is_text else max(REFERENCE, kind.length))
     column.size += max(chunk.total_uncompressed_size, width * chunk.num_values)
     encodings = set(chunk.encodings)
     column.prefixes |= is_text and PREFIXES in encodings
-    if is_text and (PREFIXES in encodings or not (kept or encodings <= WHOLE)):
+    if is_text and (PREFIXES in encodings or not (stays or encodings <= WHOLE)):
         # Each value may be as long as all that differ are together.
         column.more += chunk.total_uncompressed_size * chunk.num_values
         column.longest = max(column.longest, chunk.total_uncompressed_size)
 
 
-def _leaves(kinds: Any) -> Iterator[pa.DataType]:
-    """Give the types of the file's columns, in its order."""
+def _kept(kinds: Any, inside: bool = False) -> Iterator[bool]:
+    """Say of the file's columns, in its order, whether they are dictionaries in memory too; in lists they are not."""
     for kind in (field.type for field in kinds):
         kind = kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
         if pa.types.is_nested(kind):
-            yield from _leaves(kind.field(i) for i in range(kind.num_fields))
+            yield from _kept((kind.field(i) for i in range(kind.num_fields)), inside=True)
         else:
-            yield kind
+            yield pa.types.is_dictionary(kind) and not inside
 
 
 def _counted(path: Path, columns: list[_Column]) -> Iterator[int]:
