@@ -368,6 +368,22 @@ def test_a_checkpoint(kept, tmp_path, place, way):
     reads(go_on, folder)
 
 
+@pytest.mark.parametrize("alter", [
+    lambda config: config | {"epoch": 0},
+    lambda config: config | {"epoch": 1},
+    lambda config: config | {"epoch": 0, "best": config["best"] | {"epoch": 0}},
+    lambda config: config | {"scheduler": config["scheduler"] | {"last_epoch": 16}},
+    lambda config: config | {"scheduler": config["scheduler"] | {"last_epoch": 0}},
+    lambda config: config | {"position": [config["position"]]},
+])  # fmt: skip
+def test_progress_that_does_not_fit_together(kept, tmp_path, alter):
+    """More steps would be done than the schedule of the learning rate has."""
+    folder = fresh(tmp_path, kept)
+    content = (folder / CHECKPOINT).read_bytes()
+    (folder / CHECKPOINT).write_bytes(with_header(content, lambda config: json.dumps(alter(config))))
+    assert not reads(go_on, folder)
+
+
 @fuzz(80)
 @given(PLACES, st.sampled_from(WAYS), st.one_of(st.none(), BYTES))
 def test_a_history(kept, tmp_path, place, way, how):
