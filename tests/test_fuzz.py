@@ -443,7 +443,7 @@ def listening(path):
 NO_FILES = {
     "pipe": os.mkfifo,
     "folder": os.mkdir,
-    "link": lambda path: os.symlink("/dev/zero", path),
+    "link": lambda path: path.symlink_to("/dev/zero"),
     "socket": listening,
     "sparse": sparse,
 }
