@@ -106,7 +106,7 @@ def altered(value, place, way, barred=()):
     text = HOSTILE.get(way, json.dumps(here))
     if way == "grow":  # to what it could be, were it only shorter
         child = json.dumps(here[0] if isinstance(here, list) and here else here)
-        text = "[" + ",".join([child] * min(100_000, 2**20 // len(child))) + "]"
+        text = "[" + ",".join([child] * min(100_000, 2**18 // len(child))) + "]"
     elif way == "wrap":
         text = json.dumps([here])
     if way == "drop":
@@ -211,6 +211,14 @@ def test_each_kind_of_value_in_a_config(tmp_path, name, way):
         text = json.dumps(whole | {"model": MARK}).replace(json.dumps(MARK), model)
         (folder / CONFIG).write_text(seal_config(text))
         reads(isthmus.load, folder)
+
+
+def test_columns_of_one_name(tmp_path):
+    folder = fresh(tmp_path, SAVED / "tabular")
+    whole = json.loads((folder / CONFIG).read_text())
+    whole["model"]["fitted"]["schema_"]["columns"] = 30_000 * whole["model"]["fitted"]["schema_"]["columns"][:1]
+    (folder / CONFIG).write_text(seal_config(json.dumps(whole)))
+    assert not reads(isthmus.load, folder)
 
 
 @fuzz(60)
