@@ -106,7 +106,7 @@ def altered(value, place, way, barred=()):
     text = HOSTILE.get(way, json.dumps(here))
     if way == "grow":  # to what it could be, were it only shorter
         child = json.dumps(here[0] if isinstance(here, list) and here else here)
-        text = "[" + ",".join([child] * min(100_000, 2**20 // len(child))) + "]"
+        text = "[" + ",".join([child] * min(100_000, 2**18 // len(child))) + "]"
     elif way == "wrap":
         text = json.dumps([here])
     if way == "drop":
@@ -211,6 +211,14 @@ def test_each_kind_of_value_in_a_config(tmp_path, name, way):
         text = json.dumps(whole | {"model": MARK}).replace(json.dumps(MARK), model)
         (folder / CONFIG).write_text(seal_config(text))
         reads(isthmus.load, folder)
+
+
+def test_columns_of_one_name(tmp_path):
+    folder = fresh(tmp_path, SAVED / "tabular")
+    whole = json.loads((folder / CONFIG).read_text())
+    whole["model"]["fitted"]["schema_"]["columns"] = 30_000 * whole["model"]["fitted"]["schema_"]["columns"][:1]
+    (folder / CONFIG).write_text(seal_config(json.dumps(whole)))
+    assert not reads(isthmus.load, folder)
 
 
 @fuzz(60)
@@ -368,6 +376,22 @@ def test_a_checkpoint(kept, tmp_path, place, way):
     reads(go_on, folder)
 
 
+@pytest.mark.parametrize("alter", [
+    lambda config: config | {"epoch": 0},
+    lambda config: config | {"epoch": 1},
+    lambda config: config | {"epoch": 0, "best": config["best"] | {"epoch": 0}},
+    lambda config: config | {"scheduler": config["scheduler"] | {"last_epoch": 16}},
+    lambda config: config | {"scheduler": config["scheduler"] | {"last_epoch": 0}},
+    lambda config: config | {"position": [config["position"]]},
+])  # fmt: skip
+def test_progress_that_does_not_fit_together(kept, tmp_path, alter):
+    """More steps would be done than the schedule of the learning rate has."""
+    folder = fresh(tmp_path, kept)
+    content = (folder / CHECKPOINT).read_bytes()
+    (folder / CHECKPOINT).write_bytes(with_header(content, lambda config: json.dumps(alter(config))))
+    assert not reads(go_on, folder)
+
+
 @fuzz(80)
 @given(PLACES, st.sampled_from(WAYS), st.one_of(st.none(), BYTES))
 def test_a_history(kept, tmp_path, place, way, how):
@@ -427,7 +451,7 @@ def listening(path):
 NO_FILES = {
     "pipe": os.mkfifo,
     "folder": os.mkdir,
-    "link": lambda path: Path(path).symlink_to("/dev/zero"),
+    "link": lambda path: path.symlink_to("/dev/zero"),
     "socket": listening,
     "sparse": sparse,
 }

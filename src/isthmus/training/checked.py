@@ -106,3 +106,22 @@ def check_history(history: Any) -> None:
             raise InputError("a record of its history is none of an epoch")
         if not all("loss" in part for part in parts):
             raise InputError("a record of its history has no loss")
+
+
+def check_progress(state: State, epochs: int) -> None:
+    """Raise ValueError where a state has not done as many epochs as its history, or not the steps of these.
+
+    The schedule has steps for `epochs` alone, and fails after the last of them.
+    """
+    if state.epoch != len(state.history):
+        raise InputError(f"it has done {state.epoch} epochs, and its history has {len(state.history)}")
+    if state.scheduler is None:
+        return
+    now, position = state.scheduler.state_dict(), state.position
+    done = state.epoch * ((now["total_steps"] - 1) // epochs)
+    steps = [(now["last_epoch"], done + (0 if position is None else len(position.sizes)))]
+    if position is not None and position.start.scheduler is not None:
+        steps.append((position.start.scheduler["last_epoch"], done))
+    for found, due in steps:
+        if found != due:
+            raise InputError(f"its schedule is at step {found}, and it has done {due}")

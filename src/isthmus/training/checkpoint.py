@@ -33,6 +33,7 @@ from isthmus.training.checked import (
     check_generators,
     check_history,
     check_moments,
+    check_progress,
     check_schedule,
     check_weights,
     is_count,
@@ -115,7 +116,7 @@ class Checkpoints:
         """Bring a state to where the checkpoint is; where there is none, leave it at the beginning of its epochs."""
         self.epochs = epochs
         if self.path.exists():
-            read(self.path, state, self.records)
+            read(self.path, state, self.records, epochs)
         self.took = _bytes(state) / GUESS
         self.written = time.monotonic()
 
@@ -303,8 +304,8 @@ def read_about(path: Path) -> dict[str, Any]:
     return config
 
 
-def read(path: Path, state: State, records: Records) -> State:
-    """Bring a state that was made anew to where it was when it was written.
+def read(path: Path, state: State, records: Records, epochs: int) -> State:
+    """Bring a state that was made anew, for so many epochs, to where it was when it was written.
 
     Raises
     ------
@@ -330,6 +331,7 @@ def read(path: Path, state: State, records: Records) -> State:
             config["position"]["sizes"] = tensors["sizes"].tolist()  # of as many steps as an epoch may have
         _restored(state, config, tensors)
         check_history(state.history)
+        check_progress(state, epochs)
         return state
     except (SafetensorError, *WRONG) as error:
         raise InputError(f"{path} is not of this model and these parameters: {one_line(error)}") from error
