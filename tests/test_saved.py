@@ -37,6 +37,8 @@ def test_a_saved_model_gives_the_numbers_that_it_gave(folder):
 def test_every_family_and_network_of_this_version_is_there():
     folders = [folder for folder in FOLDERS if folder.parent.name == f"v{persistence.VERSION}"]
     assert {folder.name for folder in folders} == set(make.MODELS)
+    long = {folder.name for folder in FOLDERS if folder.parent.name == f"v{persistence.LONG_VERSION}"}
+    assert long == {*make.LONG}
     written = "".join((folder / "config.json").read_text() for folder in folders)
     estimators = {name for name in isthmus.__all__ if name.endswith(("Autoencoder", "Detector"))}
     for name in estimators | {"MLP", "Conv", "LSTM", "Transformer"}:

@@ -87,6 +87,10 @@ MODELS = {
 }
 
 
+LONG = ("autoencoder", "conditional_numbers", "multimodal_experts", "outliers", "sequence_lstm", "tabular")
+"""Models that are saved once more as those are whose history or quantiles are long: with these beside the weights."""
+
+
 def as_arrays(name, value):
     """Return rows, of whatever form, as arrays by name: a dict or a frame as one a key or column."""
     if isinstance(value, pd.DataFrame):
@@ -122,8 +126,14 @@ def text(arrays):
 
 def main():
     """Write what is not there yet; the names of models on the command line are written anew."""
-    folder = SAVED / f"v{persistence.VERSION}"
-    for name, (model, X, *y) in MODELS.items():
+    write(SAVED / f"v{persistence.VERSION}", MODELS)
+    persistence.LONG = -1
+    write(SAVED / f"v{persistence.LONG_VERSION}", {name: MODELS[name] for name in LONG})
+
+
+def write(folder, models):
+    """Write models, and what they make of rows, to a folder."""
+    for name, (model, X, *y) in models.items():
         if (folder / name).exists() and name not in sys.argv[1:]:
             continue
         if not name.startswith("outliers"):
