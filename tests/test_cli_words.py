@@ -268,3 +268,10 @@ def test_a_run_is_resumed_with_its_bounds(typed, tmp_path, monkeypatch):
         assert typed("train", "z.npz", "--hidden", "4", "--epochs", "1", "--max-gb", "1", "--out", "run")[0] == 2
     assert "allowed" in typed("train", "--resume", "run", "--max-gb", "1e-9")[2]
     assert typed("train", "--resume", "run", "--max-gb", "1")[0] == 0
+
+
+def test_what_one_command_allows_holds_for_no_other(run, tmp_path):
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n3,4\n5,6\n")
+    before = bounds.most_bytes()
+    assert run("data t.csv --max-gb 0.5")[0] == 0
+    assert bounds.most_bytes() == before

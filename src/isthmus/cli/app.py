@@ -66,6 +66,8 @@ def main() -> None:
         traceback.print_exc()
         complain(BUG.format(isthmus.__version__))
         sys.exit(1)
+    finally:
+        bounds.forget()  # what one command allows holds for none that the same program runs later
 
 
 def _said(error: Exception) -> str:
