@@ -373,3 +373,11 @@ def test_a_calibrated_score_has_the_same_rank():
     expected = [-2.0, 0.0, 1.0, quantiles[0] - (3 + quantiles[0] / 2 + 7)]
     np.testing.assert_allclose(calibration(scores, np.full(4, 0.5)), expected, atol=0.02)
     np.testing.assert_array_equal(calibration(scores, np.zeros(4)), scores)
+
+
+def test_a_batch_of_which_nothing_is_known_is_no_nan(table):
+    """The squared error of an epoch is that of what is known: a batch may have nothing of it."""
+    X = table[:40].copy()
+    X[5:] = np.nan
+    model = Autoencoder(1, max_epochs=3, batch_size=2, validation_fraction=None, random_state=0).fit(X)
+    assert all(np.isfinite(list(record["train"].values())).all() for record in model.history_)
