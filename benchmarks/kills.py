@@ -52,6 +52,9 @@ def outcome(folder):
 
 
 def finished(folder):
+    """Tell whether a run is finished, with its report, for which one killed in between is gone on with."""
+    if not (folder / "report.html").exists():
+        return False
     try:
         return json.loads((folder / "run.json").read_text(encoding="utf-8"))["finished"]
     except OSError:

@@ -15,6 +15,7 @@ from isthmus.core.batch import RaggedBatch, of_one_length
 from isthmus.core.model import Model
 from isthmus.data.rows import Rows
 from isthmus.data.sequences import Ragged, are_ragged
+from isthmus.errors import InputError
 from isthmus.models import sequence
 from isthmus.networks import LSTM, Modules, Transformer
 from isthmus.training import Interrupted, loop
@@ -229,3 +230,10 @@ def test_detectors_take_them(unequal, padded):
     assert cut[0][-1] < detector.offset_
     padded()
     np.testing.assert_allclose(cut[0], detector.score_samples(X), atol=1e-8)
+
+
+def test_sequences_of_no_steps_are_refused():
+    model = SequenceAutoencoder(2, max_epochs=1).fit(np.random.default_rng(0).random((8, 20, 1)))
+    for method in ("transform", "reconstruct", "score_samples"):
+        with pytest.raises(InputError, match="X holds no value"):
+            getattr(model, method)(np.empty((5, 0, 1)))

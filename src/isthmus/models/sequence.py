@@ -356,7 +356,7 @@ class SequenceAutoencoder(AbstractAutoencoder):
         None where they do not, or the network needs all steps. With `is_open` all of their steps are past.
         """
         lengths = lengths_of(X) if getattr(self._network(), "follows_lengths", False) else None
-        if lengths is None or not len(lengths):
+        if lengths is None or not len(lengths) or not lengths.min():
             return None
         longest = int(lengths.max()) if reset else self.row_shape_[0]
         if lengths.max() > longest or not are_ragged(lengths, longest):
