@@ -51,6 +51,12 @@ def shown(value: Any, most: int = 80) -> str:
     return in_one_line(str(value), most)
 
 
+def with_kind(error: Exception) -> str:
+    """Return what an error says after its kind, for one that nobody had in mind."""
+    said = shown(error, 300)
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
 class InputError(ValueError):
     """What a user gave has no meaning; the message says what is wrong, where, and what to do.
 
@@ -105,13 +111,15 @@ def hushed(category: type[Warning]) -> Iterator[None]:
 
 
 @contextmanager
-def warnings_as(action: Literal["ignore", "error"], category: type[Warning] = Warning) -> Iterator[None]:
-    """Ignore other libraries' warnings of a category, or raise them, one thread at a time.
+def warnings_as(
+    action: Literal["ignore", "error"], category: type[Warning] = Warning, message: str = ""
+) -> Iterator[None]:
+    """Ignore other libraries' warnings of a category that begin with a message, or raise them, one thread at a time.
 
     Python's filters belong to the whole process: two threads that put back what each has found leave the wrong ones.
     """
     with _filtering, warnings.catch_warnings():
-        warnings.simplefilter(action, category)
+        warnings.filterwarnings(action, message, category)
         yield
 
 

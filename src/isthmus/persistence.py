@@ -50,7 +50,7 @@ LONG_VERSION = 4
 """Of a model whose long lists of numbers are beside its weights; others are of the version that older ones read too."""
 READABLE = (2, 3, 4)
 OF_CONFIG = "config/"
-"""Before the names of tensors that belong to the config."""
+"""Before the names of tensors that belong to the config; no weight's name has a slash."""
 LONG = 2**18
 """Values in a config beyond which its long lists are put beside the weights."""
 CONFIG = "config.json"
@@ -89,11 +89,11 @@ def write(folder: str | Path, config: Mapping[str, Any], tensors: Mapping[str, T
     """
     folder = Path(folder)
     check_free(folder)
-    check_readable(config, tensors)
     # Cloned, as two names may share one tensor, which safetensors would refuse.
     weights = tensors_to_bytes({name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()})
     sha256 = _sha256(weights)
     text = _text(config, tensors, sha256)
+    _check_sizes(text, tensors)
     with in_folder(folder), temporary(folder / WEIGHTS) as new_weights, temporary(folder / CONFIG) as new_config:
         new_weights.write_bytes(weights)
         new_config.write_text(text, encoding="utf-8")
@@ -118,7 +118,12 @@ def check_readable(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> 
     config, tensors
         As for :func:`write`; the tensors may be on the "meta" device, as their numbers are not looked at.
     """
-    content = _text(config, tensors, 64 * "0").encode()
+    _check_sizes(_text(config, tensors, 64 * "0"), tensors)
+
+
+def _check_sizes(text: str, tensors: Mapping[str, Tensor]) -> None:
+    """Raise ValueError for what is written of a model where it is more than is read."""
+    content = text.encode()
     header = sum(len(name.encode()) + ENTRY for name in tensors)
     try:
         if len(content) > MOST_BYTES:

@@ -15,7 +15,7 @@ import pandas as pd
 from isthmus import persistence
 from isthmus.atomic import check_writable, replacing
 from isthmus.data import datasets
-from isthmus.errors import InputError
+from isthmus.errors import InputError, shown
 from isthmus.training.checkpoint import CHECKPOINT, HISTORY, LOCK
 from isthmus.untrusted import MOST_BYTES, one_line, parse, read_file
 
@@ -203,7 +203,7 @@ def read(folder: Path) -> dict[str, Any]:
     asked = {name: noted.get(name) for name in (*WHERE, *HOW, "checksum")} | {"finished": noted.get("finished", True)}
     for name, value in asked.items():
         if not CHECKS.get(name, _or_nothing(_is_text))(value):
-            raise InputError(f"{path} is altered: its {name!r} is {one_line(ValueError(value), 60)}")
+            raise InputError(f"{path} is altered: its {name!r} is {shown(value, 60)}")
     return asked
 
 

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from isthmus.errors import InputError
+from isthmus.errors import InputError, shown
 
 MOST_BYTES = 64 * 2**20
 """Of JSON."""
@@ -37,6 +37,10 @@ WRONG = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeEr
 """What Python and torch raise at content that is not what they take it for."""
 
 
+FLAGS = sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOFOLLOW", "O_CLOEXEC", "O_BINARY"))
+"""With which a file is opened that may be another by now: those that this system has."""
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[BufferedReader]:
     """Open a file that may be a stranger's: no pipe, which would be waited for, no device, and no link out of a folder.
@@ -52,9 +56,8 @@ def opened(path: Path) -> Iterator[BufferedReader]:
         If it is no regular file.
     """
     _check_regular(path, path.lstat())
-    flags = sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOFOLLOW", "O_CLOEXEC", "O_BINARY"))
     try:
-        descriptor = os.open(path, os.O_RDONLY | flags)
+        descriptor = os.open(path, os.O_RDONLY | FLAGS)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENXIO):  # by now it is a link, or a socket
             raise InputError(f"{path} is no regular file: put the file itself in its place") from error
@@ -69,8 +72,7 @@ def opened_to_change(path: Path) -> Iterator[BufferedRandom]:
     """Open a file to write into it, or make it; raise ValueError where it is no regular file, as in :func:`opened`."""
     if path.is_symlink() or path.exists():
         _check_regular(path, path.lstat())
-    flags = sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOFOLLOW", "O_CLOEXEC", "O_BINARY"))
-    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | flags, 0o666), "rb+") as file:
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | FLAGS, 0o666), "rb+") as file:
         _check_regular(path, os.fstat(file.fileno()))
         yield file
 
@@ -225,6 +227,4 @@ def float_dtype(tensors: dict[str, Tensor]) -> torch.dtype:
 
 def one_line(error: BaseException, most: int = 300) -> str:
     """Return what an error says, in one line of printable letters, cut where it is long."""
-    said = " ".join(str(error).split())
-    said = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in said[:most])
-    return said + ("…" if len(" ".join(str(error).split())) > most else "") or type(error).__name__
+    return shown(error, most) or type(error).__name__

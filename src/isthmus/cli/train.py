@@ -53,7 +53,7 @@ from isthmus.cli.rows import (
 from isthmus.cli.saved import has_images
 from isthmus.data import datasets
 from isthmus.data.images import check_size
-from isthmus.errors import InputError, in_one_line
+from isthmus.errors import InputError, with_kind
 from isthmus.models.conditional import told
 from isthmus.models.kept import kept_in_words
 from isthmus.models.savable import check_savable
@@ -134,11 +134,10 @@ def train(
             raise InputError(f"train needs {'DATA' if data is None else '--out RUN'}: isthmus train --help says more")
         _check_name(out)
         runs.check_free(out, overwrite=overwrite)
-        own = (model == "tabular" or window is not None) and not Path(
-            data
-        ).is_dir()  # whose arrays may have marks and columns too
-        columns: dict[str, Any] = {} if own else {"drop": drop, "na": na}
-        columns |= {"kinds": kinds} if Path(data).is_dir() else {}
+        is_folder = Path(data).is_dir()
+        has_columns = (model == "tabular" or window is not None) and not is_folder  # an array's too
+        columns: dict[str, Any] = {} if has_columns else {"drop": drop, "na": na}
+        columns |= {"kinds": kinds} if is_folder else {}
         refuse_without_meaning(data, size=size, fit=fit, skip_bad=skip_bad, **columns)
         target, folder = out, runs.beside(out) if runs.is_finished(out) else out
         given: dict[str, Any] = {
@@ -211,15 +210,10 @@ def _report(folder: Path, asked: dict[str, Any], trained: _Trained | None = None
         raise SystemExit(128 + stopped.signal) from stopped
     except Exception as error:
         complain(
-            f"the model is saved, and its report is not: isthmus report {folder} tries it again ({_in_words(error)})"
+            f"the model is saved, and its report is not: isthmus report {folder} tries it again ({with_kind(error)})"
         )
         return False
     return True
-
-
-def _in_words(error: Exception) -> str:
-    said = in_one_line(str(error), 300)
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 def _write_report(folder: Path, asked: dict[str, Any], cut: Cut | None) -> None:
@@ -303,7 +297,7 @@ def _outcome_in_words(trained: _Trained) -> str:
     try:
         line = f"{kept_in_words(estimator)}; {_fit_in_words(estimator, trained.X, trained.y)}"
     except Exception as error:  # which must not look as if the model were not there
-        return f"the model is saved; how well it does could not be measured ({_in_words(error)})"
+        return f"the model is saved; how well it does could not be measured ({with_kind(error)})"
     active = f"; {estimator.active_units_} active units" if hasattr(estimator, "active_units_") else ""
     return line + active
 

@@ -99,9 +99,13 @@ def as_native(array: np.ndarray) -> np.ndarray:
 
 
 def _as_plain_tensor(tensor: Tensor) -> Tensor:
-    """Return a tensor that numpy can take: without a gradient, on the CPU, its numbers side by side."""
+    """Return a tensor that numpy can take: without a gradient, on the CPU, its numbers side by side.
+
+    Half numbers are of the dtype in which NumPy's are computed with; bfloat16, which it has not, of the next one.
+    """
     tensor = tensor.detach().cpu().resolve_conj().resolve_neg()
-    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).contiguous()
+    wider = {torch.bfloat16: torch.float32, torch.float16: torch.float64}
+    return tensor.to(wider.get(tensor.dtype, tensor.dtype)).contiguous()
 
 
 def back(frame: pd.DataFrame, container: Container | None) -> Any:

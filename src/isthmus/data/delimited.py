@@ -6,7 +6,6 @@ import gzip
 import io
 import math
 import re
-import warnings
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -20,7 +19,7 @@ from isthmus.data.formulas import unescape_frame
 from isthmus.data.layout import Layout, find_layout
 from isthmus.data.names import few
 from isthmus.data.number_text import as_numbers
-from isthmus.errors import InputError
+from isthmus.errors import InputError, warnings_as
 
 ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 
@@ -217,8 +216,7 @@ def _parse(
 ) -> pd.DataFrame:
     words: Any = {name: str for name in map(str, text) if name in layout.names}
     try:
-        with warnings.catch_warnings(), _open(path) as file:
-            warnings.simplefilter("error", pd.errors.ParserWarning)
+        with warnings_as("error", pd.errors.ParserWarning), _open(path) as file:
             return pd.read_csv(
                 file,
                 sep=r"\s+" if layout.separator == " " else layout.separator,

@@ -4,7 +4,6 @@ import os
 import stat
 import struct
 import threading
-import warnings
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -18,7 +17,7 @@ from PIL import Image, ImageOps
 
 from isthmus.data.bounds import check_bytes, most_pixels
 from isthmus.data.dataset import Dataset
-from isthmus.errors import InputError
+from isthmus.errors import InputError, warnings_as
 
 Fit = Literal["crop", "pad"]
 Size = int | Sequence[int]
@@ -170,12 +169,8 @@ def check_size(size: Any) -> tuple[int, int] | None:
     return int(pair[0]), int(pair[1])
 
 
-def image_paths(folder: Path) -> list[Path]:
-    """Return the images under a folder, sorted; hidden files and folders, and links to folders, are left out."""
-    return _image_paths(folder, _Seen(), skip_bad=False)
-
-
 def _image_paths(folder: Path, seen: _Seen, skip_bad: bool) -> list[Path]:
+    """Return the images under a folder, sorted; hidden files and folders, and links to folders, are left out."""
     endings = _endings()
     return sorted(path for path in _files(folder, seen, skip_bad) if path.suffix.lower() in endings)
 
@@ -251,8 +246,7 @@ def _check_any(folder: Path, paths: Sequence[Path], read: Any) -> None:
 
 def _header(path: Path, seen: _Seen, skip_bad: bool) -> _Header | None:
     """Look at an image's size and kind; None where it is broken and may be."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # which Pillow has for its developers
+    with warnings_as("ignore"):  # which Pillow has for its developers
         try:
             with _opened(path) as image:
                 width, height = image.size[::-1] if _orientation(image) >= 5 else image.size
@@ -275,8 +269,7 @@ def _pixels(path: Path, target: tuple[int, int], fit: Fit, in_color: bool, seen:
 
     (height, width), or (3, height, width) in colour.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings_as("ignore"):
         try:
             with _opened(path) as image:
                 pixels = _upright(path, image, target, seen)

@@ -38,8 +38,7 @@ def flatten(X: Any) -> Flat:
     if isinstance(X, list | tuple) and len(X) and isinstance(X[0], Tensor):
         X = torch.stack(list(X))
     if isinstance(X, Tensor):
-        X = X.detach().cpu()
-        X = X.double().numpy() if X.dtype == torch.float16 else X.numpy()  # as NumPy's half numbers are taken
+        X = X.numpy()
     if isinstance(X, list | tuple) and len(X) and isinstance(X[0], list | tuple | np.ndarray) and np.ndim(X[0]) > 1:
         X = np.asarray(X)
     if isinstance(X, np.ndarray) and X.ndim in (3, 4):

@@ -291,7 +291,7 @@ def _as_array(X: Any) -> np.ndarray | None:
     """Return sequences of one length as an array; None for a list of them."""
     X = plain(X) if hasattr(X, "__len__") or hasattr(X, "shape") else X
     if isinstance(X, Tensor):
-        X = X.detach().cpu().double().numpy() if X.element_size() < 4 else X.detach().cpu().numpy()
+        X = X.numpy()
     if isinstance(X, pd.DataFrame):
         numbers = all(pd.api.types.is_numeric_dtype(dtype) for dtype in X.dtypes)
         X = X.to_numpy(dtype=float, na_value=np.nan) if numbers else X.to_numpy()

@@ -266,8 +266,8 @@ def _estimator(config: Mapping[str, Any], tensors: dict[str, Tensor], network: A
     if _family(config) is not OutlierDetector or (not is_own and set(params) != {"contamination", "random_state"}):
         raise InputError(f"{config['class']!r} has no autoencoder")
     kind: Any = find(config["path"], OutlierDetector, trusted) if is_own else OutlierDetector
-    _check_plain(params)
-    values = {name: _value(value, len(tensors)) for name, value in params.items()}
+    check_plain(params)
+    values = {name: value_of(value, len(tensors)) for name, value in params.items()}
     detector = kind(**{"autoencoder": None} | _saved(values))
     check_fitted("OutlierDetector", config["fitted"])
     detector.offset_ = config["fitted"]["offset_"]
@@ -292,8 +292,8 @@ def _autoencoder_of(config: Mapping[str, Any], tensors: dict[str, Tensor], netwo
     if not hasattr(family, "restore"):
         raise InputError(f"it holds a {config['class']!r}, and this isthmus has none")
     kind: Any = find(config["path"], family, trusted) if "path" in config else family
-    _check_plain(config["params"])
-    params = {name: _value(value, len(tensors)) for name, value in config["params"].items()}
+    check_plain(config["params"])
+    params = {name: value_of(value, len(tensors)) for name, value in config["params"].items()}
     if network is not None:
         params["networks" if isinstance(network, dict) else "network"] = network
     if NOT_SAVED in (params.get("network"), params.get("networks")):
@@ -312,7 +312,7 @@ def _saved(params: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in params.items() if value != NOT_SAVED}
 
 
-def _check_plain(params: Mapping[str, Any]) -> None:
+def check_plain(params: Mapping[str, Any]) -> None:
     """Raise ValueError for parameters that are never saved, and for what no method checks before it needs it."""
     if "callbacks" in params:
         raise InputError("it has callbacks, which are never saved")
@@ -323,15 +323,15 @@ def _check_plain(params: Mapping[str, Any]) -> None:
             raise InputError(f"{name}={value!r} cannot be")
 
 
-def _value(value: Any, most: int) -> Any:
+def value_of(value: Any, most: int) -> Any:
     """Turn what JSON held into a parameter again; `most` is how many layers a network may have."""
     if isinstance(value, float) and not math.isfinite(value):
         raise InputError(f"a parameter is {value}")
     if isinstance(value, list):
-        return tuple(_value(item, most) for item in value)
+        return tuple(value_of(item, most) for item in value)
     if not isinstance(value, dict):
         return value
-    params = {name: _value(item, most) for name, item in value["params"].items()}
+    params = {name: value_of(item, most) for name, item in value["params"].items()}
     if value["class"] == "dict":
         return params
     if value["class"] not in networks.__all__ or value["class"] == "Modules":

@@ -11,9 +11,7 @@ import torch
 from torch import Tensor
 
 from isthmus.errors import InputError
-
-PREFIX = "config/"
-"""Before the names of these tensors; no weight's name has a slash."""
+from isthmus.persistence import OF_CONFIG
 
 SCALES = ("mean_", "scale_", "y_mean_", "y_scale_")
 RANGES = ("low", "high", "decimals")
@@ -39,7 +37,7 @@ def pack(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 def unpack(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Return a config with its long lists, and the weights that are left; raise ValueError where they do not fit."""
-    ours = {name: each for name, each in tensors.items() if name.startswith(PREFIX)}
+    ours = {name: each for name, each in tensors.items() if name.startswith(OF_CONFIG)}
     config = dict(config)
     for fitted in _fitted_of(config):
         if "history_" in fitted:
@@ -52,7 +50,7 @@ def unpack(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> tuple[di
             fitted["frame_"] = {name: _range(name, each, ours) for name, each in fitted["frame_"].items()}
     if ours:
         raise InputError(f"it has numbers that are none of its config's, {min(ours)}")
-    return config, {name: each for name, each in tensors.items() if not name.startswith(PREFIX)}
+    return config, {name: each for name, each in tensors.items() if not name.startswith(OF_CONFIG)}
 
 
 def _fitted_of(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -89,7 +87,7 @@ def _records(columns: Any, tensors: dict[str, Tensor]) -> list[dict[str, Any]]:
 
 
 def _put(values: Sequence[Any], tensors: dict[str, Tensor]) -> str:
-    name = f"{PREFIX}{len(tensors)}"
+    name = f"{OF_CONFIG}{len(tensors)}"
     values = [-1 if each is None else each for each in values]  # decimals that are none; no other list has gaps
     whole = all(type(each) is int for each in values)
     tensors[name] = torch.tensor(values, dtype=torch.int64 if whole else torch.float64)

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from isthmus.errors import InputError, shown
-from isthmus.models.folder import NOT_SAVED, _check_plain, _value, plain_params
+from isthmus.models.folder import NOT_SAVED, check_plain, plain_params, value_of
 from isthmus.untrusted import WRONG, one_line, parse
 
 MOST_LAYERS = 2**20
@@ -33,8 +33,8 @@ def check_savable(estimator: Any) -> None:
                 raise InputError("it is neither a number, a text, a list of these nor a network")
             plain = parse(json.dumps(value).encode())
             _check_sizes(plain)
-            _check_plain({name: plain})
-            _value(plain, MOST_LAYERS)
+            check_plain({name: plain})
+            value_of(plain, MOST_LAYERS)
         except WRONG as error:
             given = shown(repr(getattr(estimator, name)))
             raise InputError(

@@ -3,7 +3,6 @@
 import base64
 import functools
 import io
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from isthmus.core.model import Model
+from isthmus.errors import warnings_as
 from isthmus.report.words import named
 
 INK, MUTED, PAPER = "#22304a", "#8b96a8", 255
@@ -233,8 +233,7 @@ def figure_uri(figure: Figure) -> str:
     """Return a figure as a PNG in a data URI."""
     buffer = io.BytesIO()
     as_plain_text(figure)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from")  # of each letter, that it is drawn as a box
+    with warnings_as("ignore", message="Glyph .* missing from"):  # of each letter, that it is drawn as a box
         figure.savefig(buffer, format="png", bbox_inches="tight", facecolor="white", pad_inches=0.04)
     return data_uri(buffer.getvalue())
 

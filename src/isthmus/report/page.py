@@ -2,7 +2,6 @@
 
 import importlib.resources
 import json
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +20,7 @@ from isthmus.compare import HIGHER_IS_BETTER, LOWER_IS_BETTER, Comparison, compa
 from isthmus.data.labels import spread_order
 from isthmus.data.names import row_names
 from isthmus.data.rows import to_rows
-from isthmus.errors import in_one_line, printable
+from isthmus.errors import in_one_line, printable, warnings_as
 from isthmus.evaluation.error import corrupted
 from isthmus.models import SequenceAutoencoder, TabularAutoencoder
 from isthmus.models.conditional import told
@@ -197,9 +196,8 @@ def model_page(
     X = to_rows(X, allow_nan=True)
     if X[0].size == model.n_features_in_:
         X = X.reshape(-1, *model.row_shape_)  # images in a table are images again
-    with warnings.catch_warnings():
-        # X was a frame perhaps, when the model was fitted; here it is pictures and numbers.
-        warnings.filterwarnings("ignore", "X does not have valid feature names")
+    # X was a frame perhaps, when the model was fitted; here it is pictures and numbers.
+    with warnings_as("ignore", message="X does not have valid feature names"):
         return _model_page(model, _seen(X, y, names, which), title, summary, parts)
 
 

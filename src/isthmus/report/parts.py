@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
-from isthmus.errors import in_one_line, warn_caller
+from isthmus.errors import warn_caller, with_kind
 
 Made = TypeVar("Made")
 
@@ -32,11 +32,9 @@ class Parts:
         try:
             return part()
         except Exception as error:
-            said = in_one_line(str(error), 300)
-            reason = f"{type(error).__name__}: {said}" if said else type(error).__name__
             steps = traceback.extract_tb(error.__traceback__)[-MOST_STEPS:]
             where = [f"{_short(step.filename)}:{step.lineno} in {step.name}" for step in steps]
-            self.lacking.append(Lacking(name, reason, where))
+            self.lacking.append(Lacking(name, with_kind(error), where))
             return None
 
     def make_all(self, parts: Iterable[tuple[str, Callable[[], Made]]]) -> list[Made]:

@@ -6,9 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from isthmus.errors import InputError
+from isthmus.errors import InputError, shown
 from isthmus.training.state import State
-from isthmus.untrusted import one_line
 
 MOST = 2.0**63
 """Beyond any number in a checkpoint."""
@@ -36,7 +35,7 @@ def check_alike(name: str, found: Any, own: Any) -> None:
         return
     are_numbers = type(found) is type(own) and is_number(found) and math.isfinite(found)
     if not (are_numbers or (type(found) is type(own) and found == own)):
-        raise InputError(f"{name} is {one_line(ValueError(found), 50)}, and not {own!r}")
+        raise InputError(f"{name} is {shown(found, 50)}, and not {own!r}")
 
 
 def check_schedule(found: Mapping[str, Any] | None, own: Mapping[str, Any] | None) -> None:

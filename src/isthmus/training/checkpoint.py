@@ -26,7 +26,7 @@ from torch import Tensor
 from isthmus.atomic import remove_left, replacing
 from isthmus.core.batch import Batch
 from isthmus.core.description import are_alike
-from isthmus.errors import InputError
+from isthmus.errors import InputError, shown
 from isthmus.training.checked import (
     check_alike,
     check_figures,
@@ -390,8 +390,8 @@ def _said(name: str, params: Mapping[str, Any], unsaved: Any) -> str:
     """Say what a parameter is."""
     described = unsaved.get(name) if isinstance(unsaved, dict) else None
     if isinstance(described, dict):
-        return one_line(ValueError(described.get("said")))
-    return one_line(ValueError(repr(params.get(name))))
+        return shown(described.get("said"), 300)
+    return shown(repr(params.get(name)), 300)
 
 
 def checksum(rows: Batch) -> str:
