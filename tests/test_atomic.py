@@ -12,9 +12,10 @@ import pytest
 import torch
 
 import isthmus
-from isthmus import atomic, persistence, runs
-from isthmus.atomic import replacing
+from isthmus import runs
 from isthmus.errors import InputError
+from isthmus.saving import atomic, persistence
+from isthmus.saving.atomic import replacing
 
 FILES = ["config.json", "model.safetensors"]
 

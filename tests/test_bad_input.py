@@ -19,8 +19,8 @@ from isthmus import (
     compare,
     datasets,
 )
-from isthmus.data import files
 from isthmus.networks import MLP, Modules
+from isthmus.sources import files
 
 ROWS = np.random.default_rng(0).normal(size=(30, 5))
 FRAME = pd.DataFrame(ROWS, columns=list("abcde"))

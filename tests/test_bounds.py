@@ -14,11 +14,11 @@ import pytest
 from pyarrow import parquet
 
 import isthmus
-from isthmus.data import bounds, files
-from isthmus.data import parquet as parquet_module
-from isthmus.data.arrays import Archive
-from isthmus.data.parquet import read_parquet
-from isthmus.data.series_files import read_series
+from isthmus.sources import bounds, files
+from isthmus.sources import parquet as parquet_module
+from isthmus.sources.arrays import Archive
+from isthmus.sources.parquet import read_parquet
+from isthmus.sources.series_files import read_series
 
 
 @contextmanager

@@ -19,10 +19,10 @@ from isthmus import cli, report
 from isthmus.cli.console import show_warning
 from isthmus.cli.parsing import parse_settings
 from isthmus.data import on_time_axis, step_scores, windows
-from isthmus.data.labels import spread_order
 from isthmus.errors import InputError
 from isthmus.evaluation.imputation import hidden_entries
 from isthmus.evaluation.retrieval import nearest_by_code
+from isthmus.formats.labels import spread_order
 
 
 @pytest.fixture
@@ -655,7 +655,7 @@ def test_codes_of_digits_alone_are_what_they_were_at_fit(run, tmp_path):
     (tmp_path / "all.csv").write_text("\n".join(["code,amount", *rows]))
     (tmp_path / "today.csv").write_text("code,amount\n007,5\n10,6\n11,7\n")
     assert run("train all.csv --model tabular --components 2 --epochs 2 --out codes")[0] == 0
-    isthmus.OutlierDetector(isthmus.load("codes")).fit(isthmus.data.files.read("all.csv", mixed=True).X).save(
+    isthmus.OutlierDetector(isthmus.load("codes")).fit(isthmus.sources.files.read("all.csv", mixed=True).X).save(
         "detector"
     )
     for model in ("codes", "detector"):

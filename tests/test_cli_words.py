@@ -12,8 +12,8 @@ import pytest
 
 import isthmus
 from isthmus import cli
-from isthmus.data import bounds
 from isthmus.errors import InputError, InputTypeError, in_one_line, printable
+from isthmus.sources import bounds
 
 HUGE = "1" + "0" * 30
 WHOLE = (HUGE, f"-{HUGE}", str(2**63), "nan", "1e400", "")

@@ -27,7 +27,7 @@ from isthmus import (
     TabularAutoencoder,
     VariationalAutoencoder,
 )
-from isthmus.data import containers
+from isthmus.formats import containers
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:the code has collapsed"),

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from isthmus.data import datasets, files
+from isthmus.sources import datasets, files
 
 
 class TestCatalogue:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from isthmus.data import files
-from isthmus.data.datasets import load
-from isthmus.data.delimited import read_delimited
+from isthmus.sources import files
+from isthmus.sources.datasets import load
+from isthmus.sources.delimited import read_delimited
 
 WORDS = st.text("abc xyz;,|äöüéñß", min_size=1, max_size=8).map(lambda word: f"w{word}w")
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import isthmus
-from isthmus.data import files, images
-from isthmus.data.datasets import load_folder
+from isthmus.sources import files, images
+from isthmus.sources.datasets import load_folder
 
 
 @pytest.fixture

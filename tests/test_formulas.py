@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import isthmus
-from isthmus.data import files
-from isthmus.data.formulas import escaped, unescaped
+from isthmus.sources import files
+from isthmus.sources.formulas import escaped, unescaped
 
 DANGEROUS = [
     "=1+1",

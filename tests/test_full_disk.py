@@ -72,7 +72,7 @@ def test_a_disk_that_fills_up_leaves_the_model_that_was_there(disk, digits):
 
 def test_a_disk_that_becomes_read_only(tmp_path, digits, monkeypatch):
     def freeze():
-        monkeypatch.setattr("isthmus.atomic.os.access", lambda path, mode: False)
+        monkeypatch.setattr("isthmus.saving.atomic.os.access", lambda path, mode: False)
 
     undisturbed = copy.deepcopy(SMALL).fit(digits)
     run = copy.deepcopy(SMALL).set_params(callbacks=[at_epoch(3, freeze)])

@@ -25,8 +25,9 @@ from hypothesis import strategies as st
 from safetensors.torch import load as tensors_of
 
 import isthmus
-from isthmus import cli, persistence, runs
+from isthmus import cli, runs
 from isthmus.errors import InputError
+from isthmus.saving import persistence
 from isthmus.training import Interrupted
 from isthmus.training.checkpoint import CHECKPOINT, HISTORY, _digest
 

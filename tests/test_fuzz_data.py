@@ -18,9 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from isthmus import cli
-from isthmus.data import bounds, files
-from isthmus.data.series_files import read_series
 from isthmus.errors import DataWarning, InputError, InputTypeError
+from isthmus.sources import bounds, files
+from isthmus.sources.series_files import read_series
 
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 

@@ -16,11 +16,11 @@ from hypothesis.extra import pandas as st_pandas
 import isthmus
 from isthmus import Autoencoder, OutlierDetector, TabularAutoencoder, VariationalAutoencoder, report
 from isthmus.core.categorical import CategoricalLikelihood, FactoredSoftmax, PlainSoftmax
-from isthmus.data import dates
-from isthmus.data.marks import MARKS
-from isthmus.data.schema import Schema
 from isthmus.errors import DataWarning, InputError, NewCategoryWarning
 from isthmus.evaluation.error import column_errors
+from isthmus.formats import dates
+from isthmus.formats.marks import MARKS
+from isthmus.formats.schema import Schema
 from isthmus.networks import MLP
 
 N = 240

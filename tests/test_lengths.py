@@ -13,9 +13,9 @@ from isthmus import OutlierDetector, SequenceAutoencoder
 from isthmus.core import batch as batches
 from isthmus.core.batch import RaggedBatch, of_one_length
 from isthmus.core.model import Model
-from isthmus.data.rows import Rows
-from isthmus.data.sequences import Ragged, are_ragged
 from isthmus.errors import InputError
+from isthmus.formats.rows import Rows
+from isthmus.formats.sequences import Ragged, are_ragged
 from isthmus.models import sequence
 from isthmus.networks import LSTM, Modules, Transformer
 from isthmus.training import Interrupted, loop

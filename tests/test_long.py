@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file
 
 import isthmus
-from isthmus import persistence, untrusted
 from isthmus.errors import InputError
 from isthmus.models import fitted
+from isthmus.saving import persistence, untrusted
 from isthmus.training import checkpoint
 
 

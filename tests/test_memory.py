@@ -11,8 +11,8 @@ import torch
 from isthmus import Autoencoder, TabularAutoencoder, VariationalAutoencoder, report
 from isthmus.core import categorical
 from isthmus.core.batch import Batch
-from isthmus.data import scaling
-from isthmus.data.rows import Rows
+from isthmus.formats import scaling
+from isthmus.formats.rows import Rows
 from isthmus.models import engine, start
 from isthmus.networks import MLP
 from isthmus.networks.cells import Cells

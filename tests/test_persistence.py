@@ -7,9 +7,10 @@ import pytest
 import torch
 
 import isthmus
-from isthmus import Autoencoder, persistence
-from isthmus.atomic import replacing
+from isthmus import Autoencoder
 from isthmus.networks import MLP
+from isthmus.saving import persistence
+from isthmus.saving.atomic import replacing
 
 
 @pytest.fixture

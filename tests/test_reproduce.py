@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from isthmus import cli, report, reproduce
-from isthmus.data import datasets
-from isthmus.data.datasets import Dataset
 from isthmus.reproduce import Curves, Figure, Findings, Images, Points, Reproduction, Table, study
 from isthmus.reproduce.result import OUTSIDE, QUICK, UNPUBLISHED, WITHIN
 from isthmus.reproduce.swiss_roll import rank_correlation
+from isthmus.sources import datasets
+from isthmus.sources.datasets import Dataset
 
 SETTINGS = {  # what stands in the setting must stand in the models
     "under-over-conv": ("n_components=500", "code_activation='tanh'", "corruption='dropout'", "batch_size=256"),

@@ -13,7 +13,7 @@ from PIL import Image
 
 import isthmus
 from isthmus import cli, runs
-from isthmus.data import files
+from isthmus.sources import files
 
 NAMES = ["config.json", "model.safetensors", "report.html", "run.json"]
 

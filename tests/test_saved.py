@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import isthmus
-from isthmus import persistence
+from isthmus.saving import persistence
 
 SAVED = Path(__file__).parent / "saved"
 FOLDERS = sorted(path.parent for path in SAVED.glob("*/*/config.json"))

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm, rankdata
 
-from isthmus.data.schema import Schema
+from isthmus.formats.schema import Schema
 
 SCALINGS = ("auto", "rankgauss", "standard", None)
 

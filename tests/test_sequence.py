@@ -19,7 +19,7 @@ import isthmus
 from conftest import score_of
 from isthmus import Autoencoder, OutlierDetector, SequenceAutoencoder
 from isthmus.data import on_time_axis, windows
-from isthmus.data.sequences import Sequences, as_given, join_future, split_future, to_sequences
+from isthmus.formats.sequences import Sequences, as_given, join_future, split_future, to_sequences
 from isthmus.networks import LSTM, MLP, Modules, Transformer
 
 QUICK = {"n_components": 4, "max_epochs": 2, "batch_size": 8, "validation_fraction": None, "random_state": 0}

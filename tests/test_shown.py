@@ -11,11 +11,11 @@ from PIL import Image
 
 import isthmus
 from isthmus import Autoencoder, DenoisingAutoencoder, SequenceAutoencoder, TabularAutoencoder, report
-from isthmus.data.files import read
-from isthmus.data.labels import spread_order
-from isthmus.data.names import row_names
+from isthmus.formats.labels import spread_order
+from isthmus.formats.names import row_names
 from isthmus.report.cells import short
 from isthmus.report.words import listed
+from isthmus.sources.files import read
 from test_kept import plots
 
 

@@ -29,9 +29,9 @@ from safetensors.torch import load, load_file
 from safetensors.torch import save as tensors_to_bytes
 
 import isthmus
-from isthmus import persistence
 from isthmus.errors import InputError
-from isthmus.models.folder import _weights
+from isthmus.models.saved import _weights
+from isthmus.saving import persistence
 from isthmus.training.checkpoint import CHECKPOINT, _digest
 
 SAVED = Path(__file__).parent / "saved" / f"v{persistence.VERSION}"

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from isthmus.data import time_series
-from isthmus.data.series_files import read_series
+from isthmus.sources.series_files import read_series
 
 HOURS = pd.date_range("2024-03-01", periods=200, freq="h")
 QUARTERS = pd.date_range("2024-03-01 00:15", periods=200, freq="15min")

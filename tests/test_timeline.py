@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus.data import on_time_axis, step_scores, time_series, windows
-from isthmus.data.series_files import read_series
+from isthmus.sources.series_files import read_series
 
 N = 60
 HOURS = pd.date_range("2024-01-29", periods=N, freq="h")

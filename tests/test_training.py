@@ -13,7 +13,7 @@ from torch import nn
 from isthmus import Autoencoder, ContractiveAutoencoder, DenoisingAutoencoder, OutlierDetector, load
 from isthmus.core.batch import Batch
 from isthmus.core.score import SEARCH
-from isthmus.data.rows import Rows
+from isthmus.formats.rows import Rows
 from isthmus.models.base import default_epochs
 from isthmus.networks import MLP, Modules
 

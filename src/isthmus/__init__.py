@@ -11,7 +11,6 @@ if "torch" not in sys.modules:  # which reads it once
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait for others sleep, and do not spin
 
 from isthmus.compare import compare
-from isthmus.data import datasets
 from isthmus.models import (
     Autoencoder,
     ConditionalVariationalAutoencoder,
@@ -25,6 +24,7 @@ from isthmus.models import (
     VariationalAutoencoder,
     load,
 )
+from isthmus.sources import datasets
 
 __version__ = "0.1.0"
 

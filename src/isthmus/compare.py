@@ -16,15 +16,15 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
 from isthmus.core.corruption import CORRUPTIONS
-from isthmus.data.checks import check_scalar
-from isthmus.data.labels import are_classes
-from isthmus.data.names import row_names
-from isthmus.data.rows import to_rows
 from isthmus.errors import InputError, hushed
 from isthmus.evaluation.error import corrupted, mean_squared_error
 from isthmus.evaluation.jacobian import mean_jacobian_norm
 from isthmus.evaluation.probe import MOST_ROWS, linear_probe_accuracy, nearest_neighbour_accuracy
 from isthmus.evaluation.sparsity import hoyer_sparsity
+from isthmus.formats.checks import check_scalar
+from isthmus.formats.labels import are_classes
+from isthmus.formats.names import row_names
+from isthmus.formats.rows import to_rows
 from isthmus.models import (
     Autoencoder,
     ContractiveAutoencoder,

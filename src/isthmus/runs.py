@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from isthmus import persistence
-from isthmus.atomic import check_writable, replacing
-from isthmus.data import datasets
 from isthmus.errors import InputError, shown
+from isthmus.saving import persistence
+from isthmus.saving.atomic import check_writable, replacing
+from isthmus.saving.untrusted import MOST_BYTES, one_line, parse, read_file
+from isthmus.sources import datasets
 from isthmus.training.checkpoint import CHECKPOINT, HISTORY, LOCK
-from isthmus.untrusted import MOST_BYTES, one_line, parse, read_file
 
 RUN = "run.json"
 FILES = (RUN, CHECKPOINT, HISTORY, LOCK, persistence.CONFIG, persistence.WEIGHTS, "report.html")

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 import isthmus
-from isthmus import persistence
 from isthmus.networks import LSTM, MLP, Conv, Transformer
+from isthmus.saving import persistence
 
 SAVED = Path(__file__).parent
 OUTPUTS = ("transform", "reconstruct", "score_samples", "predict_future", "predict")

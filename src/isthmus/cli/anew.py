@@ -7,8 +7,8 @@ import typer
 
 from isthmus import models, runs
 from isthmus.cli.parsing import MODELS, parse_settings
-from isthmus.data import datasets
 from isthmus.errors import InputError
+from isthmus.sources import datasets
 
 OF_TRAINING = (
     "batch_size", "beta", "beta_warm_up", "contraction_weight", "corruption", "corruption_level", "early_stopping",

@@ -13,9 +13,9 @@ import typer
 import isthmus
 from isthmus.cli.console import LenientOutput, complain, show_warning
 from isthmus.cli.rows import forget
-from isthmus.data import bounds
 from isthmus.errors import InputError, InputTypeError
 from isthmus.models.engine import is_out_of_memory
+from isthmus.sources import bounds
 from isthmus.starting import begin
 from isthmus.threads import suited_to
 from isthmus.training import Interrupted

@@ -9,7 +9,6 @@ import typer
 
 import isthmus
 from isthmus import report
-from isthmus.atomic import check_writable
 from isthmus.cli.app import app
 from isthmus.cli.console import complain, console, print_table, say
 from isthmus.cli.meaning import allow, refuse_without_meaning
@@ -30,8 +29,9 @@ from isthmus.cli.options import (
 )
 from isthmus.cli.rows import load_rows, parse_framing
 from isthmus.compare import comparison_cells
-from isthmus.data import datasets, files
 from isthmus.errors import InputError
+from isthmus.saving.atomic import check_writable
+from isthmus.sources import datasets, files
 
 
 @app.command()

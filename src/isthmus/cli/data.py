@@ -29,9 +29,9 @@ from isthmus.cli.options import (
 )
 from isthmus.cli.parsing import parse_kinds
 from isthmus.cli.rows import Framing, parse_cut, parse_framing, read_source
-from isthmus.data import datasets, files
-from isthmus.data.overview import table_overview
 from isthmus.errors import InputError
+from isthmus.formats.overview import table_overview
+from isthmus.sources import datasets, files
 
 
 @app.command()

@@ -39,12 +39,12 @@ from isthmus.cli.rows import (
     take_rows,
 )
 from isthmus.cli.saved import features, ready, shaped
-from isthmus.data import files
-from isthmus.data.datasets import Dataset
-from isthmus.data.labels import are_classes, spread_order
 from isthmus.evaluation.retrieval import nearest_by_code
+from isthmus.formats.labels import are_classes, spread_order
 from isthmus.models.conditional import told
 from isthmus.report import images
+from isthmus.sources import files
+from isthmus.sources.datasets import Dataset
 
 
 @app.command()

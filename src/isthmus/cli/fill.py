@@ -29,12 +29,12 @@ from isthmus.cli.options import (
 from isthmus.cli.results import as_in_file, draw, write_rows, write_steps
 from isthmus.cli.rows import load_rows, name_columns, names_of, read_cut, read_framing, read_source, say_left_out
 from isthmus.cli.saved import features, ready, shaped
-from isthmus.data.labels import spread_order
-from isthmus.data.timeline import TimeSeries
 from isthmus.errors import InputError
 from isthmus.evaluation.imputation import cell_errors, hidden_entries, imputation_errors
+from isthmus.formats.labels import spread_order
 from isthmus.models.conditional import told
 from isthmus.report import images
+from isthmus.sources.timeline import TimeSeries
 
 NOTHING_MISSING = "nothing is missing in {}: --missing 0.5 hides half of it, to see how well it goes"
 

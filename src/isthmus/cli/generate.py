@@ -30,12 +30,12 @@ from isthmus.cli.parsing import parse_condition, parse_rows
 from isthmus.cli.results import draw, write_rows
 from isthmus.cli.rows import count_rows, load_rows, names_of, read_cut, read_framing, take_rows
 from isthmus.cli.saved import features, ready
-from isthmus.data import bounds
-from isthmus.data.labels import spread_order
 from isthmus.errors import InputError
+from isthmus.formats.labels import spread_order
 from isthmus.models import TabularAutoencoder
 from isthmus.models.conditional import told
 from isthmus.report import images
+from isthmus.sources import bounds
 
 
 @app.command()

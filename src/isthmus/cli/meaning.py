@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from isthmus.data import bounds, datasets, files
-from isthmus.data.delimited import ENDINGS
 from isthmus.errors import InputError
+from isthmus.sources import bounds, datasets, files
+from isthmus.sources.delimited import ENDINGS
 
 
 def refuse_without_meaning(

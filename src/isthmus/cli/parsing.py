@@ -9,8 +9,8 @@ import numpy as np
 
 from isthmus import models
 from isthmus.cli.options import MOST
-from isthmus.data.conditions import Condition, read_classes
 from isthmus.errors import InputError, shown
+from isthmus.formats.conditions import Condition, read_classes
 from isthmus.networks import LSTM, MLP, Conv, Transformer
 
 CONSTANTS = {"true": "True", "false": "False", "none": "None"}

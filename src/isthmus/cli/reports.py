@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from isthmus import models, report, reproduce, runs
-from isthmus.atomic import check_writable, replacing
 from isthmus.cli.app import app
 from isthmus.cli.console import print_table, say
 from isthmus.cli.meaning import allow
@@ -15,6 +14,7 @@ from isthmus.cli.options import DataDir, FirstSeed, Group, Label, MaxGB, MaxPixe
 from isthmus.cli.rows import load_rows, names_of, read_cut, read_framing, which_rows
 from isthmus.cli.saved import loaded
 from isthmus.errors import InputError
+from isthmus.saving.atomic import check_writable, replacing
 
 
 @app.command("report")

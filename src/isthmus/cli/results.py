@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from isthmus.atomic import replacing
 from isthmus.cli.console import say
-from isthmus.data import files
-from isthmus.data.files import Source
-from isthmus.data.timeline import TimeSeries
 from isthmus.report.words import listed
+from isthmus.saving.atomic import replacing
+from isthmus.sources import files
+from isthmus.sources.files import Source
+from isthmus.sources.timeline import TimeSeries
 
 
 def write_rows(

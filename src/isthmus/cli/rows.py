@@ -15,14 +15,14 @@ from isthmus.cli.console import complain, say
 from isthmus.cli.meaning import refuse_without_meaning
 from isthmus.cli.parsing import parse_whole
 from isthmus.cli.saved import has_images
-from isthmus.data import datasets, files
-from isthmus.data.datasets import Dataset
-from isthmus.data.files import Source
-from isthmus.data.images import Fit, check_size
-from isthmus.data.names import row_names
-from isthmus.data.series_files import read_series
-from isthmus.data.timeline import TimeSeries
 from isthmus.errors import InputError
+from isthmus.formats.names import row_names
+from isthmus.sources import datasets, files
+from isthmus.sources.datasets import Dataset
+from isthmus.sources.files import Source
+from isthmus.sources.images import Fit, check_size
+from isthmus.sources.series_files import read_series
+from isthmus.sources.timeline import TimeSeries
 
 
 @dataclass(frozen=True)

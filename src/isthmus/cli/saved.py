@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from isthmus import models
-from isthmus.atomic import check_writable
-from isthmus.data import files
-from isthmus.data.rows import to_rows
 from isthmus.errors import InputError
+from isthmus.formats.rows import to_rows
 from isthmus.report import images
+from isthmus.saving.atomic import check_writable
+from isthmus.sources import files
 
 
 def ready(run: Path, output: Path, method: str, *, pictures: bool = False) -> Any:

@@ -51,13 +51,13 @@ from isthmus.cli.rows import (
     which_rows,
 )
 from isthmus.cli.saved import has_images
-from isthmus.data import datasets
-from isthmus.data.images import check_size
 from isthmus.errors import InputError, with_kind
 from isthmus.models.conditional import told
 from isthmus.models.kept import kept_in_words
 from isthmus.models.savable import check_savable
 from isthmus.report.words import error_in_words
+from isthmus.sources import datasets
+from isthmus.sources.images import check_size
 from isthmus.training import Interrupted
 from isthmus.training.checkpoint import locked
 

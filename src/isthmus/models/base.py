@@ -28,11 +28,12 @@ from isthmus.core.likelihood import LIKELIHOODS, build_likelihood
 from isthmus.core.model import Model
 from isthmus.core.penalty import contractive, kl_sparsity, l1, weight_decay
 from isthmus.core.score import entry_scores, learn_usual, row_scores
-from isthmus.data.checks import check_array, check_random_state, check_scalar, column_or_1d, validate_data
-from isthmus.data.containers import back, by_pieces, container_of, plain
-from isthmus.data.frames import Frame, mask_of, squeezed
-from isthmus.data.names import columns_of_ids
-from isthmus.data.rows import (
+from isthmus.errors import InputError, InputTypeError, users_mistake
+from isthmus.formats.checks import check_array, check_random_state, check_scalar, column_or_1d, validate_data
+from isthmus.formats.containers import back, by_pieces, container_of, plain
+from isthmus.formats.frames import Frame, mask_of, squeezed
+from isthmus.formats.names import columns_of_ids
+from isthmus.formats.rows import (
     Rows,
     are_bytes,
     check_finite,
@@ -42,8 +43,7 @@ from isthmus.data.rows import (
     text_error,
     where_text_is,
 )
-from isthmus.data.schema import with_index
-from isthmus.errors import InputError, InputTypeError, users_mistake
+from isthmus.formats.schema import with_index
 from isthmus.models.checks import check_choice, check_number, warn_caller
 from isthmus.models.engine import (
     PRECISIONS,
@@ -64,19 +64,19 @@ from isthmus.models.engine import (
     to_batch,
     work_of_a_row,
 )
-from isthmus.models.folder import check_keepable, plain_params, save_estimator, unsaved_params
 from isthmus.models.interpolation import spherical, straight
 from isthmus.models.kept import kept_start, why_start_is_kept
+from isthmus.models.saved import check_keepable, plain_params, save_estimator, unsaved_params
 from isthmus.models.scale import HOW_TO_STANDARDISE, Scaling, check_size, constant_fault, spread_fault, unequal_fault
 from isthmus.models.start import start_model
 from isthmus.networks import MLP, Conv, Modules, Transformer
 from isthmus.networks.parameters import Network
 from isthmus.randomness import DrawingFrom, building, generator_of
+from isthmus.saving.untrusted import check_dtypes, float_dtype
 from isthmus.threads import suited_to
 from isthmus.training import EarlyStopping, Progress, State, new_state, run
 from isthmus.training.callbacks import Callback
 from isthmus.training.checkpoint import Checkpoints, checksum
-from isthmus.untrusted import check_dtypes, float_dtype
 
 REVIVAL_WEIGHT = 1 / 8
 """Weight of the term that keeps units of a top-k code alive; Gao et al. 2024 (§2.4) have 1/32 for theirs."""

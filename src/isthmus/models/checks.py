@@ -6,8 +6,8 @@ import numbers
 from collections.abc import Iterable
 from typing import Any
 
-from isthmus.data.checks import check_scalar
 from isthmus.errors import InputError, warn_caller
+from isthmus.formats.checks import check_scalar
 
 __all__ = ["check_choice", "check_number", "warn_caller"]
 

@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from isthmus.core.corruption import hide_conditions
-from isthmus.data.conditions import KINDS, Condition, Values, columns_of, told_of, warn_of_marks
-from isthmus.data.schema import with_index
 from isthmus.errors import InputError, InputTypeError
+from isthmus.formats.conditions import KINDS, Condition, Values, columns_of, told_of, warn_of_marks
+from isthmus.formats.schema import with_index
 from isthmus.models.checks import check_choice, check_number
 from isthmus.models.engine import Given, decode, encode, rebuild
 from isthmus.models.variational import AbstractVariationalAutoencoder

@@ -19,9 +19,9 @@ from torch.utils.flop_counter import flop_registry
 
 from isthmus.core.batch import Batch, RaggedBatch, of_one_length
 from isthmus.core.model import Model
-from isthmus.data.rows import in_unit_interval
-from isthmus.data.sequences import Ragged
 from isthmus.errors import InputError
+from isthmus.formats.rows import in_unit_interval
+from isthmus.formats.sequences import Ragged
 from isthmus.models.checks import warn_caller
 from isthmus.networks.mlp import TiedLinear
 from isthmus.randomness import DrawingFrom

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.data.conditions import Condition
-from isthmus.data.containers import CONTAINERS
-from isthmus.data.frames import Frame
-from isthmus.data.modalities import Modality
-from isthmus.data.schema import Schema
 from isthmus.errors import InputError
-from isthmus.untrusted import MOST_TENSORS
+from isthmus.formats.conditions import Condition
+from isthmus.formats.containers import CONTAINERS
+from isthmus.formats.frames import Frame
+from isthmus.formats.modalities import Modality
+from isthmus.formats.schema import Schema
+from isthmus.saving.untrusted import MOST_TENSORS
 
 FITTED = (
     "n_features_in_",

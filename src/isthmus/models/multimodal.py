@@ -21,12 +21,12 @@ from isthmus.core.categorical import CategoricalLikelihood
 from isthmus.core.corruption import hide_modalities
 from isthmus.core.likelihood import Block, Likelihood, ProductLikelihood, build_likelihood
 from isthmus.core.model import Model
-from isthmus.data.checks import check_random_state, check_scalar
-from isthmus.data.containers import back, container_of, plain
-from isthmus.data.frames import mask_of
-from isthmus.data.modalities import Modality, flat_rows, in_blocks, slices
-from isthmus.data.schema import put_known_cells, with_index
 from isthmus.errors import InputError, InputTypeError, NewCategoryWarning
+from isthmus.formats.checks import check_random_state, check_scalar
+from isthmus.formats.containers import back, container_of, plain
+from isthmus.formats.frames import mask_of
+from isthmus.formats.modalities import Modality, flat_rows, in_blocks, slices
+from isthmus.formats.schema import put_known_cells, with_index
 from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.checks import check_choice, check_number, warn_caller
 from isthmus.models.engine import Given, decode, encode, rebuild

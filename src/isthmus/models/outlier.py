@@ -13,15 +13,15 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from isthmus.data.containers import by_pieces, container_of, plain
-from isthmus.data.sequences import Ragged
 from isthmus.errors import InputTypeError, hushed
+from isthmus.formats.containers import by_pieces, container_of, plain
+from isthmus.formats.sequences import Ragged
 from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.calibration import Calibration, missing_shares
 from isthmus.models.checks import check_number, warn_caller
 from isthmus.models.engine import Given
-from isthmus.models.folder import save_estimator
 from isthmus.models.kept import kept_start, why_start_is_kept
+from isthmus.models.saved import save_estimator
 from isthmus.models.variational import VariationalAutoencoder
 
 FOLDS = 3

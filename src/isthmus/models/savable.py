@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 from isthmus.errors import InputError, shown
-from isthmus.models.folder import NOT_SAVED, check_plain, plain_params, value_of
-from isthmus.untrusted import WRONG, one_line, parse
+from isthmus.models.saved import NOT_SAVED, check_plain, plain_params, value_of
+from isthmus.saving.untrusted import WRONG, one_line, parse
 
 MOST_LAYERS = 2**20
 """Of a network, which is held against its weights when it is loaded."""

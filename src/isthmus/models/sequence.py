@@ -25,8 +25,9 @@ from isthmus.core.likelihood import (
     Unmodelled,
 )
 from isthmus.core.model import Model
-from isthmus.data.checks import check_scalar
-from isthmus.data.sequences import (
+from isthmus.errors import InputError
+from isthmus.formats.checks import check_scalar
+from isthmus.formats.sequences import (
     Ragged,
     Sequences,
     are_ragged,
@@ -41,7 +42,6 @@ from isthmus.data.sequences import (
     to_sequences,
     without_features,
 )
-from isthmus.errors import InputError
 from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.engine import Given, decode
 from isthmus.networks import LSTM, Modules

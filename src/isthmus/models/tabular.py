@@ -19,15 +19,15 @@ from isthmus.core.corruption import hide_entries
 from isthmus.core.imputation import fill_in
 from isthmus.core.likelihood import Bernoulli, Block, GaussianLikelihood, ProductLikelihood
 from isthmus.core.model import Model
-from isthmus.data.checks import check_scalar, validate_data
-from isthmus.data.containers import back, container_of, plain
-from isthmus.data.frames import mask_of
-from isthmus.data.new_values import warn_of_frequent, warn_of_new_categories
-from isthmus.data.overview import table_overview, worth_a_warning
-from isthmus.data.rows import in_unit_interval
-from isthmus.data.scaling import SCALING
-from isthmus.data.schema import Schema, put_known_cells, with_index
 from isthmus.errors import DataWarning, InputError, InputTypeError, NewCategoryWarning, hushed
+from isthmus.formats.checks import check_scalar, validate_data
+from isthmus.formats.containers import back, container_of, plain
+from isthmus.formats.frames import mask_of
+from isthmus.formats.new_values import warn_of_frequent, warn_of_new_categories
+from isthmus.formats.overview import table_overview, worth_a_warning
+from isthmus.formats.rows import in_unit_interval
+from isthmus.formats.scaling import SCALING
+from isthmus.formats.schema import Schema, put_known_cells, with_index
 from isthmus.models.base import AbstractAutoencoder, steps_index
 from isthmus.models.checks import check_choice, check_number, warn_caller
 from isthmus.models.engine import Given, activations, chosen_precision, decode, encode, n_activations, rebuild

@@ -16,9 +16,9 @@ from isthmus.core.bottleneck import active_units, gaussian
 from isthmus.core.bound import SEED, importance_log_likelihood
 from isthmus.core.model import Model
 from isthmus.core.penalty import free_bits
-from isthmus.data.checks import check_random_state, check_scalar
-from isthmus.data.rows import Rows
 from isthmus.errors import InputError
+from isthmus.formats.checks import check_random_state, check_scalar
+from isthmus.formats.rows import Rows
 from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.checks import check_number, warn_caller
 from isthmus.models.engine import Given

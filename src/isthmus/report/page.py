@@ -15,13 +15,12 @@ from plotly.offline import get_plotlyjs
 from plotly.utils import PlotlyJSONEncoder
 from sklearn.decomposition import PCA
 
-from isthmus.atomic import replacing
 from isthmus.compare import HIGHER_IS_BETTER, LOWER_IS_BETTER, Comparison, comparison_cells
-from isthmus.data.labels import spread_order
-from isthmus.data.names import row_names
-from isthmus.data.rows import to_rows
 from isthmus.errors import in_one_line, printable, warnings_as
 from isthmus.evaluation.error import corrupted
+from isthmus.formats.labels import spread_order
+from isthmus.formats.names import row_names
+from isthmus.formats.rows import to_rows
 from isthmus.models import SequenceAutoencoder, TabularAutoencoder
 from isthmus.models.conditional import told
 from isthmus.models.kept import kept_in_words, kept_start, why_start_is_kept
@@ -33,6 +32,7 @@ from isthmus.report.sequences import sequence_pictures
 from isthmus.report.tables import reconstruction_table, table_pictures
 from isthmus.report.uses import Picture, uses
 from isthmus.report.words import error_in_words, listed
+from isthmus.saving.atomic import replacing
 
 MAP_ROWS, FEWEST_ROWS = 800, 3
 """Rows on a map of codes; fewer than the latter have none."""

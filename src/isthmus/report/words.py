@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from isthmus.data.containers import plain
-from isthmus.data.rows import to_rows
 from isthmus.errors import printable
 from isthmus.evaluation.error import column_errors, known_squared_error
+from isthmus.formats.containers import plain
+from isthmus.formats.rows import to_rows
 from isthmus.models import SequenceAutoencoder, TabularAutoencoder
 from isthmus.models.conditional import told
 

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn import config_context
 
-from isthmus.data import datasets
 from isthmus.reproduce.result import Fit
+from isthmus.sources import datasets
 
 QUICK_ROWS, QUICK_EPOCHS, QUICK_SEEDS = 2000, 2, 2
 """What a quick run is cut to."""

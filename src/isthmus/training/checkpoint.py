@@ -23,10 +23,21 @@ from safetensors import SafetensorError
 from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor
 
-from isthmus.atomic import remove_left, replacing
 from isthmus.core.batch import Batch
 from isthmus.core.description import are_alike
 from isthmus.errors import InputError, shown
+from isthmus.saving.atomic import remove_left, replacing
+from isthmus.saving.untrusted import (
+    MOST_HEADER,
+    WRONG,
+    ReplacedError,
+    check_counts,
+    one_line,
+    opened,
+    opened_tensors,
+    opened_to_change,
+    parse,
+)
 from isthmus.training.checked import (
     check_alike,
     check_figures,
@@ -41,17 +52,6 @@ from isthmus.training.checked import (
 )
 from isthmus.training.loop import Interrupted
 from isthmus.training.state import Best, Evaluation, Position, Snapshot, Start, State
-from isthmus.untrusted import (
-    MOST_HEADER,
-    WRONG,
-    ReplacedError,
-    check_counts,
-    one_line,
-    opened,
-    opened_tensors,
-    opened_to_change,
-    parse,
-)
 
 CHECKPOINT = "checkpoint.safetensors"
 HISTORY = "checkpoint.history.jsonl"

@@ -1,6 +1,0 @@
-"""Where rows come from and how they become tensors."""
-
-from isthmus.data.series import on_time_axis, step_scores, windows
-from isthmus.data.timeline import TimeSeries, time_series
-
-__all__ = ["TimeSeries", "on_time_axis", "step_scores", "time_series", "windows"]

@@ -1,0 +1,219 @@
+"""From a person's array to tensors, and from tensors to batches."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from isthmus.core.batch import Batch, RaggedBatch
+from isthmus.errors import InputError
+from isthmus.formats.checks import check_array
+from isthmus.formats.containers import plain
+
+
+class Flat(NamedTuple):
+    """Rows as a table, and the shape that one of them had."""
+
+    table: Any
+    row_shape: tuple[int, ...] | None
+
+
+def flatten(X: Any) -> Flat:
+    """Turn images into rows of pixels; leave tables, and bytes, as they are.
+
+    Parameters
+    ----------
+    X : array-like, Tensor or DataFrame of shape (n, features), (n, height, width) or (n, channels, height, width)
+        Whatever :func:`isthmus.formats.containers.plain` takes.
+
+    Returns
+    -------
+    Flat
+        The table, which the caller has still to validate, and the shape of one row where it was an image.
+    """
+    X = plain(X)
+    if isinstance(X, list | tuple) and len(X) and isinstance(X[0], Tensor):
+        X = torch.stack(list(X))
+    if isinstance(X, Tensor):
+        X = X.numpy()
+    if isinstance(X, list | tuple) and len(X) and isinstance(X[0], list | tuple | np.ndarray) and np.ndim(X[0]) > 1:
+        X = np.asarray(X)
+    if isinstance(X, np.ndarray) and X.ndim in (3, 4):
+        return Flat(X.reshape(len(X), int(np.prod(X.shape[1:]))), X.shape[1:])
+    return Flat(X, None)
+
+
+def are_bytes(table: Any) -> bool:
+    """Tell whether an array holds bytes (uint8), which stand for 0…255."""
+    return isinstance(table, np.ndarray) and table.dtype == np.uint8
+
+
+def in_unit_interval(table: Any) -> Any:
+    """Bring bytes (uint8, 0…255) to float32 in [0, 1]; leave everything else as it is."""
+    return np.divide(table, 255, dtype=np.float32) if are_bytes(table) else table
+
+
+def to_rows(X: Any, *, allow_nan: bool = False) -> np.ndarray:
+    """Bring X to finite floating-point rows of shape (n, ...); see :func:`flatten`. Raises ValueError otherwise."""
+    table, row_shape = flatten(X)
+    names = table.columns if isinstance(table, pd.DataFrame) else None
+    check_shape(table)
+    try:
+        table = check_array(in_unit_interval(table), dtype=(np.float64, np.float32), ensure_all_finite=False)
+    except ValueError as error:
+        raise text_error(error, table) from error
+    check_finite(table, names, allow_nan=allow_nan)
+    return table if row_shape is None else table.reshape(-1, *row_shape)
+
+
+def check_shape(table: Any, least: int = 1) -> None:
+    """Raise ValueError, in one line, for an array or a frame that is no table of at least so many rows of numbers."""
+    if isinstance(table, pd.DataFrame):
+        twice = table.columns[table.columns.duplicated()]
+        if len(twice):
+            raise InputError(f"X has more than one column {twice[0]!r}: give each a name of its own")
+        _check_names(table.columns)
+        for name, dtype in table.dtypes.items():
+            check_real(dtype, f"column {name!r}")
+    elif table is None or isinstance(table, np.ndarray):
+        array = np.asarray(table)
+        check_real(array.dtype, "X")
+        if array.ndim < 2:
+            raise InputError(
+                f"Expected 2D array, got {array.ndim}D array instead, of shape {array.shape}. Reshape your data: "
+                "X.reshape(-1, 1) if it has a single feature, X.reshape(1, -1) if it is a single row"
+            )
+        if len(array) < least:
+            raise InputError(
+                f"Found array with {len(array)} sample(s) (shape={array.shape}) while a minimum of {least} is required"
+            )
+
+
+def _check_names(names: "pd.Index[Any]") -> None:
+    """Raise InputError where some names of columns are text and others are not."""
+    texts, others = [name for name in names if isinstance(name, str)], [x for x in names if not isinstance(x, str)]
+    if texts and others:
+        raise InputError(
+            f"X has a column {texts[0]!r} and a column {others[0]!r}: give them all names that are text "
+            "(X.columns = X.columns.map(str))"
+        )
+
+
+def check_real(dtype: Any, where: str) -> None:
+    """Raise ValueError for dates, durations and complex numbers, which would become other numbers in silence."""
+    kind = getattr(dtype, "kind", "f")
+    if kind == "c":
+        raise InputError(f"Complex data not supported: {where} holds {dtype}; give real numbers")
+    if kind in "mM":
+        raise InputError(f"{where} holds {dtype}: give what of it matters as numbers, such as the days since the first")
+
+
+def check_finite(table: np.ndarray, names: "pd.Index | np.ndarray | None" = None, *, allow_nan: bool = False) -> None:
+    """Raise ValueError where a value is infinite, or NaN where that is not allowed, naming the first such place."""
+    # The sum is finite where all values are, unless it overflows; only then is a second look worth its memory.
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(table.sum()):
+            return
+    wrong = np.isinf(table) if allow_nan else ~np.isfinite(table)
+    if wrong.any():
+        row, column = np.argwhere(wrong)[0]
+        kind = "NaN" if np.isnan(table[row, column]) else "infinity"
+        place = f"column {column}" if names is None else f"column {names[column]!r}"
+        raise InputError(
+            f"Input X contains {kind} at row {row}, {place} ({wrong.sum()} such values in all): "
+            "fill them in or drop those rows"
+        )
+
+
+def text_error(error: ValueError, table: Any) -> ValueError:
+    """Return what to raise where a table could not be turned into numbers: a line that says where text is in it."""
+    if "could not convert string" not in str(error):
+        return error
+    return InputError(f"{where_text_is(table)} holds text where numbers are needed: {error}; encode or drop it")
+
+
+def where_text_is(table: Any) -> str:
+    """Name the first column of a frame that holds text; of another table just say ``X``."""
+    if isinstance(table, pd.DataFrame):
+        for name, column in table.items():
+            if pd.to_numeric(column, errors="coerce").isna().sum() > column.isna().sum():
+                return f"column {name!r}"
+    return "X"
+
+
+class Rows:
+    """Rows in tensors, or some of them, ready to be taken in batches: only these are copied.
+
+    Parameters
+    ----------
+    whole : Batch
+        Rows, on the device where they will be used.
+    index : Tensor of int, optional
+        Which of them these are, in order; None: all.
+    """
+
+    def __init__(self, whole: Batch, index: Tensor | None = None) -> None:
+        self.whole = whole
+        self.index = index
+
+    def __len__(self) -> int:
+        return self.whole.n_rows if self.index is None else len(self.index)
+
+    @property
+    def rows(self) -> Batch:
+        """The rows themselves; a copy, where they are some of more."""
+        return self.whole if self.index is None else self.whole.pick(self.index)
+
+    def take(self, index: Tensor | slice) -> "Rows":
+        """Return some of the rows, which are not copied."""
+        if self.index is not None:
+            return Rows(self.whole, self.index[index])
+        if isinstance(index, Tensor):
+            return Rows(self.whole, index)
+        is_ragged = isinstance(self.whole, RaggedBatch)
+        return Rows(self.whole, self._all[index]) if is_ragged else Rows(self.whole.take(index))
+
+    def of(self, whole: Batch) -> "Rows":
+        """Return the same rows of another batch; where all of them is known, nothing is said of it."""
+        if whole.known is not None and self.index is not None and whole.known.index_select(0, self.index).all():
+            whole = whole._replace(known=None)
+        return Rows(whole, self.index)
+
+    @property
+    def _all(self) -> Tensor:
+        return torch.arange(len(self), device=self.whole.x.device)
+
+    def n_batches(self, batch_size: int) -> int:
+        """Return how many batches there are in an epoch."""
+        return len(_starts(len(self), batch_size))
+
+    def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
+        """Yield batches in order, or shuffled where there is a generator; a last batch of one row joins the one before.
+
+        The order of sequences of very unequal length is that of their lengths: they are padded by the batch. Shuffled
+        they come as others do, and a batch goes through the network in parts of about one length.
+
+        A batch of one row has no variance for batch normalisation and no other row for swap noise.
+        """
+        n, order = len(self), self.index
+        if generator is not None:
+            drawn = torch.randperm(n, generator=generator, device=generator.device)
+            order = drawn if order is None else order[drawn]
+        elif isinstance(self.whole, RaggedBatch):
+            order = self._all if order is None else order
+            order = order[self.whole.lengths[order].argsort(stable=True)]
+        for start, end in _ends(n, batch_size):
+            yield self.whole.take(slice(start, end)) if order is None else self.whole.pick(order[start:end])
+
+
+def _starts(n: int, size: int) -> range:
+    """Return where batches of so many rows begin; a last one of one row joins the one before."""
+    return range(0, n - 1 if n % size == 1 and n > 1 else n, size)
+
+
+def _ends(n: int, size: int) -> list[tuple[int, int]]:
+    starts = _starts(n, size)
+    return list(zip(starts, [*starts[1:], n], strict=True))

@@ -1,0 +1,79 @@
+"""Long series from files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from isthmus.errors import InputError
+from isthmus.formats.names import few
+from isthmus.sources.delimited import ENDINGS, Delimited
+from isthmus.sources.files import BROKEN, _first_line, _read_arrays, _read_delimited_or_parquet, check_file, ending
+from isthmus.sources.timeline import TimeSeries, time_series
+
+
+def read_series(
+    path: str | Path,
+    time: str | None = None,
+    group: str | None = None,
+    features: Sequence[str] | None = None,
+    *,
+    drop: Sequence[str] = (),
+    na_values: Sequence[Any] | None = None,
+) -> TimeSeries:
+    """Read series from a file, a row a step: ``.npy``, or a table (``.csv``, ``.tsv``, ``.txt``, ``.parquet``).
+
+    Parameters
+    ----------
+    path : path
+        ``.npy`` of shape (n_steps,) or (n_steps, features); or a table, as :func:`isthmus.data.time_series` takes it.
+    time, group, features, na_values : optional
+        As there. An array has neither time nor group.
+    drop : sequence of str
+        Columns to leave out.
+
+    Returns
+    -------
+    TimeSeries
+        Its lines say first how the file was read, where that goes beyond the ordinary.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        In one line that names the file, and what is wrong in it.
+    """
+    path = Path(path)
+    if ending(path) not in (".npy", *ENDINGS, ".parquet"):
+        raise InputError(f"{path} is no series: give one that ends in .npy, .csv or .parquet, a row a step")
+    check_file(path)
+    try:
+        found = None if path.suffix == ".npy" else _read_delimited_or_parquet(path, (), numbers=None)
+        _check_dropped(path, None if found is None else found.frame.columns, () if features is not None else drop)
+        table: Any = np.asarray(_read_arrays(path, None).X) if found is None else _without(found, drop)
+    except BROKEN as error:
+        raise InputError(f"cannot read {path}: {_first_line(error)}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"cannot read {path}: it is not UTF-8 text") from error
+    if path.suffix == ".npy" and table.ndim not in (1, 2):
+        raise InputError(f"{path} has the shape {table.shape}: a series has (n_steps,) or (n_steps, features)")
+    try:
+        series = time_series(table, time=time, group=group, features=features, na_values=na_values)
+    except InputError as error:
+        said = str(error)
+        said = said.replace("the table", str(path), 1) if said.startswith("the table") else f"{path}: {said}"
+        raise InputError(said) from error
+    if found is None:
+        return series
+    return series._replace(lines=[*found.understood, *series.lines], warnings=(*found.warnings, *series.warnings))
+
+
+def _check_dropped(path: Path, columns: Any, drop: Sequence[str]) -> None:
+    for name in drop:
+        if columns is None or name not in columns:
+            it_has = "an array has none" if columns is None else f"it has {few(columns)}"
+            raise InputError(f"{path} has no column {name!r}, which is to be dropped: {it_has}")
+
+
+def _without(found: Delimited, drop: Sequence[str]) -> Any:
+    return found.frame.drop(columns=[name for name in drop if name in found.frame])
