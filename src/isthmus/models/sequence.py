@@ -27,6 +27,7 @@ from isthmus.core.likelihood import (
 from isthmus.core.model import Model
 from isthmus.errors import InputError
 from isthmus.formats.checks import check_scalar
+from isthmus.formats.given import Given
 from isthmus.formats.sequences import (
     Ragged,
     Sequences,
@@ -43,7 +44,7 @@ from isthmus.formats.sequences import (
     without_features,
 )
 from isthmus.models.base import AbstractAutoencoder
-from isthmus.models.engine import Given, decode
+from isthmus.models.engine import decode
 from isthmus.networks import LSTM, Modules
 from isthmus.networks.composite import CompositeDecoder, PastEncoder, Standardise
 from isthmus.networks.parameters import Network
@@ -301,8 +302,9 @@ class SequenceAutoencoder(AbstractAutoencoder):
         tags.input_tags.three_d_array = True
         return tags
 
-    def _check_parameters(self) -> None:
-        super()._check_parameters()
+    def check_parameters(self) -> None:
+        """Raise ValueError or TypeError for the first parameter without a meaning."""
+        super().check_parameters()
         check_scalar(self.future_steps, "future_steps", numbers.Integral, min_val=0)
         check_scalar(self.reconstruction, "reconstruction", (bool, np.bool_))
         if not self.reconstruction and not self.future_steps:
