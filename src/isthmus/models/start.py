@@ -161,7 +161,7 @@ def _set_weight(model: Model, rows: Batch, *, whiten: bool, seed: int) -> None:
     variational = model.bottleneck is gaussian
     units = len(weight) // 2 if variational else len(weight)
     rows = rows if _are_few(model, rows) else _sample(model, rows, units, seed)
-    x = (model.inputs(rows.x).flatten(1) - encoder.centre).div_(encoder.scale).cpu().numpy()
+    x = _standardised(model, rows)
     context = None if rows.context is None else rows.context.cpu().numpy()
     regression = None if context is None else np.linalg.lstsq(context, x, rcond=None)[0]
     if regression is not None:
@@ -189,6 +189,19 @@ def _set_weight(model: Model, rows: Batch, *, whiten: bool, seed: int) -> None:
     weight[: len(axes), : axes.shape[1]] = torch.as_tensor(axes).to(weight)
     if regression is not None:
         weight[: len(axes), axes.shape[1] :] = torch.as_tensor(-axes @ regression.T).to(weight)
+
+
+def _standardised(model: Model, rows: Batch) -> np.ndarray:
+    """Return what the encoder is given of rows, standardised; of a table's cells it is many numbers, made in pieces."""
+    encoder: Any = model.encoder
+    if not hasattr(model.inputs, "width"):
+        x = model.inputs(rows.x).flatten(1) - encoder.centre
+    else:
+        x = rows.x.new_empty(len(rows.x), len(encoder.centre))
+        for into, piece in zip(x.split(PIECE), rows.x.split(PIECE), strict=True):
+            torch.sub(model.inputs(piece).flatten(1), encoder.centre, out=into)
+    standardised: np.ndarray = x.div_(encoder.scale).cpu().numpy()
+    return standardised
 
 
 def _sample(model: Model, rows: Batch, units: int, seed: int) -> Batch:
