@@ -21,12 +21,16 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from isthmus.core.batch import Batch
-from isthmus.core.bottleneck import LEAST_CHANGE, are_on, soft_threshold, top_k
+from isthmus.core.bottlenecks.base import Bottleneck
+from isthmus.core.bottlenecks.deterministic import LEAST_CHANGE, Deterministic
+from isthmus.core.bottlenecks.soft_threshold import SoftThreshold
+from isthmus.core.bottlenecks.top_k import TopK
 from isthmus.core.corruption import CORRUPTIONS, HIDINGS, NOISES, hide_patches
 from isthmus.core.imputation import fill_in
-from isthmus.core.likelihood import LIKELIHOODS, build_likelihood
+from isthmus.core.likelihoods import LIKELIHOODS, build_likelihood
 from isthmus.core.model import Model
-from isthmus.core.penalty import contractive, kl_sparsity, l1, weight_decay
+from isthmus.core.parts import Parts
+from isthmus.core.penalty import Penalty, contractive, kl_sparsity, l1, weight_decay
 from isthmus.core.score import entry_scores, learn_usual, row_scores
 from isthmus.errors import InputError, InputTypeError, users_mistake
 from isthmus.formats.checks import check_array, check_random_state, check_scalar, column_or_1d, validate_data
@@ -385,10 +389,10 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def sigma_(self) -> float:
         """σ of a Gaussian likelihood, given or learnt, in the units of X, or of standardised rows (`scale`)."""
         check_is_fitted(self)
-        if self.likelihood != "gaussian":
-            raise AttributeError("a Bernoulli likelihood has no sigma_")
-        sigma: Any = self.module_.likelihood.sigma  # type: ignore[attr-defined]
-        return float(sigma.item() if isinstance(sigma, Tensor) else sigma)
+        sigma = self.module_.likelihood.sigma
+        if sigma is None:
+            raise AttributeError(f"likelihood={self.likelihood!r} has no sigma_")
+        return float(torch.as_tensor(sigma, dtype=torch.float64).item())
 
     @property
     def _n_features_out(self) -> int:
@@ -828,8 +832,9 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         filled = model.filled(rows)
         with DrawingFrom(draws):
             self._check_build(model, filled)
-            is_sparse = getattr(model.bottleneck, "func", None) in (top_k, soft_threshold)
-            self._start(model, filled if train is None or not is_sparse else train.of(filled).rows, seed)
+            self._start(
+                model, filled if train is None or not model.bottleneck.is_sparse else train.of(filled).rows, seed
+            )
         return model
 
     def _fit_width(self, rows: Batch) -> None:
@@ -878,47 +883,54 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def _build(self) -> Model:
         """Build the model from its parts."""
         encoder, decoder = self._network().build(self.row_shape_, self.n_components, **self._code_layout())
-        return Model(encoder, decoder, row_shape=self.row_shape_, **self._parts())
+        return Model(encoder, decoder, self._parts(), row_shape=self.row_shape_)
 
     def _has_point_code(self) -> bool:
         """Tell whether the code is a point, and no distribution."""
-        return self._code_layout().get("moments", 1) == 1
+        return self._parts().bottleneck.n_params == 1
 
     def _code_layout(self) -> dict[str, int]:
         """Tell the network what else goes in and out: for most families nothing."""
-        return {}
+        n_params = self._parts().bottleneck.n_params
+        return {} if n_params == 1 else {"moments": n_params}
 
-    def _parts(self) -> dict[str, Any]:
-        """Choose the parts, as the arguments of ``Model``: the only place where parameters become an autoencoder."""
+    def _parts(self) -> Parts:
+        """Choose the parts of the model: the only place where parameters become an autoencoder."""
         sigma = None if isinstance(self.sigma, str) else float(self.sigma)
-        parts: dict[str, Any] = {"likelihood": build_likelihood(self.likelihood, sigma)}
-        parts["rescaled"] = getattr(self, "rescaled_", False)
-        penalties: dict[str, Any] = {}
-        weights: dict[str, float] = {}
+        penalties: dict[str, tuple[Penalty, float]] = {}
+        bottleneck: Bottleneck = Deterministic()
+        if self.sparsity == "topk":
+            bottleneck = TopK(self.k or max(1, self.n_components // 10))
+        if self.sparsity == "kl":
+            bottleneck = Deterministic(on_by=LEAST_CHANGE)
+            penalties["kl_sparsity"] = partial(kl_sparsity, target=self.sparsity_target), self.sparsity_weight
+        if self.sparsity == "l1":  # models saved by format 2 have no threshold_
+            bottleneck = SoftThreshold(self.threshold_) if hasattr(self, "threshold_") else Deterministic(on_by=0)
+            penalties["l1"] = l1, self.sparsity_weight
+        if self.contraction_weight:
+            penalties["contractive"] = contractive, self.contraction_weight
+        if self.weight_decay:
+            penalties["weight_decay"] = weight_decay, self.weight_decay
+        return Parts(
+            bottleneck=bottleneck,
+            likelihood=build_likelihood(self.likelihood, sigma),
+            rescaled=getattr(self, "rescaled_", False),
+            penalties={name: penalty for name, (penalty, _) in penalties.items()},
+            weights={"revival": REVIVAL_WEIGHT} | {name: weight for name, (_, weight) in penalties.items()},
+            **self._corruption(),
+        )
+
+    def _corruption(self) -> dict[str, Any]:
+        """Choose what is done to rows in training."""
         patch_shape = getattr(self._network(), "patch_shape", None)
         if self.corruption == "masking" and patch_shape is not None:
             patch = patch_shape(self.row_shape_)
-            parts["hiding"] = partial(hide_patches, level=self.corruption_level, patch=patch)
-            parts["hidden_only"] = True
-        elif self.corruption in HIDINGS:
-            parts["hiding"] = partial(HIDINGS[self.corruption], level=self.corruption_level)
-        elif self.corruption is not None:
-            parts["corruption"] = partial(NOISES[self.corruption], level=self.corruption_level)
-        if self.sparsity == "topk":
-            parts["bottleneck"] = partial(top_k, k=self.k or max(1, self.n_components // 10))
-            weights["revival"] = REVIVAL_WEIGHT
-        if self.sparsity == "kl":
-            penalties["kl_sparsity"] = partial(kl_sparsity, target=self.sparsity_target)
-            weights["kl_sparsity"] = self.sparsity_weight
-        if self.sparsity == "l1":
-            penalties["l1"], weights["l1"] = l1, self.sparsity_weight
-            if hasattr(self, "threshold_"):  # models saved by format 2 have none
-                parts["bottleneck"] = partial(soft_threshold, threshold=self.threshold_)
-        if self.contraction_weight:
-            penalties["contractive"], weights["contractive"] = contractive, self.contraction_weight
-        if self.weight_decay:
-            penalties["weight_decay"], weights["weight_decay"] = weight_decay, self.weight_decay
-        return parts | {"penalties": penalties, "weights": weights}
+            return {"hiding": partial(hide_patches, level=self.corruption_level, patch=patch), "hidden_only": True}
+        if self.corruption in HIDINGS:
+            return {"hiding": partial(HIDINGS[self.corruption], level=self.corruption_level)}
+        if self.corruption is not None:
+            return {"corruption": partial(NOISES[self.corruption], level=self.corruption_level)}
+        return {}
 
     def _network(self) -> Network:
         """Return the network; for KL sparsity with the sigmoid that puts its code in (0, 1)."""
@@ -1025,26 +1037,39 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         state.best = state.spare = None
         if kept_start(self):
             warn_caller(why_start_is_kept(self), ConvergenceWarning)
-        self.__dict__.pop("dead_units_", None)
-        if self.sparsity is not None and self._has_point_code():
-            self._count_dead_units([train] if validation is None else [train, validation])
+        self._note_units(train, validation)
 
-    def _count_dead_units(self, parts: list[Rows]) -> None:
-        """Count the units that are on in no row, and say so where they are many."""
+    def _note_units(self, train: Rows, validation: Rows | None) -> None:
+        """Note what the bottleneck says of its units, and tell of it where they are of no use."""
+        at_once = inference_batch(self.n_features_in_)
+
+        def means(rows: Rows) -> Iterator[Tensor]:
+            return (encode(self.module_, part) for batch in rows.batches(at_once) for part in batch.parts())
+
+        for name in ("dead_units_", "active_units_"):
+            self.__dict__.pop(name, None)
         with torch.no_grad():
-            at_once = inference_batch(self.n_features_in_)
-            batches = (part for rows in parts for batch in rows.batches(at_once) for part in batch.parts())
-            ranges = [torch.aminmax(self.module_.encode(batch).mean, dim=0) for batch in batches]
-        low, high = (torch.stack(ends) for ends in zip(*ranges, strict=True))
-        is_on = are_on(low.amin(0), high.amax(0), LEAST_CHANGE if self.sparsity == "kl" else 0)
-        self.dead_units_ = int((~is_on).sum())
-        if self.dead_units_ > max(1, MOST_DEAD * self.n_components):
+            stats = self.module_.bottleneck.stats(means(validation or train), means(train) if validation else iter(()))
+        for name, count in stats.items():
+            setattr(self, f"{name}_", count)
+        if stats.get("dead_units", 0) > max(1, MOST_DEAD * self.n_components):
             warn_caller(
-                f"{self.dead_units_} of the code's {self.n_components} units are on in no row of X and of no use "
+                f"{stats['dead_units']} of the code's {self.n_components} units are on in no row of X and of no use "
                 f"(dead_units_): {CURES[str(self.sparsity)]}"
                 + ("" if self.starts_at_pca or self.sparsity != "topk" else ", or a network with linear_path='pca'")
             )
+        if stats.get("active_units") == 0:
+            *cures, last = (cure for name, cure in COLLAPSE_CURES.items() if hasattr(self, name))
+            warn_caller(f"the code has collapsed: no unit tells anything of X; try {', '.join(cures)} or {last}")
 
+
+COLLAPSE_CURES = {
+    "sigma": "sigma='learned'",
+    "beta": "a lower beta",
+    "beta_warm_up": "beta_warm_up=10",
+    "free_bits": "free_bits=0.1",
+}
+"""What to do about a code that has collapsed, by the parameter."""
 
 CURES = {
     "topk": "take fewer n_components, a larger k, or more max_epochs",

@@ -1,7 +1,7 @@
 """The conditional variational autoencoder."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from typing import Any, Literal, Self
 
@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from isthmus.core.corruption import hide_conditions
+from isthmus.core.parts import Parts
 from isthmus.errors import InputError, InputTypeError
 from isthmus.formats.conditions import KINDS, Condition, Values, columns_of, told_of, warn_of_marks
 from isthmus.formats.schema import with_index
@@ -187,10 +188,10 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         shared = len(widths) - 1 if self._shares_unknown else 0
         return super()._code_layout() | {"n_context": sum(widths) - shared}
 
-    def _parts(self) -> dict[str, Any]:
+    def _parts(self) -> Parts:
         widths = tuple(each.width for each in self.known_conditions()) if hasattr(self, "conditions_") else ()
         hide = partial(hide_conditions, level=self.label_dropout, widths=widths)
-        return super()._parts() | {"context_corruption": hide}
+        return replace(super()._parts(), context_corruption=hide)
 
     def _learn_context(self, y: Any, n: int, *, reset: bool) -> np.ndarray:
         if y is None:
