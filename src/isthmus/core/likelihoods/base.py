@@ -118,7 +118,7 @@ class Likelihood(nn.Module, ABC):
         Parameters
         ----------
         deviation : Tensor of shape (n, ...)
-            The rows' entries less the mean of each, in units of the scale.
+            The rows' entries less the mean of each, in units of the scale; may be written over.
         observed : Tensor of bool
             Which of them are known.
         """

@@ -85,7 +85,7 @@ class GaussianLikelihood(Likelihood):
 
     def initialise(self, deviation: Tensor, observed: Tensor) -> None:
         """Keep σ above a small share of the entries' standard deviation."""
-        variance = (deviation.square() * observed).sum() / observed.sum().clamp(min=1)
+        variance = deviation.square_().mul_(observed).sum() / observed.sum().clamp(min=1)
         floor = LEAST_SIGMA * (variance.sqrt() if variance > 0 else torch.ones_like(variance))
         self.set_sigma(floor, floor)
 
