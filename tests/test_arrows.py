@@ -15,7 +15,7 @@ ROOMS = {  # room: the rooms that it may import from
     "saving": set(),
     "core": set(),
     "networks": {"core"},
-    "formats": {"core"},
+    "formats": {"core", "saving"},
     "sources": {"formats", "saving"},
     "data": {"sources"},
     "training": {"core", "saving", "randomness"},
@@ -66,6 +66,28 @@ def test_every_arrow_points_down():
             continue
         wrong = set(imported_rooms(path)) - ROOMS[room] - {room, "errors"}  # which all may raise
         assert not wrong, f"{path} imports from {wrong}"
+
+
+def imported_files():
+    """Return which files each file imports, by dotted names below isthmus; also where it is for types alone."""
+    names = {".".join(path.relative_to(SOURCE).with_suffix("").parts): path for path in SOURCE.rglob("*.py")}
+    names = {name.removesuffix(".__init__"): path for name, path in names.items() if name != "__init__"}
+    found = {}
+    for name, path in names.items():
+        nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        modules = [node for node in nodes if isinstance(node, ast.ImportFrom) and (node.module or "")[:7] == "isthmus"]
+        there = {(f"{node.module}.{alias.name}"[8:], node.module[8:]) for node in modules for alias in node.names}
+        found[name] = {inner if inner in names else outer for inner, outer in there} & set(names) - {name}
+    return found
+
+
+def test_no_circle_of_files():
+    left = imported_files()
+    while left:
+        free = [name for name, those in left.items() if not those & set(left)]
+        assert free, f"each of these can be reached from another: {sorted(left)}"
+        for name in free:
+            del left[name]
 
 
 def test_core_and_networks_know_torch_alone():

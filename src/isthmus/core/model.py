@@ -87,7 +87,7 @@ class Model(nn.Module):
         self.hiding = parts.hiding
         self.hidden_only = parts.hidden_only
         self.rescaled = parts.rescaled
-        self.inputs = parts.inputs
+        self.inputs = parts.inputs or nn.Identity()
         self.seen = parts.seen
         self.penalties = dict(parts.penalties)
         self.weights = dict(parts.weights)

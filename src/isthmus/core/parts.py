@@ -36,7 +36,7 @@ class Parts:
     rescaled : bool, default False
         Whether an encoder without ``takes_known`` is shown the distances of what is known from ``fill`` divided by the
         share of a row that is known: a sum over few entries is then about what it would be over all.
-    inputs : Module, default Identity
+    inputs : Module, optional
         x → what the encoder is given, where these differ: the cells of a table → numbers.
     seen : callable, optional
         Rows → which entries the encoder looks at, of shape that broadcasts to x; None: all.
@@ -55,7 +55,7 @@ class Parts:
     hiding: Hiding | None = None
     hidden_only: bool = False
     rescaled: bool = False
-    inputs: nn.Module = field(default_factory=nn.Identity)
+    inputs: nn.Module | None = None
     seen: Callable[[Batch], Tensor] | None = None
     penalties: dict[str, Penalty] = field(default_factory=dict)
     weights: dict[str, float] = field(default_factory=dict)

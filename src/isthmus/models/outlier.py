@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,16 +13,17 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from isthmus.errors import InputTypeError, hushed
+from isthmus.errors import InputTypeError, hushed, warn_caller
+from isthmus.formats.checks import check_number
 from isthmus.formats.containers import by_pieces, container_of, plain
+from isthmus.formats.given import Given
 from isthmus.formats.sequences import Ragged
 from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.calibration import Calibration, missing_shares
-from isthmus.models.checks import check_number, warn_caller
-from isthmus.models.engine import Given
 from isthmus.models.kept import kept_start, why_start_is_kept
 from isthmus.models.saved import save_estimator
 from isthmus.models.variational import VariationalAutoencoder
+from isthmus.saving.attributes import Attribute, is_dict, is_number
 
 FOLDS = 3
 """Autoencoders that are fitted where rows are fewer than their entries, each without one part of the rows."""
@@ -76,6 +77,11 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
     0.05
     """
 
+    saved: ClassVar = {
+        "offset_": Attribute(is_number, needed=True),
+        "calibration_": Attribute(is_dict, Calibration.from_json, Calibration.as_json),
+    }
+
     def __init__(
         self,
         autoencoder: AbstractAutoencoder | None = None,
@@ -100,7 +106,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         else:
             self._fit_autoencoders(X, y)
         given = self._given(X)
-        scores, own = self._lowest(given), self.autoencoder_.own_entries(X)
+        scores, own = self._lowest(given), self.autoencoder_.format_.own_entries(X)
         self.calibration_ = Calibration.learn(self._lowest, given, scores, own)
         calibrated = self.calibration_(scores, missing_shares(given[0].x, own), own)
         self.offset_ = float(np.percentile(calibrated, 100 * self.contamination))
@@ -121,6 +127,10 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         default = VariationalAutoencoder(8, max_epochs=6)
         autoencoder: AbstractAutoencoder = default if self.autoencoder is None else clone(self.autoencoder)
         return autoencoder if self.random_state is None else autoencoder.set_params(random_state=self.random_state)
+
+    def declared(self) -> dict[str, Attribute]:
+        """Return the fitted attributes, and how they are saved."""
+        return dict(self.saved)
 
     def adopt(self, autoencoders: Sequence[AbstractAutoencoder]) -> Self:
         """Take fitted autoencoders, and what they know of the rows, for one's own."""
@@ -159,13 +169,13 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         if per_feature:
-            return self.autoencoder_.shares_as_given(self._shares(self._given(X)), X)
+            return self.autoencoder_.format_.entries(self._shares(self._given(X)), X)
         return by_pieces(self._calibrated, X)
 
     def _calibrated(self, X: Any) -> np.ndarray:
         """Return the score of each row, on the scale of rows without gaps."""
         given = self._given(X)
-        scores, own, x = self._lowest(given), self.autoencoder_.own_entries(X), given[0].x
+        scores, own, x = self._lowest(given), self.autoencoder_.format_.own_entries(X), given[0].x
         if hasattr(self, "calibration_"):  # an older version saved none
             scores = self.calibration_(scores, missing_shares(x, own), own)
         if isinstance(x, Ragged):
@@ -190,7 +200,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
 
     def _given(self, X: Any) -> list[Given]:
         """Validate rows to be scored, for each autoencoder."""
-        return [autoencoder.rows_to_score(X) for autoencoder in self.autoencoders_]
+        return [autoencoder.format_.encode_to_score(X) for autoencoder in self.autoencoders_]
 
     def _scored(self, x: np.ndarray, own: np.ndarray | None) -> np.ndarray | None:
         """Return which entries of rows have a part in their score; None: all."""

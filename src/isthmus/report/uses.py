@@ -149,7 +149,7 @@ def _filled_in(model: Any, X: np.ndarray, y: np.ndarray | None) -> Picture:
     for hidden in (hidden_entries(rows.shape, 0.5), lower):
         filled = model.impute(rows, hidden, **mine)
         error, of_mean = imputation_errors(
-            rows, np.asarray(filled), model.unscaled(model.module_.fill.cpu().numpy()), hidden
+            rows, np.asarray(filled), model.format_.unscaled(model.module_.fill.cpu().numpy()), hidden
         )
         shares.append(error / of_mean if of_mean else np.nan)
         shown = np.where(hidden, np.nan, rows)
