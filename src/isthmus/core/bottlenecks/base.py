@@ -3,6 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from itertools import chain
 from typing import ClassVar, NamedTuple, Protocol
 
 import torch
@@ -73,6 +74,8 @@ class Bottleneck(ABC):
         Numbers that the encoder gives of each unit: its value; or its mean and the logarithm of its variance.
     prior : Prior or None
         What codes are drawn from; None for one that is a point.
+    on_by : float or None
+        What a unit must change by over rows to count as on in any of them, 0 for not being zero; None: it isn't asked.
     is_identity : bool
         Whether the code is what the encoder gives.
     is_sparse : bool
@@ -87,6 +90,7 @@ class Bottleneck(ABC):
 
     n_params: ClassVar[int] = 1
     prior: Prior | None = None
+    on_by: float | None = None
     is_identity: ClassVar[bool] = False
     is_sparse: ClassVar[bool] = False
     contends: ClassVar[bool] = False
@@ -106,15 +110,15 @@ class Bottleneck(ABC):
         return {}
 
     def stats(self, held_out: Iterable[Tensor], others: Iterable[Tensor]) -> dict[str, int]:
-        """Return what is said of a trained model's code, by the means of rows in batches; by default nothing."""
-        return {}
+        """Return what is said of a trained model's code, by the means of rows in batches; by default units never on."""
+        return {} if self.on_by is None else {"dead_units": dead_units(chain(others, held_out), self.on_by)}
 
     def with_idle_units(self, code: Code) -> Tensor | None:
         """Return z with the units on too that are on in no row of a batch, where units contend; None where all are."""
         return None
 
 
-def dead_units(means: Iterable[Tensor], least_change: float = 0) -> int:
+def dead_units(means: Iterable[Tensor], least_change: float) -> int:
     """Count the units that are on in none of the rows, which come in batches."""
     ranges = [torch.aminmax(mean, dim=0) for mean in means]
     low, high = (torch.stack(ends) for ends in zip(*ranges, strict=True))

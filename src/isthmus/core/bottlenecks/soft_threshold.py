@@ -1,14 +1,12 @@
 """A code whose units are zero within a threshold."""
 
-import itertools
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from isthmus.core.bottlenecks.base import Bottleneck, Code, dead_units
+from isthmus.core.bottlenecks.base import Bottleneck, Code
 
 
 @dataclass(frozen=True)
@@ -20,6 +18,7 @@ class SoftThreshold(Bottleneck):
     """
 
     threshold: float
+    on_by = 0.0
     is_sparse = True
     linear_start = "a linear dictionary"
 
@@ -31,7 +30,3 @@ class SoftThreshold(Bottleneck):
     def starts_at_rows(self, units: int, axes: int) -> bool:
         """Units beyond the axes would stay at zero."""
         return units > axes
-
-    def stats(self, held_out: Iterable[Tensor], others: Iterable[Tensor]) -> dict[str, int]:
-        """Count the units that are on in no row."""
-        return {"dead_units": dead_units(itertools.chain(others, held_out))}

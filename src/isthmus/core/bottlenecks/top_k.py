@@ -1,13 +1,11 @@
 """A code of whose units the largest are on."""
 
-import itertools
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from isthmus.core.bottlenecks.base import Bottleneck, Code, dead_units
+from isthmus.core.bottlenecks.base import Bottleneck, Code
 
 
 @dataclass(frozen=True)
@@ -15,6 +13,7 @@ class TopK(Bottleneck):
     """Keep the `k` largest units of each row and set the others to zero (Makhzani & Frey 2013, eq. 1–3)."""
 
     k: int
+    on_by = 0.0
     is_sparse = True
     contends = True
     linear_start = "a linear dictionary"
@@ -28,10 +27,6 @@ class TopK(Bottleneck):
     def starts_at_rows(self, units: int, axes: int) -> bool:
         """Of principal axes the first would win in every row."""
         return True
-
-    def stats(self, held_out: Iterable[Tensor], others: Iterable[Tensor]) -> dict[str, int]:
-        """Count the units that are on in no row."""
-        return {"dead_units": dead_units(itertools.chain(others, held_out))}
 
     def with_idle_units(self, code: Code) -> Tensor | None:
         """Return z with the units on that are on in none of the batch's rows, or None where there is no such unit.
