@@ -12,6 +12,7 @@ from sklearn.decomposition import PCA
 from torch import nn
 
 from isthmus import Autoencoder, MultimodalAutoencoder, SparseAutoencoder
+from isthmus.core.batch import Batch
 from isthmus.core.model import Model
 from isthmus.core.penalty import exact_squared_jacobian
 from isthmus.networks import MLP, Conv, Modules
@@ -316,7 +317,7 @@ def test_the_exact_jacobian_and_its_gradient(normalization, pool, linear_path):
     nn.init.normal_(encoder.path.deep[-1].weight)
     model = Model(encoder, decoder).double().eval()
     x = torch.randn(4, 12, 17).double()
-    term = exact_squared_jacobian(model, x)
+    term = exact_squared_jacobian(model.encode, Batch(x))
     term.sum().backward()
 
     rows = x.clone().requires_grad_()

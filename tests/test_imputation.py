@@ -139,10 +139,10 @@ class TestWhatIsHiddenInTrainingLooksAsWhatIsMissingAtUse:
         rows, batch = batch_of(model, X)
         shown = module.corrupt(batch, torch.Generator().manual_seed(0))
         known = ~rows.x.isnan()
-        assert 0.3 < shown.known[known].double().mean() < 0.7, "about half of what is known is shown"
-        missing = module.filled(Batch(rows.x.masked_fill(~shown.known, torch.nan), rows.context))
+        assert 0.3 < shown.observed[known].double().mean() < 0.7, "about half of what is known is shown"
+        missing = module.filled(Batch(rows.x.masked_fill(~shown.observed, torch.nan), rows.context))
         assert torch.equal(shown.x, missing.x)
-        assert torch.equal(shown.known, missing.known)
+        assert torch.equal(shown.observed, missing.observed)
         with torch.no_grad():
             assert torch.equal(module.encode(shown).mean, module.encode(missing).mean)
 
@@ -152,7 +152,7 @@ class TestWhatIsHiddenInTrainingLooksAsWhatIsMissingAtUse:
         model = Autoencoder(4, corruption=noise, corruption_level=0.5, max_epochs=1, random_state=0).fit(X)
         rows, batch = batch_of(model, X)
         shown = model.module_.corrupt(batch, torch.Generator().manual_seed(0))
-        gap = ~shown.known
+        gap = ~shown.observed
         assert gap[rows.x.isnan()].all()
         assert torch.equal(shown.x[gap], model.module_.fill.expand_as(shown.x)[gap])
         taken = (gap & ~rows.x.isnan()).double().mean() / 0.7
@@ -204,6 +204,6 @@ def test_what_is_filled_in_to_score_a_row_is_not_scaled_up_too(digits, family):
     model = family(4, max_epochs=2, random_state=0).fit(gappy)
     _, batch = batch_of(model, gappy)
     shown = inferred(model.module_, batch)
-    assert torch.equal(shown.x[batch.known], batch.x[batch.known])
+    assert torch.equal(shown.x[batch.observed], batch.x[batch.observed])
     with torch.no_grad():
         assert torch.equal(model.module_.encode(shown).mean, model.module_.encode(Batch(shown.x)).mean)

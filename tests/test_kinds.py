@@ -15,7 +15,7 @@ from hypothesis.extra import pandas as st_pandas
 
 import isthmus
 from isthmus import Autoencoder, OutlierDetector, TabularAutoencoder, VariationalAutoencoder, report
-from isthmus.core.categorical import CategoricalLikelihood, FactoredSoftmax, PlainSoftmax
+from isthmus.core.likelihoods.categorical import CategoricalLikelihood, FactoredSoftmax, PlainSoftmax
 from isthmus.errors import DataWarning, InputError, NewCategoryWarning
 from isthmus.evaluation.error import column_errors
 from isthmus.formats import dates

@@ -1,23 +1,17 @@
 """Our distributions against PyTorch's."""
 
-from functools import partial
-
 import pytest
 import torch
 from torch.distributions import Bernoulli as TorchBernoulli
 from torch.distributions import Categorical as TorchCategorical
 from torch.distributions import Normal
 
-from isthmus.core.categorical import CategoricalLikelihood, one_hot
-from isthmus.core.likelihood import (
-    Bernoulli,
-    Block,
-    Gaussian,
-    GaussianLikelihood,
-    ProductLikelihood,
-    StandardisedLikelihood,
-    Unmodelled,
-)
+from isthmus.core.likelihoods.bernoulli import Bernoulli, BernoulliLikelihood
+from isthmus.core.likelihoods.categorical import CategoricalLikelihood, one_hot
+from isthmus.core.likelihoods.gaussian import Gaussian, GaussianLikelihood
+from isthmus.core.likelihoods.product import Block, ProductLikelihood
+from isthmus.core.likelihoods.standardised import StandardisedLikelihood
+from isthmus.core.likelihoods.unmodelled import UnmodelledLikelihood
 
 
 def test_gaussian():
@@ -72,7 +66,7 @@ def test_the_link_of_a_category_gives_it_and_of_none_gives_all_alike():
     assert (unknown == unknown[0, 0]).all()
 
 
-@pytest.mark.parametrize("likelihood", [Gaussian, Bernoulli])
+@pytest.mark.parametrize("likelihood", [GaussianLikelihood(), BernoulliLikelihood()])
 def test_link_gives_the_parameter_with_that_mean(likelihood):
     x = torch.rand(4, 3) * 0.9 + 0.05
     torch.testing.assert_close(likelihood(likelihood.link(x)).mean, x)
@@ -133,7 +127,7 @@ def test_the_entries_densities_sum_to_the_rows(distribution):
 
 def product(size=5):
     return ProductLikelihood(
-        [Block("on or off", Bernoulli, 3, 3), Block("numbers", GaussianLikelihood(0.5), size, size)]
+        [Block("on or off", BernoulliLikelihood(), 3), Block("numbers", GaussianLikelihood(0.5), size)]
     )
 
 
@@ -159,16 +153,16 @@ def test_a_product_is_the_sum_of_its_blocks(size):
 
 
 def test_a_product_keeps_what_its_blocks_learn():
-    likelihood = ProductLikelihood([Block("a", GaussianLikelihood(None), 2, 2), Block("b", Bernoulli, None, None)])
+    likelihood = ProductLikelihood([Block("b", BernoulliLikelihood(), None), Block("a", GaussianLikelihood(None), 2)])
     assert list(likelihood.state_dict()) == ["learnt.0.log_excess", "learnt.0.floor"]
-    assert likelihood.slices(7) == {"a": slice(0, 2), "b": slice(2, 7)}
+    assert likelihood.slices(7) == {"b": slice(0, 5), "a": slice(5, 7)}
 
 
 def test_a_standardised_normal_is_a_normal_in_the_units_of_x(rng):
     x, mean = (torch.tensor(rng.normal(size=(5, 4, 2))) for _ in range(2))
     known = torch.tensor(rng.random((5, 4, 2)) < 0.7)
     centre, scale = torch.tensor([3.0, -1.0]), torch.tensor([2.0, 100.0])
-    distribution = StandardisedLikelihood(partial(Gaussian, sigma=0.5), centre, scale)(mean)
+    distribution = StandardisedLikelihood(GaussianLikelihood(0.5), centre, scale)(mean)
     by_torch = Normal(mean * scale + centre, 0.5 * scale)
     torch.testing.assert_close(distribution.mean, by_torch.mean)
     torch.testing.assert_close(distribution.log_density(x), by_torch.log_prob(x))
@@ -176,15 +170,15 @@ def test_a_standardised_normal_is_a_normal_in_the_units_of_x(rng):
     torch.testing.assert_close(fit.log_prob, (by_torch.log_prob(x) * known).sum((1, 2)))
     torch.testing.assert_close(fit.squared_error, ((x - by_torch.mean).square() * known).sum((1, 2)))
     torch.testing.assert_close(distribution.fit(x).log_prob, by_torch.log_prob(x).sum((1, 2)))
-    draws = StandardisedLikelihood(partial(Gaussian, sigma=0.5), centre, scale)(torch.zeros(20_000, 1, 2)).sample()
+    draws = StandardisedLikelihood(GaussianLikelihood(0.5), centre, scale)(torch.zeros(20_000, 1, 2)).sample()
     torch.testing.assert_close(draws.mean((0, 1)), centre, atol=1.5, rtol=0)
     torch.testing.assert_close(draws.std((0, 1)), 0.5 * scale, atol=0, rtol=0.03)
-    torch.testing.assert_close(StandardisedLikelihood(Gaussian, centre, scale).link(by_torch.mean), mean)
+    torch.testing.assert_close(StandardisedLikelihood(GaussianLikelihood(), centre, scale).link(by_torch.mean), mean)
 
 
 def test_of_an_unmodelled_block_nothing_is_said(rng):
     x = torch.tensor(rng.normal(size=(5, 4, 2)))
-    blocks = [Block("before", partial(Unmodelled, size=3), 3, 0), Block("after", Gaussian, 1, 1)]
+    blocks = [Block("before", UnmodelledLikelihood(3), 3), Block("after", GaussianLikelihood(), 1)]
     product = ProductLikelihood(blocks)(torch.zeros(5, 1, 2).double())
     fit = product.fit(x)
     assert fit.parts.keys() == {"after"}

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from isthmus import Autoencoder, TabularAutoencoder, VariationalAutoencoder, report
-from isthmus.core import categorical
 from isthmus.core.batch import Batch
+from isthmus.core.likelihoods import categorical
 from isthmus.formats import scaling
 from isthmus.formats.rows import Rows
 from isthmus.models import engine, start
@@ -215,18 +215,18 @@ def test_columns_are_scaled_alike_some_at_a_time(numbers, monkeypatch):
 
 
 def test_rows_of_more_are_not_copied():
-    whole = Batch(torch.arange(12.0).view(6, 2), known=torch.ones(6, 2, dtype=torch.bool))
+    whole = Batch(torch.arange(12.0).view(6, 2), observed=torch.ones(6, 2, dtype=torch.bool))
     rows = Rows(whole).take(torch.tensor([4, 1, 3]))
     assert rows.whole is whole
     assert rows.rows.x[:, 0].tolist() == [8, 2, 6]
     assert rows.take(slice(1, None)).rows.x[:, 0].tolist() == [2, 6]
     assert [len(batch.x) for batch in rows.batches(2)] == [3]
     assert torch.cat([b.x for b in rows.batches(2, torch.Generator().manual_seed(0))]).shape == (3, 2)
-    assert rows.of(whole).whole.known is None  # all are
-    whole.known[0] = False
-    assert rows.of(whole).whole.known is None
-    whole.known[3] = False
-    assert rows.of(whole).rows.known[:, 0].tolist() == [True, True, False]
+    assert rows.of(whole).whole.observed is None  # all are
+    whole.observed[0] = False
+    assert rows.of(whole).whole.observed is None
+    whole.observed[3] = False
+    assert rows.of(whole).rows.observed[:, 0].tolist() == [True, True, False]
 
 
 def test_likeliest_of_many_categories_are_found_some_rows_at_a_time(monkeypatch):

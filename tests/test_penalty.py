@@ -1,16 +1,17 @@
 """Penalties against closed forms and against autograd."""
 
-from functools import partial
-
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from isthmus.core.batch import Batch
-from isthmus.core.bottleneck import deterministic, top_k
+from isthmus.core.bottlenecks.deterministic import Deterministic
+from isthmus.core.bottlenecks.top_k import TopK
 from isthmus.core.model import Model
+from isthmus.core.parts import Parts
 from isthmus.core.penalty import (
+    Forward,
     contractive,
     exact_squared_jacobian,
     hutchinson_squared_jacobian,
@@ -21,9 +22,9 @@ from isthmus.core.penalty import (
 from isthmus.networks import MLP
 
 
-def build(network, features=7, units=4, bottleneck=deterministic):
+def build(network, features=7, units=4, bottleneck=None):
     torch.manual_seed(0)
-    model = Model(*network.build((features,), units), bottleneck=bottleneck).double().eval()
+    model = Model(*network.build((features,), units), Parts(bottleneck=bottleneck or Deterministic())).double().eval()
     if getattr(model.encoder, "scale", None) is not None:
         model.encoder.scale.fill_(1.7)
         for layer in model.encoder.path.deep or ():
@@ -38,8 +39,18 @@ def autograd_jacobian(model, x):
     return torch.stack(rows).square().sum((1, 2))
 
 
+def forward(model, x, generator=None):
+    shown = Batch(x)
+    code = model.encode(shown)
+    return Forward(model.encode, list(model.parameters()), shown, code, generator, model._squared_jacobian)
+
+
+def of(code):
+    return Forward(None, [], None, code)
+
+
 def term(model, x):
-    return contractive(model, x, None, model.encode(Batch(x)), None)
+    return contractive(forward(model, x))
 
 
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh", None])
@@ -64,11 +75,11 @@ def test_sigmoid_closed_form_by_hand():
 @pytest.mark.parametrize(
     ("network", "bottleneck"),
     [
-        (MLP(hidden=(6,)), deterministic),
-        (MLP(hidden=(6, 5), activation="tanh", linear_path=None), deterministic),
-        (MLP(hidden=(), code_activation="silu"), deterministic),
-        (MLP(hidden=()), partial(top_k, k=2)),
-        (MLP(hidden=(6,), code_activation="sigmoid", normalization="layer"), deterministic),
+        (MLP(hidden=(6,)), Deterministic()),
+        (MLP(hidden=(6, 5), activation="tanh", linear_path=None), Deterministic()),
+        (MLP(hidden=(), code_activation="silu"), Deterministic()),
+        (MLP(hidden=()), TopK(2)),
+        (MLP(hidden=(6,), code_activation="sigmoid", normalization="layer"), Deterministic()),
     ],
 )
 def test_small_codes_are_exact(network, bottleneck):
@@ -81,19 +92,19 @@ def test_wide_codes_are_estimated_without_bias():
     model = build(MLP(hidden=(6,)), units=20)
     x = torch.randn(3, 7, dtype=torch.double)
     generator = torch.Generator().manual_seed(0)
-    draws = torch.stack([hutchinson_squared_jacobian(model, x, None, generator).detach() for _ in range(4000)])
-    exact = exact_squared_jacobian(model, x)
+    draws = torch.stack([hutchinson_squared_jacobian(model.encode, Batch(x), generator).detach() for _ in range(4000)])
+    exact = exact_squared_jacobian(model.encode, Batch(x))
     error = draws.std(0) / len(draws) ** 0.5
     assert ((draws.mean(0) - exact).abs() < 4 * error).all()
     assert draws.std() > 0
-    assert not torch.equal(contractive(model, x, None, model.encode(Batch(x)), generator), exact)
+    assert not torch.equal(contractive(forward(model, x, generator)), exact)
 
 
 def test_the_contractive_term_has_gradients():
     for units in (4, 20):
         model = build(MLP(hidden=(6,)), units=units)
         x = torch.randn(3, 7, dtype=torch.double)
-        contractive(model, x, None, model.encode(Batch(x)), torch.Generator().manual_seed(0)).mean().backward()
+        contractive(forward(model, x, torch.Generator().manual_seed(0))).mean().backward()
         assert model.encoder.path.linear.weight.grad.abs().sum() > 0
 
 
@@ -102,7 +113,7 @@ def test_a_linear_encoder_pays_weight_decay():
     x = torch.randn(5, 7, dtype=torch.double)
     encoder_decay = model.encoder.path.linear.weight.square().sum()
     torch.testing.assert_close(term(model, x), encoder_decay.expand(5))
-    both = weight_decay(model, x, None, model.encode(Batch(x)), None)
+    both = weight_decay(forward(model, x))
     torch.testing.assert_close(both, encoder_decay + model.decoder.path.linear.weight.square().sum())
 
 
@@ -112,23 +123,23 @@ def test_kl_sparsity_by_hand():
     mean = model.encode(Batch(x)).mean.detach().numpy().mean(0)
     rho = 0.1
     by_hand = np.sum(rho * np.log(rho / mean) + (1 - rho) * np.log((1 - rho) / (1 - mean)))
-    value = kl_sparsity(model, x, None, model.encode(Batch(x)), None, target=rho)
+    value = kl_sparsity(forward(model, x), target=rho)
     assert value.shape == ()
     assert value.item() == pytest.approx(by_hand, rel=1e-12)
 
 
 def test_kl_sparsity_is_finite_for_dead_units():
-    code = deterministic(torch.tensor([[0.0, 1.0], [0.0, 1.0]]))
-    assert kl_sparsity(None, None, None, code, None, target=0.05).isfinite()
+    code = Deterministic()(torch.tensor([[0.0, 1.0], [0.0, 1.0]]))
+    assert kl_sparsity(of(code), target=0.05).isfinite()
 
 
 def test_l1_by_hand():
-    code = deterministic(torch.tensor([[1.0, -2.0], [0.0, 0.5]]))
-    assert l1(None, None, None, code, None).tolist() == [3.0, 0.5]
+    code = Deterministic()(torch.tensor([[1.0, -2.0], [0.0, 0.5]]))
+    assert l1(of(code)).tolist() == [3.0, 0.5]
 
 
 def test_top_k_keeps_the_largest():
-    code = top_k(torch.tensor([[3.0, -5.0, 1.0, 2.0]]), k=2)
+    code = TopK(2)(torch.tensor([[3.0, -5.0, 1.0, 2.0]]))
     assert code.z.tolist() == [[3.0, 0.0, 0.0, 2.0]]
 
 
@@ -136,7 +147,7 @@ def test_loss_is_the_weighted_sum_of_mean_terms(digits):
     torch.manual_seed(0)
     penalties = {"contractive": contractive, "l1": l1, "weight_decay": weight_decay}
     weights = {"contractive": 0.3, "l1": 0.2, "weight_decay": 0.01}
-    model = Model(*MLP(hidden=(16,)).build((8, 8), 4), penalties=penalties, weights=weights)
+    model = Model(*MLP(hidden=(16,)).build((8, 8), 4), Parts(penalties=penalties, weights=weights))
     terms = model(Batch(torch.tensor(digits[:32]))).terms
     expected = terms["reconstruction"].mean() + sum(weights[name] * terms[name].mean() for name in penalties)
     torch.testing.assert_close(model.row_losses(terms).mean(), expected)
@@ -154,7 +165,7 @@ class Contextual(nn.Module):
 
 
 def test_encoder_decoder_and_penalties_are_given_the_context():
-    model = Model(Contextual(7, 2), Contextual(2, 7), penalties={"contractive": contractive})
+    model = Model(Contextual(7, 2), Contextual(2, 7), Parts(penalties={"contractive": contractive}))
     x = torch.randn(5, 7)
     zero, one = (model(Batch(x, told)).terms for told in (torch.zeros(5, 1), torch.ones(5, 1)))
     assert not torch.equal(zero["reconstruction"], one["reconstruction"])

@@ -19,7 +19,9 @@ from isthmus import (
     TabularAutoencoder,
     VariationalAutoencoder,
 )
-from isthmus.core.bottleneck import Code, are_on, soft_threshold, top_k, with_idle_units
+from isthmus.core.bottlenecks.base import Code, are_on
+from isthmus.core.bottlenecks.soft_threshold import SoftThreshold
+from isthmus.core.bottlenecks.top_k import TopK
 from isthmus.models import base
 from isthmus.models.start import _row_directions
 from isthmus.networks import MLP, Conv
@@ -108,14 +110,14 @@ class TestTopK:
 class TestRevival:
     def test_by_hand(self):
         h = torch.tensor([[3.0, 1.0, -1.0], [2.0, 0.5, -3.0], [4.0, 3.9, -2.0], [5.0, 2.0, 1.0]])
-        code = top_k(h, k=1)
+        code = TopK(1)(h)
         assert code.h is h
         # Units 1 and 2 are idle; a unit is on in 4 // 3 = 1 row on average.
         expected = torch.tensor([[3.0, 0, 0], [2, 0, 0], [4, 3.9, 0], [5, 0, 1]])
-        assert torch.equal(with_idle_units(code), expected)
+        assert torch.equal(TopK(1).with_idle_units(code), expected)
 
     def test_nothing_where_every_unit_is_on(self):
-        assert with_idle_units(top_k(torch.eye(3), k=1)) is None
+        assert TopK(1).with_idle_units(TopK(1)(torch.eye(3))) is None
 
     @pytest.mark.filterwarnings("ignore:.* units are on in no row")
     def test_it_is_a_term_of_the_training_alone(self, digits):
@@ -148,7 +150,7 @@ class TestL1:
         h, theta = torch.linspace(-2, 2, 9).double(), 0.7
         z = torch.linspace(-3, 3, 60_001).double()
         best = z[(0.5 * (z - h[:, None]).square() + theta * z.abs()).argmin(1)]
-        torch.testing.assert_close(soft_threshold(h[None], threshold=theta).z[0], best, atol=1e-4, rtol=0)
+        torch.testing.assert_close(SoftThreshold(theta)(h[None]).z[0], best, atol=1e-4, rtol=0)
 
     def test_it_gives_exact_zeros(self, digits):
         def zeros(weight):
@@ -261,4 +263,4 @@ def test_many_units_of_few_columns_start_steady(X):
 
 def test_a_code_without_a_contest_has_no_revival():
     with pytest.raises(AssertionError):
-        with_idle_units(Code(torch.ones(1, 1), torch.ones(1, 1), {}))
+        TopK(1).with_idle_units(Code(torch.ones(1, 1), torch.ones(1, 1), {}))

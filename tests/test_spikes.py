@@ -17,7 +17,6 @@ from isthmus import (
     TabularAutoencoder,
     VariationalAutoencoder,
 )
-from isthmus.core.sigma import learnt_sigmas
 from isthmus.networks import LSTM, MLP, Conv, Transformer
 from isthmus.training import loop
 from isthmus.training.state import WIDE, new_state
@@ -205,7 +204,7 @@ def test_the_learnt_sigma_is_the_root_mean_squared_error(digits, digits_labels, 
             counted = module.counted(train.rows, shown)
             counts.append(torch.ones_like(mean) if counted is None else counted.to(mean))
             errors.append((train.rows.x - mean).square() * counts[-1])
-    learnt = learnt_sigmas(module.likelihood, train.rows.x.shape[1])
+    learnt = module.likelihood.estimated(train.rows.x.shape[1])
     for likelihood, block, scale in learnt:
         squares = torch.stack(errors)[:, :, block] / torch.as_tensor(scale) ** 2
         error = (squares.sum() / torch.stack(counts)[:, :, block].sum()).sqrt()

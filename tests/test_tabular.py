@@ -135,7 +135,7 @@ def test_the_terms_are_what_is_scored(model, people):
     filled = model.module_.filled(Batch(cells))
     with torch.no_grad():
         parameters = model.module_.decoder(model.module_.encode(inferred(model.module_, filled)).mean).numpy()
-    x, known = filled.x.numpy(), filled.known.numpy()
+    x, known = filled.x.numpy(), filled.observed.numpy()
     numbers = -0.5 * (x[:, :3] - parameters[:, :3]) ** 2 - 0.5 * np.log(2 * np.pi)
     on = 1 / (1 + np.exp(-parameters[:, 3]))
     truth = np.log(np.where(x[:, 3] == 1, on, 1 - on))
@@ -342,9 +342,9 @@ def test_masking_hides_cells_as_if_missing(people):
     module = quick(corruption="masking", corruption_level=0.3).fit(people).module_
     batch = module.filled(Batch(torch.tensor(quick().fit(people).schema_.to_cells(people))))
     shown = module.corrupt(batch, torch.Generator().manual_seed(0))
-    hidden = ~shown.known & batch.known
+    hidden = ~shown.observed & batch.observed
     assert hidden.double().mean() == pytest.approx(0.3, abs=0.05)
-    assert torch.equal(shown.x, torch.where(shown.known, batch.x, module.fill))
+    assert torch.equal(shown.x, torch.where(shown.observed, batch.x, module.fill))
     assert (module.fill[-3:] == -1).all()
 
 

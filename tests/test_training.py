@@ -321,7 +321,7 @@ def test_batches_keep_rows_context_and_gaps_together():
     rows = Rows(Batch(x, context, x > 10))
     for batch in rows.take(slice(5, 45)).batches(8, torch.Generator().manual_seed(0)):
         assert torch.equal(batch.context, 2 * batch.x)
-        assert torch.equal(batch.known, batch.x > 10)
+        assert torch.equal(batch.observed, batch.x > 10)
 
 
 def test_rows_with_gaps_are_learnt_from_what_is_known(table):

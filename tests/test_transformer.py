@@ -283,15 +283,20 @@ def test_the_loss_counts_hidden_patches_alone(digits):
     module, x = model.module_, torch.tensor(digits[:50])
     batch = Batch(x)
     shown = module.corrupt(batch, torch.Generator().manual_seed(3))
-    assert torch.equal(shown.x[shown.known], x[shown.known])
+    assert torch.equal(shown.x[shown.observed], x[shown.observed])
     with torch.no_grad():
         outcome = module(batch, shown)
-        rebuilt = module.decoder(module.encoder(x, None, shown.known))
+        rebuilt = module.decoder(module.encoder(x, None, shown.observed))
     squared_error = [
-        sum((x[i, r, c] - rebuilt[i, r, c]).item() ** 2 for r in range(8) for c in range(8) if not shown.known[i, r, c])
+        sum(
+            (x[i, r, c] - rebuilt[i, r, c]).item() ** 2
+            for r in range(8)
+            for c in range(8)
+            if not shown.observed[i, r, c]
+        )
         for i in range(50)
     ]
-    hidden = (~shown.known).sum((1, 2))
+    hidden = (~shown.observed).sum((1, 2))
     assert hidden.tolist() == [48] * 50
     np.testing.assert_allclose(outcome.squared_error, squared_error, rtol=1e-4)
     log_prob = -0.5 * np.array(squared_error) - 48 * 0.5 * np.log(2 * np.pi)
@@ -423,7 +428,9 @@ def test_the_contractive_penalty_is_the_jacobians_norm(digits, n_components):
     model = Model(encoder, decoder)
     x = torch.randn(3, 8, 8)
     jacobian = torch.autograd.functional.jacobian(lambda rows: encoder(rows).sum(0), x)  # (units, rows, 8, 8)
-    torch.testing.assert_close(exact_squared_jacobian(model, x), jacobian.square().sum((0, 2, 3)), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        exact_squared_jacobian(model.encode, Batch(x)), jacobian.square().sum((0, 2, 3)), rtol=1e-4, atol=1e-5
+    )
     Autoencoder(
         n_components, network=Transformer(**SMALL | {"patch": 4}), contraction_weight=0.1, max_epochs=1, random_state=0
     ).fit(digits[:100])

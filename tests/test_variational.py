@@ -10,8 +10,9 @@ from torch.distributions import Normal, kl_divergence
 
 from isthmus import MultimodalAutoencoder, OutlierDetector, VariationalAutoencoder
 from isthmus.core.batch import Batch
-from isthmus.core.bottleneck import Code, active_units, gaussian, unit_kl
-from isthmus.core.penalty import free_bits
+from isthmus.core.bottlenecks.base import Code
+from isthmus.core.bottlenecks.gaussian import GaussianBottleneck, active_units, unit_kl
+from isthmus.core.penalty import Forward, free_bits
 from isthmus.networks import MLP, Conv
 
 LINEAR = MLP(hidden=())
@@ -32,7 +33,7 @@ def started(X, k=2, **params):
 
 def test_kl_is_that_of_two_normals():
     h = torch.randn(20, 6)
-    code = gaussian(h)
+    code = GaussianBottleneck()(h)
     expected = kl_divergence(Normal(h[:, :3], (h[:, 3:] / 2).exp()), Normal(0, 1)).sum(1)
     torch.testing.assert_close(code.terms["kl"], expected)
     assert torch.equal(code.z, h[:, :3]), "without a generator nothing is drawn"
@@ -41,16 +42,16 @@ def test_kl_is_that_of_two_normals():
 
 def test_draws_have_the_moments_they_should():
     h = torch.tensor([[1.0, -2.0, 0.0, 2.0]]).expand(100_000, -1)
-    z = gaussian(h, torch.Generator().manual_seed(0)).z
+    z = GaussianBottleneck()(h, torch.Generator().manual_seed(0)).z
     torch.testing.assert_close(z.mean(0), torch.tensor([1.0, -2.0]), atol=0.05, rtol=0)
     torch.testing.assert_close(z.std(0), torch.tensor([1.0, np.e]), atol=0.05, rtol=0)
 
 
 def test_free_bits_lift_each_unit_to_the_floor():
     h = torch.randn(50, 8)
-    code = gaussian(h)
+    code = GaussianBottleneck()(h)
     per_unit = unit_kl(code.mean, code.log_variance).mean(0)
-    term = free_bits(None, None, None, code, None, nats=0.8)
+    term = free_bits(Forward(None, [], None, code), nats=0.8)
     torch.testing.assert_close(code.terms["kl"].mean() + term, per_unit.clamp(min=0.8).sum())
 
 

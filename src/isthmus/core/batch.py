@@ -22,13 +22,13 @@ class Batch(NamedTuple):
         The rows, with no NaN: what stands for an entry that is not known is the model's ``fill``.
     context : Tensor of shape (rows, n_context), optional
         What encoder and decoder are told beside.
-    known : Tensor of bool, shaped like x, optional
-        Which entries count; None where all do.
+    observed : Tensor of bool, shaped like x, optional
+        Which entries are known, and count; None where all are.
     """
 
     x: Tensor
     context: Tensor | None = None
-    known: Tensor | None = None
+    observed: Tensor | None = None
 
     def take(self, index: Tensor | slice) -> "Batch":
         """Return some of the rows."""

@@ -1,4 +1,4 @@
-"""Bounds on log p(x) of a model with a Gaussian code; what is drawn for them never depends on the training's draws."""
+"""Bounds on log p(x) of a model whose code is drawn; what is drawn for them never depends on the training's draws."""
 
 import math
 from collections.abc import Iterator
@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from isthmus.core.batch import Batch
-from isthmus.core.bottleneck import Code, deviation
-from isthmus.core.likelihood import Distribution
+from isthmus.core.bottlenecks.base import Code
+from isthmus.core.bottlenecks.gaussian import deviation
+from isthmus.core.likelihoods.base import Distribution
 from isthmus.core.model import Model
 
 SEED = 0
@@ -25,7 +26,20 @@ def elbo(model: Model, batch: Batch, counted: Tensor | None = None) -> Tensor:
     """
     code = model.encode(batch)
     log_prob = [rows.fit(batch.x, counted).log_prob for rows in _decoded_draws(model, code, batch.context)]
-    return torch.stack(log_prob).mean(0) - code.terms["kl"]
+    return torch.stack(log_prob).mean(0) - kl(model, code)
+
+
+def kl(model: Model, code: Code) -> Tensor:
+    """Return KL(q(z | x) ‖ p(z)) of each row in nats, by the draws of :func:`elbo` where it has no closed form."""
+    prior, log_variance = model.bottleneck.prior, code.log_variance
+    assert prior is not None
+    assert log_variance is not None
+    closed = prior.kl(code.mean, log_variance)
+    if closed is not None:
+        return closed
+    sigma = deviation(code)
+    draws = _balanced_draws(sigma.shape[1]).to(sigma)
+    return -torch.stack([prior.log_ratio(code.mean + sigma * noise, noise, log_variance) for noise in draws]).mean(0)
 
 
 def expected_log_density(model: Model, batch: Batch) -> Tensor:
@@ -71,14 +85,13 @@ def importance_log_likelihood(model: Model, batch: Batch, samples: int, generato
     its size nor the number of draws costs anything.
     """
     code = model.encode(batch)
-    sigma, log_variance = deviation(code), code.log_variance
+    prior, sigma, log_variance = model.bottleneck.prior, deviation(code), code.log_variance
+    assert prior is not None
     assert log_variance is not None
     total = torch.full_like(code.mean[:, 0], -math.inf)
     for _ in range(samples):
         noise = torch.randn(sigma.shape, generator=generator, device=sigma.device, dtype=sigma.dtype)
         z = code.mean + sigma * noise
-        log_likelihood = model.decode(z, batch.context).fit(batch.x, batch.known).log_prob
-        # log p(z) − log q(z | x), for two normals with the same constant
-        log_ratio = 0.5 * (noise.square() - z.square() + log_variance).sum(1)
-        total = torch.logaddexp(total, log_likelihood + log_ratio)
+        log_likelihood = model.decode(z, batch.context).fit(batch.x, batch.observed).log_prob
+        total = torch.logaddexp(total, log_likelihood + prior.log_ratio(z, noise, log_variance))
     return total - math.log(samples)

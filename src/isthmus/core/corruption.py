@@ -1,8 +1,8 @@
 """What the encoder is shown in training.
 
 Noise is a pure function ``(x, level, generator) → x̃``, which changes entries, of which NaN is not known. Hiding is one
-``(x, known, level, generator) → shown``, which tells the entries that are still shown: the others look to the encoder
-as what is missing does at use. All draw from the run's own generator.
+``(x, observed, level, generator) → shown``, which tells the entries that are still shown: the others look to the
+encoder as what is missing does at use. All draw from the run's own generator.
 """
 
 import math
@@ -80,17 +80,17 @@ def hide_conditions(
     return torch.cat(blocks, dim=1)
 
 
-def hide_entries(x: Tensor, known: Tensor | None, level: float, generator: torch.Generator | None = None) -> Tensor:
+def hide_entries(x: Tensor, observed: Tensor | None, level: float, generator: torch.Generator | None = None) -> Tensor:
     """Hide a share `level` of the entries, each on its own (Vincent et al. 2008, §2.3); return which are still shown.
 
     What is not known is not shown either.
     """
     shown = ~_chosen(x, level, generator)
-    return shown if known is None else shown & known
+    return shown if observed is None else shown & observed
 
 
 def hide_block(
-    x: Tensor, known: Tensor | None, level: float, generator: torch.Generator | None = None
+    x: Tensor, observed: Tensor | None, level: float, generator: torch.Generator | None = None
 ) -> Tensor | None:
     """Hide a rectangle of each image, or a run of each row, and return which entries are still shown.
 
@@ -98,7 +98,7 @@ def hide_block(
     its place is anywhere inside (DeVries & Taylor 2017, *cutout*; Pathak et al. 2016).
     """
     if level == 0:
-        return known
+        return observed
     height, width = x.shape[-2:] if x.ndim > 2 else (1, x.shape[1])
     rows = len(x)
     # The area is height × width × level; how it is shared out between the sides is drawn.
@@ -114,7 +114,7 @@ def hide_block(
     ]
     rectangle = hidden[0][:, :, None] & hidden[1][:, None, :]
     shown = ~rectangle.view(rows, *[1] * (x.ndim - 3), *x.shape[-2:]) if x.ndim > 2 else ~rectangle[:, 0]
-    return shown.expand_as(x) if known is None else shown & known
+    return shown.expand_as(x) if observed is None else shown & observed
 
 
 def _run(length: int, share: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -128,7 +128,7 @@ def _run(length: int, share: Tensor, generator: torch.Generator | None) -> Tenso
 
 
 def hide_patches(
-    x: Tensor, known: Tensor | None, level: float, patch: tuple[int, ...], generator: torch.Generator | None = None
+    x: Tensor, observed: Tensor | None, level: float, patch: tuple[int, ...], generator: torch.Generator | None = None
 ) -> Tensor | None:
     """Hide a share `level` of each row's patches, whole, and return which entries are still shown (He et al. 2021).
 
@@ -138,15 +138,15 @@ def hide_patches(
     Parameters
     ----------
     x : Tensor of shape (rows, *row_shape)
-    known : Tensor of bool, shaped like x, or None
+    observed : Tensor of bool, shaped like x, or None
         Which entries are known; None where all are. What is not known is not shown either.
     level : float in [0, 1]
     patch : tuple of int
         Shape of a patch, an axis of a row each.
     """
-    seen = to_patches(torch.ones_like(x[:1], dtype=torch.bool).expand_as(x) if known is None else known, patch)
+    seen = to_patches(torch.ones_like(x[:1], dtype=torch.bool).expand_as(x) if observed is None else observed, patch)
     if level == 0 or seen.shape[1] == 1:
-        return known
+        return observed
     there = seen.any(2)
     n = there.sum(1, keepdim=True)
     hidden = (level * n).round().clamp(min=1).minimum(n - 1)
@@ -158,7 +158,7 @@ def hide_patches(
 
 def hide_modalities(
     x: Tensor,
-    known: Tensor | None,
+    observed: Tensor | None,
     sizes: Sequence[int],
     level: float,
     generator: torch.Generator | None = None,
@@ -168,7 +168,7 @@ def hide_modalities(
     Parameters
     ----------
     x : Tensor of shape (rows, sum of sizes)
-    known : Tensor of bool, shaped like x, or None
+    observed : Tensor of bool, shaped like x, or None
         What is known of the rows; None is all.
     sizes : sequence of int
         How many entries each modality has.
@@ -179,13 +179,13 @@ def hide_modalities(
     -------
     Tensor of bool, shaped like x: what is known and shown.
     """
-    known = torch.ones_like(x, dtype=torch.bool) if known is None else known
-    present = torch.stack([part.any(1) for part in known.split(list(sizes), dim=1)], dim=1)
+    observed = torch.ones_like(x, dtype=torch.bool) if observed is None else observed
+    present = torch.stack([part.any(1) for part in observed.split(list(sizes), dim=1)], dim=1)
     draw = torch.rand(present.shape, generator=generator, device=x.device, dtype=torch.float32).masked_fill(
         ~present, -1
     )
     kept = draw >= draw.amax(1, keepdim=True).clamp(max=level)  # the highest draw stays, whatever the level
-    return known & torch.cat([kept[:, [m]].expand(-1, size) for m, size in enumerate(sizes)], dim=1)
+    return observed & torch.cat([kept[:, [m]].expand(-1, size) for m, size in enumerate(sizes)], dim=1)
 
 
 NOISES: dict[str, Noise] = {

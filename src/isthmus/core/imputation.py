@@ -4,7 +4,6 @@ import torch
 from torch import Tensor
 
 from isthmus.core.batch import Batch
-from isthmus.core.bottleneck import gaussian
 from isthmus.core.model import Model
 
 
@@ -14,17 +13,17 @@ def iterate(model: Model, batch: Batch, iterations: int) -> Tensor:
     Nothing makes the iteration converge. Of each row the turn is kept in which its known entries were rebuilt best. A
     model whose encoder leaves out what is not known needs one turn.
     """
-    x, context, known = batch
-    if known is None:
+    x, context, observed = batch
+    if observed is None:
         return x
     if model.takes_known:
-        return torch.where(known, x, model.decode(model.encode(batch).z, context).mean)
+        return torch.where(observed, x, model.decode(model.encode(batch).z, context).mean)
     best, lowest = x, torch.full_like(x.flatten(1)[:, 0], torch.inf)
     for turn in range(iterations):
         # A model may be shown gaps as such, but after the first turn there are guesses in them.
         rebuilt = model.decode(model.encode(batch if turn == 0 else Batch(x, context)).z, context)
-        error = rebuilt.fit(x, known).squared_error
-        x = torch.where(known, x, rebuilt.mean)
+        error = rebuilt.fit(x, observed).squared_error
+        x = torch.where(observed, x, rebuilt.mean)
         better = error < lowest
         best = torch.where(better.view(-1, *[1] * (x.ndim - 1)), x, best)
         lowest = torch.where(better, error, lowest)
@@ -55,19 +54,19 @@ MOST_DAMPING = 1e8
 
 
 def fill_in(model: Model, batch: Batch, iterations: int) -> Tensor:
-    """Fill in what is missing, by :func:`explain` where the code is Gaussian, else by :func:`iterate`; whole rows."""
-    return (explain if model.bottleneck is gaussian else iterate)(model, batch, iterations)
+    """Fill in what is missing, by :func:`explain` where the code has a prior, else by :func:`iterate`; whole rows."""
+    return (iterate if model.bottleneck.prior is None else explain)(model, batch, iterations)
 
 
 def explain(model: Model, batch: Batch, iterations: int) -> Tensor:
     """Take the code that explains what is known best, argmax log p(x_known | z) + log p(z); return whole rows.
 
-    For a model with a Gaussian code; of a linear one that is the mean of what is missing, given what is known. The
-    encoder has the first word, by its mean for a row with the gaps at ``fill``. An encoder that never saw gaps would
-    not be led out of them by decoding and encoding alone.
+    For a model whose code is drawn; of a linear Gaussian one that is the mean of what is missing, given what is known.
+    The encoder has the first word, by its mean for a row with the gaps at ``fill``. An encoder that never saw gaps
+    would not be led out of them by decoding and encoding alone.
     """
-    x, context, known = batch
-    if known is None:
+    x, context, observed = batch
+    if observed is None:
         return x
     z = model.encode(batch).mean.detach().clone()
     units = z.shape[1]
@@ -75,7 +74,7 @@ def explain(model: Model, batch: Batch, iterations: int) -> Tensor:
     at_once = max(1, MOST_CURVATURES // units**2)
     pieces = zip(batch.split(at_once), z.split(at_once), strict=True)
     z = torch.cat([search(_MinusLogJoint(model, piece), start, iterations) for piece, start in pieces])
-    return torch.where(known, x, model.decode(z, context).mean).detach()
+    return torch.where(observed, x, model.decode(z, context).mean).detach()
 
 
 class _MinusLogJoint:
@@ -86,8 +85,10 @@ class _MinusLogJoint:
         self.batch = batch
 
     def __call__(self, z: Tensor) -> Tensor:
-        x, context, known = self.batch
-        return 0.5 * z.square().sum(1) - self.model.decode(z, context).fit(x, known).log_prob
+        x, context, observed = self.batch
+        prior = self.model.bottleneck.prior
+        assert prior is not None
+        return prior.energy(z) - self.model.decode(z, context).fit(x, observed).log_prob
 
     def take(self, rows: Tensor) -> "_MinusLogJoint":
         """Return that of some of the rows."""

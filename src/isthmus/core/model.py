@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from isthmus.core.batch import Batch, RaggedBatch
-from isthmus.core.bottleneck import Bottleneck, Code, deterministic, with_idle_units
-from isthmus.core.likelihood import Distribution, Gaussian, Likelihood
-from isthmus.core.penalty import Penalty
+from isthmus.core.bottlenecks.base import Code
+from isthmus.core.likelihoods.base import Distribution
+from isthmus.core.parts import Parts
+from isthmus.core.penalty import Forward
 
 LEAST_SHARE = 0.1
 """What the distances of fewer known entries than this share of a row are scaled up by: a few say little of all."""
@@ -50,32 +51,8 @@ class Model(nn.Module):
         known or shown (None: all).
     decoder : Module
         z → the likelihood's parameters. Given a context, likewise.
-    bottleneck : callable, default deterministic
-        h → Code.
-    likelihood : callable, default Gaussian
-        Parameters → Distribution.
-    corruption : callable, optional
-        (x, generator=…) → x̃, what the encoder is shown in training; what is not known is NaN in both.
-    context_corruption : callable, optional
-        (context, generator=…) → what encoder and decoder are told in training.
-    hiding : callable, optional
-        (x, known, generator=…) → which entries the encoder is shown in training; in the place of the others it is shown
-        ``fill``, and where it takes ``known`` it is told so, as of what is missing at use.
-    rescaled : bool, default False
-        Whether an encoder that does not take ``known`` is shown the distances of what is known from ``fill`` divided by
-        the share of a row that is known: a sum over few entries is then about what it would be over all.
-    hidden_only : bool, default False
-        Whether in training just the hidden entries count in the loss (He et al. 2021).
-    inputs : Module, optional
-        x → what the encoder is given, where these differ: the cells of a table → numbers.
-    penalties : dict of str to callable, optional
-        Further terms, each ``(model, x, context, code, generator) → term``.
-    weights : dict of str to float, optional
-        The weight of each term in the loss; 1 where it is not named.
-    warm_up : dict of str to int, optional
-        Epochs of training over which a term's weight rises from 0, evenly.
-    seen : callable, optional
-        Rows → which entries the encoder looks at, of shape that broadcasts to x; None: all.
+    parts : Parts, optional
+        All else: see :class:`isthmus.core.parts.Parts`.
     row_shape : tuple of int, default ()
         The shape of ``fill``, what stands for entries that are not known.
     tail : int, default 0
@@ -95,37 +72,27 @@ class Model(nn.Module):
         self,
         encoder: nn.Module,
         decoder: nn.Module,
-        bottleneck: Bottleneck = deterministic,
-        likelihood: Likelihood = Gaussian,
-        corruption: Callable[..., Tensor] | None = None,
-        context_corruption: Callable[..., Tensor] | None = None,
-        hiding: Callable[..., Tensor | None] | None = None,
-        rescaled: bool = False,
-        hidden_only: bool = False,
-        inputs: nn.Module | None = None,
-        penalties: Mapping[str, Penalty] | None = None,
-        weights: Mapping[str, float] | None = None,
-        warm_up: Mapping[str, int] | None = None,
-        seen: Callable[[Batch], Tensor] | None = None,
+        parts: Parts | None = None,
         row_shape: tuple[int, ...] = (),
         tail: int = 0,
     ) -> None:
         super().__init__()
+        parts = parts or Parts()
         self.encoder = encoder
         self.decoder = decoder
-        self.bottleneck = bottleneck
-        self.likelihood = likelihood
-        self.corruption = corruption
-        self.context_corruption = context_corruption
-        self.hiding = hiding
-        self.rescaled = rescaled
-        self.hidden_only = hidden_only
-        self.seen = seen
+        self.bottleneck = parts.bottleneck
+        self.likelihood = parts.likelihood
+        self.corruption = parts.corruption
+        self.context_corruption = parts.context_corruption
+        self.hiding = parts.hiding
+        self.hidden_only = parts.hidden_only
+        self.rescaled = parts.rescaled
+        self.inputs = parts.inputs or nn.Identity()
+        self.seen = parts.seen
+        self.penalties = dict(parts.penalties)
+        self.weights = dict(parts.weights)
+        self.warm_up = dict(parts.warm_up)
         self.tail = tail
-        self.inputs = inputs or nn.Identity()
-        self.penalties = dict(penalties or {})
-        self.weights = dict(weights or {})
-        self.warm_up = dict(warm_up or {})
         self.fill: Tensor
         self.usual: Tensor
         self.rare: Tensor
@@ -137,12 +104,12 @@ class Model(nn.Module):
 
     def encode(self, rows: Batch, generator: torch.Generator | None = None) -> Code:
         """Encode rows of shape (rows, ...) to a code of shape (rows, n_components)."""
-        x, context, known = rows
-        if self.rescaled and known is not None and not self.takes_known:
-            x = self._rescale(x, known)
+        x, context, observed = rows
+        if self.rescaled and observed is not None and not self.takes_known:
+            x = self._rescale(x, observed)
         x = self.inputs(x)
         if self.takes_known:
-            h = self.encoder(x, context, known)
+            h = self.encoder(x, context, observed)
         else:
             h = self.encoder(x) if context is None else self.encoder(x, context)
         return self.bottleneck(h, generator)
@@ -171,8 +138,8 @@ class Model(nn.Module):
         """Put ``fill`` where rows hold NaN, and note where they do not."""
         if isinstance(rows, RaggedBatch):
             return rows.finished_by(self.filled)
-        known = rows.x.isnan().logical_not_()
-        return rows if known.all() else Batch(self._with_gaps(rows.x, known), rows.context, known)
+        observed = rows.x.isnan().logical_not_()
+        return rows if observed.all() else Batch(self._with_gaps(rows.x, observed), rows.context, observed)
 
     def forward(self, batch: Batch, shown: Batch | None = None, generator: torch.Generator | None = None) -> Outcome:
         """Take every term of the loss for a batch, of which the encoder is shown `shown` (default: all)."""
@@ -181,15 +148,21 @@ class Model(nn.Module):
         counted = self.counted(batch, shown)
         fit = self.decode(code.z, shown.context).fit(batch.x, counted)
         terms = {name: -log_prob for name, log_prob in fit.parts.items()} | code.terms
-        for name, penalty in self.penalties.items():
-            terms[name] = penalty(self, shown.x, shown.context, code, generator)
-        if self.training and code.h is not None:
+        if self.penalties:
+            forward = Forward(self.encode, tuple(self.parameters()), shown, code, generator, self._squared_jacobian)
+            terms |= {name: penalty(forward) for name, penalty in self.penalties.items()}
+        if self.training and self.bottleneck.contends:
             terms["revival"] = self._revival(batch, shown, code, counted)
         return Outcome(terms, fit.squared_error.detach(), code, counted)
 
+    def _squared_jacobian(self, h: Tensor) -> Tensor | None:
+        """Return ‖∂h/∂x‖²_F of each row where the encoder has it in closed form, and the code is what it gives."""
+        closed_form = getattr(self.encoder, "squared_jacobian", None)
+        return closed_form(h) if closed_form is not None and self.bottleneck.is_identity else None
+
     def _revival(self, batch: Batch, shown: Batch, code: Code, counted: Tensor | None) -> Tensor:
         """Return −log p(x | z) of each row, were the units on too that are on in no row; 0 where there are none."""
-        z = with_idle_units(code)
+        z = self.bottleneck.with_idle_units(code)
         if z is None:
             return code.z.new_zeros(len(code.z))
         return -self.decode(z, shown.context).fit(batch.x, counted).log_prob
@@ -199,40 +172,40 @@ class Model(nn.Module):
 
         Those that are known; with ``hidden_only`` those of them that were hidden or, where none was, all of them.
         """
-        if not self.hidden_only or shown.known is None or shown.known is batch.known:
-            return batch.known
-        return ~shown.known if batch.known is None else batch.known & ~shown.known
+        if not self.hidden_only or shown.observed is None or shown.observed is batch.observed:
+            return batch.observed
+        return ~shown.observed if batch.observed is None else batch.observed & ~shown.observed
 
     def corrupt(self, batch: Batch, generator: torch.Generator | None = None) -> Batch:
         """Return what is shown in training instead of a batch."""
-        x, context, known = batch
+        x, context, observed = batch
         if self.corruption is not None:
-            x, known = self._noisy(x, known, generator)
+            x, observed = self._noisy(x, observed, generator)
         if self.context_corruption is not None:
             context = self.context_corruption(context, generator=generator)
         if self.hiding is not None:
-            known = self.hiding(x, known, generator=generator)
-            x = self._with_gaps(x, known)
-        return Batch(x, context, known)
+            observed = self.hiding(x, observed, generator=generator)
+            x = self._with_gaps(x, observed)
+        return Batch(x, context, observed)
 
     def _noisy(
-        self, x: Tensor, known: Tensor | None, generator: torch.Generator | None
+        self, x: Tensor, observed: Tensor | None, generator: torch.Generator | None
     ) -> tuple[Tensor, Tensor | None]:
         """Corrupt what is known: a gap stays one, as it is at use, and one taken from another row is one too."""
         assert self.corruption is not None
-        if known is None:
+        if observed is None:
             return self.corruption(x, generator=generator), None
-        x = self.corruption(x.masked_fill(~known, torch.nan), generator=generator)
-        known = known & ~x.isnan()
-        return self._with_gaps(x, known), known
+        x = self.corruption(x.masked_fill(~observed, torch.nan), generator=generator)
+        observed = observed & ~x.isnan()
+        return self._with_gaps(x, observed), observed
 
-    def _with_gaps(self, x: Tensor, known: Tensor | None) -> Tensor:
+    def _with_gaps(self, x: Tensor, observed: Tensor | None) -> Tensor:
         """Put ``fill`` where entries are not known."""
-        return x if known is None else torch.where(known, x, self.cut(self.fill, x))
+        return x if observed is None else torch.where(observed, x, self.cut(self.fill, x))
 
-    def _rescale(self, x: Tensor, known: Tensor) -> Tensor:
+    def _rescale(self, x: Tensor, observed: Tensor) -> Tensor:
         """Divide the distance of each row from ``fill`` by the share of its entries that is known."""
-        share = known.flatten(1).to(x).mean(1).clamp(min=LEAST_SHARE)
+        share = observed.flatten(1).to(x).mean(1).clamp(min=LEAST_SHARE)
         return self.fill + (x - self.fill) / share.view(-1, *[1] * (x.ndim - 1))
 
     def weight(self, name: str, epochs: float = math.inf) -> float:

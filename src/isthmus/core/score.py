@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from isthmus.core.batch import Batch
-from isthmus.core.bottleneck import gaussian
-from isthmus.core.bound import elbo, expected_log_density, n_draws
+from isthmus.core.bound import elbo, expected_log_density, kl, n_draws
 from isthmus.core.imputation import WIDEST_NEWTON, fill_in
 from isthmus.core.model import Model
 
@@ -35,7 +34,7 @@ AT_ONCE = 256
 
 
 def row_scores(model: Model, batch: Batch) -> Tensor:
-    """Return log p(x | z) of each row in nats, or the ELBO where the code is Gaussian; shape (rows,).
+    """Return log p(x | z) of each row in nats, or the ELBO where the code is drawn; shape (rows,).
 
     Of a row with gaps the code is inferred from what is known, the known entries are scored by it, and each missing
     one counts as ``model.usual`` says. A row of which nothing is known has about the mean score of rows without
@@ -43,12 +42,12 @@ def row_scores(model: Model, batch: Batch) -> Tensor:
     missing.
     """
     is_cut = batch.x.shape[1:] != model.usual.shape
-    if not model.knows_usual or (batch.known is None and not is_cut):
-        return _scores_of_known(model, batch, batch.known)
-    score = _scores_of_known(model, inferred(model, batch), batch.known)
+    if not model.knows_usual or (batch.observed is None and not is_cut):
+        return _scores_of_known(model, batch, batch.observed)
+    score = _scores_of_known(model, inferred(model, batch), batch.observed)
     usual = model.cut(model.usual, batch.x).flatten()
     modelled = ~usual.isnan()
-    known = torch.ones_like(batch.x, dtype=torch.bool) if batch.known is None else batch.known
+    known = torch.ones_like(batch.x, dtype=torch.bool) if batch.observed is None else batch.observed
     missing = (~known.flatten(1)[:, modelled]).to(score)
     if not is_cut:
         return score + missing @ usual[modelled] + missing.mean(1) * model.unknown
@@ -60,32 +59,32 @@ def row_scores(model: Model, batch: Batch) -> Tensor:
 def entry_scores(model: Model, batch: Batch) -> Tensor:
     """Return by how much each entry is likelier than it usually is, in nats; NaN where it is missing.
 
-    The log-density of each entry (its mean over draws of a Gaussian code) less ``model.usual``: what is left is the
-    row's own. So a column that always costs much is no reason for anything.
+    The log-density of each entry (its mean over draws of the code, if that is drawn) less ``model.usual``: what is left
+    is the row's own. So a column that always costs much is no reason for anything.
     """
     scores = log_densities(model, inferred(model, batch) if model.knows_usual else batch)
     scores = scores - model.cut(model.usual, batch.x) if model.knows_usual else scores
-    return scores if batch.known is None else scores.masked_fill(~batch.known, torch.nan)
+    return scores if batch.observed is None else scores.masked_fill(~batch.observed, torch.nan)
 
 
 def log_densities(model: Model, batch: Batch) -> Tensor:
     """Return the log-density of each entry of each row, in nats, given the row's code."""
-    if model.bottleneck is gaussian:
+    if model.bottleneck.prior is not None:
         return expected_log_density(model, batch)
     return model.decode(model.encode(batch).z, batch.context).log_density(batch.x)
 
 
 def inferred(model: Model, batch: Batch) -> Batch:
     """Return rows as the encoder is to see them: without gaps, which are filled in, unless it can leave them out."""
-    if batch.known is None or model.takes_known:
+    if batch.observed is None or model.takes_known:
         return batch
-    gaps = (~batch.known if model.seen is None else ~batch.known & model.seen(batch)).flatten(1).any(1)
+    gaps = (~batch.observed if model.seen is None else ~batch.observed & model.seen(batch)).flatten(1).any(1)
     if not gaps.any():
-        return batch._replace(known=None)
-    is_wide = model.bottleneck is gaussian and model.encode(batch.take(slice(1))).mean.shape[1] > WIDEST_NEWTON
+        return batch._replace(observed=None)
+    is_wide = model.bottleneck.prior is not None and model.encode(batch.take(slice(1))).mean.shape[1] > WIDEST_NEWTON
     filled, x = fill_in(model, batch.take(gaps), LONG_SEARCH if is_wide else SEARCH), batch.x.clone()
     x[gaps] = torch.where(filled.isnan(), x[gaps], filled)  # of what is not modelled there is no mean
-    return batch._replace(x=x, known=None)
+    return batch._replace(x=x, observed=None)
 
 
 def learn_usual(model: Model, rows: Batch, index: Tensor | None = None, *, anew: bool = True) -> None:
@@ -108,7 +107,7 @@ def learn_usual(model: Model, rows: Batch, index: Tensor | None = None, *, anew:
         pairs = [_known_densities(model, piece) for piece in some.split(AT_ONCE)]
         densities, rest = (torch.cat(parts) for parts in zip(*pairs, strict=True))
         del pairs
-        model.rare.copy_(_least(densities, len(index) if rows.known is None else _n_known(rows.known, index)))
+        model.rare.copy_(_least(densities, len(index) if rows.observed is None else _n_known(rows.observed, index)))
         model.usual.copy_(densities.nanmedian(0).values.nan_to_num().masked_fill(~_modelled(model, some), torch.nan))
         model.unknown.copy_(_unknown(model, densities, rest, some))
         if is_part:
@@ -162,7 +161,7 @@ def _average(model: Model, before: list[Tensor], n_known: Tensor) -> None:
 def _some(model: Model, rows: Batch, n_rows: int, most_decoded: int, fewest: int) -> Tensor:
     """Return which rows it is learnt by: fewer the more they are wide, or of a code whose draws are many."""
     units = model.encode(rows.take(slice(1))).mean.shape[1]
-    draws = n_draws(units) if model.bottleneck is gaussian else 1
+    draws = 1 if model.bottleneck.prior is None else n_draws(units)
     n = min(MOST_ROWS, MOST_ENTRIES // model.usual.numel(), most_decoded // draws)
     order = torch.randperm(n_rows, generator=torch.Generator().manual_seed(0))
     return order[: max(n, fewest)].to(rows.x.device)
@@ -170,7 +169,7 @@ def _some(model: Model, rows: Batch, n_rows: int, most_decoded: int, fewest: int
 
 def _scores_of_known(model: Model, shown: Batch, known: Tensor | None) -> Tensor:
     """Return what is scored of known entries, by the code of the rows that the encoder is shown."""
-    if model.bottleneck is gaussian:
+    if model.bottleneck.prior is not None:
         return elbo(model, shown, known)
     return model.decode(model.encode(shown).z, shown.context).fit(shown.x, known).log_prob
 
@@ -179,9 +178,9 @@ def _known_densities(model: Model, batch: Batch) -> tuple[Tensor, Tensor]:
     """Return the log-density of each entry, NaN where it is missing, and what of each row's score is no entry's."""
     shown = inferred(model, batch)
     densities = log_densities(model, shown)
-    kl = model.encode(shown).terms.get("kl", densities.new_zeros(len(densities)))
-    densities = densities if batch.known is None else densities.masked_fill(~batch.known, torch.nan)
-    return _of_whole_rows(model, densities), -kl
+    of_code = densities.new_zeros(len(densities)) if model.bottleneck.prior is None else kl(model, model.encode(shown))
+    densities = densities if batch.observed is None else densities.masked_fill(~batch.observed, torch.nan)
+    return _of_whole_rows(model, densities), -of_code
 
 
 def _of_whole_rows(model: Model, densities: Tensor) -> Tensor:

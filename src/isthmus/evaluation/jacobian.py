@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from isthmus.core.batch import Batch
 from isthmus.core.model import Model
 from isthmus.core.penalty import exact_squared_jacobian
 
@@ -25,5 +26,5 @@ def mean_jacobian_norm(model: Model, rows: np.ndarray, context: np.ndarray | Non
     tensors = [torch.tensor(part, dtype=weight.dtype, device=weight.device) for part in told]
     with torch.no_grad():
         batches = zip(*(tensor.split(16) for tensor in tensors), strict=True)
-        norms = [exact_squared_jacobian(model, *batch).sqrt() for batch in batches]
+        norms = [exact_squared_jacobian(model.encode, Batch(*batch)).sqrt() for batch in batches]
     return float(torch.cat(norms).mean())

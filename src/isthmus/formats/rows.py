@@ -190,8 +190,8 @@ class Rows:
 
     def of(self, whole: Batch) -> "Rows":
         """Return the same rows of another batch; where all of them is known, nothing is said of it."""
-        if whole.known is not None and self.index is not None and whole.known.index_select(0, self.index).all():
-            whole = whole._replace(known=None)
+        if whole.observed is not None and self.index is not None and whole.observed.index_select(0, self.index).all():
+            whole = whole._replace(observed=None)
         return Rows(whole, self.index)
 
     @property

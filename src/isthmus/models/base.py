@@ -192,9 +192,9 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Fit
     def sigma_(self) -> float:
         """σ of a Gaussian likelihood, given or learnt, in the units of X, or of standardised rows (`scale`)."""
         check_is_fitted(self)
-        if self.likelihood != "gaussian":
-            raise AttributeError("a Bernoulli likelihood has no sigma_")
-        sigma: Any = self.module_.likelihood.sigma  # type: ignore[attr-defined]
+        sigma = self.module_.likelihood.sigma
+        if sigma is None:
+            raise AttributeError(f"likelihood={self.likelihood!r} has no sigma_")
         return float(sigma.item() if isinstance(sigma, Tensor) else sigma)
 
     @property

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from isthmus.core.corruption import hide_conditions
+from isthmus.core.parts import Parts
 from isthmus.errors import InputTypeError
 from isthmus.formats.base import Format
 from isthmus.formats.checks import check_choice, check_number
@@ -175,9 +176,9 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         form: Any = super()._form()
         return replace(form, conditions=Conditions(self.condition))
 
-    def _parts(self) -> dict[str, Any]:
+    def _parts(self) -> Parts:
         hide = partial(hide_conditions, level=self.label_dropout, widths=self._conditions.widths)
-        return super()._parts() | {"context_corruption": hide}
+        return replace(super()._parts(), context_corruption=hide)
 
     @property
     def takes_conditions(self) -> bool:

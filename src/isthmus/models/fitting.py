@@ -17,7 +17,6 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from isthmus.core.batch import Batch
-from isthmus.core.bottleneck import LEAST_CHANGE, are_on, soft_threshold, top_k
 from isthmus.core.corruption import HIDINGS
 from isthmus.core.model import Model
 from isthmus.core.score import learn_usual
@@ -29,6 +28,7 @@ from isthmus.formats.standardise import check_size
 from isthmus.models.engine import (
     check_single_rows,
     chosen_precision,
+    encode,
     fabric_speaks,
     inference_batch,
     n_activations,
@@ -266,7 +266,7 @@ class Fitting(Parameters, ABC):
         pass for better on those held out.
         """
         self.__dict__.pop("threshold_", None)
-        if self.sparsity == "l1" and not self._is_gaussian:
+        if self.sparsity == "l1" and self._parts().bottleneck.n_params == 1:
             self.threshold_ = float(self.sparsity_weight)
         self.rescaled_ = self.corruption in HIDINGS or bool(rows.x.isnan().any())
         self.__dict__.pop("hidden_", None)
@@ -281,7 +281,7 @@ class Fitting(Parameters, ABC):
         filled = model.filled(rows)
         with DrawingFrom(draws):
             self._check_build(model, filled)
-            is_sparse = getattr(model.bottleneck, "func", None) in (top_k, soft_threshold)
+            is_sparse = model.bottleneck.is_sparse
             self._start(model, filled if train is None or not is_sparse else train.of(filled).rows, seed)
         return model
 
@@ -399,26 +399,39 @@ class Fitting(Parameters, ABC):
         state.best = state.spare = None
         if kept_start(self):
             warn_caller(why_start_is_kept(self), ConvergenceWarning)
-        self.__dict__.pop("dead_units_", None)
-        if self.sparsity is not None and not self._is_gaussian:
-            self._count_dead_units([train] if validation is None else [train, validation])
+        self._note_units(train, validation)
 
-    def _count_dead_units(self, parts: list[Rows]) -> None:
-        """Count the units that are on in no row, and say so where they are many."""
+    def _note_units(self, train: Rows, validation: Rows | None) -> None:
+        """Note what the bottleneck says of its units, and tell of it where they are of no use."""
+        at_once = inference_batch(self.n_features_in_)
+
+        def means(rows: Rows) -> Iterator[Tensor]:
+            return (encode(self.module_, part) for batch in rows.batches(at_once) for part in batch.parts())
+
+        for name in ("dead_units_", "active_units_"):
+            self.__dict__.pop(name, None)
         with torch.no_grad():
-            at_once = inference_batch(self.n_features_in_)
-            batches = (part for rows in parts for batch in rows.batches(at_once) for part in batch.parts())
-            ranges = [torch.aminmax(self.module_.encode(batch).mean, dim=0) for batch in batches]
-        low, high = (torch.stack(ends) for ends in zip(*ranges, strict=True))
-        is_on = are_on(low.amin(0), high.amax(0), LEAST_CHANGE if self.sparsity == "kl" else 0)
-        self.dead_units_ = int((~is_on).sum())
-        if self.dead_units_ > max(1, MOST_DEAD * self.n_components):
+            stats = self.module_.bottleneck.stats(means(validation or train), means(train) if validation else iter(()))
+        for name, count in stats.items():
+            setattr(self, f"{name}_", count)
+        if stats.get("dead_units", 0) > max(1, MOST_DEAD * self.n_components):
             warn_caller(
-                f"{self.dead_units_} of the code's {self.n_components} units are on in no row of X and of no use "
+                f"{stats['dead_units']} of the code's {self.n_components} units are on in no row of X and of no use "
                 f"(dead_units_): {CURES[str(self.sparsity)]}"
                 + ("" if self.starts_at_pca or self.sparsity != "topk" else ", or a network with linear_path='pca'")
             )
+        if stats.get("active_units") == 0:
+            *cures, last = (cure for name, cure in COLLAPSE_CURES.items() if hasattr(self, name))
+            warn_caller(f"the code has collapsed: no unit tells anything of X; try {', '.join(cures)} or {last}")
 
+
+COLLAPSE_CURES = {
+    "sigma": "sigma='learned'",
+    "beta": "a lower beta",
+    "beta_warm_up": "beta_warm_up=10",
+    "free_bits": "free_bits=0.1",
+}
+"""What to do about a code that has collapsed, by the parameter."""
 
 CURES = {
     "topk": "take fewer n_components, a larger k, or more max_epochs",

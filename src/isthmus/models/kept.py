@@ -2,11 +2,6 @@
 
 from typing import Any
 
-from isthmus.core.bottleneck import gaussian, soft_threshold, top_k
-
-LINEAR_STARTS = {gaussian: "probabilistic PCA", top_k: "a linear dictionary", soft_threshold: "a linear dictionary"}
-"""What the linear path starts at where the code is another than PCA's."""
-
 
 def kept_start(estimator: Any) -> bool:
     """Tell whether what training began with is what a fitted estimator is; False where that is not known."""
@@ -22,8 +17,7 @@ def name_of_start(estimator: Any) -> str:
     linear = getattr(estimator.module_.encoder, "centre", None) is not None  # a fusion of several has no such path
     if not (at_pca and linear):
         return "the untrained start"
-    bottleneck = estimator.module_.bottleneck
-    return f"the start ({LINEAR_STARTS.get(getattr(bottleneck, 'func', bottleneck), 'PCA')})"
+    return f"the start ({estimator.module_.bottleneck.linear_start})"
 
 
 def kept_in_words(estimator: Any) -> str:

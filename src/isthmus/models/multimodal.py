@@ -16,11 +16,14 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from isthmus.core.batch import Batch
-from isthmus.core.bottleneck import gaussian
-from isthmus.core.categorical import CategoricalLikelihood
+from isthmus.core.bottlenecks.gaussian import GaussianBottleneck
 from isthmus.core.corruption import hide_modalities
-from isthmus.core.likelihood import Block, Likelihood, ProductLikelihood, build_likelihood
+from isthmus.core.likelihoods import build_likelihood
+from isthmus.core.likelihoods.base import Likelihood
+from isthmus.core.likelihoods.categorical import CategoricalLikelihood
+from isthmus.core.likelihoods.product import Block, ProductLikelihood
 from isthmus.core.model import Model
+from isthmus.core.parts import Parts
 from isthmus.errors import InputError, InputTypeError, NewCategoryWarning, warn_caller
 from isthmus.formats.checks import check_choice, check_number, check_random_state, check_scalar
 from isthmus.formats.containers import back, container_of, plain
@@ -323,12 +326,16 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         return tags
 
     @property
+    def sigma_(self) -> float:
+        """There is none: each modality has its own, see ``sigmas_``."""
+        raise AttributeError("each modality has a σ of its own: sigmas_")
+
+    @property
     def sigmas_(self) -> dict[str, float]:
         """σ of each Gaussian modality, given or learnt."""
         check_is_fitted(self)
         likelihood: Any = self.module_.likelihood
-        sigmas = [getattr(block.likelihood, "sigma", None) for block in likelihood.blocks]
-        named = zip(self.modalities_, sigmas, strict=True)
+        named = zip(self.modalities_, (block.likelihood.sigma for block in likelihood.blocks), strict=True)
         return {modality.name: float(torch.as_tensor(sigma).detach()) for modality, sigma in named if sigma is not None}
 
     def check_parameters(self) -> None:
@@ -620,15 +627,12 @@ class MultimodalAutoencoder(AbstractAutoencoder):
             for modality, part in self._parts_of_a_row()
         }
 
-    def _has_point_code(self) -> bool:
-        return not _is_variational(self)
-
     def _input_width(self) -> int:
         return max(modality.size for modality in self.modalities_)
 
     def _build(self) -> Model:
         pair = build_multimodal([self._part(modality) for modality in self.modalities_], self.n_components, self.fusion)
-        return Model(*pair, row_shape=self.row_shape_, **self._parts())
+        return Model(*pair, self._parts(), row_shape=self.row_shape_)
 
     def _part(self, modality: Modality) -> NetworkModality:
         """Return what the networks need to know of a modality."""
@@ -643,16 +647,17 @@ class MultimodalAutoencoder(AbstractAutoencoder):
             )
         return NetworkModality(network, modality.shape, len(modality.classes or ()))
 
-    def _parts(self) -> dict[str, Any]:
+    def _parts(self) -> Parts:
         parts = super()._parts()
         sizes = tuple(modality.size for modality in self.modalities_)
-        parts["likelihood"] = ProductLikelihood([self._block(modality) for modality in self.modalities_])
-        parts["hiding"] = partial(hide_modalities, sizes=sizes, level=self.modality_dropout)
-        parts["weights"] |= {_term(name): weight for name, weight in self.block_weights_.items()}
-        if _is_variational(self):
-            parts["bottleneck"] = gaussian
-            parts["weights"]["kl"] = self.beta
-        return parts
+        weights = {_term(name): weight for name, weight in self.block_weights_.items()}
+        return replace(
+            parts,
+            bottleneck=GaussianBottleneck() if _is_variational(self) else parts.bottleneck,
+            likelihood=ProductLikelihood([self._block(modality) for modality in self.modalities_]),
+            hiding=partial(hide_modalities, sizes=sizes, level=self.modality_dropout),
+            weights=parts.weights | weights | {"kl": self.beta},
+        )
 
     def _block(self, modality: Modality) -> Block:
         """Return the likelihood of a modality, and its place."""
@@ -661,7 +666,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         likelihood: Likelihood = (
             CategoricalLikelihood.of_sizes((n_classes,)) if n_classes else build_likelihood(self._kind(modality), sigma)
         )
-        return Block(_term(modality.name), likelihood, modality.size, n_classes or modality.size)
+        return Block(_term(modality.name), likelihood, modality.size)
 
     def _start(self, model: Model, rows: Batch, seed: int) -> None:
         """Standardise each modality's pair, have its decoder begin at the mean, and set what is learnt of σ."""
@@ -678,10 +683,11 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         )
         for its_encoder, shape, its_decoder, block, part in parts:
             x = rows.x[:, part]
-            if rows.known is not None:
-                x = x[rows.known[:, part].any(1)]
+            if rows.observed is not None:
+                x = x[rows.observed[:, part].any(1)]
             if getattr(its_encoder, "centre", None) is not None:
-                standardise(Model(its_encoder, its_decoder, likelihood=block.likelihood, inputs=shape), Batch(x))
+                its = Parts(likelihood=block.likelihood, inputs=shape)
+                standardise(Model(its_encoder, its_decoder, its), Batch(x))
                 if its_decoder.path.linear is not None:
                     start_at_zero(its_decoder.path.linear)
         super()._start(model, rows, seed)

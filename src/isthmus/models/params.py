@@ -1,5 +1,6 @@
 """The parameters that all families share, and how they become a format, a network and the parts of a model."""
 
+import math
 import numbers
 from abc import ABC
 from collections.abc import Iterable, Sequence
@@ -11,11 +12,15 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from torch import nn
 
-from isthmus.core.bottleneck import gaussian, soft_threshold, top_k
+from isthmus.core.bottlenecks.base import Bottleneck
+from isthmus.core.bottlenecks.deterministic import LEAST_CHANGE, Deterministic
+from isthmus.core.bottlenecks.soft_threshold import SoftThreshold
+from isthmus.core.bottlenecks.top_k import TopK
 from isthmus.core.corruption import CORRUPTIONS, HIDINGS, NOISES, hide_patches
-from isthmus.core.likelihood import LIKELIHOODS, build_likelihood
+from isthmus.core.likelihoods import LIKELIHOODS, build_likelihood
 from isthmus.core.model import Model
-from isthmus.core.penalty import contractive, kl_sparsity, l1, weight_decay
+from isthmus.core.parts import Parts
+from isthmus.core.penalty import Penalty, contractive, kl_sparsity, l1, weight_decay
 from isthmus.errors import InputError, InputTypeError
 from isthmus.formats.arrays import ArrayFormat
 from isthmus.formats.base import Format
@@ -91,43 +96,50 @@ class Parameters(BaseEstimator, ABC):
     def _build(self) -> Model:
         """Build the model of its network and its parts; by default of one network for whole rows."""
         encoder, decoder = self._network.build(self.format_.row_shape_, self.n_components, **self._code_layout)
-        return Model(encoder, decoder, row_shape=self.format_.row_shape_, inputs=self._inputs(), **self._parts())
+        parts = replace(self._parts(), inputs=self._inputs())
+        return Model(encoder, decoder, parts, row_shape=self.format_.row_shape_)
 
     def _inputs(self) -> nn.Module | None:
         """Return what makes of rows what the encoder is given; by default None: these are the same."""
         return None
 
-    def _parts(self) -> dict[str, Any]:
-        """Choose the parts, as the arguments of ``Model``: the only place where parameters become an autoencoder."""
+    def _parts(self) -> Parts:
+        """Choose the parts of the model: the only place where parameters become an autoencoder."""
         sigma = None if isinstance(self.sigma, str) else float(self.sigma)
-        parts: dict[str, Any] = {"likelihood": build_likelihood(self.likelihood, sigma)}
-        parts["rescaled"] = getattr(self, "rescaled_", False)
-        penalties: dict[str, Any] = {}
-        weights: dict[str, float] = {}
+        penalties: dict[str, tuple[Penalty, float]] = {}
+        bottleneck: Bottleneck = Deterministic()
+        if self.sparsity == "topk":
+            bottleneck = TopK(self.k or max(1, self.n_components // 10))
+        if self.sparsity == "kl":
+            bottleneck = Deterministic(on_by=LEAST_CHANGE)
+            penalties["kl_sparsity"] = partial(kl_sparsity, target=self.sparsity_target), self.sparsity_weight
+        if self.sparsity == "l1":  # models saved by format 2 have no threshold_
+            bottleneck = SoftThreshold(self.threshold_) if hasattr(self, "threshold_") else Deterministic(on_by=0)
+            penalties["l1"] = l1, self.sparsity_weight
+        if self.contraction_weight:
+            penalties["contractive"] = contractive, self.contraction_weight
+        if self.weight_decay:
+            penalties["weight_decay"] = weight_decay, self.weight_decay
+        return Parts(
+            bottleneck=bottleneck,
+            likelihood=build_likelihood(self.likelihood, sigma),
+            rescaled=getattr(self, "rescaled_", False),
+            penalties={name: penalty for name, (penalty, _) in penalties.items()},
+            weights={"revival": REVIVAL_WEIGHT} | {name: weight for name, (_, weight) in penalties.items()},
+            **self._corrupting(),
+        )
+
+    def _corrupting(self) -> dict[str, Any]:
+        """Choose what is done to rows in training."""
         patch_shape = getattr(self._network, "patch_shape", None)
         if self.corruption == "masking" and patch_shape is not None:
             patch = patch_shape(self.format_.row_shape_)
-            parts["hiding"] = partial(hide_patches, level=self.corruption_level, patch=patch)
-            parts["hidden_only"] = True
-        elif self.corruption in HIDINGS:
-            parts["hiding"] = partial(HIDINGS[self.corruption], level=self.corruption_level)
-        elif self.corruption is not None:
-            parts["corruption"] = partial(NOISES[self.corruption], level=self.corruption_level)
-        if self.sparsity == "topk":
-            parts["bottleneck"] = partial(top_k, k=self.k or max(1, self.n_components // 10))
-            weights["revival"] = REVIVAL_WEIGHT
-        if self.sparsity == "kl":
-            penalties["kl_sparsity"] = partial(kl_sparsity, target=self.sparsity_target)
-            weights["kl_sparsity"] = self.sparsity_weight
-        if self.sparsity == "l1":
-            penalties["l1"], weights["l1"] = l1, self.sparsity_weight
-            if hasattr(self, "threshold_"):  # models saved by format 2 have none
-                parts["bottleneck"] = partial(soft_threshold, threshold=self.threshold_)
-        if self.contraction_weight:
-            penalties["contractive"], weights["contractive"] = contractive, self.contraction_weight
-        if self.weight_decay:
-            penalties["weight_decay"], weights["weight_decay"] = weight_decay, self.weight_decay
-        return parts | {"penalties": penalties, "weights": weights}
+            return {"hiding": partial(hide_patches, level=self.corruption_level, patch=patch), "hidden_only": True}
+        if self.corruption in HIDINGS:
+            return {"hiding": partial(HIDINGS[self.corruption], level=self.corruption_level)}
+        if self.corruption is not None:
+            return {"corruption": partial(NOISES[self.corruption], level=self.corruption_level)}
+        return {}
 
     def check_parameters(self) -> None:
         """Raise ValueError or TypeError for the first parameter without a meaning; families add their own."""
@@ -210,12 +222,8 @@ class Parameters(BaseEstimator, ABC):
     @property
     def _support(self) -> tuple[float, float] | None:
         """The lowest and the highest number that the likelihood can give rise to; None: any."""
-        return (0.0, 1.0) if self.likelihood == "bernoulli" else None
-
-    @property
-    def _is_gaussian(self) -> bool:
-        """Whether the code is a normal, and no point."""
-        return self._parts().get("bottleneck") is gaussian
+        support = LIKELIHOODS[self.likelihood].support
+        return None if support == (-math.inf, math.inf) else support
 
     def _input_width(self) -> int:
         """Return how many numbers the encoder is given of a row."""
@@ -224,7 +232,7 @@ class Parameters(BaseEstimator, ABC):
     @property
     def _code_layout(self) -> dict[str, int]:
         """What the network is to know of what else goes in and out: for most families nothing."""
-        layout = {"moments": 2 if self._is_gaussian else 1, "n_context": self.format_.n_context}
+        layout = {"moments": self._parts().bottleneck.n_params, "n_context": self.format_.n_context}
         return {name: n for name, n in layout.items() if n != DEFAULT_LAYOUT[name]}
 
 

@@ -2,7 +2,7 @@
 
 import numbers
 from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from typing import Any, ClassVar, Literal, Self, TypeVar
 
@@ -10,20 +10,16 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from isthmus.core.batch import Batch
-from isthmus.core.likelihood import (
-    Bernoulli,
-    Block,
-    GaussianLikelihood,
-    Likelihood,
-    ProductLikelihood,
-    StandardisedLikelihood,
-    Unmodelled,
-)
+from isthmus.core.likelihoods import build_likelihood
+from isthmus.core.likelihoods.base import Likelihood
+from isthmus.core.likelihoods.product import Block, ProductLikelihood
+from isthmus.core.likelihoods.standardised import StandardisedLikelihood
+from isthmus.core.likelihoods.unmodelled import UnmodelledLikelihood
 from isthmus.core.model import Model
+from isthmus.core.parts import Parts
 from isthmus.errors import InputError
 from isthmus.formats.checks import check_scalar
 from isthmus.formats.given import Given
@@ -267,21 +263,6 @@ class SequenceAutoencoder(AbstractAutoencoder):
         """
         return self._score_samples(X, None, per_feature)
 
-    @property
-    def sigma_(self) -> float:
-        """σ of the Gaussian likelihood in the units of X, the root mean square over features.
-
-        Of the reconstruction, or of the prediction where nothing is rebuilt.
-        """
-        check_is_fitted(self)
-        if self.likelihood != "gaussian":
-            raise AttributeError("a Bernoulli likelihood has no sigma_")
-        likelihood: Any = self.module_.likelihood
-        if self.future_steps:
-            likelihood = likelihood.blocks[0 if self.reconstruction else 1].likelihood
-        sigma = torch.as_tensor(likelihood.likelihood.sigma).item()
-        return float(sigma * np.sqrt(np.square(self.scale_).mean()))
-
     def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn that sequences of several features are welcome."""
         tags = super().__sklearn_tags__()
@@ -325,34 +306,26 @@ class SequenceAutoencoder(AbstractAutoencoder):
             encoder = PastEncoder(encoder, self.future_steps)
             _, future = network.build((self.future_steps, features), self.n_components)
             decoder = CompositeDecoder(decoder if self.reconstruction else None, future, steps)
-        return Model(
-            encoder,
-            decoder,
-            inputs=self._inputs(),
-            seen=partial(_seen, steps=steps),
-            row_shape=(steps + self.future_steps, features),
-            tail=self.future_steps,
-            **self._parts(),
-        )
+        parts = replace(self._parts(), inputs=self._inputs(), seen=partial(_seen, steps=steps))
+        row_shape = (steps + self.future_steps, features)
+        return Model(encoder, decoder, parts, row_shape=row_shape, tail=self.future_steps)
 
-    def _parts(self) -> dict[str, Any]:
-        parts = super()._parts() | {"rescaled": False}  # a network that goes step by step takes no sum over them
+    def _parts(self) -> Parts:
+        parts = replace(super()._parts(), rescaled=False)  # a network that goes step by step takes no sum over them
         if not self.future_steps:
-            return parts | {"likelihood": self._likelihood()}
-        past = Block("reconstruction", self._likelihood() if self.reconstruction else Unmodelled, None, None)
-        if not self.reconstruction:
-            parts["hidden_only"] = True
-        if parts.get("hidden_only"):
-            parts["hiding"] = partial(_hide_future, steps=self.future_steps, hiding=parts.get("hiding"))
-        future = Block("prediction", self._likelihood(), self.future_steps, self.future_steps)
-        return parts | {"likelihood": ProductLikelihood([past, future])}
+            return replace(parts, likelihood=self._likelihood())
+        past = Block("reconstruction", self._likelihood() if self.reconstruction else UnmodelledLikelihood(), None)
+        future = Block("prediction", self._likelihood(), self.future_steps)
+        parts = replace(parts, likelihood=ProductLikelihood([past, future]))
+        if self.reconstruction and not parts.hidden_only:
+            return parts
+        hiding = partial(_hide_future, steps=self.future_steps, hiding=parts.hiding)
+        return replace(parts, hidden_only=True, hiding=hiding)
 
     def _likelihood(self) -> Likelihood:
         """Return the likelihood of a decoder's steps."""
-        if self.likelihood == "bernoulli":
-            return Bernoulli
-        sigma = None if isinstance(self.sigma, str) else float(self.sigma)
-        return StandardisedLikelihood(GaussianLikelihood(sigma), *self._moments())
+        likelihood = build_likelihood(self.likelihood, None if isinstance(self.sigma, str) else float(self.sigma))
+        return StandardisedLikelihood(likelihood, *self._moments()) if likelihood.has_sigma else likelihood
 
     def _moments(self) -> tuple[Tensor, Tensor]:
         """Return mean and standard deviation of each feature."""

@@ -10,9 +10,9 @@ from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
 from isthmus.core.batch import Batch, RaggedBatch
-from isthmus.core.bottleneck import gaussian, soft_threshold, top_k
+from isthmus.core.likelihoods.gaussian import LEAST_SIGMA
 from isthmus.core.model import Model
-from isthmus.core.sigma import LEAST_SIGMA, set_floors, set_sigmas
+from isthmus.core.sigma import set_floors, set_sigmas, widest
 from isthmus.threads import suited_to
 
 OVERSAMPLED = 10
@@ -125,7 +125,7 @@ def _standardise_by_pieces(part: Any, pieces: Iterable[Tensor]) -> None:
         rows = piece.flatten(1)
         if not n:
             around = rows.mean(0)
-            sums, squares = torch.zeros(2, len(around), dtype=_widest(around), device=around.device)
+            sums, squares = torch.zeros(2, len(around), dtype=widest(around), device=around.device)
         rest = rows.sub(around)
         n, sums = n + len(rows), sums + rest.sum(0)
         squares = squares + rest.square_().sum(0)
@@ -139,14 +139,9 @@ def _set_spread(part: Any, variance: Tensor) -> None:
     part.scale.copy_(spread if spread > 0 else torch.ones_like(spread))
 
 
-def _widest(tensor: Tensor) -> torch.dtype:
-    """Return the dtype to sum in: MPS has no float64."""
-    return torch.float32 if tensor.device.type == "mps" else torch.float64
-
-
 def _linear_target(model: Model, x: Tensor) -> Tensor:
     """Return what the decoder should put out, before its activation, to have the mean `x`; kept where it is finite."""
-    parameters: Tensor = model.likelihood.link(x)  # type: ignore[attr-defined]
+    parameters = model.likelihood.link(x)
     if isinstance(model.decoder.activation, nn.Sigmoid):
         return torch.logit(parameters, eps=0.02)
     if isinstance(model.decoder.activation, nn.Tanh):
@@ -158,8 +153,7 @@ def _set_weight(model: Model, rows: Batch, *, whiten: bool, seed: int) -> None:
     """Set W to the principal axes, for codes of unit variance or as they are; units beyond them small and random."""
     encoder: Any = model.encoder
     weight, bias = encoder.path.linear.weight, encoder.path.linear.bias
-    variational = model.bottleneck is gaussian
-    units = len(weight) // 2 if variational else len(weight)
+    units = len(weight) // model.bottleneck.n_params
     rows = rows if _are_few(model, rows) else _sample(model, rows, units, seed)
     x = _standardised(model, rows)
     context = None if rows.context is None else rows.context.cpu().numpy()
@@ -180,7 +174,7 @@ def _set_weight(model: Model, rows: Batch, *, whiten: bool, seed: int) -> None:
         real = variance > 1e-12 * variance.max(initial=np.finfo(np.float32).tiny)
         axes, variance = axes[real], variance[real]
         axes = axes / np.sqrt(variance)[:, None]
-    if variational:
+    if model.bottleneck.n_params > 1:
         left_over = (x.var(0, ddof=1).sum() - pca.explained_variance_.sum()) / max(x.shape[1] - len(variance), 1)
         share = np.clip(_noise_variance(model, float(left_over)) / variance, LEAST_SHARE, 1)
         axes = (np.sqrt(1 - share)[:, None] * axes)[share < 1]
@@ -240,10 +234,9 @@ def _spread_units(model: Model, rows: Batch) -> None:
 
 def _starts_at_rows(model: Model, rows: Batch) -> bool:
     """Tell whether principal axes would leave units of a code off: they contend, or are more than there are axes."""
-    kind = getattr(model.bottleneck, "func", None)
     encoder: Any = model.encoder
     units, features = encoder.path.linear.weight.shape
-    return kind is top_k or (kind is soft_threshold and units > min(len(rows.x), features))
+    return model.bottleneck.starts_at_rows(units, min(len(rows.x), features))
 
 
 def _row_directions(x: np.ndarray, units: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -264,7 +257,7 @@ def _row_directions(x: np.ndarray, units: int, seed: int) -> tuple[np.ndarray, n
 
 def _noise_variance(model: Model, left_over: float) -> float:
     """Return βσ² in the encoder's units: what the components leave over of a feature, or what the likelihood says."""
-    sigma = getattr(model.likelihood, "fixed", None)
+    sigma = model.likelihood.fixed
     left_over = max(left_over, LEAST_SIGMA**2)
     given = None if sigma is None else (sigma / float(model.encoder.scale)) ** 2  # type: ignore[arg-type]
     return model.weight("kl") * (left_over if given is None else given)

@@ -3,7 +3,7 @@
 import copy
 import numbers
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from typing import Any, ClassVar, Literal, Self
 
@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor
 
-from isthmus.core.categorical import CategoricalLikelihood, FactoredSoftmax, PlainSoftmax
 from isthmus.core.corruption import hide_entries
-from isthmus.core.likelihood import Bernoulli, Block, GaussianLikelihood, ProductLikelihood
+from isthmus.core.likelihoods.bernoulli import BernoulliLikelihood
+from isthmus.core.likelihoods.categorical import CategoricalLikelihood, FactoredSoftmax, PlainSoftmax
+from isthmus.core.likelihoods.product import Block, ProductLikelihood
 from isthmus.core.model import Model
+from isthmus.core.parts import Parts
 from isthmus.errors import InputError, InputTypeError
 from isthmus.formats.checks import check_choice, check_number, check_scalar
 from isthmus.formats.scaling import SCALING
@@ -235,10 +236,9 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
     def sigma_(self) -> float:
         """σ of the normal that scaled numbers are taken for, given or learnt."""
         check_is_fitted(self)
-        likelihood: Any = self.module_.likelihood.blocks[0].likelihood  # type: ignore[attr-defined]
-        if not isinstance(likelihood, GaussianLikelihood):
+        if not self.schema_.count("number"):
             raise AttributeError("a table without numbers has no sigma_")
-        return float(likelihood.sigma.item() if isinstance(likelihood.sigma, Tensor) else likelihood.sigma)
+        return super().sigma_
 
     def check_parameters(self) -> None:
         """Raise ValueError or TypeError for the first parameter without a meaning."""
@@ -296,7 +296,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         n_numbers, n_booleans = schema.count("number"), schema.count("boolean")
         inputs = self._inputs()
         softmaxes = _softmaxes(schema)
-        n_parameters = n_numbers + n_booleans + softmaxes.n_parameters
+        n_parameters = n_numbers + n_booleans + softmaxes.width(len(schema.sizes))
         encoder, decoder = self._network.build((inputs.width,), self.n_components, **self._code_layout)
         if n_parameters != inputs.width:
             if getattr(self.network, "tied", False):
@@ -304,20 +304,20 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
             decoder = self._network.build((n_parameters,), self.n_components, **self._code_layout)[1]
         # It is given several numbers of a cell, and of a gap those of `fill`, as other encoders are.
         encoder.takes_known = False  # type: ignore[assignment]
-        parts = self._parts()
+        parts = replace(self._parts(), inputs=inputs)
         blocks = [
-            Block("reconstruction_numbers", parts["likelihood"], n_numbers, n_numbers),
-            Block("reconstruction_booleans", Bernoulli, n_booleans, n_booleans),
-            Block("reconstruction_categories", softmaxes, len(schema.sizes), softmaxes.n_parameters),
+            Block("reconstruction_numbers", parts.likelihood, n_numbers),
+            Block("reconstruction_booleans", BernoulliLikelihood(), n_booleans),
+            Block("reconstruction_categories", softmaxes, len(schema.sizes)),
         ]
-        parts["likelihood"] = ProductLikelihood([block for block in blocks if block.size])
-        return Model(encoder, decoder, inputs=inputs, row_shape=self.format_.row_shape_, **parts)
+        parts = replace(parts, likelihood=ProductLikelihood([block for block in blocks if block.size]))
+        return Model(encoder, decoder, parts, row_shape=self.format_.row_shape_)
 
-    def _parts(self) -> dict[str, Any]:
-        parts = super()._parts()
-        if self.corruption == "masking":  # by the cell, with a transformer too
-            parts["hiding"] = partial(hide_entries, level=self.corruption_level)
-        return parts | {"rescaled": False}  # the number of a category is no distance
+    def _parts(self) -> Parts:
+        parts = replace(super()._parts(), rescaled=False)  # the number of a category is no distance
+        if self.corruption != "masking":
+            return parts
+        return replace(parts, hiding=partial(hide_entries, level=self.corruption_level))  # by the cell, in any network
 
 
 def _softmaxes(schema: Schema) -> CategoricalLikelihood:

@@ -1,7 +1,7 @@
 """The variational autoencoder, and what it shares with the conditional one."""
 
 import numbers
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -12,14 +12,14 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from isthmus.core.batch import Batch
-from isthmus.core.bottleneck import active_units, gaussian
+from isthmus.core.bottlenecks.gaussian import GaussianBottleneck
 from isthmus.core.bound import SEED, importance_log_likelihood
 from isthmus.core.model import Model
+from isthmus.core.parts import Parts
 from isthmus.core.penalty import free_bits
-from isthmus.errors import InputError, warn_caller
+from isthmus.errors import InputError
 from isthmus.formats.checks import check_number, check_random_state, check_scalar
 from isthmus.formats.given import Given
-from isthmus.formats.rows import Rows
 from isthmus.models.base import AbstractAutoencoder
 
 
@@ -50,7 +50,9 @@ class AbstractVariationalAutoencoder(AbstractAutoencoder):
         check_is_fitted(self)
         check_scalar(n, "n_samples", numbers.Integral, min_val=1)
         random = check_random_state(random_state)
-        codes = random.standard_normal((n, self.n_components)).astype(np.float32)
+        prior = self.module_.bottleneck.prior
+        assert prior is not None
+        codes = prior.sample(n, self.n_components, random).numpy()
         generator = self._generator(int(random.randint(2**31 - 1)))
 
         def draw(model: Model, batch: Batch) -> Tensor:
@@ -72,26 +74,16 @@ class AbstractVariationalAutoencoder(AbstractAutoencoder):
         if self.sparsity in ("kl", "topk"):
             raise InputError(f"sparsity={self.sparsity!r} has no meaning for a Gaussian code: give 'l1' or None")
 
-    def _parts(self) -> dict[str, Any]:
+    def _parts(self) -> Parts:
         parts = super()._parts()
-        parts["bottleneck"] = gaussian
-        parts["weights"]["kl"] = self.beta
-        if self.free_bits:
-            parts["penalties"]["free_bits"] = partial(free_bits, nats=self.free_bits)
-            parts["weights"]["free_bits"] = self.beta
-        return parts | {"warm_up": dict.fromkeys(("kl", "free_bits"), self.beta_warm_up)}
-
-    def _train(self, fabric: Any, state: Any, train: Rows, validation: Rows | None, **setting: Any) -> None:
-        """Train, count the active units, and say so where there are none."""
-        super()._train(fabric, state, train, validation, **setting)
-        rows = (validation or train).take(slice(10_000)).rows
-        with torch.no_grad():
-            self.active_units_ = int(active_units(self.module_.encode(rows).mean))
-        if self.active_units_ == 0:
-            warn_caller(
-                "the code has collapsed: no unit tells anything of X; try sigma='learned', a lower beta, "
-                "beta_warm_up=10 or free_bits=0.1",
-            )
+        free = {"free_bits": partial(free_bits, nats=self.free_bits)} if self.free_bits else {}
+        return replace(
+            parts,
+            bottleneck=GaussianBottleneck(),
+            penalties=parts.penalties | free,
+            weights=parts.weights | {"kl": self.beta, "free_bits": self.beta},
+            warm_up=dict.fromkeys(("kl", "free_bits"), self.beta_warm_up),
+        )
 
 
 @dataclass(eq=False, repr=False)

@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from isthmus.core.categorical import one_hot
+from isthmus.core.likelihoods.categorical import one_hot
 
 WIDEST = 50
 """Numbers that a category is embedded in, at the most."""

@@ -14,14 +14,13 @@ from lightning_fabric.strategies.single_device import SingleDeviceStrategy
 from torch import Tensor
 
 from isthmus.core.batch import Batch
-from isthmus.core.bottleneck import active_units
 from isthmus.core.model import Model, Outcome, outcome_of
 from isthmus.core.sigma import set_sigmas
 from isthmus.training.callbacks import Callback, Record
 from isthmus.training.state import LOOK, Best, Evaluation, Position, Start, State
 
-MEASURES = ("loss", "mse", "active_units")
-"""What stands in a record beside the terms."""
+MEASURES = ("loss", "mse")
+"""What stands in a record beside the terms, and what the bottleneck measures."""
 
 MOST_HALVINGS = 3
 """How often a run goes back and on at half the learning rate before it gives up."""
@@ -180,8 +179,8 @@ def _variance(model: Model, batches: Iterable[Batch]) -> float:
     squares = entries = 0.0
     for batch in itertools.chain.from_iterable(each.parts() for each in batches):
         square = (batch.x - model.cut(model.fill, batch.x)).square()
-        squares += float((square if batch.known is None else square * batch.known).sum())
-        entries += float(square.numel() if batch.known is None else batch.known.sum())
+        squares += float((square if batch.observed is None else square * batch.observed).sum())
+        entries += float(square.numel() if batch.observed is None else batch.observed.sum())
     return squares / max(entries, 1)
 
 
@@ -226,7 +225,7 @@ def _check_spike(state: State, found: Mapping[str, float], before: Mapping[str, 
     """
     if state.start is None or state.halvings >= MOST_SPIKES:
         return
-    terms = {name: value for name, value in before.items() if name not in MEASURES}
+    terms = _terms(state.model, before)
     loss = sum(state.model.weight(name, state.epoch) * value for name, value in terms.items())
     mse = max(before["mse"], state.start.least)
     limit = SPIKE * (1 + CHANCE / math.sqrt(state.start.rows))
@@ -291,17 +290,21 @@ def _step(
     optimizer.step()
     if state.scheduler is not None:
         state.scheduler.step()
-    return _figures(outcome, loss, batch)
+    return _figures(state.model, outcome, loss, batch)
 
 
-def _figures(outcome: Outcome, loss: Tensor, batch: Batch) -> dict[str, Tensor]:
+def _figures(model: Model, outcome: Outcome, loss: Tensor, batch: Batch) -> dict[str, Tensor]:
     """Return what goes into the record of a batch: the mean of each term, the loss, the squared error an entry."""
     means = {name: term.detach().mean() for name, term in outcome.terms.items()}
     entries = batch.x.numel() if outcome.counted is None else outcome.counted.sum()
     means |= {"loss": loss.detach(), "mse": outcome.squared_error.sum() / entries}
-    if outcome.code.log_variance is not None:
-        means["active_units"] = active_units(outcome.code.mean.detach())
-    return means
+    return means | model.bottleneck.measure(outcome.code)
+
+
+def _terms(model: Model, figures: Mapping[str, float] | Mapping[str, Tensor]) -> dict[str, float]:
+    """Return those of a record's figures that are terms of the loss."""
+    others = (*MEASURES, *model.bottleneck.measures)
+    return {name: float(value) for name, value in figures.items() if name not in others}
 
 
 def _row_means(figures: Sequence[dict[str, Tensor]], sizes: Sequence[int]) -> dict[str, float]:
@@ -321,7 +324,7 @@ def _check_finite(figures: Sequence[dict[str, Any]], state: State) -> None:
     wrong = (~losses.isfinite()).nonzero().flatten().tolist()
     if not wrong:
         return
-    terms = {name: float(value) for name, value in figures[wrong[0]].items() if name not in MEASURES}
+    terms = _terms(state.model, figures[wrong[0]])
     weighted = {name: abs(value * state.model.weight(name)) for name, value in terms.items()}
     largest = max(weighted, key=weighted.__getitem__)
     culprit = next((name for name, value in terms.items() if not math.isfinite(value)), largest)
@@ -347,7 +350,7 @@ def _evaluated(state: State, batches: Iterable[Batch]) -> Evaluation:
             generator = generator or torch.Generator(batch.x.device).manual_seed(0)
             outcome = outcome_of(model, batch, model.corrupt, generator)
             row_losses = model.row_losses(outcome.terms)
-            figures.append(_figures(outcome, row_losses.mean(), batch))
+            figures.append(_figures(model, outcome, row_losses.mean(), batch))
             sizes.append(batch.n_rows)
             losses.append(row_losses)
     return Evaluation(_row_means(figures, sizes), torch.cat(losses))

@@ -10,11 +10,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from isthmus.core.likelihood import Fit
+from isthmus.core.likelihoods.base import Fit, Likelihood, entropy
 
 
 class Softmax(Protocol):
     """How logits tell of the categories of one entry."""
+
+    @property
+    def size(self) -> int:
+        """How many categories there are."""
 
     @property
     def n_parameters(self) -> int:
@@ -88,6 +92,11 @@ class FactoredSoftmax:
 
     counts: tuple[int, ...]
     pooled: bool = False
+
+    @property
+    def size(self) -> int:
+        """How many categories there are."""
+        return len(self.counts)
 
     @property
     def width(self) -> int:
@@ -179,12 +188,12 @@ class Categorical:
         """The most probable category of each entry: categories have no mean."""
         return torch.stack([entry.mode(logits) for entry, logits in self._each()], dim=1).to(self.logits)
 
-    def fit(self, x: Tensor, known: Tensor | None = None) -> Fit:
-        """Hold the distribution against the rows `x`, where `known` is True; the squared error counts what is wrong."""
+    def fit(self, x: Tensor, observed: Tensor | None = None) -> Fit:
+        """Hold the distribution against the rows `x`, where `observed` is True; the error counts what is wrong."""
         log_density = self.log_density(x)
         wrong = (x != Categorical(self.logits.detach(), self.entries).mean).to(x)
-        if known is not None:
-            log_density, wrong = log_density * known, wrong * known
+        if observed is not None:
+            log_density, wrong = log_density * observed, wrong * observed
         return Fit({"reconstruction": log_density.sum(1)}, wrong.sum(1))
 
     def log_density(self, x: Tensor) -> Tensor:
@@ -202,23 +211,25 @@ class Categorical:
         return list(zip(self.entries, self.logits.split(lengths, dim=1), strict=True))
 
 
-@dataclass(frozen=True)
-class CategoricalLikelihood:
+class CategoricalLikelihood(Likelihood):
     """Categories, of which there are so many for each entry: logits → Categorical."""
 
-    entries: tuple[Softmax, ...]
+    def __init__(self, entries: Sequence[Softmax]) -> None:
+        super().__init__()
+        self.entries = tuple(entries)
+        self.n_params = tuple(entry.n_parameters for entry in self.entries)
 
     @classmethod
     def of_sizes(cls, sizes: Sequence[int]) -> "CategoricalLikelihood":
         """Make one with a logit for each category, of which there are so many for each entry."""
-        return cls(tuple(PlainSoftmax(size) for size in sizes))
+        return cls([PlainSoftmax(size) for size in sizes])
 
     @property
-    def n_parameters(self) -> int:
-        """How many logits all entries have."""
-        return sum(entry.n_parameters for entry in self.entries)
+    def support(self) -> tuple[float, float]:  # type: ignore[override]
+        """From 0 to the last category of the entry that has most."""
+        return 0.0, max((entry.size for entry in self.entries), default=1) - 1.0
 
-    def __call__(self, logits: Tensor) -> Categorical:
+    def forward(self, logits: Tensor) -> Categorical:
         """Return the distribution that the decoder's output means."""
         return Categorical(logits, self.entries)
 
@@ -226,6 +237,11 @@ class CategoricalLikelihood:
         """Return the logits of the categories `x`, kept off −∞."""
         pairs = zip(self.entries, x.unbind(1), strict=True)
         return torch.cat([entry.link(index) for entry, index in pairs], dim=1)
+
+    def cost_at_mean(self, x: Tensor) -> float:
+        """Return the entropy of the categories' shares."""
+        columns = [column[~column.isnan()].long() for column in x.unbind(1)]
+        return sum(float(entropy(column.bincount().to(x) / len(column)).sum()) for column in columns)
 
 
 def one_hot(x: Tensor, sizes: Sequence[int]) -> Tensor:
