@@ -3,18 +3,35 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-from pandas.api.types import infer_dtype, is_complex_dtype, is_integer_dtype, is_numeric_dtype, pandas_dtype
+from pandas.api.types import infer_dtype, is_integer_dtype, pandas_dtype
 
 from isthmus.errors import InputError
 from isthmus.formats import dates
+from isthmus.formats.values import (
+    DATES,
+    KINDS,
+    MIXED,
+    Kind,
+    as_floats,
+    dtype_named,
+    index_in,
+    is_count,
+    is_finite,
+    kind_of,
+    levels_of,
+    numbers_as_given,
+    numpy_dtype,
+    plain_numbers,
+    reading,
+    truth_values,
+)
 
-Kind = Literal["number", "boolean", "category", "date"]
-KINDS: tuple[Kind, ...] = ("number", "boolean", "category", "date")
+__all__ = ["KINDS", "PLURAL", "Cell", "Column", "Kind", "as_floats", "kind_of", "levels_of", "truth_values"]
+
 PLURAL = {"number": "numbers", "boolean": "truth values", "category": "categories", "date": "dates"}
 
 LEVELS = ("string", "integer", "floating", "boolean")
@@ -22,12 +39,6 @@ LEVELS = ("string", "integer", "floating", "boolean")
 
 WIDEST = 16
 """Bytes of a cell: dtypes of more are text of a fixed length, or structures."""
-
-MIXED = "mixed-integer"
-"""pandas' name for whole numbers beside text, as spreadsheets have them."""
-
-TRUTH_VALUES = {"true": True, "false": False, 1.0: True, 0.0: False}
-"""What truth values say, however they are written."""
 
 
 @dataclass(frozen=True)
@@ -101,19 +112,19 @@ class Column:
     def _check_fields(self) -> None:
         """Raise InputError where what is known of numbers, dates and rare categories cannot be."""
         ends = (self.low, self.high)
-        is_range = ends == (None, None) or (all(map(_is_finite, ends)) and self.low <= self.high)  # type: ignore[operator]
+        is_range = ends == (None, None) or (all(map(is_finite, ends)) and self.low <= self.high)  # type: ignore[operator]
         n_counts = len(self.categories) + bool(self.n_pooled)
-        counts_fit = not self.counts or (len(self.counts) == n_counts and all(map(_is_count, self.counts)))
+        counts_fit = not self.counts or (len(self.counts) == n_counts and all(map(is_count, self.counts)))
         parts = {} if self.parts is None else self.parts
         parts_fit = all(
-            name in dates.PARTS and 0 < len(values) == len(set(values)) and all(map(_is_count, values))
+            name in dates.PARTS and 0 < len(values) == len(set(values)) and all(map(is_count, values))
             for name, values in parts.items()
         )
         is_date = self.kind != "date" or (
             self.low is not None and isinstance(self.unit, str) and self.parts is not None
         )
         texts = all(isinstance(each, str) for each in (*self.marks, *filter(None, [self.format, self.unit])))
-        flags = isinstance(self.whole, bool) and _is_count(self.n_pooled)
+        flags = isinstance(self.whole, bool) and is_count(self.n_pooled)
         if not (is_range and counts_fit and parts_fit and is_date and texts and flags):
             raise InputError(f"column {self.name!r} is altered: its range, counts or parts cannot be")
 
@@ -157,13 +168,13 @@ class Column:
         elif self.kind == "boolean":
             values = column.astype("boolean").to_numpy(dtype=float, na_value=np.nan)
         else:
-            values = _index(self.categories, column, mark_new or bool(self.n_pooled))
+            values = index_in(self.categories, column, mark_new or bool(self.n_pooled))
         return values[:, None]
 
     def _encode_dates(self, column: pd.Series, mark_new: bool) -> np.ndarray:
         moments = self.moments(column)
         parts = (self.parts or {}).items()
-        indices = [_index(values, dates.part(moments, name), mark_new) for name, values in parts]
+        indices = [index_in(values, dates.part(moments, name), mark_new) for name, values in parts]
         return np.column_stack([dates.days_since_1970(moments), *indices])
 
     def moments(self, column: pd.Series) -> pd.Series:
@@ -199,7 +210,7 @@ class Column:
             return self._dates_as_at_fit(column, inferred)
         kind: Kind = "category" if inferred == MIXED else kind_of(self.name, column)
         if kind == self.kind == "number":
-            return _plain_numbers(column, inferred)
+            return plain_numbers(column, inferred)
         if kind == self.kind != "category":
             return column
         if self.kind == "number":
@@ -268,7 +279,7 @@ class Column:
             return self._decode_dates(cells)
         cells = cells[:, 0]
         if self.kind == "number":
-            return _numbers_as_given(pd.Series(self._within(cells), name=self.name), dtype_named(self.dtype))
+            return numbers_as_given(pd.Series(self._within(cells), name=self.name), dtype_named(self.dtype))
         values: Any = np.array([False, True] if self.kind == "boolean" else self.categories, dtype=object)
         none = np.isnan(cells) | (np.rint(cells) >= len(values) if self.n_pooled else False)
         values = values[np.where(none, 0, np.rint(cells)).astype(int).clip(0, len(values) - 1)]
@@ -283,7 +294,7 @@ class Column:
             cells = cells.clip(self.low, self.high)
         dtype = dtype_named(self.dtype)
         if is_integer_dtype(dtype):
-            whole = np.iinfo(_numpy_dtype(dtype))
+            whole = np.iinfo(numpy_dtype(dtype))
             return np.rint(cells.clip(whole.min, np.nextafter(float(whole.max), 0))).clip(max=whole.max)
         return np.rint(cells) if self.whole else cells
 
@@ -320,7 +331,7 @@ class Column:
         known = values[~np.isnan(values)]
         whole, dtype = self.whole and bool((known == np.rint(known)).all()), dtype_named(self.dtype)
         if self.kind == "number" and is_integer_dtype(dtype):
-            whole_range = np.iinfo(_numpy_dtype(dtype))
+            whole_range = np.iinfo(numpy_dtype(dtype))
             if low < whole_range.min or high > whole_range.max:
                 return replace(self, low=low, high=high, whole=whole, dtype="int64" if whole else "float64")
         return replace(self, low=low, high=high, whole=whole)
@@ -351,116 +362,3 @@ class Cell(NamedTuple):
     part: str | None
     kind: Kind
     size: int
-
-
-DATES = ("datetime64", "datetime", "date")
-"""pandas' names for what holds dates."""
-
-
-NUMBERS = ("integer", "floating", "mixed-integer-float", "decimal", "timedelta64", "timedelta")
-"""pandas' names for what are numbers, objects too."""
-
-
-def kind_of(name: Any, column: pd.Series) -> Kind:
-    """Tell what a column holds; raise InputError where it is nothing that a model could be of."""
-    inferred = infer_dtype(column, skipna=True)
-    if inferred in ("string", "categorical"):
-        return "category"
-    if inferred == "boolean":
-        return "boolean"
-    if inferred in DATES:
-        return "date"
-    if inferred in NUMBERS:
-        return "number"
-    if is_numeric_dtype(column.dtype) and not is_complex_dtype(column.dtype):
-        return "number"
-    raise InputError(
-        f"column {name!r} ({column.dtype}) holds what is {inferred}: turn it into numbers, truth values or categories, "
-        f"or leave it out with drop=[{name!r}]"
-    )
-
-
-def levels_of(column: pd.Series) -> dict[str, Any]:
-    """Return what JSON can hold of the dtype of a pandas Categorical."""
-    index = column.cat.categories
-    return {"values": index.tolist(), "dtype": str(index.dtype), "ordered": bool(column.cat.ordered)}
-
-
-def reading(value: Any) -> Any:
-    """Return what a value says, however it is written: a number, "true" or "false", or text."""
-    text = str(value)
-    if text.lower() in ("true", "false"):
-        return text.lower()
-    try:
-        return int(text)  # which floats cannot tell from its neighbours where it is long
-    except ValueError:
-        pass
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    return number if np.isfinite(number) else text
-
-
-def truth_values(column: pd.Series) -> pd.Series:
-    """Return truth values, however they are written; NA where a value says none."""
-    return column.map(reading, na_action="ignore").map(TRUTH_VALUES).astype("boolean")
-
-
-def dtype_named(name: str) -> Any:
-    """Return the dtype of a name; pandas gives Arrow's decimals a name that it cannot read itself."""
-    if name.startswith("decimal128(") and name.endswith(")[pyarrow]"):
-        precision, scale = map(int, name[len("decimal128(") : -len(")[pyarrow]")].split(","))
-        return pd.ArrowDtype(pa.decimal128(precision, scale))
-    return pandas_dtype(name)
-
-
-def _numpy_dtype(dtype: Any) -> Any:
-    return getattr(dtype, "numpy_dtype", dtype)
-
-
-def _plain_numbers(column: pd.Series, inferred: str) -> pd.Series:
-    """Return numbers that are objects in a dtype of their own."""
-    if column.dtype != object:
-        return column
-    if inferred in ("timedelta64", "timedelta"):
-        return pd.to_timedelta(column)
-    if inferred == "integer":
-        return column.where(column.notna(), None).astype("Int64")
-    return pd.Series(as_floats(column), column.index)
-
-
-def as_floats(column: pd.Series) -> np.ndarray:
-    """Return numbers as floats, durations in seconds; NaN where missing. What are floats already is no copy."""
-    if column.dtype == np.float64:
-        return column.to_numpy()
-    if infer_dtype(column, skipna=True) in ("timedelta64", "timedelta"):
-        return pd.to_timedelta(column).dt.total_seconds().to_numpy(float)
-    if infer_dtype(column, skipna=True) == "decimal":
-        return column.astype(object).map(float, na_action="ignore").to_numpy(dtype=float, na_value=np.nan)
-    return column.to_numpy(dtype=float, na_value=np.nan)
-
-
-def _numbers_as_given(values: pd.Series, dtype: Any) -> pd.Series:
-    """Return numbers in the dtype that a column had: of durations they are seconds."""
-    if getattr(dtype, "kind", "") == "m":
-        return pd.to_timedelta(values, unit="s").astype(dtype)
-    if isinstance(dtype, pd.ArrowDtype) and pa.types.is_decimal(dtype.pyarrow_dtype):
-        scale = dtype.pyarrow_dtype.scale
-        texts = values.map(lambda number: f"{number:.{scale}f}", na_action="ignore").astype(object)
-        return pd.Series(pd.array(pa.array(texts, from_pandas=True).cast(dtype.pyarrow_dtype), dtype), name=values.name)
-    return values.astype(dtype)
-
-
-def _index(values: Sequence[Any], column: pd.Series, mark_new: bool) -> np.ndarray:
-    """Return the place of each value among those known; of others NaN, or the place after the last."""
-    index = pd.Index(values, dtype=object).get_indexer(column.astype(object)).astype(float)
-    return np.where(index < 0, np.where(column.isna(), np.nan, len(values) if mark_new else np.nan), index)
-
-
-def _is_finite(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0

@@ -11,19 +11,10 @@ from pandas.api.types import infer_dtype
 
 from isthmus.errors import InputError
 from isthmus.formats import dates
-from isthmus.formats.columns import (
-    DATES,
-    KINDS,
-    LEVELS,
-    Column,
-    Kind,
-    as_floats,
-    kind_of,
-    levels_of,
-    truth_values,
-)
+from isthmus.formats.columns import LEVELS, Column
 from isthmus.formats.marks import Marks
 from isthmus.formats.names import FEWEST_IDS, called_an_id, few
+from isthmus.formats.values import DATES, KINDS, Kind, as_floats, kind_of, levels_of, truth_values
 
 MANY_LEVELS = 100
 """Categories up to which none is rare, where nothing is said of it."""

@@ -9,10 +9,11 @@ import pandas as pd
 
 from isthmus.errors import InputError
 from isthmus.formats import kinds as kinds_
-from isthmus.formats.columns import KINDS, Cell, Column, Kind
+from isthmus.formats.columns import Cell, Column
 from isthmus.formats.marks import Marks
 from isthmus.formats.rows import check_finite
 from isthmus.formats.scaling import SCALING, fit_steps, steps_as_json, steps_from_json
+from isthmus.formats.values import KINDS, Kind
 
 AT_ONCE = 16_384
 """Rows that are scaled at once: scikit-learn makes copies of them."""

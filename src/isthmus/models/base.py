@@ -76,7 +76,8 @@ from isthmus.saving.untrusted import check_dtypes, float_dtype
 from isthmus.threads import suited_to
 from isthmus.training import EarlyStopping, Progress, State, new_state, run
 from isthmus.training.callbacks import Callback
-from isthmus.training.checkpoint import Checkpoints, checksum
+from isthmus.training.keeper import Checkpoints
+from isthmus.training.settings import checksum
 
 REVIVAL_WEIGHT = 1 / 8
 """Weight of the term that keeps units of a top-k code alive; Gao et al. 2024 (§2.4) have 1/32 for theirs."""

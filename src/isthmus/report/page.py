@@ -1,22 +1,15 @@
 """One self-contained page about a model, or about several."""
 
-import importlib.resources
-import json
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import jinja2
 import numpy as np
 import pandas as pd
-from markupsafe import Markup
 from plotly.offline import get_plotlyjs
-from plotly.utils import PlotlyJSONEncoder
 from sklearn.decomposition import PCA
 
 from isthmus.compare import HIGHER_IS_BETTER, LOWER_IS_BETTER, Comparison, comparison_cells
-from isthmus.errors import in_one_line, printable, warnings_as
+from isthmus.errors import in_one_line, warnings_as
 from isthmus.evaluation.error import corrupted
 from isthmus.formats.labels import spread_order
 from isthmus.formats.names import row_names
@@ -25,6 +18,7 @@ from isthmus.models import SequenceAutoencoder, TabularAutoencoder
 from isthmus.models.conditional import told
 from isthmus.models.kept import kept_in_words, kept_start, why_start_is_kept
 from isthmus.report.cells import short
+from isthmus.report.html import rendered
 from isthmus.report.images import image_lines, is_image, sprite, weight_images
 from isthmus.report.parts import Parts
 from isthmus.report.plots import BOUND, code_map, training_curves
@@ -32,7 +26,6 @@ from isthmus.report.sequences import sequence_pictures
 from isthmus.report.tables import reconstruction_table, table_pictures
 from isthmus.report.uses import Picture, uses
 from isthmus.report.words import error_in_words, listed
-from isthmus.saving.atomic import replacing
 
 MAP_ROWS, FEWEST_ROWS = 800, 3
 """Rows on a map of codes; fewer than the latter have none."""
@@ -266,12 +259,6 @@ def _from_left(seen: Seen) -> str:
     return f"From the left: {listed(seen.names[:SHOWN_ROWS])}."
 
 
-def write_page(page: str, path: str | Path) -> None:
-    """Write a page, whole or not at all."""
-    with replacing(path) as temporary:
-        temporary.write_text(page, encoding="utf-8", errors="backslashreplace")  # halves of a pair, in a file's name
-
-
 def _section(
     name: str, model: Any, seen: Seen, y: np.ndarray | None, parts: Parts, known: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
@@ -395,36 +382,3 @@ def _page(
 def _thumbnails(rows: np.ndarray) -> dict[str, Any]:
     height, width = rows.shape[-2:]
     return {"sheet": sprite(rows, SHEET_COLUMNS), "columns": SHEET_COLUMNS, "height": height, "width": width}
-
-
-def rendered(template: str, **values: Any) -> str:
-    """Fill a template of this folder in; text is text in it, whatever it holds."""
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_template), autoescape=True, undefined=jinja2.StrictUndefined, finalize=_as_text
-    )
-    environment.filters["in_script"] = in_script
-    date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return environment.get_template(template).render(date=date, **values)
-
-
-def _template(name: str) -> str:
-    return importlib.resources.files("isthmus.report").joinpath(name).read_text(encoding="utf-8")
-
-
-def _as_text(value: Any) -> Any:
-    """Show control characters of a text instead of having them work on the page; what is markup already stays."""
-    return printable(value, keep="\n") if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-def in_script(value: Any) -> Markup:
-    r"""Return a value as JSON that neither ends the script that it stands in, nor begins a comment in it.
-
-    Examples
-    --------
-    >>> print(in_script({"</script>": "<!--<script>"}))
-    {"\u003c/script\u003e": "\u003c!--\u003cscript\u003e"}
-    """
-    text = json.dumps(value, cls=PlotlyJSONEncoder)
-    for letter in "<>&\u2028\u2029":
-        text = text.replace(letter, f"\\u{ord(letter):04x}")
-    return Markup(text)

@@ -8,8 +8,8 @@ import pandas as pd
 from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import MaxNLocator
 
+from isthmus.report.html import rendered
 from isthmus.report.images import INK, MUTED, as_plain_text, figure_uri, image_lines
-from isthmus.report.page import rendered
 from isthmus.report.parts import Parts
 from isthmus.report.plots import COLOURS
 from isthmus.report.words import named

@@ -20,7 +20,8 @@ from sklearn.model_selection import train_test_split
 from isthmus.errors import InputError, warn_caller
 from isthmus.sources import bounds, files, images
 from isthmus.sources.dataset import Dataset
-from isthmus.sources.images import Fit, Size
+from isthmus.sources.images import Size
+from isthmus.sources.pixels import Fit
 
 __all__ = ["Dataset", "load", "load_folder", "location", "names"]
 

@@ -20,8 +20,9 @@ from isthmus.sources.bounds import check_bytes
 from isthmus.sources.dataset import Dataset
 from isthmus.sources.delimited import Delimited
 from isthmus.sources.formulas import escape_table, storable
-from isthmus.sources.images import Fit, Size, as_text, read_images
+from isthmus.sources.images import Size, as_text, read_images
 from isthmus.sources.parquet import read_parquet
+from isthmus.sources.pixels import Fit
 
 READABLE = (".npy", ".npz", ".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", ".parquet")
 WRITABLE = (".npy", ".csv", ".parquet")
