@@ -82,3 +82,19 @@ def _from_json(content: Any) -> Name:
     if kind == "period":
         return pd.Period(value[0], freq=value[1])
     return datetime.date.fromisoformat({"date": value}[kind])
+
+
+def check_names(frame: pd.DataFrame) -> None:
+    """Raise InputError where a table has no columns, or not each a name of its own that is text or a number."""
+    if not len(frame.columns):
+        raise InputError("X has no columns")
+    twice = frame.columns[frame.columns.duplicated()]
+    if len(twice):
+        raise InputError(f"X has more than one column {twice[0]!r}: give each a name of its own")
+    texts = [name for name in frame.columns if isinstance(name, str)]
+    if 0 < len(texts) < len(frame.columns):
+        other = next(name for name in frame.columns if not isinstance(name, str))
+        raise InputError(f"X has the columns {texts[0]!r} and {other!r}: give all names that are text, or all numbers")
+    for name in frame.columns:
+        if not isinstance(name, str | int | np.integer):
+            raise InputError(f"X has a column {name!r}: give columns names that are text")

@@ -116,16 +116,13 @@ class Column:
         n_counts = len(self.categories) + bool(self.n_pooled)
         counts_fit = not self.counts or (len(self.counts) == n_counts and all(map(is_count, self.counts)))
         parts = {} if self.parts is None else self.parts
-        parts_fit = all(
-            name in dates.PARTS and 0 < len(values) == len(set(values)) and all(map(is_count, values))
-            for name, values in parts.items()
+        parts_fit = parts.keys() <= dates.PARTS.keys() and all(
+            0 < len(values) == len(set(values)) and all(map(is_count, values)) for values in parts.values()
         )
-        is_date = self.kind != "date" or (
-            self.low is not None and isinstance(self.unit, str) and self.parts is not None
-        )
+        has_all = self.low is not None and isinstance(self.unit, str) and self.parts is not None
         texts = all(isinstance(each, str) for each in (*self.marks, *filter(None, [self.format, self.unit])))
         flags = isinstance(self.whole, bool) and is_count(self.n_pooled)
-        if not (is_range and counts_fit and parts_fit and is_date and texts and flags):
+        if not (is_range and counts_fit and parts_fit and (has_all or self.kind != "date") and texts and flags):
             raise InputError(f"column {self.name!r} is altered: its range, counts or parts cannot be")
 
     def check_dtypes(self) -> None:
@@ -142,11 +139,8 @@ class Column:
         """What the column is to a model: one number, truth value or category; of dates the moment and its parts."""
         if self.kind != "date":
             return [Cell(self, None, self.kind, len(self.categories) + bool(self.n_pooled))]
-        parts = self.parts or {}
-        return [
-            Cell(self, None, "number", 0),
-            *(Cell(self, name, "category", len(values)) for name, values in parts.items()),
-        ]
+        parts = [Cell(self, name, "category", len(values)) for name, values in (self.parts or {}).items()]
+        return [Cell(self, None, "number", 0), *parts]
 
     def encode(self, column: pd.Series, *, mark_new: bool = False) -> np.ndarray:
         """Return numbers: a number, 0 or 1, the index of a category, of dates several; NaN where missing.
@@ -161,7 +155,9 @@ class Column:
         if column.isna().all():
             return np.full((len(column), len(self.cells)), np.nan)
         if self.kind == "date":
-            return self._encode_dates(column, mark_new)
+            moments, parts = self.moments(column), (self.parts or {}).items()
+            indices = [index_in(values, dates.part(moments, name), mark_new) for name, values in parts]
+            return np.column_stack([dates.days_since_1970(moments), *indices])
         column = self.as_at_fit(column)
         if self.kind == "number":
             values = as_floats(column)
@@ -170,12 +166,6 @@ class Column:
         else:
             values = index_in(self.categories, column, mark_new or bool(self.n_pooled))
         return values[:, None]
-
-    def _encode_dates(self, column: pd.Series, mark_new: bool) -> np.ndarray:
-        moments = self.moments(column)
-        parts = (self.parts or {}).items()
-        indices = [index_in(values, dates.part(moments, name), mark_new) for name, values in parts]
-        return np.column_stack([dates.days_since_1970(moments), *indices])
 
     def moments(self, column: pd.Series) -> pd.Series:
         """Return the moments of a column of dates, without a time zone; raise InputError for what is no date."""
@@ -207,7 +197,9 @@ class Column:
         if inferred == "empty" or column.isna().all():
             return column
         if self.kind == "date":
-            return self._dates_as_at_fit(column, inferred)
+            moments, is_text = self.moments(column), inferred == "string"
+            is_as_given = is_text if self.format is not None else column.dtype == dtype_named(self.dtype)
+            return column if is_as_given else self._as_given(moments)
         kind: Kind = "category" if inferred == MIXED else kind_of(self.name, column)
         if kind == self.kind == "number":
             return plain_numbers(column, inferred)
@@ -215,10 +207,8 @@ class Column:
             return column
         if self.kind == "number":
             read = pd.to_numeric(column.astype(float if kind == "boolean" else object), errors="coerce")
-            is_read = bool((read.notna() | column.isna()).all())
         elif self.kind == "boolean":
             read = truth_values(column)
-            is_read = bool((read.notna() | column.isna()).all())
         else:
             values = column.astype(object)
             if (values.isin(self.categories) | column.isna()).all():
@@ -226,20 +216,14 @@ class Column:
             if isinstance(self.categories[0], str) and infer_dtype(values, skipna=True) == "string":
                 return self._without_spaces(values)
             read = self._categories_of(values)
-            is_read = kind == "category" or bool(read.isin(self.categories).any()) or self._may_hold(values)
-        if not is_read:
-            raise self._unreadable(PLURAL[kind], column, read)
+            if kind == "category" or read.isin(self.categories).any() or self._may_hold(values):
+                return read
+        wrong = column.notna() & (read.isna() if self.kind != "category" else True)
+        if wrong.any():
+            raise self._unreadable(PLURAL[kind], column, int(np.argmax(wrong)))
         return read
 
-    def _dates_as_at_fit(self, column: pd.Series, inferred: str) -> pd.Series:
-        moments = self.moments(column)
-        is_text = inferred == "string"
-        is_as_given = is_text if self.format is not None else column.dtype == dtype_named(self.dtype)
-        return column if is_as_given else self._as_given(moments)
-
-    def _unreadable(self, held: str, column: pd.Series, read: pd.Series) -> InputError:
-        wrong = np.flatnonzero(column.notna() & (read.isna() if self.kind != "category" else True))
-        row = int(wrong[0])
+    def _unreadable(self, held: str, column: pd.Series, row: int) -> InputError:
         return InputError(
             f"column {self.name!r} holds {held} ({column.dtype}) where there were {PLURAL[self.kind]} at fit, and they "
             f"cannot be read as such: {str(column.iloc[row])!r} in row {row}; mend it, leave it blank, or train with "

@@ -115,11 +115,11 @@ def _as_dates(name: Any, column: pd.Series, asked: str) -> tuple[pd.Series, Kind
 
 
 def _as_found(name: Any, column: pd.Series, *, has_marks: bool) -> tuple[pd.Series, Kind, str | None]:
-    """Return a column as what its values look like."""
-    is_text = infer_dtype(column, skipna=True) == "string" and not isinstance(column.dtype, pd.CategoricalDtype)
+    inferred = infer_dtype(column, skipna=True)
+    is_text = inferred == "string" and not isinstance(column.dtype, pd.CategoricalDtype)
     if has_marks and (is_text or column.dtype == object) and _are_numbers(column):
         return _numbers(name, column), "number", None
-    if has_marks and column.dtype == object and infer_dtype(column, skipna=True) == "boolean":
+    if has_marks and column.dtype == object and inferred == "boolean":
         return column.astype("boolean"), "boolean", None
     found = dates.date_format(_texts_of(column)) if is_text else None
     if found is not None and found.wrong:
@@ -131,9 +131,10 @@ def _as_found(name: Any, column: pd.Series, *, has_marks: bool) -> tuple[pd.Seri
         return column, "date", found.form
     if is_text:
         _check_no_numbers_with_faults(column)
-    if infer_dtype(column, skipna=True) == "integer" and _are_days(column):
+    if inferred == "integer" and _are_days(column):
         return column, "date", DAYS_AS_NUMBERS
-    if is_text and _differs_in_most(column) and _are_numbers(column):
+    n_different = column.nunique() if is_text else 0
+    if n_different >= FEWEST_IDS and n_different > column.notna().sum() / 2 and _are_numbers(column):
         return _numbers(name, column), "number", None
     kind = kind_of(name, column)
     if kind == "number" and called_an_id(name) and _are_whole(column):
@@ -175,12 +176,6 @@ def _check_no_numbers_with_faults(column: pd.Series) -> None:
         raise LeftOut(f"its values are numbers, but for {few(wrong, 3)}, which na_values={wrong[:3]} takes for missing")
 
 
-def _differs_in_most(column: pd.Series) -> bool:
-    """Tell whether most rows have a value of their own."""
-    n = column.nunique()
-    return bool(n >= FEWEST_IDS and n > column.notna().sum() / 2)
-
-
 def _are_numbers(column: pd.Series) -> bool:
     """Tell whether values among which there were marks are numbers, and no codes such as 007."""
     values = column.dropna().unique()
@@ -191,9 +186,10 @@ def _are_numbers(column: pd.Series) -> bool:
 
 def _numbers(name: Any, column: pd.Series) -> pd.Series:
     """Return values as numbers: whole ones as integers."""
-    if infer_dtype(column, skipna=True) in ("floating", "integer", "decimal", "timedelta64") and column.dtype != object:
+    inferred = infer_dtype(column, skipna=True)
+    if inferred in ("floating", "integer", "decimal", "timedelta64") and column.dtype != object:
         return column
-    if infer_dtype(column, skipna=True) == "boolean":
+    if inferred == "boolean":
         return column.astype(float)
     texts = column.astype(object).where(column.notna(), None)
     values = pd.to_numeric(texts.map(lambda value: str(value).strip(), na_action="ignore"), errors="coerce")
@@ -214,7 +210,6 @@ def _texts_of_mixed(column: pd.Series) -> pd.Series:
 
 
 def _texts_of(column: pd.Series) -> pd.Series:
-    """Return the different texts of a column."""
     return pd.Series(column.dropna().unique()).astype(object).astype("str")
 
 
@@ -252,7 +247,9 @@ def _about_categories(name: Any, column: pd.Series, asked: Any, min_frequency: i
     counts = column.value_counts()
     counts = counts[counts > 0]
     n, is_text = int(counts.sum()), asked is None and not isinstance(column.dtype, pd.CategoricalDtype)
-    least = 1 if min_frequency is None and not is_text else _least(min_frequency, n, len(counts))
+    least = RARE if is_text and len(counts) > MANY_LEVELS else 1  # rows that a category is in to stand for itself
+    if min_frequency is not None:
+        least = math.ceil(min_frequency * n) if isinstance(min_frequency, float) else int(min_frequency)
     kept = counts[counts >= least][:MOST_LEVELS]
     n_rare = n - int(kept.sum())
     is_unique = len(counts) > n / 2 or n_rare > n / 2
@@ -271,13 +268,6 @@ def _about_categories(name: Any, column: pd.Series, asked: Any, min_frequency: i
         return known
     in_order = (int(kept[category]) for category in categories)
     return known | {"counts": (*in_order, *([n_rare] if n_pooled else []))}
-
-
-def _least(min_frequency: int | float | None, n: int, n_levels: int) -> int:
-    """Return in how many rows a category is to be at the least to stand for itself."""
-    if min_frequency is None:
-        return RARE if n_levels > MANY_LEVELS else 1
-    return math.ceil(min_frequency * n) if isinstance(min_frequency, float) else int(min_frequency)
 
 
 def _sorted(index: pd.Index, levels: dict[str, Any]) -> list[Any]:

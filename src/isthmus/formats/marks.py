@@ -8,12 +8,10 @@ import pandas as pd
 
 from isthmus.errors import InputError
 
-MARKS = frozenset(
-    [
-        *("", "?", "-", "--", ".", "na", "n/a", "#n/a", "#n/a n/a", "#na", "nan", "-nan", "<na>", "nat", "null"),
-        *("#null!", "#value!", "#div/0!", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan", "(blank)"),
-    ]
-)
+MARKS = frozenset((
+    "", "?", "-", "--", ".", "na", "n/a", "#n/a", "#n/a n/a", "#na", "nan", "-nan", "<na>", "nat", "null", "#null!",
+    "#value!", "#div/0!", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan", "(blank)",
+))  # fmt: skip
 """What is taken for missing where nothing is said, in lower case, without spaces around it; "None" too, but not "none",
 which is often a category."""
 
@@ -50,7 +48,8 @@ class Marks:
         values = list(values)
         if self.given is not None:
             return [value for value in values if self._is_given(value)]
-        found = [value for value in values if isinstance(value, str) and _is_mark(value.strip())]
+        texts = [(value, value.strip()) for value in values if isinstance(value, str)]
+        found = [value for value, text in texts if text.lower() in MARKS or text == "None"]
         is_plain = not found or all(_says_something(value) for value in set(values) - set(found))
         return [value for value in found if is_plain or _says_something(value) or not value.strip()]
 
@@ -110,10 +109,6 @@ def _plain(value: Any) -> Any:
     if not isinstance(value, str | int | float) or value != value:
         raise InputError(f"na_values names {value!r}: give texts and numbers; what is NaN or None is missing anyway")
     return value
-
-
-def _is_mark(text: str) -> bool:
-    return text.lower() in MARKS or text == "None"
 
 
 def _as_number(value: Any) -> float | None:

@@ -42,7 +42,7 @@ def columns_of_ids(frame: pd.DataFrame) -> list[Any]:
     return [name for name in frame.columns if len(frame) >= FEWEST_IDS and _holds_ids(frame[name])]
 
 
-def _holds_ids(column: "pd.Series[Any]") -> bool:
+def _holds_ids(column: pd.Series) -> bool:
     is_named = called_an_id(column.name) and not pd.api.types.is_float_dtype(column)
     return is_named and bool(column.is_unique and not column.isna().any())
 

@@ -1,6 +1,7 @@
 """Values of a column: what they are by pandas' types, and as numbers and back."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Literal
 
 import numpy as np
@@ -41,9 +42,7 @@ def kind_of(name: Any, column: pd.Series) -> Kind:
         return "boolean"
     if inferred in DATES:
         return "date"
-    if inferred in NUMBERS:
-        return "number"
-    if is_numeric_dtype(column.dtype) and not is_complex_dtype(column.dtype):
+    if inferred in NUMBERS or (is_numeric_dtype(column.dtype) and not is_complex_dtype(column.dtype)):
         return "number"
     raise InputError(
         f"column {name!r} ({column.dtype}) holds what is {inferred}: turn it into numbers, truth values or categories, "
@@ -62,15 +61,11 @@ def reading(value: Any) -> Any:
     text = str(value)
     if text.lower() in ("true", "false"):
         return text.lower()
-    try:
-        return int(text)  # which floats cannot tell from its neighbours where it is long
-    except ValueError:
-        pass
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    return number if np.isfinite(number) else text
+    for kind in (int, float):  # an int first, which floats cannot tell from its neighbours where it is long
+        with suppress(ValueError):
+            number = kind(text)
+            return number if kind is int or np.isfinite(number) else text
+    return text
 
 
 def truth_values(column: pd.Series) -> pd.Series:
@@ -106,9 +101,10 @@ def as_floats(column: pd.Series) -> np.ndarray:
     """Return numbers as floats, durations in seconds; NaN where missing. What are floats already is no copy."""
     if column.dtype == np.float64:
         return column.to_numpy()
-    if infer_dtype(column, skipna=True) in ("timedelta64", "timedelta"):
+    inferred = infer_dtype(column, skipna=True)
+    if inferred in ("timedelta64", "timedelta"):
         return pd.to_timedelta(column).dt.total_seconds().to_numpy(float)
-    if infer_dtype(column, skipna=True) == "decimal":
+    if inferred == "decimal":
         return column.astype(object).map(float, na_action="ignore").to_numpy(dtype=float, na_value=np.nan)
     return column.to_numpy(dtype=float, na_value=np.nan)
 

@@ -22,16 +22,10 @@ DENSE_SHARE = 0.02
 that learns of few images, by heart, where things are in them."""
 
 UPSAMPLINGS = ("transposed", "nearest", "bilinear")
-NUMBERS: dict[str, tuple[int, str]] = {  # a parameter's least value, and what it may be instead of a number
-    "channels": (1, ""),
-    "kernel_size": (1, ""),
-    "stride": (1, ""),
-    "padding": (0, "same"),
-    "pool_size": (1, "global"),
-    "decoder_channels": (1, ""),
-    "decoder_kernel_size": (1, ""),
-    "decoder_stride": (1, ""),
-}
+NUMBERS = ("channels", "kernel_size", "stride", "padding", "pool_size")
+OF_DECODER = ("decoder_channels", "decoder_kernel_size", "decoder_stride")
+WORDS = {"padding": "same", "pool_size": "global"}
+"""What a parameter may be instead of a number."""
 
 
 @dataclass(repr=False)
@@ -282,7 +276,6 @@ class Conv(Parameters):
         return steps
 
     def _activated(self, channels: int, normalization: str | None) -> list[nn.Module]:
-        """Return what follows a hidden layer."""
         normalized = [] if normalization is None else [NORMALIZATIONS[normalization](channels)]
         return [*normalized, build_activation(self.activation)]
 
@@ -318,17 +311,16 @@ class Conv(Parameters):
 
     def _check(self) -> None:
         """Raise ValueError or TypeError for the first parameter without a meaning."""
-        own = [self.decoder_channels, self.decoder_kernel_size, self.decoder_stride]
-        if any(value is None for value in own) and any(value is not None for value in own):
+        n_own = sum(getattr(self, name) is not None for name in OF_DECODER)
+        if n_own not in (0, len(OF_DECODER)):
             raise InputError("give decoder_channels, decoder_kernel_size and decoder_stride together, or none of them")
         for name in ("channels", "decoder_channels"):
             if values_of(getattr(self, name)) is None and getattr(self, name) is not None:
                 raise InputTypeError(
                     f"{name}={getattr(self, name)!r}: give whole numbers in a sequence, such as (16, 32)"
                 )
-        for name, (least, word) in NUMBERS.items():
-            if not name.startswith("decoder_") or self.decoder_channels is not None:
-                _check_numbers(name, getattr(self, name), least, word)
+        for name in (*NUMBERS, *(OF_DECODER if n_own else ())):
+            _check_numbers(name, getattr(self, name), 0 if name == "padding" else 1, WORDS.get(name))
         if len(self.channels) == 0:
             raise InputError("channels=(): give at least one layer, or take an MLP")
         for name in ("dense", "refine"):
@@ -360,7 +352,6 @@ class _Stage(NamedTuple):
 
 
 def _image(row_shape: tuple[int, ...]) -> Image:
-    """Return (channels, height, width)."""
     if len(row_shape) not in (2, 3):
         raise InputError(
             f"Conv needs images (height, width) or (channels, height, width), and rows have shape {row_shape}"
@@ -390,11 +381,11 @@ def _listed(value: Any, n: int = 1) -> list[Any]:
     return [int(each) if is_whole(each) else each for each in ([value] * n if values is None else values)]
 
 
-def _check_numbers(name: str, value: Any, least: int, word: str) -> None:
+def _check_numbers(name: str, value: Any, least: int, word: str | None) -> None:
     """Raise where `value` is no whole number from `least` on, nor a sequence of such, `word` standing for one too."""
     shown = f"{name}={' '.join(repr(value).split())}"  # an array's may have several lines
     for number in _listed(value):
-        if word and isinstance(number, str) and number == word:
+        if isinstance(number, str) and number == word:
             continue
         if not is_whole(number):
             raise InputTypeError(f"{shown}: give whole numbers" + (f" or {word!r}" if word else ""))

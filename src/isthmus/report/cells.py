@@ -65,7 +65,7 @@ def errors_in_words(errors: pd.DataFrame) -> list[str]:
 def value_table(
     names: Sequence[str],
     tables: Mapping[str, pd.DataFrame],
-    spread: "pd.Series[float]",
+    spread: pd.Series,
     foot: Sequence[str] = (),
 ) -> CellTable:
     """Lay the same rows of several tables out, one below the other; the first is the truth.
@@ -98,7 +98,7 @@ def value_table(
     return CellTable([short(name, 24) for name in truth.columns], rows, list(foot))
 
 
-def _furthest(truth: pd.DataFrame, rebuilt: pd.DataFrame, spread: "pd.Series[float]") -> np.ndarray:
+def _furthest(truth: pd.DataFrame, rebuilt: pd.DataFrame, spread: pd.Series) -> np.ndarray:
     """Return 1 for each category that is wrong and for the tenth of the numbers that are furthest off, else 0."""
     off = np.zeros(truth.shape)
     for j, name in enumerate(truth.columns):
@@ -114,7 +114,7 @@ def _furthest(truth: pd.DataFrame, rebuilt: pd.DataFrame, spread: "pd.Series[flo
     return ((off >= least) & (off > 0)).astype(float)
 
 
-def spreads(table: pd.DataFrame) -> "pd.Series[float]":
+def spreads(table: pd.DataFrame) -> pd.Series:
     """Return each column's standard deviation, NaN where it holds no numbers."""
     return pd.Series(
         [np.nanstd(as_numbers(table[name])) if is_number(table[name]) else np.nan for name in table],

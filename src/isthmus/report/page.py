@@ -69,7 +69,8 @@ def comparison_page(comparison: Comparison, title: str) -> str:
     compared = _compared_images if is_image(seen.X.shape[1:]) else _compared_tables
     pictures = parts.make("Reconstructions", lambda: compared(comparison, seen, broken)) or []
     sections = [_section(name, model, seen, seen.y, parts) for name, model in models.items()]
-    summary = f"{len(models)} models, {len(comparison.X_test):,} test rows of shape {_times(seen.X.shape[1:])}."
+    shape = "×".join(map(str, seen.X.shape[1:]))
+    summary = f"{len(models)} models, {len(comparison.X_test):,} test rows of shape {shape}."
     return _page(title, summary, pictures, sections, seen, _table(comparison.table), parts)
 
 
@@ -106,19 +107,14 @@ def _seen(X: np.ndarray, y: np.ndarray | None, names: Sequence[str], which: str 
 
 
 def _compared_images(comparison: Comparison, seen: Seen, broken: np.ndarray) -> list[Picture]:
-    models = comparison.models
-    shown, broken = seen.X[:SHOWN_ROWS], broken[:SHOWN_ROWS]
-    clean = {"input": shown} | {name: model.reconstruct(shown) for name, model in models.items()}
-    from_corrupted = {"input": shown, "corrupted": broken}
-    from_corrupted |= {name: model.reconstruct(broken) for name, model in models.items()}
-    titles = _column_titles(seen)
+    models, titles = comparison.models, _column_titles(seen)
+    shown, broken = {"input": seen.X[:SHOWN_ROWS]}, broken[:SHOWN_ROWS]
+    clean = shown | {name: model.reconstruct(shown["input"]) for name, model in models.items()}
+    mended = shown | {"corrupted": broken} | {name: model.reconstruct(broken) for name, model in models.items()}
+    text = f"Test rows drawn at random, and what each model makes of them. {_from_left(seen)}"
     return [
-        Picture(
-            "Reconstructions",
-            f"Test rows drawn at random, and what each model makes of them. {_from_left(seen)}",
-            image_lines([clean], titles),
-        ),
-        Picture(FROM_CORRUPTED, SAME_CORRUPTION.format(comparison.corruption), image_lines([from_corrupted], titles)),
+        Picture("Reconstructions", text, image_lines([clean], titles)),
+        Picture(FROM_CORRUPTED, SAME_CORRUPTION.format(comparison.corruption), image_lines([mended], titles)),
     ]
 
 
@@ -171,20 +167,16 @@ def model_page(
     str
         HTML. A part that fails is left out of it, which it says, as does a warning.
     """
-    names = row_names(X) if names is None else names
-    error = error_in_words(model, X, y)
-    summary = (
-        f"{type(model).__name__} with {model.n_components} components; {error.name} {error.figure} on the "
-        f"{len(X):,} {which}."
-    )
-    parts = Parts()
+    names, parts = row_names(X) if names is None else names, Parts()
+    error, kind = error_in_words(model, X, y), type(model).__name__
+    summary = f"{kind} with {model.n_components} components; {error.name} {error.figure} on the {len(X):,} {which}."
     pictures = _own_pictures(model, X, y, names, parts)
     if pictures is not None:
         order = spread_order(len(X), y)
         rows = _taken(X, order[:MAP_ROWS])
         words = _seen(np.arange(len(X)), y, names, which).which
         seen = Seen(rows, None if y is None else y[order], [names[i] for i in order], order, words)
-        section = _section(type(model).__name__, model, seen, seen.y, parts)
+        section = _section(kind, model, seen, seen.y, parts)
         return _page(title, summary, pictures, [section], None, None, parts)
     X = to_rows(X, allow_nan=True)
     if X[0].size == model.n_features_in_:
@@ -288,18 +280,13 @@ def _section(
 
 
 def _curves(model: Any) -> dict[str, Any]:
-    titles = {"loss": BOUND} if _is_bound(model) else None
+    terms = set(model.history_[0]["train"]) - {"loss", "mse", "active_units"}
+    is_bound = terms == {"reconstruction", "kl"} and getattr(model, "beta", None) == 1  # the loss is minus the ELBO
+    titles = {"loss": BOUND} if is_bound else None
     return training_curves(model.history_, model.start_, getattr(model, "best_epoch_", None), titles)
 
 
-def _is_bound(model: Any) -> bool:
-    """Tell whether the loss is minus the ELBO, the quantity that the model's score is."""
-    terms = set(model.history_[0]["train"]) - {"loss", "mse", "active_units"}
-    return bool(terms == {"reconstruction", "kl"} and getattr(model, "beta", None) == 1)
-
-
 def _what_curves_show(model: Any) -> str:
-    """Say of what weights and rows the curves are."""
     shown = "" if model.corruption is None else "; rows as they are, rebuilt from corrupted ones"
     drawn = "; codes are drawn" if hasattr(model, "active_units_") else ""
     rising = "; in training β rises to its full weight" if getattr(model, "beta_warm_up", 0) else ""
@@ -311,7 +298,9 @@ def _weights(model: Any, X: Any) -> str | None:
     """Draw the weights with which units see a row, where a row is a plain array of numbers."""
     if isinstance(model, PCA | SequenceAutoencoder) or not isinstance(X, np.ndarray):
         return None
-    return weight_images(model.module_, X.shape[1:], _most_units(model), getattr(model, "feature_names_in_", None))
+    # Of a Gaussian code the units of the means come first.
+    n_units = min(MOST_WEIGHTS, model.n_components) if hasattr(model, "active_units_") else MOST_WEIGHTS
+    return weight_images(model.module_, X.shape[1:], n_units, getattr(model, "feature_names_in_", None))
 
 
 def _facts(model: Any) -> str:
@@ -322,11 +311,6 @@ def _facts(model: Any) -> str:
     if getattr(model, "sigma", 1.0) != 1.0 and hasattr(model, "sigma_"):
         facts.append(f"σ = {model.sigma_:.3g} in the units of the rows{', learnt' if model.sigma == 'learned' else ''}")
     return "; ".join(facts)
-
-
-def _most_units(model: Any) -> int:
-    """Return how many units' weights are shown: of a Gaussian code those of the means, which come first."""
-    return min(MOST_WEIGHTS, model.n_components) if hasattr(model, "active_units_") else MOST_WEIGHTS
 
 
 def _table(table: pd.DataFrame) -> dict[str, Any]:
@@ -341,10 +325,6 @@ def _table(table: pd.DataFrame) -> dict[str, Any]:
     return {"columns": [(name.replace("_", " "), MEANINGS[name]) for name in cells.columns], "lines": lines}
 
 
-def _times(shape: tuple[int, ...]) -> str:
-    return "×".join(map(str, shape))
-
-
 def _page(
     title: str,
     summary: str,
@@ -357,12 +337,7 @@ def _page(
     thumbnails = None
     if seen is not None and is_image(seen.X.shape[1:]):
         thumbnails = parts.make("Thumbnails", lambda: _thumbnails(seen.X[:MAP_ROWS]))
-    plots = {
-        f"{kind}-{i}": section[kind]
-        for i, section in enumerate(sections)
-        for kind in ("curves", "map")
-        if section[kind] is not None
-    }
+    drawn = {f"{kind}-{i}": section[kind] for i, section in enumerate(sections) for kind in ("curves", "map")}
     page = rendered(
         "template.html",
         title=title,
@@ -372,7 +347,7 @@ def _page(
         table=table,
         lacking=parts.lacking,
         thumbnails=thumbnails,
-        plots=plots,
+        plots={name: plot for name, plot in drawn.items() if plot is not None},
         plotly=get_plotlyjs(),
     )
     parts.tell()

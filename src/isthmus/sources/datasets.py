@@ -238,16 +238,11 @@ def _idx_images(split: Split, data_dir: Path | None, *, name: str) -> Dataset:
 
 def _read_idx(name: str, file: str, data_dir: Path | None) -> np.ndarray:
     """Read an idx file: a magic number whose last byte is the number of axes, their lengths, the bytes."""
-    content = _content(f"{name}/{file}", data_dir)
+    path = _find(f"{name}/{file}", data_dir)
+    content = _download(f"{name}/{file}") if path is None else _checked(f"{name}/{file}", path)
     axes = content[3]
     shape = np.frombuffer(content, ">i4", count=axes, offset=4)
     return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape)
-
-
-def _content(file: str, data_dir: Path | None) -> bytes:
-    """Return the uncompressed bytes of a catalogue file, from disk or from a mirror, checked."""
-    path = _find(file, data_dir)
-    return _download(file) if path is None else _checked(file, path)
 
 
 def _folders(data_dir: Path | None) -> Iterable[Path]:

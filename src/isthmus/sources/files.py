@@ -2,7 +2,8 @@
 
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,10 +27,6 @@ from isthmus.sources.pixels import Fit
 
 READABLE = (".npy", ".npz", ".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", ".parquet")
 WRITABLE = (".npy", ".csv", ".parquet")
-
-
-BROKEN = (OSError, EOFError, zipfile.BadZipFile, pa.ArrowException, zlib.error)
-"""What is raised where a file is not of the format that its name ends in."""
 
 
 class Source(NamedTuple):
@@ -138,14 +135,10 @@ def read_source(
     if ending(path) not in READABLE:
         raise InputError(f"cannot read {path}: give a file that ends in {', '.join(READABLE)}, or a folder of images")
     check_file(path)
-    try:
+    with reading(path):
         if ending(path) in (".npy", ".npz"):
-            return Source(_read_arrays(path, label, where_there), [], [])
+            return Source(read_arrays(path, label, where_there), [], [])
         return _read_table(path, label, gaps, mixed, text, drop, na_values, strict, where_there, numbers)
-    except BROKEN as error:
-        raise InputError(f"cannot read {path}: {_first_line(error)}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"cannot read {path}: it is not UTF-8 text") from error
 
 
 def check_file(path: Path) -> None:
@@ -157,11 +150,19 @@ def check_file(path: Path) -> None:
     check_bytes(f"{path} takes", path.stat().st_size)
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Raise ValueError, in one line that names the file, where it is not of the format that its name ends in."""
+    try:
+        yield
+    except (OSError, EOFError, zipfile.BadZipFile, pa.ArrowException, zlib.error) as error:
+        raise InputError(f"cannot read {path}: {str(error).partition(chr(10))[0]}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"cannot read {path}: it is not UTF-8 text") from error
 
 
-def _read_arrays(path: Path, label: str | None, where_there: bool = False) -> Dataset:
+def read_arrays(path: Path, label: str | None, where_there: bool = False) -> Dataset:
+    """Read the rows, and the labels, of an ``.npy`` or an ``.npz``; `where_there`: a label that is not is none."""
     content = Archive(path)
     names = content.names
     if where_there and label not in names:
@@ -217,9 +218,10 @@ def _numbers(path: Path, array: np.ndarray) -> np.ndarray:
     return array
 
 
-def _read_delimited_or_parquet(
+def read_frame(
     path: Path, text: Sequence[str | int], own_marks: bool = False, numbers: Sequence[str | int] | None = ()
 ) -> Delimited:
+    """Read a table of text or Parquet; see :func:`isthmus.sources.delimited.read_delimited`."""
     if ending(path) in delimited.ENDINGS:
         return delimited.read_delimited(path, text, own_marks=own_marks, numbers=numbers)
     frame = read_parquet(path)
@@ -248,7 +250,7 @@ def _read_table(
     where_there: bool,
     numbers: Sequence[str | int],
 ) -> Source:
-    found = _read_delimited_or_parquet(path, text, na_values is not None, numbers)
+    found = read_frame(path, text, na_values is not None, numbers)
     frame = found.frame if found.row_names is None else _named_rows(found.frame, found.row_names)
     if strict and (gone := [name for name in drop if name not in frame]):
         raise InputError(f"--drop {gone[0]}: {path} has no such column: it has {few(frame.columns)}")
@@ -302,7 +304,7 @@ def _label_names(frame: pd.DataFrame, label: str) -> list[str]:
     return [label] if label in frame else [name.strip() for name in label.split(",")]
 
 
-def _check_text(path: Path, column: "pd.Series[Any]") -> None:
+def _check_text(path: Path, column: pd.Series) -> None:
     """Raise ValueError for the one column of text among numbers where it has numbers too, or digits alone."""
     is_number = pd.to_numeric(column, errors="coerce").notna()
     if is_number.any() and (is_number | column.isna()).all():
@@ -311,13 +313,11 @@ def _check_text(path: Path, column: "pd.Series[Any]") -> None:
             "(--model tabular), drop it, or name it as the label"
         )
     if is_number.any():
-        raise InputError(f"{path}: {_text_in(column)}; put a number there, or leave it blank")
-
-
-def _text_in(column: "pd.Series[Any]") -> str:
-    """Say where in a column of numbers there is text."""
-    row = int((pd.to_numeric(column, errors="coerce").isna() & column.notna()).argmax())
-    return f"column {str(column.name)!r} holds {str(column.iloc[row])!r} in row {row}, and numbers elsewhere"
+        row = int((~is_number & column.notna()).argmax())
+        raise InputError(
+            f"{path}: column {str(column.name)!r} holds {str(column.iloc[row])!r} in row {row}, and numbers elsewhere; "
+            "put a number there, or leave it blank"
+        )
 
 
 def check_output(path: str | Path, endings: Sequence[str] = WRITABLE) -> None:

@@ -1,8 +1,9 @@
 """Folders of images as people have them: of all sizes, with transparency, of 16 bits, turned, some of them broken."""
 
+import math
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,35 +71,46 @@ def read_images(
     if fit not in ("crop", "pad"):
         raise InputError(f"unknown fit {fit!r}: give 'crop' or 'pad'")
     seen = Seen()
-    paths = _image_paths(folder, seen, skip_bad)
+    endings = {ending for ending, kind in Image.registered_extensions().items() if kind in FORMATS}
+    paths = sorted(path for path in _files(folder, seen, skip_bad) if path.suffix.lower() in endings)
     if not paths:
         raise InputError(
             f"{folder} holds no images{_others(folder)}: give a folder of files such as .png, or of subfolders of them"
         )
     headers = {path: header for path in paths if (header := header_of(path, seen, skip_bad)) is not None}
-    _check_any(folder, paths, headers)
+    no_image = f"none of the {len(paths):,} images under {folder} can be read"
+    if not headers:
+        raise InputError(no_image)
     target = shape or _common_size(headers)
     in_color = any(header.has_colors for header in headers.values()) if colors is None else colors
-    is_deep = any(header.is_deep for header in headers.values())
-    row_shape = (3, *target) if in_color else target
-    X = _room(len(headers), row_shape, np.float32 if is_deep else np.uint8, folder)
-    read: list[Path] = []
-    for path in headers:
-        if (pixels := pixels_of(path, target, fit, in_color, seen, skip_bad)) is not None:
-            X[len(read)] = pixels / np.float32(255) if is_deep and pixels.dtype == np.uint8 else pixels
-            read.append(path)
-    _check_any(folder, paths, read)
+    X, read = _read_all(folder, headers, (3, *target) if in_color else target, fit, seen, skip_bad)
+    if not read:
+        raise InputError(no_image)
     y, loose = _labels(folder, read)
     sizes = [headers[path].size for path in read]
     told = _warnings(folder, seen, loose)
     if colors is False and any(headers[path].has_colors for path in read):
         told.append("colours are brought to grey")
-    first = f"{len(read):,} image{'s' * (len(read) != 1)}, {_sizes_in_words(sizes, target, fit)}, "
-    first += f"{'colour' if in_color else 'grey'}, {_labels_in_words(y)}"
-    summary = [first, *(["; ".join(told)] if told else [])]
+    brought = _sizes_in_words(sizes, target, fit)
+    first = f"{len(read):,} image{'s' * (len(read) != 1)}, {brought}, {'colour' if in_color else 'grey'}"
+    summary = [f"{first}, {_labels_in_words(y)}", *(["; ".join(told)] if told else [])]
     if colors is not None and set(sizes) != {target}:
-        told = [f"the model knows another size: {_sizes_in_words(sizes, target, fit)}", *told]
-    return Pictures(Dataset(X[: len(read)], y), read, summary, told, sorted(seen.bad))
+        told = [f"the model knows another size: {brought}", *told]
+    return Pictures(Dataset(X, y), read, summary, told, sorted(seen.bad))
+
+
+def _read_all(
+    folder: Path, headers: dict[Path, Header], row_shape: tuple[int, ...], fit: Fit, seen: Seen, skip_bad: bool
+) -> tuple[np.ndarray, list[Path]]:
+    """Return the images that can be read, all as floats where one has more than 8 bits, and their files."""
+    is_deep, target = any(header.is_deep for header in headers.values()), (row_shape[-2], row_shape[-1])
+    X = _room(len(headers), row_shape, np.float32 if is_deep else np.uint8, folder)
+    read: list[Path] = []
+    for path in headers:
+        if (pixels := pixels_of(path, target, fit, len(row_shape) == 3, seen, skip_bad)) is not None:
+            X[len(read)] = pixels / np.float32(255) if is_deep and pixels.dtype == np.uint8 else pixels
+            read.append(path)
+    return X[: len(read)], read
 
 
 def check_size(size: Any) -> tuple[int, int] | None:
@@ -112,14 +124,8 @@ def check_size(size: Any) -> tuple[int, int] | None:
     return int(pair[0]), int(pair[1])
 
 
-def _image_paths(folder: Path, seen: Seen, skip_bad: bool) -> list[Path]:
-    """Return the images under a folder, sorted; hidden files and folders, and links to folders, are left out."""
-    endings = _endings()
-    return sorted(path for path in _files(folder, seen, skip_bad) if path.suffix.lower() in endings)
-
-
 def _files(folder: Path, seen: Seen, skip_bad: bool = True) -> Iterator[Path]:
-    """Go over the files; a folder that cannot be read is an error, or noted where it may be left out."""
+    """Go over what is not hidden, past links to folders; a folder that cannot be read is an error, or noted."""
 
     def note(error: OSError) -> None:
         place = Path(os.fsdecode(error.filename or folder))
@@ -133,16 +139,6 @@ def _files(folder: Path, seen: Seen, skip_bad: bool = True) -> Iterator[Path]:
         yield from (Path(place, name) for name in names if not name.startswith("."))
 
 
-def _endings() -> set[str]:
-    return {ending for ending, kind in Image.registered_extensions().items() if kind in FORMATS}
-
-
-def _other_endings() -> set[str]:
-    """Return the endings of images that Pillow knows and that are not read here; of what are no images none."""
-    known = Image.registered_extensions()
-    return {ending for ending, kind in known.items() if kind in Image.OPEN and kind not in {*FORMATS, *NO_IMAGES}}
-
-
 def _others(folder: Path) -> str:
     """Say what there is instead of images."""
     endings = Counter(path.suffix.lower() or "files without an ending" for path in _files(folder, Seen()))
@@ -150,26 +146,22 @@ def _others(folder: Path) -> str:
     return f", but {found}" if found else ""
 
 
-def _check_any(folder: Path, paths: Sequence[Path], read: Any) -> None:
-    if not read:
-        raise InputError(f"none of the {len(paths):,} images under {folder} can be read")
-
-
 def _common_size(headers: dict[Path, Header]) -> tuple[int, int]:
     (first, header), *others = headers.items()
     for path, other in others:
         if other.size != header.size:
-            (height, width), (first_height, first_width) = other.size, header.size
-            raise InputError(
-                f"{path} is {width}×{height} pixels and {first.name} {first_width}×{first_height}: "
-                "bring all to one size, with size=32 (--size 32) or any other"
-            )
+            sizes = f"{path} is {_times(other.size)} pixels and {first.name} {_times(header.size)}"
+            raise InputError(f"{sizes}: bring all to one size, with size=32 (--size 32) or any other")
     return header.size
 
 
-def _room(n: int, row_shape: tuple[int, ...], dtype: Any, folder: Path) -> np.ndarray:
+def _times(size: tuple[int, int]) -> str:
+    return f"{size[1]}×{size[0]}"
+
+
+def _room(n: int, row_shape: tuple[int, ...], dtype: type[np.number[Any]], folder: Path) -> np.ndarray:
     """Take memory for images; raise ValueError where this machine has not as much."""
-    needed = n * int(np.prod(row_shape)) * np.dtype(dtype).itemsize
+    needed = n * math.prod(row_shape) * np.dtype(dtype).itemsize
     images = f"{folder}: {n:,} images of {row_shape[-1]}×{row_shape[-2]} pixels take"
     check_bytes(images, needed, "give a smaller size, such as size=32 (--size 32), or ")
     if hasattr(os, "sysconf") and needed > os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"):
@@ -200,7 +192,9 @@ def _warnings(folder: Path, seen: Seen, loose: Sequence[Path]) -> list[str]:
     told = [f"left out: {_named(folder, sorted(seen.bad))} that cannot be read"] if seen.bad else []
     if seen.closed:
         told.append(f"left out: folders that cannot be read: {_named(folder, sorted(seen.closed))}")
-    others = sorted(path for path in _files(folder, Seen()) if path.suffix.lower() in _other_endings())
+    known = Image.registered_extensions()
+    unread = {ending for ending, kind in known.items() if kind in Image.OPEN and kind not in {*FORMATS, *NO_IMAGES}}
+    others = sorted(path for path in _files(folder, Seen()) if path.suffix.lower() in unread)
     if others:
         kinds = ", ".join(sorted({path.suffix.lower() for path in others}))
         told.append(f"left out: {len(others):,} in formats that are not read ({kinds}): {_named(folder, others)}")
@@ -213,7 +207,8 @@ def _warnings(folder: Path, seen: Seen, loose: Sequence[Path]) -> list[str]:
         told.append(f"more than 8 bits a pixel, so all are brought to [0, 1] ({how}): {_named(folder, seen.deep)}")
     if seen.moving:
         told.append(f"only the first frame is read: {_named(folder, seen.moving)}")
-    linked = list(_links(folder))
+    linked = [Path(place, name) for place, folders, _ in os.walk(folder) for name in folders]
+    linked = [path for path in linked if path.is_symlink()]
     if linked:
         told.append(f"links to folders are left out: {_named(folder, linked)}")
     return told
@@ -226,25 +221,19 @@ def _depth_in_words(mode: str) -> str:
     return "of 16 bits: /65535" if mode.startswith("I;16") else "whole numbers of 32 bits: /65535"
 
 
-def _links(folder: Path) -> Iterator[Path]:
-    for place, folders, _ in os.walk(folder):
-        yield from (Path(place, name) for name in folders if Path(place, name).is_symlink())
-
-
-def _named(folder: Path, paths: Any, most: int = 3) -> str:
-    """Name a few files, and count the others."""
+def _named(folder: Path, paths: Iterable[Path], most: int = 3) -> str:
     names = [as_text(path, folder) for path in paths]
     shown = ", ".join(names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most:,} more"
 
 
 def _sizes_in_words(sizes: Sequence[tuple[int, int]], target: tuple[int, int], fit: Fit) -> str:
-    to = f"{target[1]}×{target[0]} pixels"
     if set(sizes) == {target}:
-        return to
+        return f"{_times(target)} pixels"
     least, most = min(sizes, key=np.prod), max(sizes, key=np.prod)
-    before = f"{least[1]}×{least[0]}" + (f" to {most[1]}×{most[0]}" if len(set(sizes)) > 1 else "")
-    return f"{before} brought to {to} ({'the middle of each' if fit == 'crop' else 'with black beside them'})"
+    before = _times(least) + (f" to {_times(most)}" if len(set(sizes)) > 1 else "")
+    how = "the middle of each" if fit == "crop" else "with black beside them"
+    return f"{before} brought to {_times(target)} pixels ({how})"
 
 
 def _labels_in_words(y: np.ndarray | None, most: int = 5) -> str:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from isthmus.formats.names import few
+
 NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
 GROUPED = re.compile(r"[+-]?\d{1,3}(([,]\d{3})+(\.\d+)?|([.]\d{3})+(,\d+)?)")
 DECIMAL_POINT = re.compile(r"[+-]?(0?\.\d+|\d*\.(\d{1,2}|\d{4,})|\d{4,}\.\d{3}|\d{1,3}(,\d{3})+\.\d+)([eE][+-]?\d+)?")
@@ -33,10 +35,7 @@ def number_of(text: str) -> float | None:
     """Return a number that is written with a point or a comma; None for any other text, such as "nan"."""
     if not NUMBER.fullmatch(text):
         return float(re.sub("[.,]", "", text)) if GROUPED.fullmatch(text) else None
-    try:
-        return float(text.replace(",", "."))
-    except ValueError:
-        return None
+    return float(text.replace(",", "."))
 
 
 def share_of_numbers(records: Sequence[Sequence[str]]) -> float:
@@ -113,13 +112,9 @@ def as_numbers(frame: pd.DataFrame, separator: str, decimal: str, text: set[str]
         found = _in_one_way(column, separator, decimal)
         if found is not None:
             frame[name], way, example = found
-            changed.setdefault(way, []).append(repr(str(name)))
+            changed.setdefault(way, []).append(str(name))
             examples.setdefault(way, example)
-    lines = []
-    for way, names in changed.items():
-        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-        lines.append(f"{way} in {shown}: {examples[way]}")
-    return lines
+    return [f"{way} in {few(names, 5)}: {examples[way]}" for way, names in changed.items()]
 
 
 def _may_be_numbers(column: Any, decimal: str) -> bool:
@@ -156,10 +151,8 @@ def _in_one_way(column: Any, separator: str, decimal: str) -> tuple[Any, str, st
 def _way_in_words(written: Any, plain: Any, thousands: str, point: str) -> tuple[str, str]:
     """Say how numbers are written, and give one of them as an example."""
     has_thousands = written.str.contains(thousands, regex=False)
-    mark, kind, shown = (thousands, "thousands", has_thousands)
-    if not has_thousands.any():
-        mark, kind, shown = point, "decimals", written.str.contains(point, regex=False)
-    place = int(shown.to_numpy().argmax())
+    mark, kind = (thousands, "thousands") if has_thousands.any() else (point, "decimals")
+    place = int(written.str.contains(mark, regex=False).to_numpy().argmax())
     return f"{'commas' if mark == ',' else 'points'} are {kind}", f"{written.iloc[place]!r} is {plain.iloc[place]}"
 
 

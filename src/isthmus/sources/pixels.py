@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -132,7 +132,9 @@ def _has_grey_palette(image: Image.Image) -> bool:
     return not len(shades) % 3 and bool((shades.reshape(-1, 3) == shades[::3, None]).all())
 
 
-def pixels_of(path: Path, target: tuple[int, int], fit: Fit, in_color: bool, seen: Seen, skip: bool) -> Any:
+def pixels_of(
+    path: Path, target: tuple[int, int], fit: Fit, in_color: bool, seen: Seen, skip: bool
+) -> np.ndarray | None:
     """Read an image as uint8, or float32 in [0, 1] where it has more than 8 bits; None where it is broken and may be.
 
     (height, width), or (3, height, width) in colour.
@@ -175,8 +177,9 @@ def _upright(path: Path, image: Image.Image, target: tuple[int, int], seen: Seen
     return image.transpose(TURNS[orientation]) if orientation in TURNS else image
 
 
-def _values(path: Path, image: Image.Image, target: tuple[int, int], fit: Fit, in_color: bool, seen: Seen) -> Any:
-    """Bring an image to numbers of the size that is asked for."""
+def _values(
+    path: Path, image: Image.Image, target: tuple[int, int], fit: Fit, in_color: bool, seen: Seen
+) -> np.ndarray:
     if image.mode.startswith(DEEP):
         seen.deep[path] = image.mode
         unit = Image.fromarray(_in_unit_interval(np.asarray(image)))
@@ -205,9 +208,8 @@ def _in_unit_interval(values: np.ndarray) -> np.ndarray:
 
 def _resized(image: Image.Image, target: tuple[int, int], fit: Fit) -> Image.Image:
     """Bring an image to (height, width), its aspect kept: the middle of it, or all of it with black beside."""
-    size = target[::-1]
-    if image.size == size:
+    if image.size == target[::-1]:
         return image
     if fit == "pad":
-        return ImageOps.pad(image, size, Image.Resampling.LANCZOS, color=0)
-    return ImageOps.fit(image, size, Image.Resampling.LANCZOS)
+        return ImageOps.pad(image, target[::-1], Image.Resampling.LANCZOS, color=0)
+    return ImageOps.fit(image, target[::-1], Image.Resampling.LANCZOS)

@@ -66,8 +66,8 @@ class TimeSeries(NamedTuple):
     stretches: np.ndarray
     steps: np.ndarray
     rows: np.ndarray
-    time: "pd.Series[Any] | None"
-    group: "pd.Series[Any] | None"
+    time: pd.Series | None
+    group: pd.Series | None
     labels: list[str]
     lines: list[str]
     irregular: list[str]
@@ -139,7 +139,9 @@ class TimeSeries(NamedTuple):
         ValueError
             If the series have another number of windows.
         """
-        return self._rows(mean_at(values, lambda length: self.places(length, stride), len(self.values)))
+        rows = mean_at(values, lambda length: self.places(length, stride), len(self.values))[self.steps]
+        rows[self.steps < 0] = np.nan
+        return rows
 
     def step_scores(self, shares: ArrayLike, stride: int = 1) -> np.ndarray:
         """Score each of the table's rows; see :func:`isthmus.data.step_scores`."""
@@ -190,11 +192,6 @@ class TimeSeries(NamedTuple):
             for both in (self.paces, paces)
         )
         return f"a step is {here}, and not {there}"
-
-    def _rows(self, of_steps: np.ndarray) -> np.ndarray:
-        rows = of_steps[self.steps]
-        rows[self.steps < 0] = np.nan
-        return rows
 
     def _first_rows(self) -> np.ndarray:
         """Return the first of the table's rows that each step is."""
@@ -265,12 +262,7 @@ def time_series(
     array([1., 2., 3., 5., 6.])
     """
     if not hasattr(table, "columns") and not isinstance(table, pd.Series):
-        values = np.asarray(table, dtype=float)
-        if values.ndim not in (1, 2):
-            raise InputError(f"the series has the shape {values.shape}: give (n_steps,) or (n_steps, features)")
-        values = values.reshape(len(values), -1)
-        table = pd.DataFrame(values, columns=[f"x_{i}" for i in range(values.shape[1])])
-        time, group, features = "none", "none", None
+        table, time, group, features = _as_table(table), "none", "none", None
     given, marks = _framed(table), Marks(na_values)
     frame = numbers_with_gaps(given, marks)[0]
     roles = find_roles(frame, time, group, features)
@@ -284,7 +276,7 @@ def time_series(
     gaps = [] if clock is None or placed.gaps else ["gaps: none"]
     *others, last = [repr(name) for name in roles.columns or ("",)]
     times = f"columns {', '.join(others)} and {last}" if others else f"column {last}"
-    extra = [_left_over(roles.extra)] if roles.extra else []
+    extra = roles.not_asked_for()
     lines = [*in_words(times, clock, roles.group, said, placed), *irregular, *gaps, f"features: {few(roles.features)}"]
     lines += [*_missing_in_words(given[roles.features], measured, marks), *roles.notes, *extra]
     texts = [] if clock is None else [str(clock.texts[row]) for row in placed.first]
@@ -300,9 +292,12 @@ def time_series(
     )  # fmt: skip
 
 
-def _left_over(names: Sequence[str]) -> str:
-    which = f"column {few(names)}, which is" if len(names) == 1 else f"columns {few(names)}, which are"
-    return f"left out: {which} not among the features"
+def _as_table(array: ArrayLike) -> pd.DataFrame:
+    values = np.asarray(array, dtype=float)
+    if values.ndim not in (1, 2):
+        raise InputError(f"the series has the shape {values.shape}: give (n_steps,) or (n_steps, features)")
+    values = values.reshape(len(values), -1)
+    return pd.DataFrame(values, columns=[f"x_{i}" for i in range(values.shape[1])])
 
 
 def _missing_in_words(given: pd.DataFrame, measured: np.ndarray, marks: Marks) -> list[str]:
@@ -323,7 +318,7 @@ def _missing_in_words(given: pd.DataFrame, measured: np.ndarray, marks: Marks) -
     return lines if len(lines) <= MOST_LINES else [*lines[:MOST_LINES], more]
 
 
-def _coded(column: "pd.Series[Any]") -> tuple[np.ndarray, list[str]]:
+def _coded(column: pd.Series) -> tuple[np.ndarray, list[str]]:
     """Return groups as numbers and as text, in an order that is not that of the rows."""
     codes, levels = pd.factorize(column)
     ordered = sorted(range(len(levels)), key=lambda i: _rank(levels[i]))
@@ -345,10 +340,8 @@ def _framed(table: Any) -> pd.DataFrame:
     frame = table if isinstance(table, pd.DataFrame) else table.to_pandas()
     if isinstance(frame.index, (pd.DatetimeIndex, pd.PeriodIndex, pd.TimedeltaIndex)):
         frame = frame.reset_index(names=str(frame.index.name or ("time of the row" if "time" in frame else "time")))
-    elif isinstance(frame.index, pd.MultiIndex):
-        frame = frame.reset_index()
     else:
-        frame = frame.reset_index(drop=True)
+        frame = frame.reset_index(drop=not isinstance(frame.index, pd.MultiIndex))
     frame.columns = [str(name) for name in frame.columns]
     exact = [name for name in frame if isinstance(next(iter(frame[name].dropna()), None), Decimal)]
     texts = [name for name in frame if isinstance(frame[name].dtype, pd.ArrowDtype) and is_string_dtype(frame[name])]

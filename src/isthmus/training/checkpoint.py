@@ -65,10 +65,7 @@ def write(path: Path, state: State, about: Mapping[str, Any], records: Records) 
         with replacing(path) as temporary:
             temporary.write_bytes(tensors_to_bytes(tensors, {"isthmus": json.dumps(config)}))
     except OSError as error:
-        reason = str(error)
-        raise OSError(
-            f"cannot keep the run: {path}: {reason}; what was kept before is whole, to resume from"
-        ) from error
+        raise OSError(f"cannot keep the run: {path}: {error}; what was kept before is whole, to resume from") from error
 
 
 def read_about(path: Path) -> dict[str, Any]:
@@ -135,7 +132,14 @@ def _digest(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
 
 
 def _config(state: State) -> dict[str, Any]:
-    position = state.position
+    best, position, at = state.best, state.position, None
+    if position is not None:
+        at = {
+            "seconds": position.seconds,
+            "figures": list(position.figures[0]) if position.figures else [],  # a file of tensors keeps no order
+            "optimizer": _groups(position.start.optimizer),
+            "scheduler": None if position.start.scheduler is None else _numbers(position.start.scheduler),
+        }
     return {
         "version": VERSION,
         "epoch": state.epoch,
@@ -144,17 +148,8 @@ def _config(state: State) -> dict[str, Any]:
         "start": None if state.start is None else state.start._asdict(),
         "optimizer": _groups(state.optimizer.state_dict()),
         "scheduler": None if state.scheduler is None else _numbers(state.scheduler.state_dict()),
-        "best": None
-        if state.best is None
-        else {"means": state.best.start.means, "lowest": state.best.lowest, "epoch": state.best.epoch},
-        "position": None
-        if position is None
-        else {
-            "seconds": position.seconds,
-            "figures": list(position.figures[0]) if position.figures else [],  # a file of tensors keeps no order
-            "optimizer": _groups(position.start.optimizer),
-            "scheduler": None if position.start.scheduler is None else _numbers(position.start.scheduler),
-        },
+        "best": best and {"means": best.start.means, "lowest": best.lowest, "epoch": best.epoch},
+        "position": at,
     }
 
 

@@ -75,7 +75,8 @@ class Checkpoints:
         self.epochs = epochs
         if self.path.exists():
             read(self.path, state, self.records, epochs)
-        self.took = _bytes(state) / GUESS
+        # About what it holds at the end of an epoch: weights, two moments of each, the best ones.
+        self.took = 4 * sum(weight.numel() * weight.element_size() for weight in state.model.parameters()) / GUESS
         self.written = time.monotonic()
 
     def __call__(self, state: State) -> None:
@@ -152,9 +153,3 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def _bytes(state: State) -> int:
-    """Return about how much a checkpoint at the end of an epoch holds: weights, two moments of each, the best ones."""
-    weights = sum(weight.numel() * weight.element_size() for weight in state.model.parameters())
-    return 4 * weights

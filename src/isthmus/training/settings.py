@@ -51,7 +51,8 @@ def check_same(path: Path, about: Mapping[str, Any], found: Mapping[str, Any]) -
     other = [name for name in {*before, *now} - {*FREE} if before.get(name) != now.get(name)]
     unsaved_before, unsaved = found.get("unsaved"), about.get("unsaved", {})
     if isinstance(unsaved_before, dict):  # older checkpoints do not say what of a parameter JSON cannot hold
-        other += [name for name in {*unsaved_before, *unsaved} - {*FREE} if _differ(name, unsaved_before, unsaved)]
+        names = {*unsaved_before, *unsaved} - {*FREE}
+        other += [name for name in names if _differ(unsaved_before.get(name), unsaved.get(name))]
     if other:
         name = min(other)
         was, is_now = (_said(name, *each) for each in ((before, unsaved_before), (now, unsaved)))
@@ -62,18 +63,13 @@ def check_same(path: Path, about: Mapping[str, Any], found: Mapping[str, Any]) -
         )
 
 
-def _differ(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Tell whether a parameter that JSON cannot hold is another one now."""
-    one, other = before.get(name), now.get(name)
+def _differ(one: Any, other: Any) -> bool:
     return not isinstance(one, dict) or not isinstance(other, dict) or not are_alike(one, other)
 
 
 def _said(name: str, params: Mapping[str, Any], unsaved: Any) -> str:
-    """Say what a parameter is."""
     described = unsaved.get(name) if isinstance(unsaved, dict) else None
-    if isinstance(described, dict):
-        return shown(described.get("said"), 300)
-    return shown(repr(params.get(name)), 300)
+    return shown(described.get("said") if isinstance(described, dict) else repr(params.get(name)), 300)
 
 
 def checksum(rows: Batch) -> str:
