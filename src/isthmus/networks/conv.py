@@ -12,7 +12,7 @@ from isthmus.errors import InputError, InputTypeError
 from isthmus.networks.activation import Activation, build_activation
 from isthmus.networks.maps import NORMALIZATIONS, CentralCrop, Image, Maps, RefinedPath, Size, UNet
 from isthmus.networks.pair import Decoder, Encoder, Path, check_pair, start_at_zero
-from isthmus.networks.parameters import Parameters, is_whole, values_of
+from isthmus.networks.parameters import Parameters, check_truth_value, is_whole, values_of
 
 Pool = Literal["max", "average"] | None
 
@@ -324,8 +324,7 @@ class Conv(Parameters):
         if len(self.channels) == 0:
             raise InputError("channels=(): give at least one layer, or take an MLP")
         for name in ("dense", "refine"):
-            if not isinstance(getattr(self, name), bool):
-                raise InputTypeError(f"{name}={getattr(self, name)!r}: give True or False")
+            check_truth_value(name, getattr(self, name))
         for pool in self._each("pool", len(self.channels)):
             if not isinstance(pool, str | None) or pool not in (None, *POOLS):
                 raise InputError(f"unknown pool {pool!r}: give 'max', 'average' or None")

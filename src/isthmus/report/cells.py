@@ -63,10 +63,7 @@ def errors_in_words(errors: pd.DataFrame) -> list[str]:
 
 
 def value_table(
-    names: Sequence[str],
-    tables: Mapping[str, pd.DataFrame],
-    spread: pd.Series,
-    foot: Sequence[str] = (),
+    names: Sequence[str], tables: Mapping[str, pd.DataFrame], spread: pd.Series, foot: Sequence[str] = ()
 ) -> CellTable:
     """Lay the same rows of several tables out, one below the other; the first is the truth.
 
@@ -84,17 +81,13 @@ def value_table(
     first, *others = tables
     truth = tables[first]
     deep = {name: _furthest(truth, tables[name], spread) for name in others if name != "corrupted"}
-    rows = []
-    for i, row in enumerate(names):
-        lines = [
-            Line(
-                named(name),
-                [Cell(short(value), deep[name][i, j] if name in deep else 0.0) for j, value in enumerate(values)],
-            )
-            for name, table in tables.items()
-            for values in [table.iloc[i].to_numpy(dtype=object)]
-        ]
-        rows.append((named(row), lines))
+
+    def line(i: int, name: str) -> Line:
+        depths = deep[name][i] if name in deep else np.zeros(truth.shape[1])
+        values = zip(tables[name].iloc[i].to_numpy(dtype=object), depths, strict=True)
+        return Line(named(name), [Cell(short(value), depth) for value, depth in values])
+
+    rows = [(named(row), [line(i, name) for name in tables]) for i, row in enumerate(names)]
     return CellTable([short(name, 24) for name in truth.columns], rows, list(foot))
 
 

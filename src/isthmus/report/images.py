@@ -143,28 +143,22 @@ def image_lines(
     scale = scale_of(next(iter(groups[0].values()))) if scale is None else scale
     lines = [rows for group in groups for rows in group.values()]
     n = len(lines[0])
-    # Images with gaps have colours: then all lines get them.
-    strips = [sheet(_enlarged(_coloured(pixels(rows, scale))), n, gap=LINE_GAP) for rows in lines]
+    strips = [sheet(_enlarged(pixels(rows, scale)), n, gap=LINE_GAP) for rows in lines]
     height, width = strips[0].shape[:2]
     group_of_line = [i for i, group in enumerate(groups) for _ in group]
     tops = [line * (height + LINE_GAP) + i * GROUP_GAP for line, i in enumerate(group_of_line)]
     canvas = np.full((tops[-1] + height, width, 3), PAPER, np.uint8)
-    for top, strip in zip(tops, strips, strict=True):
-        canvas[top : top + height] = strip
-    figure = Figure(figsize=(canvas.shape[1] / 100, canvas.shape[0] / 100), dpi=100)
+    for top, strip in zip(tops, strips, strict=True):  # images with gaps have colours, others may have none
+        canvas[top : top + height] = strip if strip.ndim == 3 else strip[..., None]
+    figure = Figure(figsize=(width / 100, len(canvas) / 100), dpi=100)
     axis = figure.add_axes((0, 0, 1, 1))
     axis.imshow(canvas, interpolation="nearest", aspect="auto")
     axis.set_yticks([top + height / 2 for top in tops], [named(name) for group in groups for name in group], fontsize=9)
-    axis.set_xticks(
-        [width / n * (i + 0.5) for i in range(len(titles))], [named(each, 24) for each in titles], fontsize=9
-    )
+    places = [width / n * (i + 0.5) for i in range(len(titles))]
+    axis.set_xticks(places, [named(each, 24) for each in titles], fontsize=9)
     axis.tick_params(length=0, labeltop=True, labelbottom=False, labelcolor=INK)
     axis.spines[:].set_visible(False)
     return figure_uri(figure)
-
-
-def _coloured(tiles: np.ndarray) -> np.ndarray:
-    return np.repeat(tiles[..., None], 3, axis=3) if tiles.ndim == 3 else tiles
 
 
 def weight_images(

@@ -137,13 +137,7 @@ def _framed(rows: np.ndarray, names: Sequence[Any] | None) -> pd.DataFrame:
 
 
 def model_page(
-    model: Any,
-    X: Any,
-    y: np.ndarray | None,
-    title: str,
-    *,
-    which: str = "rows",
-    names: Sequence[str] | None = None,
+    model: Any, X: Any, y: np.ndarray | None, title: str, *, which: str = "rows", names: Sequence[str] | None = None
 ) -> str:
     """Return the page about one fitted autoencoder, seen on rows.
 

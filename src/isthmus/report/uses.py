@@ -91,12 +91,9 @@ def _generated_table(model: Any, X: np.ndarray, y: np.ndarray | None) -> Picture
 def _traversals(model: Any, X: np.ndarray, y: np.ndarray | None, name: str) -> Picture:
     """Draw a line a unit, those that vary most."""
     variance = np.asarray(model.transform(X, **told(model, y))).var(0)
-    values = np.linspace(-3, 3, 13)
-    first = told(model, y, slice(1))
-    lines = {
-        f"unit {unit}": model.traverse(X[:1], int(unit), values, **first)[0]
-        for unit in variance.argsort()[::-1][:MOST_UNITS]
-    }
+    values, first = np.linspace(-3, 3, 13), told(model, y, slice(1))
+    units = variance.argsort()[::-1][:MOST_UNITS]
+    lines = {f"unit {unit}": model.traverse(X[:1], int(unit), values, **first)[0] for unit in units}
     text = (
         f"One unit of the code of {named(name)} at a time, set from −3 to 3; those that vary most over rows come first."
     )
@@ -104,8 +101,7 @@ def _traversals(model: Any, X: np.ndarray, y: np.ndarray | None, name: str) -> P
 
 
 def _restyled(model: Any, X: np.ndarray, y: np.ndarray | None, conditions: np.ndarray, names: Sequence[str]) -> Picture:
-    shown = X[:6]
-    mine = told(model, y, slice(6))
+    shown, mine = X[:6], told(model, y, slice(6))
     columns = [shown, *(model.reconstruct(shown, **mine, decode_as=value) for value in conditions)]
     lines = {_tail(name): np.stack(line) for name, line in zip(names, zip(*columns, strict=True), strict=False)}
     text = "Rows encoded as what they are and decoded under every condition: what is left of a row is its style."
@@ -141,16 +137,13 @@ def _pairs(n: int, y: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
 
 def _filled_in(model: Any, X: np.ndarray, y: np.ndarray | None) -> Picture:
     """Hide half of the pixels, at random and as the lower half, and show what the model puts there."""
-    rows = X[:MEASURED_ROWS]
-    mine = told(model, y, slice(MEASURED_ROWS))
+    rows, mine = X[:MEASURED_ROWS], told(model, y, slice(MEASURED_ROWS))
     lower = np.zeros(rows.shape, bool)
     lower[..., rows.shape[-2] // 2 :, :] = True
-    groups, shares = [], []
+    groups, shares, mean = [], [], model.unscaled(model.module_.fill.cpu().numpy())
     for hidden in (hidden_entries(rows.shape, 0.5), lower):
         filled = model.impute(rows, hidden, **mine)
-        error, of_mean = imputation_errors(
-            rows, np.asarray(filled), model.unscaled(model.module_.fill.cpu().numpy()), hidden
-        )
+        error, of_mean = imputation_errors(rows, np.asarray(filled), mean, hidden)
         shares.append(error / of_mean if of_mean else np.nan)
         shown = np.where(hidden, np.nan, rows)
         groups.append({name: part[:10] for name, part in (("known", shown), ("filled in", filled), ("truth", rows))})

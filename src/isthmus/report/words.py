@@ -32,10 +32,8 @@ def error_in_words(model: Any, X: Any, y: np.ndarray | None) -> Error:
     if isinstance(model, TabularAutoencoder) and isinstance(X, pd.DataFrame):
         told_of = model.schema_.told
         parts = [X.iloc[start : start + AT_ONCE] for start in range(0, len(X), AT_ONCE)]
-        table = [told_of(model.reconstruct(part)) for part in parts]
-        return Error(
-            "rebuilt:", _table_in_words(column_errors(told_of(X), pd.concat(table) if parts[1:] else table[0]))
-        )
+        tables = [told_of(model.reconstruct(part)) for part in parts]
+        return Error("rebuilt:", _table_in_words(column_errors(told_of(X), pd.concat(tables))))
     if isinstance(model, SequenceAutoencoder):
         X = X.to_numpy() if isinstance(X, pd.DataFrame) else X
         if not model.reconstruction:
@@ -58,8 +56,7 @@ MOST_LETTERS = 60
 
 def named(name: Any, most: int = MOST_LETTERS) -> str:
     """Return a name from data as there is room for it, without control characters; of a long one the beginning."""
-    text = str(name)[: 2 * most]  # each letter is written as one or more
-    text = printable(text)
+    text = printable(str(name)[: 2 * most])  # each letter is written as one or more
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 

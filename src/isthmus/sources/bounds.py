@@ -113,8 +113,6 @@ def _more(size: int) -> str:
 
 
 def _check(name: str, value: Any) -> None:
-    if value is None:
-        return
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not 0 < value < float("inf"):
+    if value is not None and not (is_number and 0 < value < float("inf")):
         raise InputError(f"{name}={value!r}: give a number above 0")

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import os
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -205,9 +205,9 @@ def location(name: str, data_dir: str | Path | None = None) -> str:
     if not CATALOGUE[name].files:
         return "built in"
     found = [_find(f"{name}/{file}", None if data_dir is None else Path(data_dir)) for file in CATALOGUE[name].files]
-    if None in found:
+    if found[0] is None or None in found:
         return "not here: downloaded at first use"
-    return str(found[0].parent)  # type: ignore[union-attr]
+    return str(found[0].parent)
 
 
 def _split(X: np.ndarray, y: np.ndarray, split: Split) -> Dataset:
@@ -245,16 +245,9 @@ def _read_idx(name: str, file: str, data_dir: Path | None) -> np.ndarray:
     return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape)
 
 
-def _folders(data_dir: Path | None) -> Iterable[Path]:
-    if data_dir is not None:
-        yield data_dir
-    if os.environ.get("ISTHMUS_DATA"):
-        yield Path(os.environ["ISTHMUS_DATA"])
-    yield Path(pooch.os_cache("isthmus"))
-
-
 def _find(file: str, data_dir: Path | None) -> Path | None:
-    candidates = (folder / f"{file}{suffix}" for folder in _folders(data_dir) for suffix in ("", ".gz"))
+    folders = [*filter(None, (data_dir, os.environ.get("ISTHMUS_DATA"))), pooch.os_cache("isthmus")]
+    candidates = (Path(folder, f"{file}{suffix}") for folder in folders for suffix in ("", ".gz"))
     return next((path for path in candidates if path.is_file()), None)
 
 
@@ -287,10 +280,7 @@ def _download(file: str) -> bytes:
 
 
 MIRRORS: dict[str, list[str]] = {
-    "mnist": [
-        "https://ossci-datasets.s3.amazonaws.com/mnist/",
-        "https://storage.googleapis.com/cvdf-datasets/mnist/",
-    ],
+    "mnist": ["https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/"],
     "fashion_mnist": [
         "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
         "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",

@@ -17,13 +17,7 @@ from torch import Tensor
 
 from isthmus.errors import InputError
 from isthmus.saving.atomic import replacing
-from isthmus.saving.untrusted import (
-    WRONG,
-    ReplacedError,
-    one_line,
-    opened_tensors,
-    parse,
-)
+from isthmus.saving.untrusted import WRONG, ReplacedError, one_line, opened_tensors, parse
 from isthmus.training.checked import (
     check_alike,
     check_figures,

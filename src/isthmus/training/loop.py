@@ -208,8 +208,7 @@ def _steady_epoch(step: Step, state: State, train: Batches, watch: Watch, roll_b
                 raise
             state.halve_learning_rate()
             warnings.warn(
-                f"{error}; going back to the end of epoch {state.epoch}, and on at half the learning rate",
-                stacklevel=2,
+                f"{error}; going back to the end of epoch {state.epoch}, and on at half the learning rate", stacklevel=2
             )
 
 
