@@ -14,7 +14,7 @@ Name = Any
 """A text, a number, a truth value, a moment, a date, a period, or a tuple of these, as a MultiIndex has."""
 
 
-def plain_name(name: Any) -> Name:
+def plain_name(name: object) -> Name:
     """Return a name as Python or pandas have it, without numpy's scalars; of other kinds its text.
 
     Examples
@@ -63,7 +63,7 @@ def from_json(content: Any) -> Name:
         raise InputError("its frame_ has a column's name that is none") from error
 
 
-def have_names(names: Iterable[Any]) -> bool:
+def have_names(names: Iterable[object]) -> bool:
     """Tell whether columns, or what a row holds, go by names, and not by the numbers that pandas gives for none."""
     return not (isinstance(names, pd.RangeIndex) and names.start == 0 and names.step == 1)
 

@@ -264,7 +264,7 @@ class Column:
         cells = cells[:, 0]
         if self.kind == "number":
             return numbers_as_given(pd.Series(self._within(cells), name=self.name), dtype_named(self.dtype))
-        values: Any = np.array([False, True] if self.kind == "boolean" else self.categories, dtype=object)
+        values: np.ndarray = np.array([False, True] if self.kind == "boolean" else self.categories, dtype=object)
         none = np.isnan(cells) | (np.rint(cells) >= len(values) if self.n_pooled else False)
         values = values[np.where(none, 0, np.rint(cells)).astype(int).clip(0, len(values) - 1)]
         values[none] = None

@@ -31,7 +31,7 @@ class LeftOut(Exception):  # noqa: N818  (no error: it says why a column is no p
 
 
 def learn(
-    name: Any, column: pd.Series, marks: Marks, asked: Any = None, min_frequency: int | float | None = None
+    name: str | int, column: pd.Series, marks: Marks, asked: Any = None, min_frequency: int | float | None = None
 ) -> Column:
     """Find out what a column is.
 
@@ -79,7 +79,7 @@ def _plain(column: pd.Series) -> pd.Series:
     return column.astype("category") if is_dictionary else column
 
 
-def _as_kind(name: Any, column: pd.Series, asked: Any, *, has_marks: bool) -> tuple[pd.Series, Kind, str | None]:
+def _as_kind(name: object, column: pd.Series, asked: Any, *, has_marks: bool) -> tuple[pd.Series, Kind, str | None]:
     """Return a column as what it is taken for, what that is, and how its dates are written."""
     if asked is None:
         return _as_found(name, column, has_marks=has_marks)
@@ -97,7 +97,7 @@ def _as_kind(name: Any, column: pd.Series, asked: Any, *, has_marks: bool) -> tu
     return _texts_of_mixed(column), "category", None
 
 
-def _as_dates(name: Any, column: pd.Series, asked: str) -> tuple[pd.Series, Kind, str | None]:
+def _as_dates(name: object, column: pd.Series, asked: str) -> tuple[pd.Series, Kind, str | None]:
     """Return a column as dates, of text in a format, or whole numbers such as 20240131."""
     inferred = infer_dtype(column, skipna=True)
     if inferred in DATES:
@@ -114,7 +114,7 @@ def _as_dates(name: Any, column: pd.Series, asked: str) -> tuple[pd.Series, Kind
     return column, "date", form
 
 
-def _as_found(name: Any, column: pd.Series, *, has_marks: bool) -> tuple[pd.Series, Kind, str | None]:
+def _as_found(name: object, column: pd.Series, *, has_marks: bool) -> tuple[pd.Series, Kind, str | None]:
     inferred = infer_dtype(column, skipna=True)
     is_text = inferred == "string" and not isinstance(column.dtype, pd.CategoricalDtype)
     if has_marks and (is_text or column.dtype == object) and _are_numbers(column):
@@ -184,7 +184,7 @@ def _are_numbers(column: pd.Series) -> bool:
     return not is_code and bool(np.isfinite(pd.to_numeric(texts, errors="coerce")).all())
 
 
-def _numbers(name: Any, column: pd.Series) -> pd.Series:
+def _numbers(name: object, column: pd.Series) -> pd.Series:
     """Return values as numbers: whole ones as integers."""
     inferred = infer_dtype(column, skipna=True)
     if inferred in ("floating", "integer", "decimal", "timedelta64") and column.dtype != object:
@@ -213,7 +213,7 @@ def _texts_of(column: pd.Series) -> pd.Series:
     return pd.Series(column.dropna().unique()).astype(object).astype("str")
 
 
-def _not_as_asked(name: Any, column: pd.Series, what: str) -> InputError:
+def _not_as_asked(name: object, column: pd.Series, what: str) -> InputError:
     first = column.dropna().iloc[0]
     return InputError(f"column {name!r} holds {str(first)!r}, and was to be taken for {what}")
 
@@ -230,7 +230,7 @@ def _about_numbers(column: pd.Series) -> dict[str, Any]:
     return {"dtype": dtype, "low": float(known.min()), "high": float(known.max()), "whole": whole}
 
 
-def _about_dates(name: Any, column: pd.Series, form: str | None) -> dict[str, Any]:
+def _about_dates(name: object, column: pd.Series, form: str | None) -> dict[str, Any]:
     texts = column if form is None else dates.digits(column)
     moments = dates.read_dates(texts, form, getattr(column.dtype, "tz", None))
     if moments.isna().all():
@@ -241,7 +241,7 @@ def _about_dates(name: Any, column: pd.Series, form: str | None) -> dict[str, An
     return {"dtype": dtype, "format": form, "unit": dates.unit(moments), "parts": dates.parts(moments)} | ends
 
 
-def _about_categories(name: Any, column: pd.Series, asked: Any, min_frequency: int | float | None) -> dict[str, Any]:
+def _about_categories(name: object, column: pd.Series, asked: Any, min_frequency: int | float | None) -> dict[str, Any]:
     if isinstance(asked, tuple):
         return _declared(name, column, asked)
     counts = column.value_counts()
@@ -278,7 +278,7 @@ def _sorted(index: pd.Index, levels: dict[str, Any]) -> list[Any]:
     return sorted(index.tolist(), key=place.__getitem__)
 
 
-def _levels(name: Any, column: pd.Series) -> dict[str, Any]:
+def _levels(name: object, column: pd.Series) -> dict[str, Any]:
     if not isinstance(column.dtype, pd.CategoricalDtype):
         return {}
     index = column.cat.categories
@@ -287,7 +287,7 @@ def _levels(name: Any, column: pd.Series) -> dict[str, Any]:
     return {"levels": levels_of(column)}
 
 
-def _declared(name: Any, column: pd.Series, categories: tuple[Any, ...]) -> dict[str, Any]:
+def _declared(name: object, column: pd.Series, categories: tuple[Any, ...]) -> dict[str, Any]:
     """Return the categories that were asked for; raise InputError where the column holds others."""
     new = [value for value in column.dropna().unique().tolist() if value not in categories]
     if new:
@@ -299,7 +299,7 @@ def _declared(name: Any, column: pd.Series, categories: tuple[Any, ...]) -> dict
     return {"categories": categories} | levels
 
 
-def check_kinds(kinds: Any, names: Sequence[Any]) -> dict[Any, Any]:
+def check_kinds(kinds: Any, names: Sequence[object]) -> dict[Any, Any]:
     """Return the kinds that were asked for; raise InputError where one is none, or is of a column that is not there.
 
     Lists of categories are tuples of plain values.
@@ -320,7 +320,7 @@ def check_kinds(kinds: Any, names: Sequence[Any]) -> dict[Any, Any]:
     return checked
 
 
-def _plain_categories(name: Any, values: Any) -> tuple[Any, ...]:
+def _plain_categories(name: object, values: Any) -> tuple[Any, ...]:
     in_order = sorted(values) if isinstance(values, set | frozenset) else list(values)
     categories = tuple(each.item() if isinstance(each, np.generic) else each for each in in_order)
     if not categories or len(set(categories)) < len(categories):

@@ -68,7 +68,7 @@ class Marks:
         """Return a column with what was found to stand for a missing value missing."""
         return column.mask(column.isin(list(found))) if len(found) else column
 
-    def _is_given(self, value: Any) -> bool:
+    def _is_given(self, value: object) -> bool:
         if isinstance(value, bool):  # which is no number here
             return any(each is value for each in self.given or ())
         return value in (self.given or ()) or _as_number(value) in self._numbers
@@ -103,7 +103,7 @@ def numbers_with_gaps(table: pd.DataFrame, marks: Marks) -> tuple[pd.DataFrame, 
     return table, lines
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     """Return a mark as a plain value; raise InputError for what JSON could not hold, and what is missing anyway."""
     value = value.item() if isinstance(value, np.generic) else value
     if not isinstance(value, str | int | float) or value != value:
@@ -119,5 +119,5 @@ def _as_number(value: Any) -> float | None:
     return number if np.isfinite(number) else None
 
 
-def _says_something(value: Any) -> bool:
+def _says_something(value: object) -> bool:
     return any(letter.isalnum() for letter in str(value))

@@ -26,7 +26,7 @@ def row_names(X: Any) -> list[str]:
     return [f"row {i}" for i in range(len(X))]
 
 
-def called_an_id(name: Any) -> bool:
+def called_an_id(name: object) -> bool:
     """Tell whether a column goes by a name that ids have: id, customer_id, orderId."""
     text = str(name)
     is_named = text.lower() in NAMES_OF_IDS or text.lower().endswith(("_id", " id", "-id", ".id"))
@@ -47,13 +47,13 @@ def _holds_ids(column: pd.Series) -> bool:
     return is_named and bool(column.is_unique and not column.isna().any())
 
 
-def quoted_name(name: Any) -> str:
+def quoted_name(name: object) -> str:
     """Return a name in quotes, as a message has room for it."""
     text = str(name)
     return repr(text) if len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]!r}…"
 
 
-def few(names: Iterable[Any], most: int = 10) -> str:
+def few(names: Iterable[object], most: int = 10) -> str:
     """Return names in quotes with commas, and of many only how many more there are."""
     quoted = list(names)
     return ", ".join(quoted_name(name) for name in quoted[:most]) + (

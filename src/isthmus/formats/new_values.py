@@ -50,7 +50,7 @@ def _of_new(cell: Cell, values: pd.Series) -> str:
     return f"column {name!r} {held}, which was not there at fit and of which the model knows nothing; {_cure(name)}"
 
 
-def _cure(name: Any) -> str:
+def _cure(name: object) -> str:
     return f"to learn it begin anew, with kinds={{{name!r}: [all its categories]}} or with rows that hold them all"
 
 

@@ -113,7 +113,7 @@ FEWEST_AT_ONCE, NUMBERS_AT_ONCE = 4, 2**20
 """Columns that a scaling is fitted to at once, at the least, and numbers in them where these are more columns."""
 
 
-def fit_steps(columns: Sequence[np.ndarray], numbers: str | None, names: Sequence[Any]) -> list[Any]:
+def fit_steps(columns: Sequence[np.ndarray], numbers: str | None, names: Sequence[object]) -> list[Any]:
     """Fit the steps of a scaling to columns of numbers; raise InputError where a column reaches too far for it.
 
     Each column is scaled on its own: some of them are gone through at once, as the steps make copies of what they fit.
@@ -144,7 +144,7 @@ def _joined(steps: Sequence[Any], n: int) -> Any:
     return joined
 
 
-def _fitted_steps(values: np.ndarray, numbers: str | None, names: Sequence[Any]) -> list[Any]:
+def _fitted_steps(values: np.ndarray, numbers: str | None, names: Sequence[object]) -> list[Any]:
     steps = []
     for step in SCALING[numbers]:
         with np.errstate(over="ignore", invalid="ignore"):
@@ -176,7 +176,7 @@ def steps_from_json(content: Sequence[Mapping[str, Any]], numbers: str | None, n
     return steps
 
 
-def _fitted(name: str, values: Any, n: int) -> np.ndarray:
+def _fitted(name: str, values: Sequence[object], n: int) -> np.ndarray:
     """Return what a step knows of `n` columns, finite numbers of the right shape; raise InputError where they are not.
 
     `references_` are the probabilities of the quantiles, of which any number will do.

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Self
+from typing import Any, Self, SupportsInt
 
 import numpy as np
 import pandas as pd
@@ -73,7 +73,7 @@ class Schema:
         *,
         kinds: Mapping[Any, Any] | None = None,
         drop: Sequence[Any] = (),
-        na_values: Sequence[Any] | None = None,
+        na_values: Sequence[object] | None = None,
         min_frequency: int | float | None = None,
     ) -> Self:
         """Find out what the columns of a table are.
@@ -396,5 +396,5 @@ def with_index(rows: Any, given: Any) -> Any:
     return rows
 
 
-def _plain(name: Any) -> str | int:
+def _plain(name: str | SupportsInt) -> str | int:
     return name if isinstance(name, str) else int(name)

@@ -33,7 +33,7 @@ NUMBERS = ("integer", "floating", "mixed-integer-float", "decimal", "timedelta64
 """pandas' names for what are numbers, objects too."""
 
 
-def kind_of(name: Any, column: pd.Series) -> Kind:
+def kind_of(name: object, column: pd.Series) -> Kind:
     """Tell what a column holds; raise InputError where it is nothing that a model could be of."""
     inferred = infer_dtype(column, skipna=True)
     if inferred in ("string", "categorical"):
@@ -56,7 +56,7 @@ def levels_of(column: pd.Series) -> dict[str, Any]:
     return {"values": index.tolist(), "dtype": str(index.dtype), "ordered": bool(column.cat.ordered)}
 
 
-def reading(value: Any) -> Any:
+def reading(value: object) -> Any:
     """Return what a value says, however it is written: a number, "true" or "false", or text."""
     text = str(value)
     if text.lower() in ("true", "false"):
@@ -126,11 +126,11 @@ def index_in(values: Sequence[Any], column: pd.Series, mark_new: bool) -> np.nda
     return np.where(index < 0, np.where(column.isna(), np.nan, len(values) if mark_new else np.nan), index)
 
 
-def is_finite(value: Any) -> bool:
+def is_finite(value: object) -> bool:
     """Tell whether it is a finite number."""
     return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
 
 
-def is_count(value: Any) -> bool:
+def is_count(value: object) -> bool:
     """Tell whether it is a whole number from 0 on."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0

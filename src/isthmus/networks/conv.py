@@ -380,7 +380,7 @@ def _listed(value: Any, n: int = 1) -> list[Any]:
     return [int(each) if is_whole(each) else each for each in ([value] * n if values is None else values)]
 
 
-def _check_numbers(name: str, value: Any, least: int, word: str | None) -> None:
+def _check_numbers(name: str, value: object, least: int, word: str | None) -> None:
     """Raise where `value` is no whole number from `least` on, nor a sequence of such, `word` standing for one too."""
     shown = f"{name}={' '.join(repr(value).split())}"  # an array's may have several lines
     for number in _listed(value):

@@ -44,12 +44,12 @@ def values_of(value: Any) -> tuple[Any, ...] | None:
         return None
 
 
-def is_whole(value: Any) -> bool:
+def is_whole(value: object) -> bool:
     """Tell whether a value is a whole number, which True and False are not."""
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
-def check_share(name: str, value: Any) -> None:
+def check_share(name: str, value: object) -> None:
     """Raise ValueError for what is no number in [0, 1)."""
     if not isinstance(value, numbers.Real) or not 0 <= float(value) < 1:
         raise InputError(f"{name}={value!r}: give a share in [0, 1)")
@@ -63,7 +63,7 @@ def check_whole(shown: str, value: Any, least: int) -> None:
         raise InputError(f"{shown}: give at least {least}")
 
 
-def check_truth_value(name: str, value: Any) -> None:
+def check_truth_value(name: str, value: object) -> None:
     """Raise TypeError for what is neither True nor False."""
     if not isinstance(value, bool):
         raise InputTypeError(f"{name}={value!r}: give True or False")

@@ -115,7 +115,7 @@ def spreads(table: pd.DataFrame) -> pd.Series:
     )
 
 
-def short(value: Any, most: int = 16) -> str:
+def short(value: object, most: int = 16) -> str:
     """Return a value as a cell has room for it; a gap as a dash."""
     if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and np.isnan(value)):
         return "–"

@@ -34,12 +34,12 @@ def _template(name: str) -> str:
     return importlib.resources.files("isthmus.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def _as_text(value: Any) -> Any:
+def _as_text(value: object) -> Any:
     """Show control characters of a text instead of having them work on the page; what is markup already stays."""
     return printable(value, keep="\n") if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
-def in_script(value: Any) -> Markup:
+def in_script(value: object) -> Markup:
     r"""Return a value as JSON that neither ends the script that it stands in, nor begins a comment in it.
 
     Examples

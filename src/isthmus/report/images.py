@@ -4,7 +4,6 @@ import base64
 import functools
 import io
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -162,7 +161,7 @@ def image_lines(
 
 
 def weight_images(
-    model: Model, row_shape: Sequence[int], most: int = 32, names: Sequence[Any] | None = None
+    model: Model, row_shape: Sequence[int], most: int = 32, names: Sequence[object] | None = None
 ) -> str | None:
     """Draw the weights with which the encoder's units see a row; None where its first layer has none that can be shown.
 

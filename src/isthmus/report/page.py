@@ -15,6 +15,7 @@ from isthmus.formats.labels import spread_order
 from isthmus.formats.names import row_names
 from isthmus.formats.rows import to_rows
 from isthmus.models import SequenceAutoencoder, TabularAutoencoder
+from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.conditional import told
 from isthmus.models.kept import kept_in_words, kept_start, why_start_is_kept
 from isthmus.report.cells import short
@@ -130,14 +131,20 @@ def _compared_tables(comparison: Comparison, seen: Seen, broken: np.ndarray) -> 
     return [reconstruction_table(frame, clean, seen.names, order), second._replace(text=text)]
 
 
-def _framed(rows: np.ndarray, names: Sequence[Any] | None) -> pd.DataFrame:
+def _framed(rows: np.ndarray, names: Sequence[object] | None) -> pd.DataFrame:
     """Return rows that are no images as a table, a column an entry."""
     flat = rows.reshape(len(rows), -1)
     return pd.DataFrame(flat, columns=[f"x_{i}" for i in range(flat.shape[1])] if names is None else list(names))
 
 
 def model_page(
-    model: Any, X: Any, y: np.ndarray | None, title: str, *, which: str = "rows", names: Sequence[str] | None = None
+    model: AbstractAutoencoder,
+    X: Any,
+    y: np.ndarray | None,
+    title: str,
+    *,
+    which: str = "rows",
+    names: Sequence[str] | None = None,
 ) -> str:
     """Return the page about one fitted autoencoder, seen on rows.
 
@@ -187,7 +194,9 @@ def _taken(X: Any, rows: np.ndarray) -> Any:
     return X[rows] if isinstance(X, np.ndarray) else [X[i] for i in rows]
 
 
-def _own_pictures(model: Any, X: Any, y: np.ndarray | None, names: Sequence[str], parts: Parts) -> list[Picture] | None:
+def _own_pictures(
+    model: AbstractAutoencoder, X: Any, y: np.ndarray | None, names: Sequence[str], parts: Parts
+) -> list[Picture] | None:
     """Return the pictures of rows that are no plain arrays of numbers; None for those that are."""
     order = spread_order(len(X), y)
     if isinstance(model, SequenceAutoencoder):
@@ -197,7 +206,7 @@ def _own_pictures(model: Any, X: Any, y: np.ndarray | None, names: Sequence[str]
     return None
 
 
-def _model_page(model: Any, seen: Seen, title: str, summary: str, parts: Parts) -> str:
+def _model_page(model: AbstractAutoencoder, seen: Seen, title: str, summary: str, parts: Parts) -> str:
     X, y = seen.X, seen.y
     rebuilt = _rebuilt_images if is_image(X.shape[1:]) else _rebuilt_tables
     pictures = parts.make("Reconstructions", lambda: rebuilt(model, seen)) or []
@@ -206,7 +215,7 @@ def _model_page(model: Any, seen: Seen, title: str, summary: str, parts: Parts) 
     return _page(title, summary, pictures, [section], seen, None, parts)
 
 
-def _rebuilt_images(model: Any, seen: Seen) -> list[Picture]:
+def _rebuilt_images(model: AbstractAutoencoder, seen: Seen) -> list[Picture]:
     first = slice(SHOWN_ROWS)
     mine, rows = told(model, seen.y, first), {"input": seen.X[first]}
     if model.corruption is not None:
@@ -217,7 +226,7 @@ def _rebuilt_images(model: Any, seen: Seen) -> list[Picture]:
     return [Picture("Reconstructions", text, image_lines([rows], _column_titles(seen)))]
 
 
-def _rebuilt_tables(model: Any, seen: Seen) -> list[Picture]:
+def _rebuilt_tables(model: AbstractAutoencoder, seen: Seen) -> list[Picture]:
     mine, features = told(model, seen.y), getattr(model, "feature_names_in_", None)
     frame, order = _framed(seen.X, features), np.arange(len(seen.X))
     framed = hasattr(model, "frame_")  # what comes back for a frame keeps to the ranges that its columns had
@@ -273,14 +282,14 @@ def _section(
     }
 
 
-def _curves(model: Any) -> dict[str, Any]:
+def _curves(model: AbstractAutoencoder) -> dict[str, Any]:
     terms = set(model.history_[0]["train"]) - {"loss", "mse", "active_units"}
     is_bound = terms == {"reconstruction", "kl"} and getattr(model, "beta", None) == 1  # the loss is minus the ELBO
     titles = {"loss": BOUND} if is_bound else None
     return training_curves(model.history_, model.start_, getattr(model, "best_epoch_", None), titles)
 
 
-def _what_curves_show(model: Any) -> str:
+def _what_curves_show(model: AbstractAutoencoder) -> str:
     shown = "" if model.corruption is None else "; rows as they are, rebuilt from corrupted ones"
     drawn = "; codes are drawn" if hasattr(model, "active_units_") else ""
     rising = "; in training β rises to its full weight" if getattr(model, "beta_warm_up", 0) else ""

@@ -66,7 +66,7 @@ class Study:
         """Return the seeds, of as many as a full run has."""
         return range(self.seed, self.seed + (min(full, QUICK_SEEDS) if self.quick else full))
 
-    def fit(self, name: str, model: Any, X: np.ndarray, y: np.ndarray | None = None) -> Any:
+    def fit(self, name: str, model: AbstractAutoencoder, X: np.ndarray, y: np.ndarray | None = None) -> Any:
         """Fit a model and note it down."""
         self.progress(f"{name}: {model.max_epochs} epochs")
         began = time.perf_counter()
@@ -76,7 +76,7 @@ class Study:
         self.note(name, model, time.perf_counter() - began)
         return model
 
-    def note(self, name: str, model: Any, seconds: float) -> None:
+    def note(self, name: str, model: AbstractAutoencoder, seconds: float) -> None:
         """Note down a model that was fitted, with all its parameters."""
         with config_context(print_changed_only=False):
             description = model.__repr__(N_CHAR_MAX=10_000)  # scikit-learn cuts longer ones short

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Sequence
 from itertools import islice, zip_longest
-from typing import Any
 
 import pandas as pd
 
@@ -117,7 +116,7 @@ def as_numbers(frame: pd.DataFrame, separator: str, decimal: str, text: set[str]
     return [f"{way} in {few(names, 5)}: {examples[way]}" for way, names in changed.items()]
 
 
-def _may_be_numbers(column: Any, decimal: str) -> bool:
+def _may_be_numbers(column: pd.Series, decimal: str) -> bool:
     """Tell whether it is worth to look at each value: the first are numbers, and some have what pandas cannot read."""
     known = column.dropna()
     first = known.iloc[:20].astype(str)
@@ -126,7 +125,7 @@ def _may_be_numbers(column: Any, decimal: str) -> bool:
     return bool(known.astype(str).str.contains("[.,]" if decimal == "," else r",|\.\d+\.").any())
 
 
-def _in_one_way(column: Any, separator: str, decimal: str) -> tuple[Any, str, str] | None:
+def _in_one_way(column: pd.Series, separator: str, decimal: str) -> tuple[pd.Series, str, str] | None:
     """Return a column of text as numbers, where one way to read them fits all, what it is and an example; else None.
 
     A few words may stand for what is missing: then it stays text, and its numbers are written with points.
@@ -148,7 +147,7 @@ def _in_one_way(column: Any, separator: str, decimal: str) -> tuple[Any, str, st
     return None
 
 
-def _way_in_words(written: Any, plain: Any, thousands: str, point: str) -> tuple[str, str]:
+def _way_in_words(written: pd.Series, plain: pd.Series, thousands: str, point: str) -> tuple[str, str]:
     """Say how numbers are written, and give one of them as an example."""
     has_thousands = written.str.contains(thousands, regex=False)
     mark, kind = (thousands, "thousands") if has_thousands.any() else (point, "decimals")
@@ -156,14 +155,14 @@ def _way_in_words(written: Any, plain: Any, thousands: str, point: str) -> tuple
     return f"{'commas' if mark == ',' else 'points'} are {kind}", f"{written.iloc[place]!r} is {plain.iloc[place]}"
 
 
-def _ways(separator: str, decimal: str) -> list[tuple[str, str, str, Callable[[Any], bool]]]:
+def _ways(separator: str, decimal: str) -> list[tuple[str, str, str, Callable[[pd.Series], bool]]]:
     """Return in which ways numbers may be written: a pattern, what is at thousands, what at decimals, and a check."""
     points = (POINT_THOUSANDS, ".", ",", lambda values: bool((values.str.count(r"\.") > 1).any()))
     if decimal == ",":
         return [(WITH_COMMA, ".", ",", lambda values: True)]
     if separator == ",":
         return [(WITH_POINT, ",", ".", lambda values: True), points]
-    has_point: Callable[[Any], bool] = lambda values: bool(values.str.contains(".", regex=False).any())  # noqa: E731
+    has_point: Callable[[pd.Series], bool] = lambda values: bool(values.str.contains(".", regex=False).any())  # noqa: E731
     return [
         (COMMA_THOUSANDS, ",", ".", _are_thousands),
         (WITH_POINT, ",", ".", has_point),
@@ -172,6 +171,6 @@ def _ways(separator: str, decimal: str) -> list[tuple[str, str, str, Callable[[A
     ]
 
 
-def _are_thousands(values: Any) -> bool:
+def _are_thousands(values: pd.Series) -> bool:
     """Tell thousands from decimals that all have three digits: some number is small, or has two groups."""
     return bool((~values.str.contains(",")).any() or (values.str.count(",") > 1).any())

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +20,7 @@ def read_series(
     features: Sequence[str] | None = None,
     *,
     drop: Sequence[str] = (),
-    na_values: Sequence[Any] | None = None,
+    na_values: Sequence[object] | None = None,
 ) -> TimeSeries:
     """Read series from a file, a row a step: ``.npy``, or a table (``.csv``, ``.tsv``, ``.txt``, ``.parquet``).
 

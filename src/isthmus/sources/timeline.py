@@ -213,7 +213,7 @@ def time_series(
     time: str | None = None,
     group: str | None = None,
     features: Sequence[str] | None = None,
-    na_values: Sequence[Any] | None = None,
+    na_values: Sequence[object] | None = None,
 ) -> TimeSeries:
     """Read one long series, or several, from a table as people have them.
 
@@ -328,9 +328,8 @@ def _coded(column: pd.Series) -> tuple[np.ndarray, list[str]]:
     return place[codes], [str(levels[i]) for i in ordered]
 
 
-def _rank(level: Any) -> tuple[bool, float, str]:
-    is_number = isinstance(level, numbers.Real)
-    return not is_number, float(level) if is_number else 0.0, str(level)
+def _rank(level: object) -> tuple[bool, float, str]:
+    return not isinstance(level, numbers.Real), float(level) if isinstance(level, numbers.Real) else 0.0, str(level)
 
 
 def _framed(table: Any) -> pd.DataFrame:

@@ -63,7 +63,7 @@ def check_same(path: Path, about: Mapping[str, Any], found: Mapping[str, Any]) -
         )
 
 
-def _differ(one: Any, other: Any) -> bool:
+def _differ(one: object, other: object) -> bool:
     return not isinstance(one, dict) or not isinstance(other, dict) or not are_alike(one, other)
 
 

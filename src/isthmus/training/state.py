@@ -209,11 +209,11 @@ class State:
         """Where the weights are."""
         return next(self.model.parameters()).device
 
-    def drawing(self) -> AbstractContextManager[Any]:
+    def drawing(self) -> AbstractContextManager[object]:
         """Let the model's modules draw from this run's generator."""
         return DrawingFrom(self.draws) if self._model_draws else nullcontext()
 
-    def taking_gradients(self) -> AbstractContextManager[Any]:
+    def taking_gradients(self) -> AbstractContextManager[object]:
         """Let no module of a person's own draw again what it drew on the way forward."""
         return DrawingNothing() if self._has_own_modules else nullcontext()
 
