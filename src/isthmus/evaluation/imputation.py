@@ -58,7 +58,6 @@ def cell_errors(table: pd.DataFrame, filled: pd.DataFrame, hidden: np.ndarray) -
 
 
 def _cell_error(truth: pd.Series, filled: pd.Series, hidden: np.ndarray) -> tuple[str, float, float]:
-    """Measure one column; see :func:`cell_errors`."""
     number = is_number(truth)
     asked = hidden & truth.notna().to_numpy()
     rest, known, told = truth[~hidden].dropna(), truth[asked], filled[asked]

@@ -273,7 +273,6 @@ class Column:
         return pd.Series(values, name=self.name, dtype=object if needs_none else dtype)
 
     def _within(self, cells: np.ndarray) -> np.ndarray:
-        """Return numbers within the range at fit, whole where all were."""
         if self.low is not None:
             cells = cells.clip(self.low, self.high)
         dtype = dtype_named(self.dtype)

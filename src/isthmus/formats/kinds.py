@@ -55,28 +55,22 @@ def learn(
     InputError
         If it holds nothing, or nothing that a model could be of, or not what was asked for.
     """
-    column = _plain(column)
+    if isinstance(column.dtype, pd.ArrowDtype) and pa.types.is_dictionary(column.dtype.pyarrow_dtype):
+        column = column.astype("category")  # of Arrow's dictionaries pandas knows too little
     declared = asked if isinstance(asked, tuple) else ()
     found = [mark for mark in marks.in_column(column) if mark not in declared]
     column = marks.blank(column, found)
     if column.isna().all():
         raise InputError(f"Input X has nothing but NaN in column {name!r}: drop it")
     column, kind, form = _as_kind(name, column, asked, has_marks=bool(found))
-    known: dict[str, Any] = {"marks": tuple(map(str, found))}
+    known: dict[str, Any] = {"dtype": str(column.dtype), "marks": tuple(map(str, found))}
     if kind == "number":
         known |= _about_numbers(column)
     elif kind == "date":
         known |= _about_dates(name, column, form)
     elif kind == "category":
         known |= _about_categories(name, column, asked, min_frequency)
-    return Column(name, kind, known.pop("dtype", str(column.dtype)), **known)
-
-
-def _plain(column: pd.Series) -> pd.Series:
-    """Return a column without Arrow's dictionaries, of which pandas knows too little."""
-    dtype = column.dtype
-    is_dictionary = isinstance(dtype, pd.ArrowDtype) and pa.types.is_dictionary(dtype.pyarrow_dtype)
-    return column.astype("category") if is_dictionary else column
+    return Column(name, kind, **known)
 
 
 def _as_kind(name: object, column: pd.Series, asked: Any, *, has_marks: bool) -> tuple[pd.Series, Kind, str | None]:
@@ -159,7 +153,6 @@ FEWEST_DAYS = 5
 
 
 def _are_days(column: pd.Series) -> bool:
-    """Tell whether whole numbers are days such as 20240131."""
     values = column.dropna().unique()
     if len(values) < FEWEST_DAYS or min(values) < 19000101 or max(values) > 21001231:
         return False
@@ -185,7 +178,6 @@ def _are_numbers(column: pd.Series) -> bool:
 
 
 def _numbers(name: object, column: pd.Series) -> pd.Series:
-    """Return values as numbers: whole ones as integers."""
     inferred = infer_dtype(column, skipna=True)
     if inferred in ("floating", "integer", "decimal", "timedelta64") and column.dtype != object:
         return column
@@ -261,21 +253,15 @@ def _about_categories(name: object, column: pd.Series, asked: Any, min_frequency
             "the column"
         )
     levels = _levels(name, column)
-    categories = tuple(_sorted(kept.index, levels))
+    # In the order of a Categorical, else of numbers or letters.
+    place = {value: i for i, value in enumerate(levels["levels"]["values"])} if levels else {}
+    categories = tuple(sorted(kept.index.tolist(), key=place.__getitem__ if place else None))
     n_pooled = len(counts) - len(kept)
     known = {"categories": categories, "n_pooled": n_pooled} | levels
     if len(categories) <= MANY_LEVELS:
         return known
     in_order = (int(kept[category]) for category in categories)
     return known | {"counts": (*in_order, *([n_rare] if n_pooled else []))}
-
-
-def _sorted(index: pd.Index, levels: dict[str, Any]) -> list[Any]:
-    """Return categories in their order: a Categorical's own, else that of numbers or letters."""
-    if not levels:
-        return sorted(index.tolist())
-    place = {value: i for i, value in enumerate(levels["levels"]["values"])}
-    return sorted(index.tolist(), key=place.__getitem__)
 
 
 def _levels(name: object, column: pd.Series) -> dict[str, Any]:

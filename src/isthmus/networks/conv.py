@@ -174,7 +174,6 @@ class Conv(Parameters):
     def _there(
         self, image: Image, stages: list["_Stage"], n_components: int, moments: int, n_context: int
     ) -> nn.Sequential:
-        """Join the encoder's layers, from flat rows to flat codes."""
         layers: list[nn.Module] = [Maps(image, n_context)]
         channels = image[0] + n_context
         for stage in stages:
@@ -194,7 +193,6 @@ class Conv(Parameters):
         return nn.Sequential(*layers)
 
     def _back(self, image: Image, stages: list["_Stage"], n_components: int, n_context: int) -> nn.Sequential:
-        """Join the decoder's layers, from flat codes to flat rows."""
         feature_map = (stages[-1].channels, *stages[-1].after)
         if self.dense:
             linear = nn.Linear(n_components + n_context, math.prod(feature_map))
@@ -310,7 +308,6 @@ class Conv(Parameters):
         return values
 
     def _check(self) -> None:
-        """Raise ValueError or TypeError for the first parameter without a meaning."""
         n_own = sum(getattr(self, name) is not None for name in OF_DECODER)
         if n_own not in (0, len(OF_DECODER)):
             raise InputError("give decoder_channels, decoder_kernel_size and decoder_stride together, or none of them")
@@ -360,7 +357,6 @@ def _image(row_shape: tuple[int, ...]) -> Image:
 
 
 def _convolved(size: Size, kernel_size: int, stride: int, padding: int) -> Size:
-    """Return the size of a map after a convolution."""
     height, width = ((side + 2 * padding - kernel_size) // stride + 1 for side in size)
     return height, width
 

@@ -115,7 +115,6 @@ def beside_png(*lines: np.ndarray) -> bytes:
 
 
 def _enlarged(tiles: np.ndarray, size: int = TILE) -> np.ndarray:
-    """Bring small images to about that many pixels, each pixel to a square of them."""
     zoom = max(1, round(size / max(tiles.shape[1:3])))
     return tiles.repeat(zoom, axis=1).repeat(zoom, axis=2)
 

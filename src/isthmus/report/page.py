@@ -132,7 +132,6 @@ def _compared_tables(comparison: Comparison, seen: Seen, broken: np.ndarray) -> 
 
 
 def _framed(rows: np.ndarray, names: Sequence[object] | None) -> pd.DataFrame:
-    """Return rows that are no images as a table, a column an entry."""
     flat = rows.reshape(len(rows), -1)
     return pd.DataFrame(flat, columns=[f"x_{i}" for i in range(flat.shape[1])] if names is None else list(names))
 
@@ -188,7 +187,6 @@ def model_page(
 
 
 def _taken(X: Any, rows: np.ndarray) -> Any:
-    """Return some rows of a frame, an array or a list."""
     if isinstance(X, pd.DataFrame):
         return X.iloc[rows]
     return X[rows] if isinstance(X, np.ndarray) else [X[i] for i in rows]
@@ -298,7 +296,6 @@ def _what_curves_show(model: AbstractAutoencoder) -> str:
 
 
 def _weights(model: Any, X: Any) -> str | None:
-    """Draw the weights with which units see a row, where a row is a plain array of numbers."""
     if isinstance(model, PCA | SequenceAutoencoder) or not isinstance(X, np.ndarray):
         return None
     # Of a Gaussian code the units of the means come first.

@@ -88,7 +88,6 @@ def _points(picture: Points) -> str:
 
 
 def _curves(picture: Curves) -> str:
-    """Draw lines over epochs, and what was published as marks."""
     drawing = Drawing(figsize=(8, 3.6), dpi=110)
     axis = drawing.subplots()
     for (name, values), colour in zip(picture.lines.items(), COLOURS, strict=False):

@@ -108,7 +108,6 @@ def _filled_in(model: TabularAutoencoder, X: pd.DataFrame) -> Picture:
 
 
 def _unusual(model: TabularAutoencoder, X: pd.DataFrame, names: Sequence[str]) -> Picture:
-    """Write out the most unusual rows, the cells that make them so marked."""
     shares = model.score_samples(X, per_feature=True)
     rows = np.argsort(model.score_samples(X))[:MOST_ROWS]
     columns = np.sort(np.argsort(shares.iloc[rows].min().fillna(0).to_numpy())[: MOST_COLUMNS // 4])

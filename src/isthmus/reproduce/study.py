@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn import config_context
 
+from isthmus.models.base import AbstractAutoencoder
 from isthmus.reproduce.result import Fit
 from isthmus.sources import datasets
 
@@ -76,7 +77,7 @@ class Study:
         self.note(name, model, time.perf_counter() - began)
         return model
 
-    def note(self, name: str, model: AbstractAutoencoder, seconds: float) -> None:
+    def note(self, name: str, model: Any, seconds: float) -> None:
         """Note down a model that was fitted, with all its parameters."""
         with config_context(print_changed_only=False):
             description = model.__repr__(N_CHAR_MAX=10_000)  # scikit-learn cuts longer ones short

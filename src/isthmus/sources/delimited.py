@@ -304,7 +304,6 @@ def _is_whole(column: pd.Series) -> bool:
 
 
 def _are_codes(column: pd.Series) -> bool:
-    """Tell whether text is of digits alone, some of which begin with 0."""
     known = column.dropna().str.strip()
     return bool(known.str.fullmatch(r"\d+").all() and known.str.fullmatch(r"0\d+").any())
 

@@ -59,47 +59,9 @@ class Source(NamedTuple):
     labels: Sequence[str] = ()
 
 
-def read(
-    path: str | Path,
-    label: str | None = None,
-    *,
-    gaps: bool = False,
-    mixed: bool = False,
-    text: Sequence[str | int] = (),
-    size: Size | None = None,
-    fit: Fit = "crop",
-    skip_bad: bool = False,
-) -> Dataset:
-    """Read rows from a file, or from a folder of images whose subfolders are the labels.
-
-    Parameters
-    ----------
-    path : path
-        ``.npy``; ``.npz`` with an array ``X`` and perhaps ``y``; ``.csv``, ``.tsv`` or ``.txt`` (also ``.gz``) or
-        ``.parquet`` with columns of numbers; or a folder of images, PNG, JPEG, WebP, BMP, TIFF, GIF or PPM.
-    label : str, optional
-        The column (or the array of an ``.npz``) that holds the labels.
-    gaps : bool, default False
-        Whether labels may be missing in a table: blanks are then NaN in y.
-    mixed : bool, default False
-        Whether a table may hold words and truth values beside numbers.
-    text : sequence of str, optional
-        Columns of a ``.csv`` that are words, though they may be digits alone: 007 stays what it is.
-    size, fit, skip_bad
-        Of a folder of images: see :func:`isthmus.datasets.load_folder`.
-
-    Returns
-    -------
-    Dataset
-        ``(X, y)``; X is a DataFrame for tables, and uint8 for images: (n, height, width), or (n, 3, height, width)
-        where one of them has colours.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        In one line that names the file, and the column or image, that is wrong.
-    """
-    return read_source(path, label, gaps=gaps, mixed=mixed, text=text, size=size, fit=fit, skip_bad=skip_bad).data
+def read(path: str | Path, label: str | None = None, **asked: Any) -> Dataset:
+    """Read rows as :func:`read_source` does, without what is to be said of them."""
+    return read_source(path, label, **asked).data
 
 
 def read_source(
@@ -119,11 +81,42 @@ def read_source(
     where_there: bool = False,
     numbers: Sequence[str | int] = (),
 ) -> Source:
-    """Read rows, and how they were understood; see :func:`read`, and :func:`isthmus.sources.images.read_images`.
+    """Read rows from a file, or from a folder of images whose subfolders are the labels, and say how.
 
-    Columns to `drop` are left out; where it is `strict`, they must be there. What stands for a missing number is NaN,
-    unless the table is `mixed`, where it is left to the model. `where_there`: a label that is not is none.
-    Columns of `numbers` are, though some begin with 0.
+    Parameters
+    ----------
+    path : path
+        ``.npy``; ``.npz`` with an array ``X`` and perhaps ``y``; ``.csv``, ``.tsv`` or ``.txt`` (also ``.gz``) or
+        ``.parquet`` with columns of numbers; or a folder of images, PNG, JPEG, WebP, BMP, TIFF, GIF or PPM.
+    label : str, optional
+        The column (or the array of an ``.npz``) that holds the labels.
+    gaps : bool, default False
+        Whether labels may be missing in a table: blanks are then NaN in y.
+    mixed : bool, default False
+        Whether a table may hold words and truth values beside numbers; what stands for a missing number, NaN else, is
+        then left to the model.
+    text, numbers : sequence of str, optional
+        Columns of a ``.csv`` that are words, though they may be digits alone: 007 stays what it is; and those that are
+        numbers, though some begin with 0.
+    size, fit, skip_bad, colors
+        Of a folder of images: see :func:`isthmus.sources.images.read_images`.
+    drop, strict
+        Columns to leave out, and whether they must be there.
+    na_values : sequence, optional
+        What stands for a missing number.
+    where_there : bool, default False
+        Whether a label that is not there is none.
+
+    Returns
+    -------
+    Source
+        Its X is a DataFrame for tables, and uint8 for images: (n, height, width), or (n, 3, height, width) where one of
+        them has colours.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        In one line that names the file, and the column or image, that is wrong.
     """
     path = Path(path)
     if path.is_dir():
@@ -254,7 +247,7 @@ def _read_table(
     frame = found.frame if found.row_names is None else _named_rows(found.frame, found.row_names)
     if strict and (gone := [name for name in drop if name not in frame]):
         raise InputError(f"--drop {gone[0]}: {path} has no such column: it has {few(frame.columns)}")
-    frame = frame.drop(columns=[name for name in drop if name in frame])
+    frame = frame.drop(columns=list(drop), errors="ignore")
     columns = list(frame.columns)
     if label is not None and where_there and not any(name in frame for name in _label_names(frame, label)):
         label = None

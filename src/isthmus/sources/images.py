@@ -140,7 +140,6 @@ def _files(folder: Path, seen: Seen, skip_bad: bool = True) -> Iterator[Path]:
 
 
 def _others(folder: Path) -> str:
-    """Say what there is instead of images."""
     endings = Counter(path.suffix.lower() or "files without an ending" for path in _files(folder, Seen()))
     found = ", ".join(f"{count:,} {ending}" for ending, count in endings.most_common(3))
     return f", but {found}" if found else ""

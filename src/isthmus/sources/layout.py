@@ -273,7 +273,6 @@ def _in_steps(numbers: Sequence[float]) -> bool:
 
 
 def _are_row_names(values: Sequence[str]) -> bool:
-    """Tell whether a column without a name has names: words, each once, or numbers that count."""
     counted = [str(i) for i in range(1, len(values) + 1)]
     words = all(number_of(value) is None for value in values)
     return list(values) == counted or (words and len(set(values)) == len(values) and bool(values))

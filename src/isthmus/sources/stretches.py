@@ -127,7 +127,6 @@ def _is_change_day(tick: int) -> bool:
 
 
 def _limit(pace: float, ticks: np.ndarray, dated: bool) -> float:
-    """Return from which difference on there is a gap."""
     if dated and pace == DAY and len(ticks) > 7 and ((ticks // DAY + 3) % 7 < 5).all():  # 1970 began on a Thursday
         return LONGEST_WEEKEND * DAY
     return TOLERANCE * pace

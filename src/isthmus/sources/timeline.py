@@ -194,7 +194,6 @@ class TimeSeries(NamedTuple):
         return f"a step is {here}, and not {there}"
 
     def _first_rows(self) -> np.ndarray:
-        """Return the first of the table's rows that each step is."""
         first = np.full(len(self.values), len(self.steps))
         is_step = self.steps >= 0
         np.minimum.at(first, self.steps[is_step], np.flatnonzero(is_step))
@@ -333,7 +332,6 @@ def _rank(level: object) -> tuple[bool, float, str]:
 
 
 def _framed(table: Any) -> pd.DataFrame:
-    """Return a table as pandas has it, an index of dates as a column."""
     if isinstance(table, pd.Series):
         table = table.to_frame(table.name or "value")
     frame = table if isinstance(table, pd.DataFrame) else table.to_pandas()
@@ -349,7 +347,6 @@ def _framed(table: Any) -> pd.DataFrame:
 
 
 def _measured(frame: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
-    """Return the columns of features as numbers."""
     values: np.ndarray = frame[list(names)].to_numpy(dtype=float, na_value=np.nan)
     if np.isinf(values).any():
         row, column = np.argwhere(np.isinf(values))[0]

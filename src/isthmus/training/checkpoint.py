@@ -116,7 +116,6 @@ def read(path: Path, state: State, records: Records, epochs: int) -> State:
 
 
 def _digest(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
-    """Return the SHA-256 of all that a checkpoint holds."""
     digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
     for name in sorted(tensors):
         array = tensors[name].numpy()
