@@ -50,7 +50,7 @@ def states(monkeypatch):
         begun.append(new_state(*args))
         return begun[-1]
 
-    monkeypatch.setattr("isthmus.models.base.new_state", noted)
+    monkeypatch.setattr("isthmus.models.fitting.new_state", noted)
     return begun
 
 

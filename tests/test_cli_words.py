@@ -141,7 +141,7 @@ def test_texts_that_cannot_be(typed, verb, option, value):
     "weight_decay=1e400", "network=1.0",
 ], ids=lambda text: text[:20])  # fmt: skip
 def test_what_could_not_be_saved_is_refused_before_training(typed, monkeypatch, setting):
-    monkeypatch.setattr("isthmus.models.base.run", lambda *_, **__: pytest.fail("it trains"))
+    monkeypatch.setattr("isthmus.models.fitting.run", lambda *_, **__: pytest.fail("it trains"))
     status, _, err, clean = typed("train", "t.csv", "--epochs", "1", "--out", "run", "--set", setting)
     one_line_of_ours(status, err)
     assert clean, "and leaves nothing"

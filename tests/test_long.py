@@ -183,7 +183,7 @@ def test_a_dtype_that_is_not_read_is_not_written(dtype, tmp_path):
 
 def test_train_leaves_nothing_of_a_run_that_could_not_be_saved(run, tmp_path, monkeypatch):
     lowered(monkeypatch, "MOST_TENSORS", 5)
-    monkeypatch.setattr("isthmus.models.base.run", lambda *_, **__: pytest.fail("it trains"))
+    monkeypatch.setattr("isthmus.models.fitting.run", lambda *_, **__: pytest.fail("it trains"))
     pd.DataFrame(np.random.default_rng(0).normal(size=(30, 3)), columns=["x", "y", "z"]).to_csv("t.csv", index=False)
     status, _, err = run("train t.csv --epochs 1 --out run")
     assert status == 2

@@ -41,7 +41,7 @@ def states(monkeypatch):
         kept.append(new_state(*arguments))
         return kept[-1]
 
-    monkeypatch.setattr("isthmus.models.base.new_state", keep)
+    monkeypatch.setattr("isthmus.models.fitting.new_state", keep)
     return kept
 
 

@@ -14,7 +14,7 @@ from isthmus import Autoencoder, ContractiveAutoencoder, DenoisingAutoencoder, O
 from isthmus.core.batch import Batch
 from isthmus.core.score import SEARCH
 from isthmus.formats.rows import Rows
-from isthmus.models.base import default_epochs
+from isthmus.models.params import default_epochs
 from isthmus.networks import MLP, Modules
 
 

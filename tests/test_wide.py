@@ -22,8 +22,8 @@ from isthmus import (
     VariationalAutoencoder,
 )
 from isthmus.models import tabular
-from isthmus.models.base import default_hidden
 from isthmus.models.engine import INFERENCE_NUMBERS, inference_batch
+from isthmus.models.fitting import default_hidden
 from isthmus.networks import MLP, Conv
 from isthmus.networks.cells import Cells
 

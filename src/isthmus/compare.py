@@ -21,13 +21,12 @@ from isthmus.evaluation.error import corrupted, mean_squared_error
 from isthmus.evaluation.jacobian import mean_jacobian_norm
 from isthmus.evaluation.probe import MOST_ROWS, linear_probe_accuracy, nearest_neighbour_accuracy
 from isthmus.evaluation.sparsity import hoyer_sparsity
-from isthmus.formats.checks import check_scalar
+from isthmus.formats.checks import check_choice, check_scalar
 from isthmus.formats.labels import are_classes
 from isthmus.formats.names import row_names
 from isthmus.formats.rows import to_rows
 from isthmus.models import Autoencoder, ContractiveAutoencoder, DenoisingAutoencoder, SparseAutoencoder
 from isthmus.models.base import AbstractAutoencoder
-from isthmus.models.checks import check_choice
 from isthmus.models.conditional import told
 from isthmus.networks import MLP
 from isthmus.threads import suited_to
@@ -322,7 +321,7 @@ def _measure(model: Any, split: Split) -> dict[str, float]:
         return measured | {"jacobian": model.n_components_**0.5, "parameters": parameters}
     parameters = sum(weight.numel() for weight in model.module_.parameters())
     rows = split.X_test[:JACOBIAN_ROWS]
-    jacobian = mean_jacobian_norm(model.module_, model.scaled(rows), model.context(None, len(rows)))
+    jacobian = mean_jacobian_norm(model.module_, model.format_.scaled(rows), model.format_.context(None, len(rows)))
     return measured | {"jacobian": jacobian, "best_epoch": model.best_epoch_, "parameters": parameters}
 
 

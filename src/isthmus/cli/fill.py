@@ -169,6 +169,6 @@ def _mean_row(estimator: Any) -> np.ndarray:
     mean: np.ndarray = (
         estimator.mean_
         if isinstance(estimator, models.SequenceAutoencoder)
-        else estimator.unscaled(estimator.module_.fill.cpu().numpy())
+        else estimator.format_.unscaled(estimator.module_.fill.cpu().numpy())
     )
     return mean

@@ -1,14 +1,18 @@
-"""scikit-learn's checks of what a user gives: what they find wrong is the user's mistake."""
+"""Checks of what a user gives, scikit-learn's among them: what they find wrong is the user's mistake."""
 
+import difflib
+import math
 import numbers
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from sklearn import utils
+from sklearn.base import BaseEstimator
 from sklearn.utils import validation
 
-from isthmus.errors import InputTypeError, users_mistake
+from isthmus.errors import InputError, InputTypeError, users_mistake
 
 
 def _of_the_user(check: Callable[..., Any]) -> Callable[..., Any]:
@@ -34,4 +38,62 @@ _check_scalar = _of_the_user(utils.check_scalar)
 check_array = _of_the_user(utils.check_array)
 check_random_state = _of_the_user(utils.check_random_state)
 column_or_1d = _of_the_user(validation.column_or_1d)
-validate_data = _of_the_user(validation.validate_data)
+_validate_data = _of_the_user(validation.validate_data)
+
+
+def check_choice(name: str, value: object, choices: Iterable[str | None]) -> None:
+    """Raise ValueError for a value that is none of the choices, with the nearest of them."""
+    if value not in tuple(choices):
+        close = difflib.get_close_matches(str(value), [choice for choice in choices if choice], n=1, cutoff=0.3)
+        hint = (
+            f"did you mean {close[0]!r}?" if close else f"give one of {', '.join(repr(choice) for choice in choices)}"
+        )
+        raise InputError(f"unknown {name} {value!r}: {hint}")
+
+
+def check_number(name: str, value: Any, **bounds: Any) -> None:
+    """Raise TypeError for what is no number, ValueError for NaN, infinity and what is out of bounds."""
+    check_scalar(value, name, numbers.Real, **bounds)
+    if not math.isfinite(value):
+        raise InputError(f"{name} == {value}, must be finite.")
+
+
+class Columns(NamedTuple):
+    """What scikit-learn notes of the columns of `X`, and holds later rows against.
+
+    Attributes
+    ----------
+    n_features_in_ : int, optional
+        How many there are.
+    feature_names_in_ : ndarray of str, optional
+        Their names, where all are text.
+    """
+
+    n_features_in_: int | None = None
+    feature_names_in_: np.ndarray | None = None
+
+
+def validate(family: str, columns: Columns | None, X: Any, **checks: Any) -> tuple[Any, Columns]:
+    """Check rows as :func:`sklearn.utils.validation.validate_data` does for an estimator of that name.
+
+    Parameters
+    ----------
+    family : str
+        What messages call the estimator.
+    columns : Columns or None
+        Those of ``fit``; None notes them.
+    X : array-like
+    **checks
+        Those of ``validate_data``.
+
+    Returns
+    -------
+    rows : ndarray, or `X` with ``skip_check_array``
+    columns : Columns
+    """
+    estimator = type(family, (BaseEstimator,), {})()  # which is all that scikit-learn's function looks at
+    for name, value in (columns or Columns())._asdict().items():
+        if value is not None:
+            setattr(estimator, name, value)
+    rows = _validate_data(estimator, X, reset=columns is None, **checks)
+    return rows, Columns(*(getattr(estimator, name, None) for name in Columns._fields))

@@ -285,3 +285,15 @@ def _as_dtype(values: np.ndarray, name: str) -> pd.Series:
             whole = values.astype(float).clip(limits.min, np.nextafter(float(limits.max), 0))
             values = whole.astype(limits.dtype)
     return pd.Series(values).astype(dtype)
+
+
+def steps_index(n: int, steps: int) -> pd.MultiIndex:
+    """Return the index of a frame with so many steps of each of `n` rows."""
+    return pd.MultiIndex.from_product([range(n), range(steps)], names=["row", "step"])
+
+
+def with_index(rows: Any, given: Any) -> Any:
+    """Give a DataFrame the index of the one that it is made of."""
+    if isinstance(rows, pd.DataFrame) and isinstance(given, pd.DataFrame):
+        return rows.set_axis(given.index)
+    return rows

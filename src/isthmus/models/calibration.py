@@ -8,8 +8,8 @@ from typing import Any, Self
 import numpy as np
 
 from isthmus.errors import InputError
+from isthmus.formats.given import Given
 from isthmus.formats.sequences import Ragged
-from isthmus.models.engine import Given
 
 PROBABILITIES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 """Of the quantiles: more of them at the low end, where thresholds are."""

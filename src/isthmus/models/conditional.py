@@ -1,23 +1,20 @@
 """The conditional variational autoencoder."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils.validation import check_is_fitted
 
 from isthmus.core.corruption import hide_conditions
-from isthmus.errors import InputError, InputTypeError
-from isthmus.formats.conditions import KINDS, Condition, Values, columns_of, told_of, warn_of_marks
-from isthmus.formats.schema import with_index
-from isthmus.models.checks import check_choice, check_number
-from isthmus.models.engine import Given, decode, encode, rebuild
+from isthmus.errors import InputTypeError
+from isthmus.formats.base import Format
+from isthmus.formats.checks import check_choice, check_number
+from isthmus.formats.conditional import Conditions, Kind
+from isthmus.formats.conditions import KINDS, Condition
 from isthmus.models.variational import AbstractVariationalAutoencoder
-
-Kind = Literal["auto", "classes", "numbers"]
 
 
 @dataclass(eq=False, repr=False)
@@ -94,15 +91,11 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         dict such as ``{"size": 3, "colour": "red"}``, or a Series of one for all rows goes by them. Classes may be
         written otherwise than at ``fit``: "3" is 3.
         """
-        if y is not None:
-            return self._in_batches(encode, self._given(X, y))
-        return super().transform(X)
+        return self._transform(X, y)
 
     def inverse_transform(self, Z: ArrayLike, y: Any = None) -> Any:
         """Decode codes of shape (n, n_components), given conditions, to rows, the mean of their distribution."""
-        codes = self._fitted_codes(Z)
-        rows = self._in_batches(decode, Given(codes, self.context(y, len(codes))))
-        return with_index(self._as_given(rows), Z)
+        return self._inverse_transform(Z, y)
 
     def reconstruct(self, X: ArrayLike, y: Any = None, *, decode_as: Any = None) -> Any:
         """Encode and decode rows, given their conditions; shaped like the rows given to ``fit``.
@@ -116,12 +109,7 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         decode_as : scalar or array-like, optional
             Other conditions to decode with, NaN where unknown: what is left of a row is its style.
         """
-        given = self._given(X, y)
-        if decode_as is None:
-            return self._as_given(self._in_batches(rebuild, given), X)
-        codes = self._in_batches(encode, given)
-        rows = self._in_batches(decode, Given(codes, self.context(decode_as, len(codes))))
-        return self._as_given(rows, X)
+        return self._reconstruct(X, y, decode_as)
 
     def impute(self, X: ArrayLike, mask: ArrayLike | None = None, *, y: Any = None, n_iter: int = 100) -> Any:
         """Fill in what is missing, given conditions; see :meth:`isthmus.Autoencoder.impute`."""
@@ -168,8 +156,9 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         tags.target_tags.required = True
         return tags
 
-    def _check_parameters(self) -> None:
-        super()._check_parameters()
+    def check_parameters(self) -> None:
+        """Raise ValueError or TypeError for the first parameter without a meaning."""
+        super().check_parameters()
         check_number("label_dropout", self.label_dropout, min_val=0, max_val=1)
         if isinstance(self.condition, str):
             check_choice("condition", self.condition, KINDS)
@@ -182,70 +171,13 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         for kind in kinds:
             check_choice("condition", kind, KINDS)
 
-    def _code_layout(self) -> dict[str, int]:
-        widths = [each.width for each in self.known_conditions()]
-        shared = len(widths) - 1 if self._shares_unknown else 0
-        return super()._code_layout() | {"n_context": sum(widths) - shared}
+    def _form(self) -> Format:
+        form: Any = super()._form()
+        return replace(form, conditions=Conditions(self.condition))
 
     def _parts(self) -> dict[str, Any]:
-        widths = tuple(each.width for each in self.known_conditions()) if hasattr(self, "conditions_") else ()
-        hide = partial(hide_conditions, level=self.label_dropout, widths=widths)
+        hide = partial(hide_conditions, level=self.label_dropout, widths=self._conditions.widths)
         return super()._parts() | {"context_corruption": hide}
-
-    def _learn_context(self, y: Any, n: int, *, reset: bool) -> np.ndarray:
-        if y is None:
-            raise InputError(
-                "ConditionalVariationalAutoencoder requires y to be passed, but the target y is None: "
-                "give the conditions, or take VariationalAutoencoder"
-            )
-        if reset:
-            self._learn_conditions(y)
-        else:
-            self._check_kinds(y)
-        known = self.known_conditions()
-        columns = columns_of(y)
-        if len(columns) == len(known):
-            warn_of_marks(columns, [each.classes or () for each in known])
-        return self.context(y, n)
-
-    def _check_kinds(self, y: Any) -> None:
-        """Raise ValueError where `condition` says something else of a column than what it was at the last fit."""
-        then = ["numbers" if each.classes is None else "classes" for each in self.known_conditions()]
-        now = self._kinds(columns_of(y))
-        if len(now) == len(then) and any(kind not in ("auto", was) for kind, was in zip(now, then, strict=True)):
-            raise InputError(f"condition={self.condition!r} is not what it was at the last fit: set warm_start=False")
-
-    def _learn_conditions(self, y: Any) -> None:
-        """Note the classes, or the mean and spread of numbers, of each column."""
-        for name in ("classes_", "y_mean_", "y_scale_", "conditions_"):
-            self.__dict__.pop(name, None)
-        columns = columns_of(y)
-        kinds = self._kinds(columns)
-        conditions = tuple(Condition.learn(column, kind) for column, kind in zip(columns, kinds, strict=True))
-        if len(conditions) > 1:
-            self.conditions_ = conditions
-        elif conditions[0].classes is not None:
-            self.classes_ = np.array(conditions[0].classes)
-        if all(each.classes is None for each in conditions):
-            self.y_mean_ = np.array([each.mean for each in conditions])
-            self.y_scale_ = np.array([each.scale for each in conditions])
-
-    def _kinds(self, columns: Sequence[Values]) -> list[str]:
-        """Return what `condition` says of each column."""
-        if isinstance(self.condition, str):
-            return [self.condition] * len(columns)
-        if isinstance(self.condition, Mapping):
-            names = [str(i if column.name is None else column.name) for i, column in enumerate(columns)]
-            by_name = {str(name): kind for name, kind in self.condition.items()}
-            unknown = [name for name in by_name if name not in names]
-            if unknown:
-                raise InputError(f"condition names {unknown[0]!r}, which is no column of y: it has {', '.join(names)}")
-            return [by_name.get(name, "auto") for name in names]
-        if len(self.condition) != len(columns):
-            raise InputError(
-                f"condition={self.condition!r} is of {len(self.condition)} columns, and y has {len(columns)}"
-            )
-        return list(self.condition)
 
     @property
     def takes_conditions(self) -> bool:
@@ -254,40 +186,12 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
 
     def known_conditions(self) -> tuple[Condition, ...]:
         """Return what is known of each column of conditions."""
-        if hasattr(self, "conditions_"):
-            return self.conditions_
-        if hasattr(self, "classes_"):
-            return (Condition(None, tuple(self.classes_.tolist())),)
-        moments = zip(self.y_mean_.tolist(), self.y_scale_.tolist(), strict=True)
-        return tuple(Condition(None, None, *each) for each in moments)
+        return self._conditions.known
 
     @property
-    def _shares_unknown(self) -> bool:
-        """Whether several numbers are known or unknown as a whole, as in models of older versions."""
-        return not hasattr(self, "conditions_") and len(self.known_conditions()) > 1
-
-    def context(self, y: Any, n: int) -> np.ndarray:
-        """Return what encoder and decoder are told beside `n` rows: of each condition, and behind it 1 if unknown.
-
-        Parameters
-        ----------
-        y : scalar, array-like of shape (n,), (n, n_conditions) or (n_conditions,), DataFrame, dict, or None
-            One condition for all rows, or one for each; None, and NaN among them, is unknown.
-        n : int
-            How many rows there are.
-
-        Returns
-        -------
-        ndarray of shape (n, n_context)
-            Of classes a one among zeros, of a number its distance from the mean in standard deviations; each with an
-            entry more that is 1 where it is unknown. Several numbers of a model by an older version share that one.
-        """
-        check_is_fitted(self, ["n_features_in_"])
-        told_each = told_of(self.known_conditions(), y, n)
-        if not self._shares_unknown:
-            return told_each
-        numbers, unknown = told_each[:, ::2], told_each[:, 1::2].max(1, keepdims=True)
-        return np.concatenate([numbers * (1 - unknown), unknown], axis=1)
+    def _conditions(self) -> Conditions:
+        form: Any = self.format_
+        return form.conditions
 
 
 def told(model: Any, y: Any, rows: slice | np.ndarray = slice(None)) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import numbers
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,10 +19,10 @@ from torch.utils.flop_counter import flop_registry
 
 from isthmus.core.batch import Batch, RaggedBatch, of_one_length
 from isthmus.core.model import Model
-from isthmus.errors import InputError
+from isthmus.errors import InputError, warn_caller
+from isthmus.formats.given import Given
 from isthmus.formats.rows import in_unit_interval
 from isthmus.formats.sequences import Ragged
-from isthmus.models.checks import warn_caller
 from isthmus.networks.mlp import TiedLinear
 from isthmus.randomness import DrawingFrom
 from isthmus.threads import suited_to
@@ -37,41 +37,6 @@ INFERENCE_BATCH = 2048
 
 INFERENCE_NUMBERS = 2**21
 """Numbers in them, at the most: wide rows take their turn in smaller batches."""
-
-
-class Given(NamedTuple):
-    """A person's rows, as the model takes them.
-
-    Attributes
-    ----------
-    x : ndarray of shape (n, ...), or Ragged
-        Rows, or codes; NaN where an entry is not known. Bytes become numbers a batch at a time.
-    context : ndarray of shape (n, n_context), optional
-        What encoder and decoder are told beside.
-    hidden : ndarray of bool, shaped like x, optional
-        Which entries are taken for not known beside.
-    """
-
-    x: Any
-    context: np.ndarray | None = None
-    hidden: np.ndarray | None = None
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """In which results are handed back."""
-        return np.dtype(np.float32) if self.x.dtype == np.uint8 else self.x.dtype
-
-    @property
-    def values(self) -> np.ndarray:
-        """All numbers, in an array of some shape."""
-        values: np.ndarray = self.x.steps if isinstance(self.x, Ragged) else self.x
-        return values
-
-    def take(self, rows: slice | np.ndarray) -> "Given":
-        """Return some of the rows; sequences padded to the longest of them, with that as their context."""
-        if isinstance(self.x, Ragged):
-            return Given(*self.x.take(rows))
-        return Given._make(None if each is None else each[rows] for each in self)
 
 
 def new_fabric(device: str, precision: Any) -> Fabric:
@@ -123,9 +88,15 @@ def chosen_precision(precision: str, device: str, rows: np.ndarray, before: torc
         return precision
     if before is not None:
         return "64-true" if before == torch.float64 else "32-true"
-    small = rows.dtype == np.float64 and rows.size <= EXACT_UP_TO
+    return "64-true" if rows.dtype == np.float64 and rows.size <= exact_up_to(precision, device) else "32-true"
+
+
+def exact_up_to(precision: str, device: str) -> float:
+    """Return the size of a table of float64, in numbers, up to which it is trained on in float64."""
+    if precision != "auto":
+        return math.inf if precision.startswith("64") else -1
     on_cpu = device == "cpu" or (device == "auto" and not _has_accelerator())
-    return "64-true" if small and on_cpu else "32-true"
+    return EXACT_UP_TO if on_cpu else -1
 
 
 def _has_accelerator() -> bool:
@@ -304,20 +275,6 @@ def is_out_of_memory(error: Exception) -> bool:
     said = str(error).lower()
     words = ("out of memory", "not enough memory", "can't allocate memory", "bad_alloc", "bad allocation")
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(each in said for each in words)
-
-
-def put_known(results: Any, given: Given) -> Any:
-    """Put what is known of rows in its place in what was computed of them, to the bit."""
-    if isinstance(results, Ragged):
-        np.copyto(results.steps, given.x.steps, where=~np.isnan(given.x.steps))
-        return results
-    size = inference_batch(math.prod(results.shape[1:]))
-    for start in range(0, len(results), size):
-        part = slice(start, start + size)
-        rows, _, hidden = given.take(part)
-        known = ~np.isnan(rows) if hidden is None else ~(np.isnan(rows) | hidden)
-        np.copyto(results[part], in_unit_interval(rows), where=known)
-    return results
 
 
 def encode(model: Model, batch: Batch) -> Tensor:

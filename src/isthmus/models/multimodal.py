@@ -21,15 +21,15 @@ from isthmus.core.categorical import CategoricalLikelihood
 from isthmus.core.corruption import hide_modalities
 from isthmus.core.likelihood import Block, Likelihood, ProductLikelihood, build_likelihood
 from isthmus.core.model import Model
-from isthmus.errors import InputError, InputTypeError, NewCategoryWarning
-from isthmus.formats.checks import check_random_state, check_scalar
+from isthmus.errors import InputError, InputTypeError, NewCategoryWarning, warn_caller
+from isthmus.formats.checks import check_choice, check_number, check_random_state, check_scalar
 from isthmus.formats.containers import back, container_of, plain
 from isthmus.formats.frames import mask_of
+from isthmus.formats.given import Given
 from isthmus.formats.modalities import Modality, flat_rows, in_blocks, slices
 from isthmus.formats.schema import put_known_cells, with_index
 from isthmus.models.base import AbstractAutoencoder
-from isthmus.models.checks import check_choice, check_number, warn_caller
-from isthmus.models.engine import Given, decode, encode, rebuild
+from isthmus.models.engine import decode, encode, rebuild
 from isthmus.models.start import standardise
 from isthmus.networks import Conv
 from isthmus.networks.multimodal import Modality as NetworkModality
@@ -331,8 +331,9 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         named = zip(self.modalities_, sigmas, strict=True)
         return {modality.name: float(torch.as_tensor(sigma).detach()) for modality, sigma in named if sigma is not None}
 
-    def _check_parameters(self) -> None:
-        super()._check_parameters()
+    def check_parameters(self) -> None:
+        """Raise ValueError or TypeError for the first parameter without a meaning."""
+        super().check_parameters()
         check_choice("fusion", self.fusion, FUSIONS)
         check_number("modality_dropout", self.modality_dropout, min_val=0, max_val=1)
         check_number("beta", self.beta, min_val=0)

@@ -13,13 +13,13 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from isthmus.errors import InputTypeError, hushed
+from isthmus.errors import InputTypeError, hushed, warn_caller
+from isthmus.formats.checks import check_number
 from isthmus.formats.containers import by_pieces, container_of, plain
+from isthmus.formats.given import Given
 from isthmus.formats.sequences import Ragged
 from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.calibration import Calibration, missing_shares
-from isthmus.models.checks import check_number, warn_caller
-from isthmus.models.engine import Given
 from isthmus.models.kept import kept_start, why_start_is_kept
 from isthmus.models.saved import save_estimator
 from isthmus.models.variational import VariationalAutoencoder
@@ -100,7 +100,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         else:
             self._fit_autoencoders(X, y)
         given = self._given(X)
-        scores, own = self._lowest(given), self.autoencoder_.own_entries(X)
+        scores, own = self._lowest(given), self.autoencoder_.format_.own_entries(X)
         self.calibration_ = Calibration.learn(self._lowest, given, scores, own)
         calibrated = self.calibration_(scores, missing_shares(given[0].x, own), own)
         self.offset_ = float(np.percentile(calibrated, 100 * self.contamination))
@@ -159,13 +159,13 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         if per_feature:
-            return self.autoencoder_.shares_as_given(self._shares(self._given(X)), X)
+            return self.autoencoder_.format_.entries(self._shares(self._given(X)), X)
         return by_pieces(self._calibrated, X)
 
     def _calibrated(self, X: Any) -> np.ndarray:
         """Return the score of each row, on the scale of rows without gaps."""
         given = self._given(X)
-        scores, own, x = self._lowest(given), self.autoencoder_.own_entries(X), given[0].x
+        scores, own, x = self._lowest(given), self.autoencoder_.format_.own_entries(X), given[0].x
         if hasattr(self, "calibration_"):  # an older version saved none
             scores = self.calibration_(scores, missing_shares(x, own), own)
         if isinstance(x, Ragged):
@@ -190,7 +190,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
 
     def _given(self, X: Any) -> list[Given]:
         """Validate rows to be scored, for each autoencoder."""
-        return [autoencoder.rows_to_score(X) for autoencoder in self.autoencoders_]
+        return [autoencoder.format_.encode_to_score(X) for autoencoder in self.autoencoders_]
 
     def _scored(self, x: np.ndarray, own: np.ndarray | None) -> np.ndarray | None:
         """Return which entries of rows have a part in their score; None: all."""

@@ -26,7 +26,7 @@ def check_savable(estimator: Any) -> None:
         ...
     isthmus.errors.InputError: batch_size=1099511627776 could not be saved with the model: 1099511627776 is too ...
     """
-    estimator._check_parameters()  # what has no meaning is said as it is in fit
+    estimator.check_parameters()  # what has no meaning is said as it is in fit
     for name, value in plain_params(estimator).items():
         try:
             if value == NOT_SAVED:

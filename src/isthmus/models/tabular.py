@@ -2,7 +2,7 @@
 
 import copy
 import numbers
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import Any, ClassVar, Literal, Self
@@ -13,30 +13,19 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from isthmus.core.batch import Batch
 from isthmus.core.categorical import CategoricalLikelihood, FactoredSoftmax, PlainSoftmax
 from isthmus.core.corruption import hide_entries
-from isthmus.core.imputation import fill_in
 from isthmus.core.likelihood import Bernoulli, Block, GaussianLikelihood, ProductLikelihood
 from isthmus.core.model import Model
-from isthmus.errors import DataWarning, InputError, InputTypeError, NewCategoryWarning, hushed
-from isthmus.formats.checks import check_scalar, validate_data
-from isthmus.formats.containers import back, container_of, plain
-from isthmus.formats.frames import mask_of
-from isthmus.formats.new_values import warn_of_frequent, warn_of_new_categories
-from isthmus.formats.overview import table_overview, worth_a_warning
-from isthmus.formats.rows import in_unit_interval
+from isthmus.errors import InputError, InputTypeError
+from isthmus.formats.checks import check_choice, check_number, check_scalar
 from isthmus.formats.scaling import SCALING
-from isthmus.formats.schema import Schema, put_known_cells, with_index
-from isthmus.models.base import AbstractAutoencoder, steps_index
-from isthmus.models.checks import check_choice, check_number, warn_caller
-from isthmus.models.engine import Given, activations, chosen_precision, decode, encode, n_activations, rebuild
+from isthmus.formats.schema import Schema
+from isthmus.formats.table import TableFormat
+from isthmus.models.base import AbstractAutoencoder
+from isthmus.models.engine import exact_up_to
 from isthmus.networks import MLP
 from isthmus.networks.cells import Cells
-from isthmus.networks.parameters import Network
-
-MOST_PIECES = 25_000
-"""Of all numbers of a table together."""
 
 
 class _Layers:
@@ -172,7 +161,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
     drop: Sequence[Any] = ()
     na_values: Sequence[Any] | None = None
     min_frequency: int | float | None = None
-    layers: Literal["code", "all"] = "code"
+    layers: Literal["code", "all"] = "code"  # type: ignore[misc]
 
     scales_itself: ClassVar[bool] = True
 
@@ -216,14 +205,11 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         DataFrame or ndarray of shape (n, columns)
             In the units, the categories and the dtypes of the table given to ``fit``.
         """
-        return with_index(super().inverse_transform(Z), Z)
+        return self._inverse_transform(Z)
 
     def reconstruct(self, X: ArrayLike) -> Any:
         """Encode and decode rows; see :meth:`inverse_transform`. Columns that are left out come back as they are."""
-        given = self._given(X)
-        dtype, cells = given.x.dtype, self._in_batches(rebuild, given)
-        del given  # as much again as the table
-        return self._whole(self.schema_.to_frame(cells), X, dtype)
+        return self._reconstruct(X)
 
     def impute(self, X: ArrayLike, mask: ArrayLike | None = None, *, n_iter: int = 10) -> Any:
         """Fill in what is missing from what is known; see :meth:`isthmus.Autoencoder.impute`.
@@ -243,7 +229,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
             Shaped like `X`, in the units, the categories and the dtypes of ``fit``; the known cells are those of `X`,
             to the bit.
         """
-        return self._impute(X, mask, n_iter, None)
+        return self._impute(X, mask, n_iter)
 
     @property
     def sigma_(self) -> float:
@@ -254,7 +240,8 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
             raise AttributeError("a table without numbers has no sigma_")
         return float(likelihood.sigma.item() if isinstance(likelihood.sigma, Tensor) else likelihood.sigma)
 
-    def _check_parameters(self) -> None:
+    def check_parameters(self) -> None:
+        """Raise ValueError or TypeError for the first parameter without a meaning."""
         check_choice("corruption", self.corruption, ("swap", "masking", None))
         check_choice("numbers", self.numbers, SCALING)
         check_choice("categories", self.categories, ("auto", "onehot", "embedding"))
@@ -267,7 +254,9 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
             )
         if self.contraction_weight:
             raise InputError("contraction_weight has no meaning for categories: leave it at 0, or take another family")
-        super()._check_parameters()
+        super().check_parameters()
+        if isinstance(self._network, MLP) and self._network.output_activation is not None:
+            raise InputError("TabularAutoencoder has its own output activations: leave output_activation=None")
 
     def _check_column_parameters(self) -> None:
         for name, kind in (("kinds", Mapping), ("drop", Sequence), ("na_values", Sequence)):
@@ -280,254 +269,39 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         elif self.min_frequency is not None:
             check_scalar(self.min_frequency, "min_frequency", numbers.Integral, min_val=1)
 
-    def _network(self) -> Network:
-        network = super()._network()
-        if isinstance(network, MLP) and network.output_activation is not None:
-            raise InputError("TabularAutoencoder has its own output activations: leave output_activation=None")
-        return network
-
-    @property
-    def _n_features_out(self) -> int:
-        return n_activations(self.module_) if self.layers == "all" else self.n_components
-
-    @property
-    def _encoding(self) -> Any:
-        return activations if self.layers == "all" else encode
-
-    def _check_build(self, model: Model, rows: Batch) -> None:
-        super()._check_build(model, rows)
-        if self.layers == "all":
-            n_activations(model)  # which says where a network has none that are known
-
-    def _learn_table(self, X: Any) -> pd.DataFrame:
-        """Validate a table at the door, and learn what its columns are."""
-        self.container_, X = container_of(X) or "pandas", plain(X)
-        self.framed_ = isinstance(X, pd.DataFrame)
-        if self.framed_:
-            if len(X) < 2:
-                raise InputError(f"X has {len(X)} rows: give two or more")
-            self.schema_ = self.schema_of(X)  # first, as it says in one line what is wrong
-            validate_data(self, X, skip_check_array=True)
-            table = X
-        else:
-            rows = super()._rows(X, reset=True)
-            if rows.ndim > 2:
-                raise InputError(f"X has the shape {rows.shape}: give a table, of one row a line")
-            table = pd.DataFrame(rows)
-            self.schema_ = self.schema_of(table)
-        self.row_shape_ = (len(self.schema_.cells),)
-        self._asked = self._asked_of_columns()
-        for line in worth_a_warning(self.schema_):
-            warn_caller(line, DataWarning)
-        if self.verbose:
-            print(*table_overview(self.schema_, table), sep="\n")
-        return table
+    def _form(self) -> TableFormat:
+        return TableFormat(
+            type(self).__name__,
+            self.numbers,
+            self.kinds,
+            self.drop,
+            self.na_values,
+            self.min_frequency,
+            self.bins,
+            exact_up_to(self.precision, self.device),
+            verbose=self.verbose > 0,
+        )
 
     def schema_of(self, table: pd.DataFrame) -> Schema:
         """Return what ``fit`` would take the columns of a table for."""
-        asked = {name: getattr(self, name) for name in ("kinds", "na_values", "min_frequency")}
-        return Schema.learn(table, self.numbers, drop=self.drop or (), **asked)
-
-    def _asked_of_columns(self) -> dict[str, str]:
-        """Return what was asked for of the columns, as it can be compared."""
-        return {name: repr(getattr(self, name)) for name in ("kinds", "drop", "na_values", "min_frequency")}
-
-    def restore(self, tensors: dict[str, Tensor]) -> Self:
-        """Rebuild ``module_`` from saved weights; see :meth:`isthmus.Autoencoder.restore`."""
-        super().restore(tensors)
-        self._asked = self._asked_of_columns()
-        return self
-
-    def _learn_rows(self, X: ArrayLike, y: Any, *, reset: bool) -> Given:
-        if not reset:  # further rows: what they reach to is what may be given back
-            before, now = getattr(self, "_asked", {}), self._asked_of_columns()
-            changed = [name for name in before if before[name] != now[name]]
-            if changed:
-                raise InputError(
-                    f"{changed[0]}={now[changed[0]]} was {before[changed[0]]} at the last fit: set warm_start=False to "
-                    "begin anew"
-                )
-            table = self._table(X)
-            told_of: Collection[Any] = getattr(self, "_told_of", frozenset())
-            new = self.schema_.new_categories(self.schema_.to_cells(table, mark_new=True))
-            told_of = warn_of_new_categories(self.schema_, table, new, told_of)
-            self._told_of = warn_of_frequent(self.schema_, table, told_of)
-            self.schema_ = self.schema_.widened(table)
-        with hushed(NewCategoryWarning):  # it was said
-            return super()._learn_rows(X, y, reset=reset)
-
-    def _table(self, X: Any) -> pd.DataFrame:
-        """Validate a table for use; return a DataFrame, of arrays too."""
-        X = plain(X)
-        if isinstance(X, pd.DataFrame) and not len(X):
-            raise InputError("X has 0 rows: give one or more")
-        if self.framed_ and isinstance(X, pd.DataFrame):
-            X = self.schema_.with_left_out(X)
-            if self._mixed:  # of numbers alone, scikit-learn's contract wants its own words
-                self.schema_.check_names(X)
-            validate_data(self, X, reset=False, skip_check_array=True)
-            return X
-        if self.framed_ and self._mixed:
-            raise InputError("fit was given a DataFrame of several kinds of columns: give X as a DataFrame too")
-        shape, self.row_shape_ = self.row_shape_, (self.n_features_in_,)  # of the table, and not of its cells
-        try:
-            rows = super()._rows(X, reset=False)
-        finally:
-            self.row_shape_ = shape
-        return pd.DataFrame(in_unit_interval(rows), columns=list(self.schema_.names))
-
-    @property
-    def _mixed(self) -> bool:
-        return any(column.kind != "number" for column in self.schema_.columns) or bool(self.schema_.left_out)
-
-    def _rows(self, X: ArrayLike, *, reset: bool) -> np.ndarray:
-        if not reset:
-            return self._cells(self._table(X))
-        table = self._learn_table(X)
-        return self._cells(table, single=self._trains_in_single(len(table)))
-
-    def _trains_in_single(self, n: int) -> bool:
-        """Tell whether so many rows will be trained on in float32: their cells need never be in float64 then."""
-        cells = np.broadcast_to(0.0, (n, len(self.schema_.cells)))
-        return not chosen_precision(self.precision, self.device, cells, None).startswith("64")
-
-    def _cells(self, table: pd.DataFrame, *, mark_new: bool = False, single: bool = False) -> np.ndarray:
-        """Return cells in float32 where all columns of the table are, or where that is asked for, else in float64.
-
-        Categories that were not there at ``fit`` are NaN, and told of, unless they are to be marked.
-        """
-        single = single or bool((table.dtypes == np.float32).all())
-        cells = self.schema_.to_cells(table, np.float32 if single else np.float64, mark_new=True)
-        new = self.schema_.new_categories(cells)
-        if new.any() and not mark_new:
-            warn_of_new_categories(self.schema_, table, new)
-            cells[new] = np.nan
-        return cells
-
-    def rows_to_score(self, X: Any, y: Any = None) -> Given:
-        """Validate a table to be scored; a category that was not there at ``fit`` is marked, not NaN."""
-        check_is_fitted(self)
-        return Given(self._cells(self._table(X), mark_new=True))
-
-    def _new_categories(self, rows: np.ndarray) -> np.ndarray | None:
-        new = self.schema_.new_categories(rows)
-        return new if new.any() else None
-
-    def _as_given(self, rows: np.ndarray, like: Any = None) -> Any:
-        frame = self.schema_.to_frame(rows)
-        return self._in_container(frame, like) if self.framed_ else frame.to_numpy(dtype=rows.dtype)
-
-    def _in_container(self, frame: pd.DataFrame, like: Any = None) -> Any:
-        """Return a frame as the dataframe that `like` is, or that ``fit`` was given; older models have pandas'."""
-        return back(frame, container_of(like) or getattr(self, "container_", "pandas"))
-
-    def _learn_frame(self, X: Any, rows: np.ndarray, *, reset: bool) -> None:
-        """Leave it to the schema."""
-
-    def _framed(self, like: Any) -> bool:
-        return False
-
-    def _decode_each(self, codes: np.ndarray, context: np.ndarray | None) -> Any:
-        n, steps, units = codes.shape
-        rows = self._in_batches(decode, Given(codes.reshape(-1, units)))
-        if not self.framed_:
-            return self._as_given(rows).reshape(n, steps, -1)
-        return self.schema_.to_frame(rows).set_axis(steps_index(n, steps))
-
-    def _steps_as_given(self, rows: Any, like: Any) -> Any:
-        return self._in_container(rows, like) if self.framed_ else rows
-
-    def shares_as_given(self, shares: np.ndarray, X: Any) -> Any:
-        """Return scores of cells as a table, in the order of its columns."""
-        shares = self.schema_.by_column(shares)
-        if not self.framed_:
-            return shares
-        frame = pd.DataFrame(shares, columns=[column.name for column in self.schema_.columns])
-        return self._in_container(with_index(frame, X), X)
-
-    def _impute(self, X: ArrayLike, mask: ArrayLike | None, n_iter: int, y: Any) -> Any:
-        """Fill in cells, and put the known ones of the table itself beside them."""
-        check_is_fitted(self)
-        check_scalar(n_iter, "n_iter", numbers.Integral, min_val=1)
-        table = self.schema_.as_at_fit(self._table(X))
-        cells = self._cells(table, mark_new=True)
-        if mask is not None:
-            cells[self.schema_.by_cell(self._mask_of_all(mask, X, len(table)))] = np.nan
-        known = self.schema_.by_column(~np.isnan(cells))  # also what the model does not know
-        new = self.schema_.new_categories(cells)
-        warn_of_new_categories(self.schema_, table, new)
-        cells[new] = np.nan
-        dtype, cells = cells.dtype, self._in_batches(partial(fill_in, iterations=n_iter), Given(cells))
-        filled = self.schema_.to_frame(cells)
-        del cells, new
-        if self.framed_:
-            return self._whole(put_known_cells(filled, table, known), X, dtype)
-        values = np.where(known, table[filled.columns].to_numpy(), filled.to_numpy(dtype=dtype))
-        return self._whole(pd.DataFrame(values, columns=filled.columns), X, dtype)
-
-    def _whole(self, rows: pd.DataFrame, X: Any, dtype: Any) -> Any:
-        """Put the columns that are left out, as far as they were given, back in their places; return rows like `X`."""
-        given = plain(X)
-        given = given if isinstance(given, pd.DataFrame) else pd.DataFrame(np.asarray(given))
-        given = given if self.framed_ else given.set_axis(list(self.schema_.names), axis=1)
-        there = [name for name in self.schema_.names if name in rows.columns or name in given.columns]
-        if len(there) > len(rows.columns):
-            given, rows = given.reset_index(drop=True), rows.reset_index(drop=True)
-            rows = pd.DataFrame({name: rows[name] if name in rows.columns else given[name] for name in there})
-        if not self.framed_:
-            return rows.to_numpy(dtype=dtype)
-        return self._in_container(with_index(rows, plain(X)), X)
-
-    def _mask_of_all(self, mask: Any, X: Any, n: int) -> np.ndarray:
-        """Return a mask of all columns, of one that is of those of `X`; what is left out is never filled in."""
-        names = list(self.schema_.names)
-        if self.framed_ and isinstance(plain(mask), pd.DataFrame | pd.Series):
-            return mask_of(mask, names, (n, len(names)), may_lack=self.schema_.left_out)
-        given = [name for name in names if name in plain(X).columns] if self.framed_ else names
-        of_given = pd.DataFrame(mask_of(mask, None, (n, len(given))), columns=given)
-        return of_given.reindex(columns=names, fill_value=False).to_numpy()
-
-    def _fill(self, x: Tensor) -> Tensor:
-        """Return the mean of numbers and truth values, and −1 for a category, which is none of them."""
-        fill = x.nanmean(0)
-        n_categories = self.schema_.count("category")
-        if n_categories:
-            fill[-n_categories:] = -1
-        return fill
-
-    def _continued(self, rows: Batch) -> Model:
-        if self.numbers != self.schema_.numbers:  # the weights know no other scale
-            raise InputError(
-                f"numbers={self.numbers!r} was {self.schema_.numbers!r} at the last fit: set warm_start=False to begin "
-                "anew"
-            )
-        return super()._continued(rows)
-
-    def _fit_width(self, rows: Batch) -> None:
-        """Choose how many pieces a number is cut into too: fewer where numbers are many."""
-        self.bins_ = min(self.bins, MOST_PIECES // max(self.schema_.count("number"), 1))
-        super()._fit_width(rows)
-
-    def _input_width(self) -> int:
-        return self._inputs().width
+        return self._form().schema_of(table)
 
     def _inputs(self) -> Cells:
-        """Return what makes numbers of cells; models of before there was a limit have all their pieces."""
-        schema, bins = self.schema_, getattr(self, "bins_", self.bins)
+        schema, bins = self.schema_, getattr(self, "bins_", self.bins)  # of before there was a limit: all pieces
         return Cells(schema.count("number"), schema.count("boolean"), schema.sizes, bins, self.categories)
 
     def _build(self) -> Model:
-        """Build the model; the decoder gives a number for each number and truth value, and each category's logit."""
+        # The decoder gives a number for each number and truth value, and each category's logit.
         schema = self.schema_
         n_numbers, n_booleans = schema.count("number"), schema.count("boolean")
         inputs = self._inputs()
         softmaxes = _softmaxes(schema)
         n_parameters = n_numbers + n_booleans + softmaxes.n_parameters
-        encoder, decoder = self._network().build((inputs.width,), self.n_components, **self._code_layout())
+        encoder, decoder = self._network.build((inputs.width,), self.n_components, **self._code_layout)
         if n_parameters != inputs.width:
             if getattr(self.network, "tied", False):
                 raise InputError("tied=True needs equal widths at both ends: set bins=0 and categories='onehot'")
-            decoder = self._network().build((n_parameters,), self.n_components, **self._code_layout())[1]
+            decoder = self._network.build((n_parameters,), self.n_components, **self._code_layout)[1]
         # It is given several numbers of a cell, and of a gap those of `fill`, as other encoders are.
         encoder.takes_known = False  # type: ignore[assignment]
         parts = self._parts()
@@ -537,7 +311,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
             Block("reconstruction_categories", softmaxes, len(schema.sizes), softmaxes.n_parameters),
         ]
         parts["likelihood"] = ProductLikelihood([block for block in blocks if block.size])
-        return Model(encoder, decoder, inputs=inputs, row_shape=self.row_shape_, **parts)
+        return Model(encoder, decoder, inputs=inputs, row_shape=self.format_.row_shape_, **parts)
 
     def _parts(self) -> dict[str, Any]:
         parts = super()._parts()

@@ -16,12 +16,11 @@ from isthmus.core.bottleneck import active_units, gaussian
 from isthmus.core.bound import SEED, importance_log_likelihood
 from isthmus.core.model import Model
 from isthmus.core.penalty import free_bits
-from isthmus.errors import InputError
-from isthmus.formats.checks import check_random_state, check_scalar
+from isthmus.errors import InputError, warn_caller
+from isthmus.formats.checks import check_number, check_random_state, check_scalar
+from isthmus.formats.given import Given
 from isthmus.formats.rows import Rows
 from isthmus.models.base import AbstractAutoencoder
-from isthmus.models.checks import check_number, warn_caller
-from isthmus.models.engine import Given
 
 
 @dataclass(eq=False, repr=False)
@@ -42,11 +41,10 @@ class AbstractVariationalAutoencoder(AbstractAutoencoder):
         def estimate(model: Model, batch: Batch) -> Tensor:
             return importance_log_likelihood(model, batch, samples, generator)
 
-        likelihoods = self._in_batches(estimate, given)
-        if self._scaling is None:
+        likelihoods, log_scale = self._in_batches(estimate, given), self.format_.log_scale
+        if log_scale is None:
             return likelihoods
-        known = (~np.isnan(given.x)).reshape(len(given.x), -1)
-        return likelihoods - (known @ self._scaling.log_scale.ravel()).astype(likelihoods.dtype)
+        return likelihoods - (given.known.reshape(len(given.x), -1) @ log_scale.ravel()).astype(likelihoods.dtype)
 
     def _sample(self, n: int, y: Any, noise: bool, random_state: Any) -> Any:
         check_is_fitted(self)
@@ -59,22 +57,20 @@ class AbstractVariationalAutoencoder(AbstractAutoencoder):
             distribution = model.decode(batch.x, batch.context)
             return distribution.sample(generator) if noise else distribution.mean
 
-        return self._as_given(self._in_batches(draw, Given(codes, self.context(y, n))))
+        return self.format_.decode(self._in_batches(draw, Given(codes, self.format_.context(y, n))))
 
     def _generator(self, seed: int = SEED) -> torch.Generator:
         """Return a generator for what is drawn at use, apart from the training's."""
         return torch.Generator(next(self.module_.parameters()).device).manual_seed(seed)
 
-    def _check_parameters(self) -> None:
-        super()._check_parameters()
+    def check_parameters(self) -> None:
+        """Raise ValueError or TypeError for the first parameter without a meaning."""
+        super().check_parameters()
         check_number("beta", self.beta, min_val=0)
         check_scalar(self.beta_warm_up, "beta_warm_up", numbers.Integral, min_val=0)
         check_number("free_bits", self.free_bits, min_val=0)
         if self.sparsity in ("kl", "topk"):
             raise InputError(f"sparsity={self.sparsity!r} has no meaning for a Gaussian code: give 'l1' or None")
-
-    def _code_layout(self) -> dict[str, int]:
-        return super()._code_layout() | {"moments": 2}
 
     def _parts(self) -> dict[str, Any]:
         parts = super()._parts()

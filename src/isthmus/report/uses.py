@@ -143,7 +143,7 @@ def _filled_in(model: AbstractAutoencoder, X: np.ndarray, y: np.ndarray | None) 
     rows, mine = X[:MEASURED_ROWS], told(model, y, slice(MEASURED_ROWS))
     lower = np.zeros(rows.shape, bool)
     lower[..., rows.shape[-2] // 2 :, :] = True
-    groups, shares, mean = [], [], model.unscaled(model.module_.fill.cpu().numpy())
+    groups, shares, mean = [], [], model.format_.unscaled(model.module_.fill.cpu().numpy())
     for hidden in (hidden_entries(rows.shape, 0.5), lower):
         filled = model.impute(rows, hidden, **mine)
         error, of_mean = imputation_errors(rows, np.asarray(filled), mean, hidden)

@@ -1,0 +1,139 @@
+"""What form a person's rows have: a format learns it at ``fit``, makes numbers of rows, and rows of numbers again."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from torch import Tensor
+
+from isthmus.formats.given import Given
+
+Fill = Callable[[Given], Any]
+"""Rows with gaps → the same rows, as the model knows them, without."""
+
+
+class Format(ABC):
+    """What form rows have. Subclasses are frozen dataclasses: what `fit` is asked for, and what it has learnt.
+
+    Rows go in as a person has them (`X`, `y`), and a model takes them as :class:`isthmus.formats.given.Given`.
+
+    Attributes
+    ----------
+    learnt : tuple of str
+        The fields that :meth:`learn` sets, by the names that they have as fitted attributes of the estimator, where
+        they are saved; None where there is none.
+    row_shape_ : tuple of int
+        The shape of a row.
+    """
+
+    learnt: ClassVar[tuple[str, ...]]
+    row_shape_: tuple[int, ...]
+
+    @abstractmethod
+    def learn(self, X: Any, y: Any = None) -> tuple[Self, Given]:
+        """Return what is learnt of training rows, and these as the model takes them."""
+
+    @abstractmethod
+    def read(self, X: Any, y: Any = None, *, targets: bool = False) -> Given:
+        """Return rows in the units of `X`; those that the likelihood is held against are `targets`."""
+
+    @abstractmethod
+    def decode(self, rows: Any, like: Any = None) -> Any:
+        """Return rows of the model in the form of the rows `like`, or else in that of those given to ``fit``."""
+
+    @abstractmethod
+    def decode_steps(self, rows: Any, n: int, like: Any) -> Any:
+        """Return decoded steps of `n` rows, one row's after the other's, as (n, steps, …) in the form of `like`."""
+
+    @abstractmethod
+    def entries(self, values: Any, like: Any) -> Any:
+        """Return what is one an entry of rows, shaped like them, in the form of `like`."""
+
+    @abstractmethod
+    def fill(self, X: Any, mask: Any, y: Any, fill_in: Fill) -> Any:
+        """Return rows with their gaps filled in, in the form of `X`; what is known is as it was, to the bit."""
+
+    def learn_more(self, X: Any, y: Any = None) -> tuple[Self, Given]:
+        """Return what is known after further training rows, and these as the model takes them."""
+        return self, self.encode_to_score(X, y)
+
+    def encode(self, X: Any, y: Any = None, *, targets: bool = False) -> Given:
+        """Return rows as the model takes them; those that the likelihood is held against are `targets`."""
+        given = self.read(X, y, targets=targets)
+        return given._replace(x=self.scaled(given.x))
+
+    def encode_to_score(self, X: Any, y: Any = None) -> Given:
+        """Return rows to be scored; a category that was not there at ``fit`` is marked, not NaN."""
+        return self.encode(X, y, targets=True)
+
+    def faults(self, rows: np.ndarray) -> list[str]:
+        """Return what to warn of training rows, as the model will know them, of which little can be learnt."""
+        return []
+
+    def scaled(self, rows: Any) -> Any:
+        """Return rows in the units of `X` as the model knows them."""
+        return rows
+
+    def unscaled(self, rows: Any) -> Any:
+        """Return the model's rows in the units of `X`."""
+        return rows
+
+    @property
+    def log_scale(self) -> np.ndarray | None:
+        """What log-densities of entries are lower by in the units of `X`, in nats; None: nothing."""
+        return None
+
+    @property
+    def width(self) -> int:
+        """How many numbers the encoder is given of a row; of several encoders, the one that is given most."""
+        return math.prod(self.row_shape_)
+
+    @property
+    def n_context(self) -> int:
+        """How many numbers encoder and decoder are told beside a row."""
+        return 0
+
+    def context(self, y: Any, n: int) -> np.ndarray | None:
+        """Return what encoder and decoder are told beside `n` rows of condition `y`, of shape (n, n_context)."""
+        return None
+
+    def shared_context(self, a: Given, b: Given) -> np.ndarray | None:
+        """Return what the decoder is told on the way from the rows of one to those of the other."""
+        return a.context
+
+    def longer(self, A: Any, B: Any) -> Any:
+        """Return the rows in whose form the way from one to the other is given."""
+        return A
+
+    def groups(self, codes: Given) -> Iterator[tuple[np.ndarray, Given]] | None:
+        """Yield which codes are decoded together, and these; None: all of them."""
+        return None
+
+    def fill_of(self, x: Tensor) -> Tensor:
+        """Return what the encoder is shown in place of entries of training rows that are not known: their means."""
+        return x.nanmean(0)
+
+    def new_categories(self, rows: Any) -> np.ndarray | None:
+        """Mark the entries that are categories which were not there at ``fit``; None where there are none."""
+        return None
+
+    def own_entries(self, X: Any) -> Any:
+        """Return which entries of rows are their own, the others being there for the shape; None: all."""
+        return None
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """The names of all fitted attributes of an estimator that are the format's."""
+        return self.learnt
+
+    def fitted(self) -> dict[str, Any]:
+        """Return what was learnt by the names of an estimator's attributes."""
+        found = {name: getattr(self, name) for name in self.learnt}
+        return {name: value for name, value in found.items() if value is not None}
+
+    def restored(self, fitted: Mapping[str, Any]) -> Self:
+        """Return the format that has learnt what an estimator's attributes say; see :meth:`fitted`."""
+        return replace(self, **{name: fitted[name] for name in self.learnt if name in fitted})  # type: ignore[type-var]

@@ -1,0 +1,144 @@
+"""What `y` says of rows: classes or numbers of one or several columns, learnt at ``fit``, told to a network."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+
+from isthmus.errors import InputError
+from isthmus.formats.conditions import Condition, Values, columns_of, told_of, warn_of_marks
+
+Kind = Literal["auto", "classes", "numbers"]
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What encoder and decoder are told beside rows.
+
+    Parameters
+    ----------
+    kinds : {"auto", "classes", "numbers"}, sequence or dict of these
+        What each column of `y` is; see :class:`isthmus.ConditionalVariationalAutoencoder`.
+    """
+
+    learnt: ClassVar = ("classes_", "y_mean_", "y_scale_", "conditions_")
+
+    kinds: Kind | Sequence[Kind] | Mapping[Any, Kind] = "auto"
+    classes_: np.ndarray | None = None
+    y_mean_: np.ndarray | None = None
+    y_scale_: np.ndarray | None = None
+    conditions_: tuple[Condition, ...] | None = None
+
+    def learn(self, y: Any) -> Self:
+        """Note the classes, or the mean and spread of numbers, of each column."""
+        _check_there(y)
+        columns = columns_of(y)
+        conditions = tuple(map(Condition.learn, columns, self._kinds_of(columns)))
+        numbers = all(each.classes is None for each in conditions)
+        is_label = len(conditions) == 1 and not numbers
+        new = replace(
+            self,
+            classes_=np.array(conditions[0].classes) if is_label else None,
+            y_mean_=np.array([each.mean for each in conditions]) if numbers else None,
+            y_scale_=np.array([each.scale for each in conditions]) if numbers else None,
+            conditions_=conditions if len(conditions) > 1 else None,
+        )
+        new._warn_of_marks(columns)
+        return new
+
+    def check(self, y: Any) -> None:
+        """Raise ValueError where `kinds` says something else of a column than what it was at the last fit."""
+        _check_there(y)
+        columns = columns_of(y)
+        then = ["numbers" if each.classes is None else "classes" for each in self.known]
+        now = self._kinds_of(columns)
+        if len(now) == len(then) and any(kind not in ("auto", was) for kind, was in zip(now, then, strict=True)):
+            raise InputError(f"condition={self.kinds!r} is not what it was at the last fit: set warm_start=False")
+        self._warn_of_marks(columns)
+
+    @property
+    def known(self) -> tuple[Condition, ...]:
+        """What is known of each column of conditions."""
+        if self.conditions_ is not None:
+            return self.conditions_
+        if self.classes_ is not None:
+            return (Condition(None, tuple(self.classes_.tolist())),)
+        if self.y_mean_ is None or self.y_scale_ is None:
+            return ()
+        moments = zip(self.y_mean_.tolist(), self.y_scale_.tolist(), strict=True)
+        return tuple(Condition(None, None, *each) for each in moments)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """How many numbers a network is told of each column, where each is known or unknown by itself."""
+        return () if self.conditions_ is None else tuple(each.width for each in self.conditions_)
+
+    @property
+    def width(self) -> int:
+        """How many numbers a network is told of all columns."""
+        widths = [each.width for each in self.known]
+        return sum(widths) - (len(widths) - 1 if self._shares_unknown else 0)
+
+    def encode(self, y: Any, n: int) -> np.ndarray:
+        """Return what a network is told of the conditions of `n` rows; of each condition, and behind it 1 if unknown.
+
+        Parameters
+        ----------
+        y : scalar, array-like of shape (n,), (n, n_conditions) or (n_conditions,), DataFrame, dict, or None
+            One condition for all rows, or one for each; None, and NaN among them, is unknown.
+        n : int
+            How many rows there are.
+
+        Returns
+        -------
+        ndarray of shape (n, width)
+            Of classes a one among zeros, of a number its distance from the mean in standard deviations; each with an
+            entry more that is 1 where it is unknown. Several numbers of a model by an older version share that one.
+        """
+        told_each = told_of(self.known, y, n)
+        if not self._shares_unknown:
+            return told_each
+        numbers, unknown = told_each[:, ::2], told_each[:, 1::2].max(1, keepdims=True)
+        return np.concatenate([numbers * (1 - unknown), unknown], axis=1)
+
+    def fitted(self) -> dict[str, Any]:
+        """Return what was learnt by the names of an estimator's attributes."""
+        found = {name: getattr(self, name) for name in self.learnt}
+        return {name: value for name, value in found.items() if value is not None}
+
+    def restored(self, fitted: Mapping[str, Any]) -> Self:
+        """Return the conditions that have learnt what an estimator's attributes say."""
+        return replace(self, **{name: fitted[name] for name in self.learnt if name in fitted})
+
+    @property
+    def _shares_unknown(self) -> bool:
+        """Whether several numbers are known or unknown as a whole, as in models of older versions."""
+        return self.conditions_ is None and len(self.known) > 1
+
+    def _warn_of_marks(self, columns: Sequence[Values]) -> None:
+        if len(columns) == len(self.known):
+            warn_of_marks(columns, [each.classes or () for each in self.known])
+
+    def _kinds_of(self, columns: Sequence[Values]) -> list[str]:
+        """Return what `kinds` says of each column."""
+        if isinstance(self.kinds, str):
+            return [self.kinds] * len(columns)
+        if isinstance(self.kinds, Mapping):
+            names = [str(i if column.name is None else column.name) for i, column in enumerate(columns)]
+            by_name = {str(name): kind for name, kind in self.kinds.items()}
+            unknown = [name for name in by_name if name not in names]
+            if unknown:
+                raise InputError(f"condition names {unknown[0]!r}, which is no column of y: it has {', '.join(names)}")
+            return [by_name.get(name, "auto") for name in names]
+        if len(self.kinds) != len(columns):
+            raise InputError(f"condition={self.kinds!r} is of {len(self.kinds)} columns, and y has {len(columns)}")
+        return list(self.kinds)
+
+
+def _check_there(y: Any) -> None:
+    if y is None:
+        raise InputError(
+            "ConditionalVariationalAutoencoder requires y to be passed, but the target y is None: "
+            "give the conditions, or take VariationalAutoencoder"
+        )

@@ -1,0 +1,230 @@
+"""The parameters that all families share, and how they become a format, a network and the parts of a model."""
+
+import numbers
+from collections.abc import Iterable, Sequence
+from dataclasses import KW_ONLY, dataclass, replace
+from functools import partial
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from torch import nn
+
+from isthmus.core.bottleneck import gaussian, soft_threshold, top_k
+from isthmus.core.corruption import CORRUPTIONS, HIDINGS, NOISES, hide_patches
+from isthmus.core.likelihood import LIKELIHOODS, build_likelihood
+from isthmus.core.model import Model
+from isthmus.core.penalty import contractive, kl_sparsity, l1, weight_decay
+from isthmus.errors import InputError, InputTypeError
+from isthmus.formats.arrays import ArrayFormat
+from isthmus.formats.base import Format
+from isthmus.formats.checks import check_choice, check_number, check_scalar
+from isthmus.models.engine import PRECISIONS
+from isthmus.networks import MLP, Conv, Transformer
+from isthmus.networks.parameters import Network
+from isthmus.training.callbacks import Callback
+
+REVIVAL_WEIGHT = 1 / 8
+"""Weight of the term that keeps units of a top-k code alive; Gao et al. 2024 (§2.4) have 1/32 for theirs."""
+
+
+def default_epochs(rows: int, batch_size: int = 128) -> int:
+    """Return how many epochs that many rows get: 15 for 60,000, more the fewer there are, from 5 to 150."""
+    return max(5, min(150, round(15 * (60_000 / rows) ** 0.45)))
+
+
+def no_limit(entries: int) -> None:
+    """Cut no gradient."""
+
+
+@dataclass(eq=False, repr=False)
+class Parameters(BaseEstimator):
+    """What a family is a choice of: parameters, and four methods that turn them into parts.
+
+    A family overrides :meth:`_form`, :meth:`_build`, :meth:`_parts` and :meth:`_inputs` where the default is
+    not its own, and no other private method. Every parameter is documented in :class:`isthmus.Autoencoder`.
+    """
+
+    n_components: int = 2
+    _: KW_ONLY
+    network: Network | None = None
+    likelihood: Literal["gaussian", "bernoulli"] = "gaussian"
+    sigma: float | Literal["learned"] = 1.0
+    scale: Literal["standard", "auto"] | None = None
+    corruption: Literal["gaussian", "masking", "dropout", "salt_and_pepper", "swap", "block"] | None = None
+    corruption_level: float = 0.25
+    sparsity: Literal["kl", "l1", "topk"] | None = None
+    sparsity_target: float = 0.05
+    sparsity_weight: float = 0.1
+    k: int | None = None
+    contraction_weight: float = 0.0
+    weight_decay: float = 0.0
+    max_epochs: int | None = None
+    batch_size: int = 128
+    lr: float = 2e-3
+    lr_schedule: Literal["one_cycle", "constant"] = "one_cycle"
+    max_grad_norm: float | None = None
+    on_nonfinite: Literal["roll_back", "raise"] = "roll_back"
+    validation_fraction: float | None = 0.1
+    early_stopping: bool = False
+    patience: int = 10
+    warm_start: bool = False
+    random_state: int | np.random.RandomState | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    callbacks: Sequence[Callback] = ()
+    verbose: int = 0
+
+    default_network: ClassVar[type[Any]] = MLP
+    default_epochs: ClassVar["staticmethod[[int, int], int]"] = staticmethod(default_epochs)
+    default_grad_norm: ClassVar["staticmethod[[int], float | None]"] = staticmethod(no_limit)
+    scales_itself: ClassVar[bool] = False
+    is_sequential: ClassVar[bool] = False
+    layers: ClassVar[str] = "code"
+
+    def _form(self) -> Format:
+        """Return the format that rows have, of which nothing is learnt; by default :class:`ArrayFormat`."""
+        sigma = None if self.likelihood != "gaussian" or isinstance(self.sigma, str) else float(self.sigma)
+        return ArrayFormat(type(self).__name__, self.scale, self.likelihood, self._support, sigma)
+
+    def _build(self) -> Model:
+        """Build the model of its network and its parts; by default of one network for whole rows."""
+        encoder, decoder = self._network.build(self.format_.row_shape_, self.n_components, **self._code_layout)
+        return Model(encoder, decoder, row_shape=self.format_.row_shape_, inputs=self._inputs(), **self._parts())
+
+    def _inputs(self) -> nn.Module | None:
+        """Return what makes of rows what the encoder is given; by default None: these are the same."""
+        return None
+
+    def _parts(self) -> dict[str, Any]:
+        """Choose the parts, as the arguments of ``Model``: the only place where parameters become an autoencoder."""
+        sigma = None if isinstance(self.sigma, str) else float(self.sigma)
+        parts: dict[str, Any] = {"likelihood": build_likelihood(self.likelihood, sigma)}
+        parts["rescaled"] = getattr(self, "rescaled_", False)
+        penalties: dict[str, Any] = {}
+        weights: dict[str, float] = {}
+        patch_shape = getattr(self._network, "patch_shape", None)
+        if self.corruption == "masking" and patch_shape is not None:
+            patch = patch_shape(self.format_.row_shape_)
+            parts["hiding"] = partial(hide_patches, level=self.corruption_level, patch=patch)
+            parts["hidden_only"] = True
+        elif self.corruption in HIDINGS:
+            parts["hiding"] = partial(HIDINGS[self.corruption], level=self.corruption_level)
+        elif self.corruption is not None:
+            parts["corruption"] = partial(NOISES[self.corruption], level=self.corruption_level)
+        if self.sparsity == "topk":
+            parts["bottleneck"] = partial(top_k, k=self.k or max(1, self.n_components // 10))
+            weights["revival"] = REVIVAL_WEIGHT
+        if self.sparsity == "kl":
+            penalties["kl_sparsity"] = partial(kl_sparsity, target=self.sparsity_target)
+            weights["kl_sparsity"] = self.sparsity_weight
+        if self.sparsity == "l1":
+            penalties["l1"], weights["l1"] = l1, self.sparsity_weight
+            if hasattr(self, "threshold_"):  # models saved by format 2 have none
+                parts["bottleneck"] = partial(soft_threshold, threshold=self.threshold_)
+        if self.contraction_weight:
+            penalties["contractive"], weights["contractive"] = contractive, self.contraction_weight
+        if self.weight_decay:
+            penalties["weight_decay"], weights["weight_decay"] = weight_decay, self.weight_decay
+        return parts | {"penalties": penalties, "weights": weights}
+
+    def check_parameters(self) -> None:
+        """Raise ValueError or TypeError for the first parameter without a meaning; families add their own."""
+        whole = ["n_components", "batch_size", "patience"]
+        whole += [name for name in ("max_epochs", "k") if getattr(self, name) is not None]
+        for name in whole:
+            check_scalar(getattr(self, name), name, numbers.Integral, min_val=1)
+        for name in ("sparsity_weight", "contraction_weight", "weight_decay", "corruption_level"):
+            check_number(name, getattr(self, name), min_val=0)
+        between = {"min_val": 0, "include_boundaries": "neither"}
+        check_number("lr", self.lr, **between)
+        if isinstance(self.sigma, str):
+            check_choice("sigma", self.sigma, ("learned",))
+        else:
+            check_number("sigma", self.sigma, **between)
+        if self.likelihood == "bernoulli" and self.sigma != type(self).sigma:
+            raise InputError(f"sigma={self.sigma!r} has no meaning for likelihood='bernoulli': leave it out")
+        check_number("sparsity_target", self.sparsity_target, max_val=1, **between)
+        if self.max_grad_norm is not None:
+            check_number("max_grad_norm", self.max_grad_norm, **between)
+        check_choice("on_nonfinite", self.on_nonfinite, ("roll_back", "raise"))
+        if self.validation_fraction is not None:
+            check_number("validation_fraction", self.validation_fraction, max_val=1, **between)
+        if self.corruption not in (None, "gaussian") and self.corruption_level > 1:
+            raise InputError(f"corruption_level={self.corruption_level!r}: {self.corruption} takes a share in [0, 1]")
+        if self.k is not None and self.k > self.n_components:
+            raise InputError(f"k={self.k} is more than n_components={self.n_components}: keep fewer units")
+        for name in ("early_stopping", "warm_start"):
+            check_scalar(getattr(self, name), name, (bool, np.bool_))
+        if not hasattr(self._network, "build"):
+            raise InputTypeError(
+                f"network={self.network!r}: give MLP(...), Conv(...), Transformer(...), Modules(...) or None"
+            )
+        check_scalar(self.verbose, "verbose", (bool, numbers.Integral))
+        if not isinstance(self.callbacks, Iterable) or not all(map(callable, self.callbacks)):
+            raise InputTypeError(
+                f"callbacks={self.callbacks!r}: give a list of functions that take a record of the history"
+            )
+        check_choice("precision", self.precision, PRECISIONS)
+        check_choice("likelihood", self.likelihood, LIKELIHOODS)
+        check_choice("corruption", self.corruption, (None, *CORRUPTIONS))
+        self._check_scale()
+        check_choice("sparsity", self.sparsity, (None, "kl", "l1", "topk"))
+        check_choice("lr_schedule", self.lr_schedule, ("one_cycle", "constant"))
+
+    def _check_scale(self) -> None:
+        check_choice("scale", self.scale, (None, "standard", "auto"))
+        if self.scale is not None and self.scales_itself:
+            raise InputError(f"scale={self.scale!r} has no meaning for {type(self).__name__}, which scales by itself")
+        if self.scale == "standard" and self.likelihood == "bernoulli":
+            raise InputError("likelihood='bernoulli' needs X in [0, 1], where scale='standard' does not leave it")
+
+    @property
+    def format_(self) -> Format:
+        """What form the rows of ``fit`` had: how rows become numbers, and numbers rows."""
+        return self._form().restored(self.__dict__)
+
+    @property
+    def _network(self) -> Network:
+        """Return the network; for KL sparsity with the sigmoid that puts its code in (0, 1)."""
+        hidden = {"hidden": self.hidden_} if hasattr(self, "hidden_") else {}  # the widths that fit has chosen
+        network: Any = self.default_network(**hidden) if self.network is None else self.network
+        if self.is_sequential and hasattr(network, "along_time"):
+            network = network.along_time()
+        if not isinstance(network, MLP | Conv | Transformer):
+            return network
+        if self.likelihood == "bernoulli" and network.output_activation is not None:
+            raise InputError("likelihood='bernoulli' has the sigmoid in itself: leave output_activation=None")
+        if self.sparsity == "kl" and network.code_activation not in (None, "sigmoid"):
+            raise InputError("sparsity='kl' needs a code in (0, 1): leave code_activation=None, or give 'sigmoid'")
+        if self.sparsity is not None and isinstance(network, Conv):
+            network = replace(network, refine=False)  # PCA's V, which would stay, is no dictionary for a sparse code
+        return replace(network, code_activation="sigmoid") if self.sparsity == "kl" else network
+
+    @property
+    def starts_at_pca(self) -> bool:
+        """Whether ``fit`` starts the network at the rows' PCA."""
+        return getattr(self._network, "linear_path", None) == "pca"
+
+    @property
+    def _support(self) -> tuple[float, float] | None:
+        """The lowest and the highest number that the likelihood can give rise to; None: any."""
+        return (0.0, 1.0) if self.likelihood == "bernoulli" else None
+
+    @property
+    def _is_gaussian(self) -> bool:
+        """Whether the code is a normal, and no point."""
+        return self._parts().get("bottleneck") is gaussian
+
+    def _input_width(self) -> int:
+        """Return how many numbers the encoder is given of a row."""
+        return int(getattr(self._inputs(), "width", self.format_.width))
+
+    @property
+    def _code_layout(self) -> dict[str, int]:
+        """What the network is to know of what else goes in and out: for most families nothing."""
+        layout = {"moments": 2 if self._is_gaussian else 1, "n_context": self.format_.n_context}
+        return {name: n for name, n in layout.items() if n != DEFAULT_LAYOUT[name]}
+
+
+DEFAULT_LAYOUT = {"moments": 1, "n_context": 0}
