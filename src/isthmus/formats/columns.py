@@ -15,6 +15,8 @@ from isthmus.formats.values import (
     DATES,
     KINDS,
     MIXED,
+    Category,
+    Dtype,
     Kind,
     as_floats,
     dtype_named,
@@ -76,7 +78,7 @@ class Column:
     name: str | int
     kind: Kind
     dtype: str
-    categories: tuple[Any, ...] = ()
+    categories: tuple[Category, ...] = ()
     levels: Mapping[str, Any] | None = None
     low: float | None = None
     high: float | None = None
@@ -319,7 +321,7 @@ class Column:
                 return replace(self, low=low, high=high, whole=whole, dtype="int64" if whole else "float64")
         return replace(self, low=low, high=high, whole=whole)
 
-    def _dtype(self) -> Any:
+    def _dtype(self) -> Dtype:
         if self.levels is None:
             return dtype_named(self.dtype)
         values = pd.Index(self.levels["values"], dtype=self.levels["dtype"])

@@ -14,7 +14,10 @@ from isthmus.formats import dates
 from isthmus.formats.columns import LEVELS, Column
 from isthmus.formats.marks import Marks
 from isthmus.formats.names import FEWEST_IDS, called_an_id, few
-from isthmus.formats.values import DATES, KINDS, Kind, as_floats, kind_of, levels_of, truth_values
+from isthmus.formats.values import DATES, KINDS, Category, Kind, as_floats, kind_of, levels_of, truth_values
+
+Asked = str | tuple[Category, ...] | None
+"""What a column is asked to be taken for: a kind, a format of dates, or its categories."""
 
 MANY_LEVELS = 100
 """Categories up to which none is rare, where nothing is said of it."""
@@ -31,7 +34,7 @@ class LeftOut(Exception):  # noqa: N818  (no error: it says why a column is no p
 
 
 def learn(
-    name: str | int, column: pd.Series, marks: Marks, asked: Any = None, min_frequency: int | float | None = None
+    name: str | int, column: pd.Series, marks: Marks, asked: Asked = None, min_frequency: int | float | None = None
 ) -> Column:
     """Find out what a column is.
 
@@ -73,7 +76,7 @@ def learn(
     return Column(name, kind, **known)
 
 
-def _as_kind(name: object, column: pd.Series, asked: Any, *, has_marks: bool) -> tuple[pd.Series, Kind, str | None]:
+def _as_kind(name: object, column: pd.Series, asked: Asked, *, has_marks: bool) -> tuple[pd.Series, Kind, str | None]:
     """Return a column as what it is taken for, what that is, and how its dates are written."""
     if asked is None:
         return _as_found(name, column, has_marks=has_marks)
@@ -233,7 +236,9 @@ def _about_dates(name: object, column: pd.Series, form: str | None) -> dict[str,
     return {"dtype": dtype, "format": form, "unit": dates.unit(moments), "parts": dates.parts(moments)} | ends
 
 
-def _about_categories(name: object, column: pd.Series, asked: Any, min_frequency: int | float | None) -> dict[str, Any]:
+def _about_categories(
+    name: object, column: pd.Series, asked: Asked, min_frequency: int | float | None
+) -> dict[str, Any]:
     if isinstance(asked, tuple):
         return _declared(name, column, asked)
     counts = column.value_counts()
@@ -273,7 +278,7 @@ def _levels(name: object, column: pd.Series) -> dict[str, Any]:
     return {"levels": levels_of(column)}
 
 
-def _declared(name: object, column: pd.Series, categories: tuple[Any, ...]) -> dict[str, Any]:
+def _declared(name: object, column: pd.Series, categories: tuple[Category, ...]) -> dict[str, Any]:
     """Return the categories that were asked for; raise InputError where the column holds others."""
     new = [value for value in column.dropna().unique().tolist() if value not in categories]
     if new:
@@ -285,12 +290,12 @@ def _declared(name: object, column: pd.Series, categories: tuple[Any, ...]) -> d
     return {"categories": categories} | levels
 
 
-def check_kinds(kinds: Any, names: Sequence[object]) -> dict[Any, Any]:
+def check_kinds(kinds: Any, names: Sequence[object]) -> dict[object, Asked]:
     """Return the kinds that were asked for; raise InputError where one is none, or is of a column that is not there.
 
     Lists of categories are tuples of plain values.
     """
-    checked: dict[Any, Any] = {}
+    checked: dict[object, Asked] = {}
     for name, kind in ({} if kinds is None else dict(kinds)).items():
         if name not in names:
             raise InputError(f"kinds= names the column {name!r}, which is not in X")
@@ -306,7 +311,7 @@ def check_kinds(kinds: Any, names: Sequence[object]) -> dict[Any, Any]:
     return checked
 
 
-def _plain_categories(name: object, values: Any) -> tuple[Any, ...]:
+def _plain_categories(name: object, values: Any) -> tuple[Category, ...]:
     in_order = sorted(values) if isinstance(values, set | frozenset) else list(values)
     categories = tuple(each.item() if isinstance(each, np.generic) else each for each in in_order)
     if not categories or len(set(categories)) < len(categories):

@@ -33,7 +33,7 @@ class Marks:
     ([], ['x', -999.0])
     """
 
-    def __init__(self, given: Sequence[Any] | None = None) -> None:
+    def __init__(self, given: Sequence[object] | None = None) -> None:
         self.given = None if given is None else tuple(map(_plain, given))
         numbers = [] if given is None else [_as_number(value) for value in given if not isinstance(value, bool)]
         self._numbers = {number for number in numbers if number is not None}
@@ -64,7 +64,7 @@ class Marks:
         except TypeError:  # lists, and what else has no hash
             return []
 
-    def blank(self, column: pd.Series, found: Sequence[Any]) -> pd.Series:
+    def blank(self, column: pd.Series, found: Sequence[object]) -> pd.Series:
         """Return a column with what was found to stand for a missing value missing."""
         return column.mask(column.isin(list(found))) if len(found) else column
 

@@ -6,6 +6,7 @@ from typing import Any, Self, SupportsInt
 
 import numpy as np
 import pandas as pd
+from sklearn.base import TransformerMixin
 
 from isthmus.errors import InputError
 from isthmus.formats import kinds as kinds_
@@ -56,7 +57,7 @@ class Schema:
 
     columns: tuple[Column, ...]
     numbers: str | None
-    steps: list[Any] = field(default_factory=list, compare=False)
+    steps: list[TransformerMixin] = field(default_factory=list, compare=False)
     names: tuple[str | int, ...] = ()
     left_out: Mapping[str | int, str] = field(default_factory=dict)
     na_values: tuple[Any, ...] | None = None
@@ -72,7 +73,7 @@ class Schema:
         numbers: str | None = "auto",
         *,
         kinds: Mapping[Any, Any] | None = None,
-        drop: Sequence[Any] = (),
+        drop: Sequence[str | int] = (),
         na_values: Sequence[object] | None = None,
         min_frequency: int | float | None = None,
     ) -> Self:

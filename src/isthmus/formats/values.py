@@ -7,11 +7,14 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from pandas.api.extensions import ExtensionDtype
 from pandas.api.types import infer_dtype, is_complex_dtype, is_numeric_dtype, pandas_dtype
 
 from isthmus.errors import InputError
 
 Kind = Literal["number", "boolean", "category", "date"]
+Category = str | int | float | bool
+Dtype = np.dtype | ExtensionDtype
 
 
 KINDS: tuple[Kind, ...] = ("number", "boolean", "category", "date")
@@ -73,7 +76,7 @@ def truth_values(column: pd.Series) -> pd.Series:
     return column.map(reading, na_action="ignore").map(TRUTH_VALUES).astype("boolean")
 
 
-def dtype_named(name: str) -> Any:
+def dtype_named(name: str) -> Dtype:
     """Return the dtype of a name; pandas gives Arrow's decimals a name that it cannot read itself."""
     if name.startswith("decimal128(") and name.endswith(")[pyarrow]"):
         precision, scale = map(int, name[len("decimal128(") : -len(")[pyarrow]")].split(","))
@@ -81,7 +84,7 @@ def dtype_named(name: str) -> Any:
     return pandas_dtype(name)
 
 
-def numpy_dtype(dtype: Any) -> Any:
+def numpy_dtype(dtype: Dtype) -> Any:
     """Return the dtype that NumPy has for one of pandas' own."""
     return getattr(dtype, "numpy_dtype", dtype)
 
@@ -109,7 +112,7 @@ def as_floats(column: pd.Series) -> np.ndarray:
     return column.to_numpy(dtype=float, na_value=np.nan)
 
 
-def numbers_as_given(values: pd.Series, dtype: Any) -> pd.Series:
+def numbers_as_given(values: pd.Series, dtype: Dtype) -> pd.Series:
     """Return numbers in the dtype that a column had: of durations they are seconds."""
     if getattr(dtype, "kind", "") == "m":
         return pd.to_timedelta(values, unit="s").astype(dtype)
