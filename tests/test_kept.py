@@ -25,7 +25,7 @@ from isthmus import (
     VariationalAutoencoder,
     report,
 )
-from isthmus.models.fitted import check_fitted
+from isthmus.models.building import set_fitted
 from isthmus.networks import MLP
 from isthmus.reproduce import vae_cvae
 from isthmus.reproduce.study import Split
@@ -168,9 +168,15 @@ def test_of_older_models_it_is_not_made_up():
 @pytest.mark.parametrize("epoch", [-1, 3, 1.5, True, "1"])
 def test_an_epoch_that_cannot_be_is_refused(epoch):
     fitted = {"n_features_in_": 2, "row_shape_": [2], "history_": [{"epoch": 1}, {"epoch": 2}]}
-    check_fitted("Autoencoder", fitted | {"best_epoch_": 2})
+
+    def take(best_epoch):
+        model = isthmus.Autoencoder()
+        set_fitted(model, fitted | {"best_epoch_": best_epoch})
+        model.check_fitted()
+
+    take(2)
     with pytest.raises(ValueError, match="best_epoch_"):
-        check_fitted("Autoencoder", fitted | {"best_epoch_": epoch})
+        take(epoch)
 
 
 def test_a_resumed_run_keeps_the_same_epoch(tmp_path, overfitted):

@@ -22,6 +22,7 @@ from isthmus import (
     TabularAutoencoder,
     VariationalAutoencoder,
 )
+from isthmus.models.building import set_fitted
 from isthmus.networks import MLP, Conv, Transformer
 
 
@@ -273,13 +274,15 @@ class TestScaleInside:
             family(2, **params).fit({"rows": bent} if family is MultimodalAutoencoder else bent)
 
     def test_a_strangers_scale_is_checked(self, bent, digits, tmp_path):
-        from isthmus.models.fitted import check_fitted
+        def take(fitted):
+            set_fitted(model := quick(), fitted)
+            model.check_fitted()
 
         for X in (bent, digits[:40].reshape(-1, 8, 8), np.stack([digits[:40].reshape(-1, 8, 8)] * 3, axis=1)):
             model = quick(scale="standard").fit(X)
             fitted = {"n_features_in_": model.n_features_in_, "row_shape_": list(model.row_shape_), "history_": []}
             good = {"mean_": model.mean_.tolist(), "scale_": model.scale_.tolist()}
-            check_fitted("Autoencoder", fitted | good)
+            take(fitted | good)
             for wrong in (
                 {"mean_": good["mean_"]},
                 good | {"scale_": [-1.0] * len(model.scale_)},
@@ -287,4 +290,4 @@ class TestScaleInside:
                 good | {"mean_": [float("nan")] * len(model.scale_)},
             ):
                 with pytest.raises(ValueError, match=r"mean_|scale_"):
-                    check_fitted("Autoencoder", fitted | wrong)
+                    take(fitted | wrong)

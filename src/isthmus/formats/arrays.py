@@ -1,5 +1,6 @@
 """Rows of numbers and images: arrays, tensors, and dataframes of numbers, with or without conditions."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self
@@ -33,6 +34,7 @@ from isthmus.formats.standardise import (
     spread_fault,
     unequal_fault,
 )
+from isthmus.saving.attributes import NAMES, NUMBERS, SCALES, SHAPE, SIZE, Attribute, check_lengths, is_dict
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,14 @@ class ArrayFormat(Format):
         What `y` holds, where encoder and decoder are told of it.
     """
 
-    learnt: ClassVar = ("n_features_in_", "feature_names_in_", "row_shape_", "frame_", "mean_", "scale_")
+    attributes: ClassVar = {
+        "n_features_in_": SIZE,
+        "feature_names_in_": NAMES,
+        "row_shape_": SHAPE,
+        "frame_": Attribute(is_dict, Frame.from_json, Frame.as_json),
+        "mean_": NUMBERS,
+        "scale_": SCALES,
+    }
 
     family: str
     scale: Literal["standard", "auto"] | None = None
@@ -166,10 +175,21 @@ class ArrayFormat(Format):
         """Return what encoder and decoder are told of the conditions of `n` rows."""
         return None if self.conditions is None else self.conditions.encode(y, n)
 
-    @property
-    def attributes(self) -> tuple[str, ...]:
-        """The names of all fitted attributes, those of conditions among them."""
-        return (*self.learnt, *(() if self.conditions is None else self.conditions.learnt))
+    def declared(self) -> dict[str, Attribute]:
+        """Return the fitted attributes, those of conditions among them."""
+        return dict(self.attributes) | ({} if self.conditions is None else dict(self.conditions.attributes))
+
+    def check(self) -> None:
+        """Raise ValueError where what was learnt does not fit together."""
+        n, shape = self.n_features_in_, self.row_shape_
+        if n not in (shape[-1], math.prod(shape)):
+            raise InputError(f"n_features_in_={n} features are not those of rows of shape {shape}")
+        scales = {1: n, 2: 1, 3: shape[0]}[len(shape)]
+        check_lengths(self, {"mean_": scales, "scale_": scales, "feature_names_in_": n})
+        if self.frame_ is not None and len(self.frame_.names) != n:
+            raise InputError(f"its frame_ has {len(self.frame_.names)} columns, and rows {n}")
+        if self.conditions is not None:
+            self.conditions.verify()
 
     def fitted(self) -> dict[str, Any]:
         """Return what was learnt, of conditions too, by the names of an estimator's attributes."""

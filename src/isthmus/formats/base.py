@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from isthmus.formats.given import Given
+from isthmus.saving.attributes import Attribute
 
 Fill = Callable[[Given], Any]
 """Rows with gaps → the same rows, as the model knows them, without."""
@@ -22,14 +23,17 @@ class Format(ABC):
 
     Attributes
     ----------
-    learnt : tuple of str
-        The fields that :meth:`learn` sets, by the names that they have as fitted attributes of the estimator, where
-        they are saved; None where there is none.
+    attributes : dict of str to Attribute
+        The fields that :meth:`learn` sets, and the estimator has for fitted attributes of the same names; None where
+        there is none.
+    unsaved : tuple of str
+        Those that are not saved.
     row_shape_ : tuple of int
         The shape of a row.
     """
 
-    learnt: ClassVar[tuple[str, ...]]
+    attributes: ClassVar[Mapping[str, Attribute]]
+    unsaved: ClassVar[tuple[str, ...]] = ()
     row_shape_: tuple[int, ...]
 
     @abstractmethod
@@ -124,16 +128,20 @@ class Format(ABC):
         """Return which entries of rows are their own, the others being there for the shape; None: all."""
         return None
 
-    @property
-    def attributes(self) -> tuple[str, ...]:
-        """The names of all fitted attributes of an estimator that are the format's."""
-        return self.learnt
+    def declared(self) -> dict[str, Attribute]:
+        """Return the fitted attributes that an estimator of this format has, and how they are saved."""
+        return dict(self.attributes)
+
+    @abstractmethod
+    def check(self) -> None:
+        """Raise ValueError where what was learnt, which may be a stranger's, does not fit together."""
 
     def fitted(self) -> dict[str, Any]:
         """Return what was learnt by the names of an estimator's attributes."""
-        found = {name: getattr(self, name) for name in self.learnt}
+        found = {name: getattr(self, name) for name in (*self.attributes, *self.unsaved)}
         return {name: value for name, value in found.items() if value is not None}
 
     def restored(self, fitted: Mapping[str, Any]) -> Self:
         """Return the format that has learnt what an estimator's attributes say; see :meth:`fitted`."""
-        return replace(self, **{name: fitted[name] for name in self.learnt if name in fitted})  # type: ignore[type-var]
+        own = {name: fitted[name] for name in (*self.attributes, *self.unsaved) if name in fitted}
+        return replace(self, **own)  # type: ignore[type-var]

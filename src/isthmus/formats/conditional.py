@@ -1,13 +1,23 @@
 """What `y` says of rows: classes or numbers of one or several columns, learnt at ``fit``, told to a network."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
 from isthmus.errors import InputError
 from isthmus.formats.conditions import Condition, Values, columns_of, told_of, warn_of_marks
+from isthmus.saving.attributes import (
+    NUMBERS,
+    SCALES,
+    Attribute,
+    all_of,
+    are_classes,
+    array_of,
+    check_lengths,
+    is_dict,
+)
 
 Kind = Literal["auto", "classes", "numbers"]
 
@@ -22,7 +32,16 @@ class Conditions:
         What each column of `y` is; see :class:`isthmus.ConditionalVariationalAutoencoder`.
     """
 
-    learnt: ClassVar = ("classes_", "y_mean_", "y_scale_", "conditions_")
+    attributes: ClassVar = {
+        "classes_": array_of(are_classes),
+        "y_mean_": NUMBERS,
+        "y_scale_": SCALES,
+        "conditions_": Attribute(
+            lambda value: all_of(is_dict)(value) and len(value) > 1,
+            lambda value: tuple(map(Condition.from_json, value)),
+            lambda conditions: list(map(asdict, conditions)),
+        ),
+    }
 
     kinds: Kind | Sequence[Kind] | Mapping[Any, Kind] = "auto"
     classes_: np.ndarray | None = None
@@ -102,14 +121,19 @@ class Conditions:
         numbers, unknown = told_each[:, ::2], told_each[:, 1::2].max(1, keepdims=True)
         return np.concatenate([numbers * (1 - unknown), unknown], axis=1)
 
+    def verify(self) -> None:
+        """Raise ValueError where what was learnt, which may be a stranger's, does not fit together."""
+        n = 0 if self.y_mean_ is None else len(self.y_mean_)
+        check_lengths(self, {"y_mean_": n, "y_scale_": n})
+
     def fitted(self) -> dict[str, Any]:
         """Return what was learnt by the names of an estimator's attributes."""
-        found = {name: getattr(self, name) for name in self.learnt}
+        found = {name: getattr(self, name) for name in self.attributes}
         return {name: value for name, value in found.items() if value is not None}
 
     def restored(self, fitted: Mapping[str, Any]) -> Self:
         """Return the conditions that have learnt what an estimator's attributes say."""
-        return replace(self, **{name: fitted[name] for name in self.learnt if name in fitted})
+        return replace(self, **{name: fitted[name] for name in self.attributes if name in fitted})
 
     @property
     def _shares_unknown(self) -> bool:

@@ -28,6 +28,17 @@ from isthmus.formats.sequences import (
     to_sequences,
     without_features,
 )
+from isthmus.saving.attributes import (
+    SHAPE,
+    SIZE,
+    Attribute,
+    all_of,
+    are_scales,
+    array_of,
+    check_lengths,
+    is_bool,
+    is_finite,
+)
 
 
 @dataclass(frozen=True)
@@ -52,7 +63,13 @@ class SequenceFormat(Format):
         Whether what is done to rows in training needs all sequences to be of one length.
     """
 
-    learnt: ClassVar = ("n_features_in_", "row_shape_", "flat_", "mean_", "scale_")
+    attributes: ClassVar = {
+        "n_features_in_": SIZE,
+        "row_shape_": SHAPE,
+        "flat_": Attribute(is_bool, needed=True),
+        "mean_": array_of(all_of(is_finite), needed=True),
+        "scale_": array_of(are_scales, needed=True),
+    }
 
     family: str
     future_steps: int = 0
@@ -153,6 +170,13 @@ class SequenceFormat(Format):
         if (steps < 1).any() or (steps > longest).any() or (steps % 1).any():
             raise InputError(f"lengths are to be whole numbers from 1 to {longest}, the longest sequence at fit")
         return np.broadcast_to(steps, (n,))
+
+    def check(self) -> None:
+        """Raise ValueError where what was learnt does not fit together."""
+        n = self.n_features_in_
+        if len(self.row_shape_) != 2 or n != self.row_shape_[1]:
+            raise InputError(f"n_features_in_={n} features are not those of rows of shape {self.row_shape_}")
+        check_lengths(self, {"mean_": n, "scale_": n})
 
     @property
     def n_context(self) -> int:

@@ -13,13 +13,14 @@ from isthmus.errors import DataWarning, InputError, NewCategoryWarning, hushed, 
 from isthmus.formats.arrays import read_array
 from isthmus.formats.base import Fill, Format
 from isthmus.formats.checks import Columns, validate
-from isthmus.formats.containers import Container, back, container_of, plain
+from isthmus.formats.containers import CONTAINERS, Container, back, container_of, plain
 from isthmus.formats.frames import mask_of, steps_index, with_index
 from isthmus.formats.given import Given
 from isthmus.formats.new_values import warn_of_frequent, warn_of_new_categories
 from isthmus.formats.overview import table_overview, worth_a_warning
 from isthmus.formats.rows import in_unit_interval
 from isthmus.formats.schema import Schema, put_known_cells
+from isthmus.saving.attributes import NAMES, SHAPE, SIZE, Attribute, check_lengths, is_bool, is_count, is_dict
 
 MOST_PIECES = 25_000
 """Of all numbers of a table together."""
@@ -46,10 +47,16 @@ class TableFormat(Format):
         Whether to print what the columns are taken for.
     """
 
-    learnt: ClassVar = (
-        "n_features_in_", "feature_names_in_", "row_shape_", "container_", "framed_", "schema_", "bins_", "_asked",
-        "_told_of",
-    )  # fmt: skip
+    attributes: ClassVar = {
+        "n_features_in_": SIZE,
+        "feature_names_in_": NAMES,
+        "row_shape_": SHAPE,
+        "container_": Attribute(lambda value: value in CONTAINERS),
+        "framed_": Attribute(is_bool, needed=True),
+        "schema_": Attribute(is_dict, Schema.from_json, Schema.as_json, needed=True),
+        "bins_": Attribute(lambda value: is_count(value) and value < 2**20),
+    }
+    unsaved: ClassVar = ("_asked", "_told_of")
 
     family: str
     numbers: str | None = "auto"
@@ -189,6 +196,14 @@ class TableFormat(Format):
         """Return what ``fit`` would take the columns of a table for."""
         asked = {name: getattr(self, name) for name in ("kinds", "na_values", "min_frequency")}
         return Schema.learn(table, self.numbers, drop=self.drop or (), **asked)
+
+    def check(self) -> None:
+        """Raise ValueError where what was learnt does not fit together."""
+        if self.n_features_in_ != len(self._schema.names):
+            raise InputError(f"its schema has {len(self._schema.names)} columns, and it has {self.n_features_in_}")
+        if self.row_shape_ != (len(self._schema.cells),):
+            raise InputError(f"its columns make rows of {len(self._schema.cells)} cells, and it has {self.row_shape_}")
+        check_lengths(self, {"feature_names_in_": self.n_features_in_})
 
     def restored(self, fitted: Mapping[str, Any]) -> Self:
         """Return the format of a fitted estimator; of one that was loaded, what is asked for now is what was."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -41,10 +41,22 @@ from isthmus.models.engine import (
 )
 from isthmus.models.kept import kept_start, why_start_is_kept
 from isthmus.models.params import Parameters
-from isthmus.models.saved import check_keepable, plain_params, unsaved_params
+from isthmus.models.plain import plain_params, unsaved_params
+from isthmus.models.saved import check_keepable
 from isthmus.models.start import start_model
 from isthmus.networks import MLP, Modules
 from isthmus.randomness import DrawingFrom, building, generator_of
+from isthmus.saving.attributes import (
+    COUNT,
+    FLAG,
+    Attribute,
+    all_of,
+    dict_of,
+    is_finite,
+    is_number,
+    is_size,
+    is_whole,
+)
 from isthmus.saving.untrusted import check_dtypes, float_dtype
 from isthmus.threads import suited_to
 from isthmus.training import EarlyStopping, Progress, State, new_state, run
@@ -65,6 +77,18 @@ ENOUGH_TO_CHOOSE_BY = 50
 @dataclass(eq=False, repr=False)
 class Fitting(Parameters, ABC):
     """Parameters that can be fitted to rows."""
+
+    saved: ClassVar = {
+        "history_": Attribute(lambda value: value == [] or all_of(_is_record)(value), needed=True),
+        "start_": Attribute(lambda value: value is None or dict_of(is_number)(value)),
+        "best_epoch_": COUNT,
+        "interrupted_": FLAG,
+        "rescaled_": FLAG,
+        "active_units_": Attribute(is_whole),
+        "dead_units_": Attribute(is_whole),
+        "threshold_": Attribute(lambda value: is_finite(value) and value >= 0),
+        "hidden_": Attribute(lambda value: all_of(is_size)(value) and len(value) == 2, tuple, list),
+    }
 
     def fit(
         self, X: ArrayLike, y: Any = None, *, resume_from: str | Path | None = None, checkpoint_minutes: float = 10
@@ -161,6 +185,16 @@ class Fitting(Parameters, ABC):
             self._state = state
         return self
 
+    def declared(self) -> dict[str, Attribute]:
+        """Return the fitted attributes, the format's among them, and how they are saved."""
+        return self._form().declared() | self.saved
+
+    def check_fitted(self) -> None:
+        """Raise ValueError where fitted attributes, which may be a stranger's, do not fit together."""
+        if getattr(self, "best_epoch_", 0) > len(self.history_):
+            raise InputError(f"best_epoch_={self.best_epoch_} is none of its {len(self.history_)} epochs")
+        self.format_.check()
+
     def restore(self, tensors: dict[str, Tensor]) -> Self:
         """Rebuild ``module_`` from saved weights; for :func:`isthmus.load`, which has set the other attributes.
 
@@ -221,7 +255,7 @@ class Fitting(Parameters, ABC):
         """Learn what form the rows have, note it, and return them as the model takes them."""
         form = self._form() if reset else self.format_
         form, given = form.learn(X, y) if reset else form.learn_more(X, y)
-        for name in form.attributes if reset else ():
+        for name in (*form.declared(), *form.unsaved) if reset else ():
             self.__dict__.pop(name, None)
         self.__dict__.update(form.fitted())
         return given
@@ -402,6 +436,11 @@ def default_hidden(rows: int, width: int) -> tuple[int, int]:
     """
     first = max(16, min(512, max(1_000_000 // width, rows // 4)))
     return first, min(256, -(-first // 2))
+
+
+def _is_record(value: Any) -> bool:
+    """Tell whether it is a line of the history: numbers, and terms by the rows that they are of."""
+    return dict_of(lambda each: is_number(each) or dict_of(is_number)(each))(value) and is_whole(value.get("epoch"))
 
 
 @contextmanager

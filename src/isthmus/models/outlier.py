@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,6 +23,7 @@ from isthmus.models.calibration import Calibration, missing_shares
 from isthmus.models.kept import kept_start, why_start_is_kept
 from isthmus.models.saved import save_estimator
 from isthmus.models.variational import VariationalAutoencoder
+from isthmus.saving.attributes import Attribute, is_dict, is_number
 
 FOLDS = 3
 """Autoencoders that are fitted where rows are fewer than their entries, each without one part of the rows."""
@@ -76,6 +77,11 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
     0.05
     """
 
+    saved: ClassVar = {
+        "offset_": Attribute(is_number, needed=True),
+        "calibration_": Attribute(is_dict, Calibration.from_json, Calibration.as_json),
+    }
+
     def __init__(
         self,
         autoencoder: AbstractAutoencoder | None = None,
@@ -121,6 +127,10 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         default = VariationalAutoencoder(8, max_epochs=6)
         autoencoder: AbstractAutoencoder = default if self.autoencoder is None else clone(self.autoencoder)
         return autoencoder if self.random_state is None else autoencoder.set_params(random_state=self.random_state)
+
+    def declared(self) -> dict[str, Attribute]:
+        """Return the fitted attributes, and how they are saved."""
+        return dict(self.saved)
 
     def adopt(self, autoencoders: Sequence[AbstractAutoencoder]) -> Self:
         """Take fitted autoencoders, and what they know of the rows, for one's own."""

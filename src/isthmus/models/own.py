@@ -2,6 +2,7 @@
 
 import importlib
 import re
+from abc import ABC
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,10 +33,8 @@ def family_of(kind: type[Any]) -> type[Any]:
     TypeError
         If it is of none that can be saved.
     """
-    from isthmus import models
-
     for each in kind.__mro__:
-        if getattr(models, each.__name__, None) is each and each.__name__ in models.__all__:
+        if each.__module__.startswith("isthmus.models.") and ABC not in each.__bases__:
             return each
     raise InputTypeError(f"{kind.__name__} is no subclass of a family of isthmus, such as Autoencoder: it is not saved")
 

@@ -1,6 +1,7 @@
 """The parameters that all families share, and how they become a format, a network and the parts of a model."""
 
 import numbers
+from abc import ABC
 from collections.abc import Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
@@ -38,7 +39,7 @@ def no_limit(entries: int) -> None:
 
 
 @dataclass(eq=False, repr=False)
-class Parameters(BaseEstimator):
+class Parameters(BaseEstimator, ABC):
     """What a family is a choice of: parameters, and four methods that turn them into parts.
 
     A family overrides :meth:`_form`, :meth:`_build`, :meth:`_parts` and :meth:`_inputs` where the default is

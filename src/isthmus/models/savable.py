@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from isthmus.errors import InputError, shown
-from isthmus.models.saved import NOT_SAVED, check_plain, plain_params, value_of
+from isthmus.models.plain import NOT_SAVED, check_plain, plain_params, value_of
 from isthmus.saving.untrusted import WRONG, one_line, parse
 
 MOST_LAYERS = 2**20

@@ -1,0 +1,99 @@
+"""Saved estimators of all families, from their folders."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from isthmus.errors import InputError
+from isthmus.models.autoencoder import Autoencoder
+from isthmus.models.building import Families, build, plan, unpacked
+from isthmus.models.conditional import ConditionalVariationalAutoencoder
+from isthmus.models.contractive import ContractiveAutoencoder
+from isthmus.models.denoising import DenoisingAutoencoder
+from isthmus.models.multimodal import MultimodalAutoencoder
+from isthmus.models.outlier import OutlierDetector
+from isthmus.models.own import Trusted
+from isthmus.models.sequence import SequenceAutoencoder
+from isthmus.models.sparse import SparseAutoencoder
+from isthmus.models.tabular import TabularAutoencoder
+from isthmus.models.variational import VariationalAutoencoder
+from isthmus.saving import persistence
+from isthmus.saving.untrusted import WRONG, one_line
+
+FAMILIES: Families = {
+    family.__name__: family
+    for family in (
+        Autoencoder,
+        ConditionalVariationalAutoencoder,
+        ContractiveAutoencoder,
+        DenoisingAutoencoder,
+        MultimodalAutoencoder,
+        OutlierDetector,
+        SequenceAutoencoder,
+        SparseAutoencoder,
+        TabularAutoencoder,
+        VariationalAutoencoder,
+    )
+}
+
+
+def load(folder: str | Path, *, network: Any = None, trusted: Trusted = ()) -> Any:
+    """Load a saved estimator; it computes the same numbers to the bit.
+
+    Parameters
+    ----------
+    folder : path
+        What ``save`` wrote.
+    network : MLP, Modules, dict of these or None, default None
+        For a model whose network is not described by names and numbers (your own modules, activations as modules):
+        the same network again, for its weights to be put into; a dict where it was `networks` that was one.
+    trusted : class, str or sequence of these, default ()
+        For a model whose class is a subclass of your own: the class, or its import path as text, such as
+        ``"package.module:Mine"``, which is then imported. Nothing that a folder names is imported unless it is named
+        here. A class of a script (``__main__``) or of a function has no import path: give the class itself.
+
+    Returns
+    -------
+    estimator
+        Fitted, on the CPU.
+
+    Raises
+    ------
+    FileNotFoundError, NotADirectoryError
+        If `folder` is no model folder.
+    ValueError
+        If a file is truncated, altered or of another version, its parts do not fit together, or `network` or `trusted`
+        is needed and is not given, or does not fit.
+
+    Notes
+    -----
+    A folder may be a stranger's: nothing in it is run, and nothing is taken for granted because a checksum is right.
+    The model is first built without memory and held against the names, shapes and dtypes of the weights in the file.
+
+    Examples
+    --------
+    >>> import isthmus, tempfile
+    >>> X, y = isthmus.datasets.load("digits")
+    >>> autoencoder = isthmus.Autoencoder(max_epochs=1, random_state=0).fit(X)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     autoencoder.save(folder)
+    ...     again = isthmus.load(folder)
+    >>> bool((again.transform(X) == autoencoder.transform(X)).all())
+    True
+    """
+    folder = Path(folder)
+
+    def check(whole: Mapping[str, Any], described: dict[str, Tensor]) -> None:
+        config, weights = unpacked(whole, described)
+        plan(config, weights, network, trusted, FAMILIES)
+
+    try:
+        whole, weights = persistence.read(folder, check)
+        return build(*unpacked(whole, weights), network, trusted, FAMILIES)
+    except WRONG as error:
+        reason = one_line(error)
+        if not reason.startswith(str(folder)):
+            reason = f"{folder} does not describe a model that this isthmus can build: {reason}"
+        raise InputError(reason) from error
