@@ -18,11 +18,11 @@ _CAMEL = re.compile(r"[a-z0-9](?:Id|ID)$")
 def row_names(X: Any) -> list[str]:
     """Return what rows are called: a frame's index or its column of ids, else "row 17", counted from 0."""
     if isinstance(X, pd.DataFrame):
-        named = [column for column in X if _holds_ids(X[column])]
         if not isinstance(X.index, pd.RangeIndex):
-            return [str(name) for name in X.index]
+            return list(map(str, X.index))
+        named = [column for column in X if _holds_ids(X[column])]
         if named:
-            return [str(name) for name in X[named[0]]]
+            return list(map(str, X[named[0]]))
     return [f"row {i}" for i in range(len(X))]
 
 
@@ -56,6 +56,5 @@ def quoted_name(name: object) -> str:
 def few(names: Iterable[object], most: int = 10) -> str:
     """Return names in quotes with commas, and of many only how many more there are."""
     quoted = list(names)
-    return ", ".join(quoted_name(name) for name in quoted[:most]) + (
-        f" and {len(quoted) - most:,} more" if len(quoted) > most else ""
-    )
+    more = f" and {len(quoted) - most:,} more" if len(quoted) > most else ""
+    return ", ".join(map(quoted_name, quoted[:most])) + more

@@ -135,13 +135,18 @@ def _joined(steps: Sequence[TransformerMixin], n: int) -> TransformerMixin:
     """Return one step of all columns, of those that were fitted to parts of them."""
     if len(steps) == 1:
         return steps[0]
-    kind = type(steps[0])
-    joined = _quantiles(0) if kind is QuantileTransformer else _arrays(kind())
-    for name in FITTED[kind]:
-        parts = [getattr(step, name) for step in steps]
-        setattr(joined, name, parts[0] if name == "references_" else np.concatenate(parts, axis=-1))
-    joined.n_features_in_ = n
-    return joined
+    values = {name: [getattr(step, name) for step in steps] for name in FITTED[type(steps[0])]}
+    whole = {name: each[0] if name == "references_" else np.concatenate(each, axis=-1) for name, each in values.items()}
+    return _knowing(type(steps[0]), whole, n)
+
+
+def _knowing(kind: type, fitted: Mapping[str, np.ndarray], n: int) -> TransformerMixin:
+    """Return a step of `n` columns that knows what it would after a fit."""
+    step = _quantiles(0) if kind is QuantileTransformer else _arrays(kind())
+    for name, values in fitted.items():
+        setattr(step, name, values)
+    step.n_features_in_ = n
+    return step
 
 
 def _fitted_steps(values: np.ndarray, numbers: str | None, names: Sequence[object]) -> list[TransformerMixin]:
@@ -166,14 +171,10 @@ def steps_as_json(steps: Sequence[TransformerMixin]) -> list[dict[str, list[Any]
 
 def steps_from_json(content: Sequence[Mapping[str, Any]], numbers: str | None, n: int) -> list[TransformerMixin]:
     """Make the steps of `n` columns of what :func:`steps_as_json` gave, and JSON may have held since."""
-    steps = []
-    for step, fitted in zip(SCALING[numbers] if n else (), content, strict=True):
-        transformer = _quantiles(0) if step is QuantileTransformer else _arrays(step())
-        for name in FITTED[step]:
-            setattr(transformer, name, _fitted(name, fitted[name], n))
-        transformer.n_features_in_ = n
-        steps.append(transformer)
-    return steps
+    pairs = zip(SCALING[numbers] if n else (), content, strict=True)
+    return [
+        _knowing(step, {name: _fitted(name, fitted[name], n) for name in FITTED[step]}, n) for step, fitted in pairs
+    ]
 
 
 def _fitted(name: str, values: Sequence[object], n: int) -> np.ndarray:

@@ -235,11 +235,10 @@ def as_plain_text(figure: Figure) -> None:
 
     Settings of the figure's own texts are changed, and none of matplotlib's, which other threads may be using.
     """
-    for axes in figure.axes:
-        for name in ("xaxis", "yaxis", "zaxis"):
-            if hasattr(axes, name):
-                getattr(axes, name).get_ticklabels()  # which makes them
-                getattr(axes, name).get_ticklabels(minor=True)
+    for axis in (getattr(axes, name, None) for axes in figure.axes for name in ("xaxis", "yaxis", "zaxis")):
+        if axis is not None:
+            axis.get_ticklabels()  # which makes them
+            axis.get_ticklabels(minor=True)
     for text in figure.findobj(Text):
         text.set_parse_math(False)
         text.set_usetex(False)
