@@ -264,8 +264,7 @@ class Schema:
     @property
     def cells(self) -> list[Cell]:
         """What a row of cells holds: numbers, truth values, categories."""
-        cells = (cell for column in self.columns for cell in column.cells)
-        return sorted(cells, key=lambda cell: KINDS.index(cell.kind))
+        return sorted((cell for each in self.columns for cell in each.cells), key=lambda cell: KINDS.index(cell.kind))
 
     @property
     def _places(self) -> dict[str | int, list[int]]:
@@ -281,8 +280,7 @@ class Schema:
     @property
     def text(self) -> list[str | int]:
         """The columns whose categories are text."""
-        columns = (column for column in self.columns if column.kind == "category")
-        return [column.name for column in columns if isinstance(column.categories[0], str)]
+        return [each.name for each in self.columns if each.kind == "category" and isinstance(each.categories[0], str)]
 
     @property
     def sizes(self) -> tuple[int, ...]:
