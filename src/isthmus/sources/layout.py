@@ -14,7 +14,7 @@ import numpy as np
 from isthmus.errors import InputError
 from isthmus.formats.names import few
 from isthmus.sources.formulas import may_be_escaped, unescaped
-from isthmus.sources.number_text import decimal_of, doubtful, number_of, share_of_numbers
+from isthmus.sources.number_text import decimal_of, number_of, share_of_numbers
 
 SEPARATORS = {"\t": "tabs", ";": "semicolons", "|": "bars", ",": "commas", " ": "spaces"}
 """In the order in which they are believed where several would do: the rarest in text first."""
@@ -71,12 +71,12 @@ def find_layout(path: Path, text: str) -> Layout:
     twice = [name for name, count in Counter(filter(None, names)).items() if count > 1]
     if twice:
         raise InputError(f"{path} has more than one column {twice[0]!r}: give each a name of its own")
-    decimal = decimal_of(data, separator)
+    decimal, doubtful = decimal_of(data, separator)
     written = [f"separated by {SEPARATORS.get(separator, repr(separator))}"] * (separator != ",")
     written += ["with decimal commas"] * (decimal == ",")
-    if (example := doubtful(data, separator, decimal)) is not None:
-        told.append(f"{'commas' if decimal == ',' else 'points'} are decimals: {example!r} is "
-                    f"{float(example.replace(',', '.')):g}")  # fmt: skip
+    if doubtful is not None:
+        value = float(doubtful.replace(",", "."))
+        told.append(f"{'commas' if decimal == ',' else 'points'} are decimals: {doubtful!r} is {value:g}")
     understood = [*([", ".join(written)] if written else []), *told]
     understood += ["its first column, which has no name, names the rows"] * has_row_names
     above = sum(len(record) - 1 for record in records[:start] if record)

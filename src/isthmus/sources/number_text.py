@@ -43,30 +43,25 @@ def share_of_numbers(records: Sequence[Sequence[str]]) -> float:
     return sum(number_of(field) is not None for field in fields) / len(fields) if fields else 0.0
 
 
-def decimal_of(records: Sequence[Sequence[str]], separator: str) -> str:
-    """Return "," where some of the fields can be nothing but decimal commas and none a decimal point, else "."."""
+def decimal_of(records: Sequence[Sequence[str]], separator: str) -> tuple[str, str | None]:
+    """Return "," where some fields can be nothing but decimal commas and none a decimal point, else "."; and a doubt.
+
+    That is a number that is read so, and could be one of thousands, where no other decides; else None. Points between
+    semicolons are in doubt, as are commas; points in other files are not.
+    """
     commas, points, lists = _certain(records)
     if separator == "," and lists:  # 1,3 in quotes is no number beside 1,2,3
-        return "."
+        return ".", None
     if commas or points:
-        return "," if commas and not points else "."
+        return "," if commas and not points else ".", None
     at_thousands = _at_thousands(records)
     if len(at_thousands) == 1:
-        return "," if "." in at_thousands else "."
-    either = any("," in field and GROUPED.fullmatch(field) for record in records for field in record)
-    return "," if either and separator == ";" else "."  # who writes semicolons has commas in numbers
-
-
-def doubtful(records: Sequence[Sequence[str]], separator: str, decimal: str) -> str | None:
-    """Return a number that is read by that decimal, and could be one of thousands; None where others decide.
-
-    Points between semicolons are in doubt, as are commas; points in other files are not.
-    """
-    commas, points, _ = _certain(records)
-    if commas or points or (decimal == "." and separator != ";"):
-        return None
-    fields = (field for record in records for field in record)
-    return next((field for field in fields if field.count(decimal) == 1 and GROUPED.fullmatch(field)), None)
+        decimal = "," if "." in at_thousands else "."
+    else:
+        either = any("," in field and GROUPED.fullmatch(field) for record in records for field in record)
+        decimal = "," if either and separator == ";" else "."  # who writes semicolons has commas in numbers
+    fields = (field for record in records for field in record if decimal == "," or separator == ";")
+    return decimal, next((field for field in fields if field.count(decimal) == 1 and GROUPED.fullmatch(field)), None)
 
 
 def _certain(records: Sequence[Sequence[str]]) -> tuple[int, int, int]:
