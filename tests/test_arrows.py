@@ -68,6 +68,28 @@ def test_every_arrow_points_down():
         assert not wrong, f"{path} imports from {wrong}"
 
 
+def imported_files():
+    """Return which files each file imports, by dotted names below isthmus; also where it is for types alone."""
+    names = {".".join(path.relative_to(SOURCE).with_suffix("").parts): path for path in SOURCE.rglob("*.py")}
+    names = {name.removesuffix(".__init__"): path for name, path in names.items() if name != "__init__"}
+    found = {}
+    for name, path in names.items():
+        nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        modules = [node for node in nodes if isinstance(node, ast.ImportFrom) and (node.module or "")[:7] == "isthmus"]
+        there = {(f"{node.module}.{alias.name}"[8:], node.module[8:]) for node in modules for alias in node.names}
+        found[name] = {inner if inner in names else outer for inner, outer in there} & set(names) - {name}
+    return found
+
+
+def test_no_circle_of_files():
+    left = imported_files()
+    while left:
+        free = [name for name, those in left.items() if not those & set(left)]
+        assert free, f"each of these can be reached from another: {sorted(left)}"
+        for name in free:
+            del left[name]
+
+
 def test_core_and_networks_know_torch_alone():
     for room in ("core", "networks"):
         for path in (SOURCE / room).glob("*.py"):
