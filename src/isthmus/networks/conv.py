@@ -89,6 +89,7 @@ class Conv(Parameters):
 
     Examples
     --------
+    >>> import torch
     >>> encoder, decoder = Conv(channels=(4, 8)).build((1, 17, 23), n_components=5)
     >>> code = encoder(torch.zeros(2, 1, 17, 23))
     >>> code.shape, decoder(code).shape
