@@ -9,7 +9,8 @@ import pytest
 import isthmus
 from isthmus import Autoencoder
 from isthmus.networks import MLP
-from isthmus.training.checkpoint import CHECKPOINT, HISTORY, read_about
+from isthmus.training.checkpoint import CHECKPOINT, read_about
+from isthmus.training.history_file import HISTORY
 from test_resume import assert_same
 
 SMALL = Autoencoder(4, network=MLP(hidden=(16,)), max_epochs=6, random_state=0)
@@ -18,7 +19,7 @@ SMALL = Autoencoder(4, network=MLP(hidden=(16,)), max_epochs=6, random_state=0)
 @pytest.fixture(autouse=True)
 def every_epoch(monkeypatch):
     """However long writing takes, a checkpoint is written at the end of each epoch."""
-    monkeypatch.setattr("isthmus.training.checkpoint.SHARE", 0)
+    monkeypatch.setattr("isthmus.training.keeper.SHARE", 0)
 
 
 @pytest.fixture

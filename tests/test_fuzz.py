@@ -29,7 +29,8 @@ from isthmus import cli, runs
 from isthmus.errors import InputError
 from isthmus.saving import persistence
 from isthmus.training import Interrupted
-from isthmus.training.checkpoint import CHECKPOINT, HISTORY, _digest
+from isthmus.training.checkpoint import CHECKPOINT, _digest
+from isthmus.training.history_file import HISTORY
 
 SAVED = Path(__file__).parent / "saved" / f"v{persistence.VERSION}"
 CONFIG, WEIGHTS, RUN = persistence.CONFIG, persistence.WEIGHTS, runs.RUN

@@ -12,7 +12,7 @@ import isthmus
 from isthmus.errors import InputError
 from isthmus.models import fitted
 from isthmus.saving import persistence, untrusted
-from isthmus.training import checkpoint
+from isthmus.training import settings
 
 
 def test_a_long_history_and_wide_quantiles_are_saved(tmp_path):
@@ -140,7 +140,7 @@ def test_the_writer_stops_where_the_reader_does(name, limit, tmp_path, monkeypat
 
 
 def test_long_parameters_are_refused_before_a_run_is_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoint, "MOST_ABOUT", 1000)
+    monkeypatch.setattr(settings, "MOST_ABOUT", 1000)
     X = np.random.default_rng(0).normal(size=(30, 3))
     network = isthmus.networks.MLP(hidden=(2,) * 400)
     with pytest.raises(InputError, match=r"its parameters are too long: they take \d+ bytes"):

@@ -21,7 +21,8 @@ from isthmus.core.description import description_of
 from isthmus.core.model import Model
 from isthmus.networks import MLP, Modules
 from isthmus.training import Interrupted, loop
-from isthmus.training.checkpoint import CHECKPOINT, HISTORY, read_about
+from isthmus.training.checkpoint import CHECKPOINT, read_about
+from isthmus.training.history_file import HISTORY
 
 # Everything that has a state: dropout, noise, the Gaussian draw, a schedule, early stopping, running means.
 RUNS = {
@@ -121,8 +122,8 @@ class Clock:
 
     def __init__(self, monkeypatch, write_seconds):
         self.now, self.written, self.write_seconds = 0.0, [], write_seconds
-        monkeypatch.setattr("isthmus.training.checkpoint.time", SimpleNamespace(monotonic=lambda: self.now))
-        monkeypatch.setattr("isthmus.training.checkpoint.write", self.write)
+        monkeypatch.setattr("isthmus.training.keeper.time", SimpleNamespace(monotonic=lambda: self.now))
+        monkeypatch.setattr("isthmus.training.keeper.write", self.write)
 
     def write(self, path, state, about, records):
         self.written.append(state.epoch if state.position is None else (state.epoch, len(state.position.sizes)))
@@ -158,7 +159,7 @@ def test_keeping_a_run_costs_a_twentieth(family, table, tmp_path, monkeypatch):
     family(2, **setting).fit(table, resume_from=tmp_path / "b", checkpoint_minutes=9 / 60)
     assert clock.written == [1, 3, 5, 7, 9, 11, 12]
     clock.written.clear()
-    monkeypatch.setattr("isthmus.training.checkpoint.GUESS", 1.0)  # a byte a second: the first one is put off too
+    monkeypatch.setattr("isthmus.training.keeper.GUESS", 1.0)  # a byte a second: the first one is put off too
     family(2, **setting).fit(table, resume_from=tmp_path / "c")
     assert clock.written == [12]
 
@@ -182,7 +183,7 @@ def test_what_is_not_the_same_run_is_refused(digits, tmp_path):
 def test_two_processes_cannot_keep_one_run(digits, tmp_path):
     hold = f"""
 from pathlib import Path
-from isthmus.training.checkpoint import locked
+from isthmus.training.keeper import locked
 with locked(Path({str(tmp_path)!r})):
     print("held", flush=True)
     input()
@@ -215,7 +216,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(digits, tmp_p
 
     with monkeypatch.context() as patch:
         patch.setattr("isthmus.training.checkpoint.tensors_to_bytes", fill_the_disk)
-        patch.setattr("isthmus.training.checkpoint.SHARE", 0)  # at the end of every epoch
+        patch.setattr("isthmus.training.keeper.SHARE", 0)  # at the end of every epoch
         with pytest.raises(OSError, match="No space left"):
             copy.deepcopy(estimator).fit(digits, resume_from=tmp_path)
     assert read_about(tmp_path / CHECKPOINT)["epoch"] == 2

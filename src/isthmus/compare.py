@@ -25,12 +25,7 @@ from isthmus.formats.checks import check_choice, check_scalar
 from isthmus.formats.labels import are_classes
 from isthmus.formats.names import row_names
 from isthmus.formats.rows import to_rows
-from isthmus.models import (
-    Autoencoder,
-    ContractiveAutoencoder,
-    DenoisingAutoencoder,
-    SparseAutoencoder,
-)
+from isthmus.models import Autoencoder, ContractiveAutoencoder, DenoisingAutoencoder, SparseAutoencoder
 from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.conditional import told
 from isthmus.networks import MLP
@@ -40,18 +35,9 @@ JACOBIAN_ROWS = 64
 """Test rows over which the Jacobian's norm is averaged."""
 
 COLUMNS = (
-    "mse",
-    "mse_sd",
-    "share_of_pca",
-    "mse_corrupted",
-    "linear_probe",
-    "nearest_neighbour",
-    "sparsity",
-    "jacobian",
-    "best_epoch",
-    "parameters",
-    "seconds",
-)
+    "mse", "mse_sd", "share_of_pca", "mse_corrupted", "linear_probe", "nearest_neighbour", "sparsity", "jacobian",
+    "best_epoch", "parameters", "seconds",
+)  # fmt: skip
 
 LOWER_IS_BETTER = ("mse", "share_of_pca", "mse_corrupted")
 HIGHER_IS_BETTER = ("linear_probe", "nearest_neighbour")
@@ -201,32 +187,23 @@ def compare(
     >>> list(found.table.index)
     ['PCA-8', 'plain', 'contractive']
     """
-    check_scalar(seeds, "seeds", numbers.Integral, min_val=1)
-    check_choice("corruption", corruption, CORRUPTIONS)
-    most = None if corruption == "gaussian" else 1
-    check_scalar(corruption_level, "corruption_level", numbers.Real, min_val=0, max_val=most)
-    if n_components is not None:
-        check_scalar(n_components, "n_components", numbers.Integral, min_val=1)
+    _check(seeds, n_components, corruption, corruption_level)
     columns = list(X.columns) if isinstance(X, pd.DataFrame) else None
     split = _split(X, y, X_test, y_test, corruption, corruption_level, random_state)
     features = int(np.prod(split.X.shape[1:]))
-    if n_components is None:
-        n_components = min(32, max(2, features // 8))
+    n_components = n_components or min(32, max(2, features // 8))
     candidates = _chosen(models, default_models(n_components, features, corruption, corruption_level))
     if max_epochs is not None:
         candidates = {name: clone(model).set_params(max_epochs=max_epochs) for name, model in candidates.items()}
-
     fitted: dict[str, Any] = {}
-    lines = []
+    lines, each_seed = [], range(random_state, random_state + seeds)
     sizes = {model.n_components for model in candidates.values()}
     for size in sorted(size for size in sizes if size < min(len(split.X), features)):
         name = f"PCA-{size}"
         line, fitted[name] = _fit_and_measure(name, PCABaseline(size), split, [random_state], None)
         lines.append(line | {"mse_sd": 0.0})
     for name, candidate in candidates.items():
-        line, fitted[name] = _fit_and_measure(
-            name, candidate, split, range(random_state, random_state + seeds), progress
-        )
+        line, fitted[name] = _fit_and_measure(name, candidate, split, each_seed, progress)
         lines.append(line)
     words = f"{corruption.replace('_', ' ')}, level {corruption_level:g}"
     table = _in_order(lines, fitted)
@@ -234,7 +211,16 @@ def compare(
     return Comparison(table, fitted, split.X_test, split.shown, split.y_test, split.names, columns, words)
 
 
-def _warn_of_starts(best_epoch: "pd.Series[float]") -> None:
+def _check(seeds: int, n_components: int | None, corruption: str, level: float) -> None:
+    check_scalar(seeds, "seeds", numbers.Integral, min_val=1)
+    check_choice("corruption", corruption, CORRUPTIONS)
+    most = None if corruption == "gaussian" else 1
+    check_scalar(level, "corruption_level", numbers.Real, min_val=0, max_val=most)
+    if n_components is not None:
+        check_scalar(n_components, "n_components", numbers.Integral, min_val=1)
+
+
+def _warn_of_starts(best_epoch: pd.Series) -> None:
     """Name, in one line, the models that are still what they began as, in every fit."""
     names = [repr(str(name)) for name in best_epoch.index[best_epoch == 0]]
     if names:
@@ -286,7 +272,6 @@ def _split(X: Any, y: Any, X_test: Any, y_test: Any, corruption: str, level: flo
 def _chosen(
     models: Mapping[str, AbstractAutoencoder] | Sequence[str] | None, known: Mapping[str, AbstractAutoencoder]
 ) -> dict[str, AbstractAutoencoder]:
-    """Return the models to compare, by name."""
     if isinstance(models, Mapping):
         for name, model in models.items():
             if not isinstance(model, AbstractAutoencoder) or name.startswith("PCA-"):

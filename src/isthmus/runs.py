@@ -17,7 +17,9 @@ from isthmus.saving import persistence
 from isthmus.saving.atomic import check_writable, replacing
 from isthmus.saving.untrusted import MOST_BYTES, one_line, parse, read_file
 from isthmus.sources import datasets
-from isthmus.training.checkpoint import CHECKPOINT, HISTORY, LOCK
+from isthmus.training.checkpoint import CHECKPOINT
+from isthmus.training.history_file import HISTORY
+from isthmus.training.keeper import LOCK
 
 RUN = "run.json"
 FILES = (RUN, CHECKPOINT, HISTORY, LOCK, persistence.CONFIG, persistence.WEIGHTS, "report.html")

@@ -20,7 +20,8 @@ from isthmus.formats.names import row_names
 from isthmus.sources import datasets, files
 from isthmus.sources.datasets import Dataset
 from isthmus.sources.files import Source
-from isthmus.sources.images import Fit, check_size
+from isthmus.sources.images import check_size
+from isthmus.sources.pixels import Fit
 from isthmus.sources.series_files import read_series
 from isthmus.sources.timeline import TimeSeries
 

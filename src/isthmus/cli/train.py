@@ -59,7 +59,7 @@ from isthmus.report.words import error_in_words
 from isthmus.sources import datasets
 from isthmus.sources.images import check_size
 from isthmus.training import Interrupted
-from isthmus.training.checkpoint import locked
+from isthmus.training.keeper import locked
 
 BESIDE_RESUME = ("resume", "device", "checkpoint_minutes", "max_gb", "max_pixels")
 """What a run does not say itself, as it is of the machine."""

@@ -57,7 +57,7 @@ def column_errors(table: pd.DataFrame, reconstruction: pd.DataFrame) -> pd.DataF
     return pd.DataFrame(lines, index=table.columns, columns=["kind", "error"])
 
 
-def _column_error(truth: "pd.Series[Any]", rebuilt: "pd.Series[Any]") -> tuple[str, float]:
+def _column_error(truth: pd.Series, rebuilt: pd.Series) -> tuple[str, float]:
     known = truth.notna().to_numpy()
     truth, rebuilt = truth[known], rebuilt[known]
     if not is_number(truth):
@@ -69,13 +69,13 @@ def _column_error(truth: "pd.Series[Any]", rebuilt: "pd.Series[Any]") -> tuple[s
     return "number", float(error / spread) if spread > 0 else np.nan
 
 
-def is_number(column: "pd.Series[Any]") -> bool:
+def is_number(column: pd.Series) -> bool:
     """Tell whether a column holds numbers, or moments and durations, which are as good; truth values are none."""
     is_time = column.dtype.kind in "mM"
     return bool(is_time or (pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)))
 
 
-def as_numbers(column: "pd.Series[Any]") -> np.ndarray:
+def as_numbers(column: pd.Series) -> np.ndarray:
     """Return a column of numbers as floats: moments as days since 1970, durations in days; NaN where missing."""
     if column.dtype.kind not in "mM":
         return column.to_numpy(dtype=float, na_value=np.nan)

@@ -1,7 +1,5 @@
 """How well hidden entries are filled in."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import torch
@@ -59,8 +57,7 @@ def cell_errors(table: pd.DataFrame, filled: pd.DataFrame, hidden: np.ndarray) -
     return pd.DataFrame(lines, index=table.columns, columns=["kind", "error", "baseline"])
 
 
-def _cell_error(truth: "pd.Series[Any]", filled: "pd.Series[Any]", hidden: np.ndarray) -> tuple[str, float, float]:
-    """Measure one column; see :func:`cell_errors`."""
+def _cell_error(truth: pd.Series, filled: pd.Series, hidden: np.ndarray) -> tuple[str, float, float]:
     number = is_number(truth)
     asked = hidden & truth.notna().to_numpy()
     rest, known, told = truth[~hidden].dropna(), truth[asked], filled[asked]

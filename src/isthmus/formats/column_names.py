@@ -14,7 +14,7 @@ Name = Any
 """A text, a number, a truth value, a moment, a date, a period, or a tuple of these, as a MultiIndex has."""
 
 
-def plain_name(name: Any) -> Name:
+def plain_name(name: object) -> Name:
     """Return a name as Python or pandas have it, without numpy's scalars; of other kinds its text.
 
     Examples
@@ -63,7 +63,7 @@ def from_json(content: Any) -> Name:
         raise InputError("its frame_ has a column's name that is none") from error
 
 
-def have_names(names: Iterable[Any]) -> bool:
+def have_names(names: Iterable[object]) -> bool:
     """Tell whether columns, or what a row holds, go by names, and not by the numbers that pandas gives for none."""
     return not (isinstance(names, pd.RangeIndex) and names.start == 0 and names.step == 1)
 
@@ -82,3 +82,19 @@ def _from_json(content: Any) -> Name:
     if kind == "period":
         return pd.Period(value[0], freq=value[1])
     return datetime.date.fromisoformat({"date": value}[kind])
+
+
+def check_names(frame: pd.DataFrame) -> None:
+    """Raise InputError where a table has no columns, or not each a name of its own that is text or a number."""
+    if not len(frame.columns):
+        raise InputError("X has no columns")
+    twice = frame.columns[frame.columns.duplicated()]
+    if len(twice):
+        raise InputError(f"X has more than one column {twice[0]!r}: give each a name of its own")
+    texts = [name for name in frame.columns if isinstance(name, str)]
+    if 0 < len(texts) < len(frame.columns):
+        other = next(name for name in frame.columns if not isinstance(name, str))
+        raise InputError(f"X has the columns {texts[0]!r} and {other!r}: give all names that are text, or all numbers")
+    for name in frame.columns:
+        if not isinstance(name, str | int | np.integer):
+            raise InputError(f"X has a column {name!r}: give columns names that are text")

@@ -3,18 +3,37 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-from pandas.api.types import infer_dtype, is_complex_dtype, is_integer_dtype, is_numeric_dtype, pandas_dtype
+from pandas.api.types import infer_dtype, is_integer_dtype, pandas_dtype
 
 from isthmus.errors import InputError
 from isthmus.formats import dates
+from isthmus.formats.values import (
+    DATES,
+    KINDS,
+    MIXED,
+    Category,
+    Dtype,
+    Kind,
+    as_floats,
+    dtype_named,
+    index_in,
+    is_count,
+    is_finite,
+    kind_of,
+    levels_of,
+    numbers_as_given,
+    numpy_dtype,
+    plain_numbers,
+    reading,
+    truth_values,
+)
 
-Kind = Literal["number", "boolean", "category", "date"]
-KINDS: tuple[Kind, ...] = ("number", "boolean", "category", "date")
+__all__ = ["KINDS", "PLURAL", "Cell", "Column", "Kind", "as_floats", "kind_of", "levels_of", "truth_values"]
+
 PLURAL = {"number": "numbers", "boolean": "truth values", "category": "categories", "date": "dates"}
 
 LEVELS = ("string", "integer", "floating", "boolean")
@@ -22,12 +41,6 @@ LEVELS = ("string", "integer", "floating", "boolean")
 
 WIDEST = 16
 """Bytes of a cell: dtypes of more are text of a fixed length, or structures."""
-
-MIXED = "mixed-integer"
-"""pandas' name for whole numbers beside text, as spreadsheets have them."""
-
-TRUTH_VALUES = {"true": True, "false": False, 1.0: True, 0.0: False}
-"""What truth values say, however they are written."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +78,7 @@ class Column:
     name: str | int
     kind: Kind
     dtype: str
-    categories: tuple[Any, ...] = ()
+    categories: tuple[Category, ...] = ()
     levels: Mapping[str, Any] | None = None
     low: float | None = None
     high: float | None = None
@@ -101,20 +114,17 @@ class Column:
     def _check_fields(self) -> None:
         """Raise InputError where what is known of numbers, dates and rare categories cannot be."""
         ends = (self.low, self.high)
-        is_range = ends == (None, None) or (all(map(_is_finite, ends)) and self.low <= self.high)  # type: ignore[operator]
+        is_range = ends == (None, None) or (all(map(is_finite, ends)) and self.low <= self.high)  # type: ignore[operator]
         n_counts = len(self.categories) + bool(self.n_pooled)
-        counts_fit = not self.counts or (len(self.counts) == n_counts and all(map(_is_count, self.counts)))
+        counts_fit = not self.counts or (len(self.counts) == n_counts and all(map(is_count, self.counts)))
         parts = {} if self.parts is None else self.parts
-        parts_fit = all(
-            name in dates.PARTS and 0 < len(values) == len(set(values)) and all(map(_is_count, values))
-            for name, values in parts.items()
+        parts_fit = parts.keys() <= dates.PARTS.keys() and all(
+            0 < len(values) == len(set(values)) and all(map(is_count, values)) for values in parts.values()
         )
-        is_date = self.kind != "date" or (
-            self.low is not None and isinstance(self.unit, str) and self.parts is not None
-        )
+        has_all = self.low is not None and isinstance(self.unit, str) and self.parts is not None
         texts = all(isinstance(each, str) for each in (*self.marks, *filter(None, [self.format, self.unit])))
-        flags = isinstance(self.whole, bool) and _is_count(self.n_pooled)
-        if not (is_range and counts_fit and parts_fit and is_date and texts and flags):
+        flags = isinstance(self.whole, bool) and is_count(self.n_pooled)
+        if not (is_range and counts_fit and parts_fit and (has_all or self.kind != "date") and texts and flags):
             raise InputError(f"column {self.name!r} is altered: its range, counts or parts cannot be")
 
     def check_dtypes(self) -> None:
@@ -131,11 +141,8 @@ class Column:
         """What the column is to a model: one number, truth value or category; of dates the moment and its parts."""
         if self.kind != "date":
             return [Cell(self, None, self.kind, len(self.categories) + bool(self.n_pooled))]
-        parts = self.parts or {}
-        return [
-            Cell(self, None, "number", 0),
-            *(Cell(self, name, "category", len(values)) for name, values in parts.items()),
-        ]
+        parts = [Cell(self, name, "category", len(values)) for name, values in (self.parts or {}).items()]
+        return [Cell(self, None, "number", 0), *parts]
 
     def encode(self, column: pd.Series, *, mark_new: bool = False) -> np.ndarray:
         """Return numbers: a number, 0 or 1, the index of a category, of dates several; NaN where missing.
@@ -150,21 +157,17 @@ class Column:
         if column.isna().all():
             return np.full((len(column), len(self.cells)), np.nan)
         if self.kind == "date":
-            return self._encode_dates(column, mark_new)
+            moments, parts = self.moments(column), (self.parts or {}).items()
+            indices = [index_in(values, dates.part(moments, name), mark_new) for name, values in parts]
+            return np.column_stack([dates.days_since_1970(moments), *indices])
         column = self.as_at_fit(column)
         if self.kind == "number":
             values = as_floats(column)
         elif self.kind == "boolean":
             values = column.astype("boolean").to_numpy(dtype=float, na_value=np.nan)
         else:
-            values = _index(self.categories, column, mark_new or bool(self.n_pooled))
+            values = index_in(self.categories, column, mark_new or bool(self.n_pooled))
         return values[:, None]
-
-    def _encode_dates(self, column: pd.Series, mark_new: bool) -> np.ndarray:
-        moments = self.moments(column)
-        parts = (self.parts or {}).items()
-        indices = [_index(values, dates.part(moments, name), mark_new) for name, values in parts]
-        return np.column_stack([dates.days_since_1970(moments), *indices])
 
     def moments(self, column: pd.Series) -> pd.Series:
         """Return the moments of a column of dates, without a time zone; raise InputError for what is no date."""
@@ -196,18 +199,18 @@ class Column:
         if inferred == "empty" or column.isna().all():
             return column
         if self.kind == "date":
-            return self._dates_as_at_fit(column, inferred)
+            moments, is_text = self.moments(column), inferred == "string"
+            is_as_given = is_text if self.format is not None else column.dtype == dtype_named(self.dtype)
+            return column if is_as_given else self._as_given(moments)
         kind: Kind = "category" if inferred == MIXED else kind_of(self.name, column)
         if kind == self.kind == "number":
-            return _plain_numbers(column, inferred)
+            return plain_numbers(column, inferred)
         if kind == self.kind != "category":
             return column
         if self.kind == "number":
             read = pd.to_numeric(column.astype(float if kind == "boolean" else object), errors="coerce")
-            is_read = bool((read.notna() | column.isna()).all())
         elif self.kind == "boolean":
             read = truth_values(column)
-            is_read = bool((read.notna() | column.isna()).all())
         else:
             values = column.astype(object)
             if (values.isin(self.categories) | column.isna()).all():
@@ -215,20 +218,14 @@ class Column:
             if isinstance(self.categories[0], str) and infer_dtype(values, skipna=True) == "string":
                 return self._without_spaces(values)
             read = self._categories_of(values)
-            is_read = kind == "category" or bool(read.isin(self.categories).any()) or self._may_hold(values)
-        if not is_read:
-            raise self._unreadable(PLURAL[kind], column, read)
+            if kind == "category" or read.isin(self.categories).any() or self._may_hold(values):
+                return read
+        wrong = column.notna() & (read.isna() if self.kind != "category" else True)
+        if wrong.any():
+            raise self._unreadable(PLURAL[kind], column, int(np.argmax(wrong)))
         return read
 
-    def _dates_as_at_fit(self, column: pd.Series, inferred: str) -> pd.Series:
-        moments = self.moments(column)
-        is_text = inferred == "string"
-        is_as_given = is_text if self.format is not None else column.dtype == dtype_named(self.dtype)
-        return column if is_as_given else self._as_given(moments)
-
-    def _unreadable(self, held: str, column: pd.Series, read: pd.Series) -> InputError:
-        wrong = np.flatnonzero(column.notna() & (read.isna() if self.kind != "category" else True))
-        row = int(wrong[0])
+    def _unreadable(self, held: str, column: pd.Series, row: int) -> InputError:
         return InputError(
             f"column {self.name!r} holds {held} ({column.dtype}) where there were {PLURAL[self.kind]} at fit, and they "
             f"cannot be read as such: {str(column.iloc[row])!r} in row {row}; mend it, leave it blank, or train with "
@@ -268,8 +265,8 @@ class Column:
             return self._decode_dates(cells)
         cells = cells[:, 0]
         if self.kind == "number":
-            return _numbers_as_given(pd.Series(self._within(cells), name=self.name), dtype_named(self.dtype))
-        values: Any = np.array([False, True] if self.kind == "boolean" else self.categories, dtype=object)
+            return numbers_as_given(pd.Series(self._within(cells), name=self.name), dtype_named(self.dtype))
+        values: np.ndarray = np.array([False, True] if self.kind == "boolean" else self.categories, dtype=object)
         none = np.isnan(cells) | (np.rint(cells) >= len(values) if self.n_pooled else False)
         values = values[np.where(none, 0, np.rint(cells)).astype(int).clip(0, len(values) - 1)]
         values[none] = None
@@ -278,12 +275,11 @@ class Column:
         return pd.Series(values, name=self.name, dtype=object if needs_none else dtype)
 
     def _within(self, cells: np.ndarray) -> np.ndarray:
-        """Return numbers within the range at fit, whole where all were."""
         if self.low is not None:
             cells = cells.clip(self.low, self.high)
         dtype = dtype_named(self.dtype)
         if is_integer_dtype(dtype):
-            whole = np.iinfo(_numpy_dtype(dtype))
+            whole = np.iinfo(numpy_dtype(dtype))
             return np.rint(cells.clip(whole.min, np.nextafter(float(whole.max), 0))).clip(max=whole.max)
         return np.rint(cells) if self.whole else cells
 
@@ -320,12 +316,12 @@ class Column:
         known = values[~np.isnan(values)]
         whole, dtype = self.whole and bool((known == np.rint(known)).all()), dtype_named(self.dtype)
         if self.kind == "number" and is_integer_dtype(dtype):
-            whole_range = np.iinfo(_numpy_dtype(dtype))
+            whole_range = np.iinfo(numpy_dtype(dtype))
             if low < whole_range.min or high > whole_range.max:
                 return replace(self, low=low, high=high, whole=whole, dtype="int64" if whole else "float64")
         return replace(self, low=low, high=high, whole=whole)
 
-    def _dtype(self) -> Any:
+    def _dtype(self) -> Dtype:
         if self.levels is None:
             return dtype_named(self.dtype)
         values = pd.Index(self.levels["values"], dtype=self.levels["dtype"])
@@ -351,116 +347,3 @@ class Cell(NamedTuple):
     part: str | None
     kind: Kind
     size: int
-
-
-DATES = ("datetime64", "datetime", "date")
-"""pandas' names for what holds dates."""
-
-
-NUMBERS = ("integer", "floating", "mixed-integer-float", "decimal", "timedelta64", "timedelta")
-"""pandas' names for what are numbers, objects too."""
-
-
-def kind_of(name: Any, column: pd.Series) -> Kind:
-    """Tell what a column holds; raise InputError where it is nothing that a model could be of."""
-    inferred = infer_dtype(column, skipna=True)
-    if inferred in ("string", "categorical"):
-        return "category"
-    if inferred == "boolean":
-        return "boolean"
-    if inferred in DATES:
-        return "date"
-    if inferred in NUMBERS:
-        return "number"
-    if is_numeric_dtype(column.dtype) and not is_complex_dtype(column.dtype):
-        return "number"
-    raise InputError(
-        f"column {name!r} ({column.dtype}) holds what is {inferred}: turn it into numbers, truth values or categories, "
-        f"or leave it out with drop=[{name!r}]"
-    )
-
-
-def levels_of(column: pd.Series) -> dict[str, Any]:
-    """Return what JSON can hold of the dtype of a pandas Categorical."""
-    index = column.cat.categories
-    return {"values": index.tolist(), "dtype": str(index.dtype), "ordered": bool(column.cat.ordered)}
-
-
-def reading(value: Any) -> Any:
-    """Return what a value says, however it is written: a number, "true" or "false", or text."""
-    text = str(value)
-    if text.lower() in ("true", "false"):
-        return text.lower()
-    try:
-        return int(text)  # which floats cannot tell from its neighbours where it is long
-    except ValueError:
-        pass
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    return number if np.isfinite(number) else text
-
-
-def truth_values(column: pd.Series) -> pd.Series:
-    """Return truth values, however they are written; NA where a value says none."""
-    return column.map(reading, na_action="ignore").map(TRUTH_VALUES).astype("boolean")
-
-
-def dtype_named(name: str) -> Any:
-    """Return the dtype of a name; pandas gives Arrow's decimals a name that it cannot read itself."""
-    if name.startswith("decimal128(") and name.endswith(")[pyarrow]"):
-        precision, scale = map(int, name[len("decimal128(") : -len(")[pyarrow]")].split(","))
-        return pd.ArrowDtype(pa.decimal128(precision, scale))
-    return pandas_dtype(name)
-
-
-def _numpy_dtype(dtype: Any) -> Any:
-    return getattr(dtype, "numpy_dtype", dtype)
-
-
-def _plain_numbers(column: pd.Series, inferred: str) -> pd.Series:
-    """Return numbers that are objects in a dtype of their own."""
-    if column.dtype != object:
-        return column
-    if inferred in ("timedelta64", "timedelta"):
-        return pd.to_timedelta(column)
-    if inferred == "integer":
-        return column.where(column.notna(), None).astype("Int64")
-    return pd.Series(as_floats(column), column.index)
-
-
-def as_floats(column: pd.Series) -> np.ndarray:
-    """Return numbers as floats, durations in seconds; NaN where missing. What are floats already is no copy."""
-    if column.dtype == np.float64:
-        return column.to_numpy()
-    if infer_dtype(column, skipna=True) in ("timedelta64", "timedelta"):
-        return pd.to_timedelta(column).dt.total_seconds().to_numpy(float)
-    if infer_dtype(column, skipna=True) == "decimal":
-        return column.astype(object).map(float, na_action="ignore").to_numpy(dtype=float, na_value=np.nan)
-    return column.to_numpy(dtype=float, na_value=np.nan)
-
-
-def _numbers_as_given(values: pd.Series, dtype: Any) -> pd.Series:
-    """Return numbers in the dtype that a column had: of durations they are seconds."""
-    if getattr(dtype, "kind", "") == "m":
-        return pd.to_timedelta(values, unit="s").astype(dtype)
-    if isinstance(dtype, pd.ArrowDtype) and pa.types.is_decimal(dtype.pyarrow_dtype):
-        scale = dtype.pyarrow_dtype.scale
-        texts = values.map(lambda number: f"{number:.{scale}f}", na_action="ignore").astype(object)
-        return pd.Series(pd.array(pa.array(texts, from_pandas=True).cast(dtype.pyarrow_dtype), dtype), name=values.name)
-    return values.astype(dtype)
-
-
-def _index(values: Sequence[Any], column: pd.Series, mark_new: bool) -> np.ndarray:
-    """Return the place of each value among those known; of others NaN, or the place after the last."""
-    index = pd.Index(values, dtype=object).get_indexer(column.astype(object)).astype(float)
-    return np.where(index < 0, np.where(column.isna(), np.nan, len(values) if mark_new else np.nan), index)
-
-
-def _is_finite(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0

@@ -15,10 +15,7 @@ DAYS = (
 )  # fmt: skip
 TIMES = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
 ISO_TIMES = ("T%H:%M", "T%H:%M:%S", "T%H:%M:%S.%f")
-FORMATS = (
-    *(day + time for time, day in product(TIMES, DAYS)),
-    *("%Y-%m-%d" + time for time in ISO_TIMES),
-)
+FORMATS = (*(day + time for time, day in product(TIMES, DAYS)), *("%Y-%m-%d" + time for time in ISO_TIMES))
 """How dates are written; of two that fit all values the first counts: 03/04/2020 is March 4."""
 
 ZONED = tuple(f"%Y-%m-%d{time}%z" for time in (*ISO_TIMES, " %H:%M:%S", " %H:%M:%S.%f"))
@@ -79,12 +76,8 @@ def date_format(values: pd.Series) -> Found | None:
     zones = values.str.extract(ZONE)[0].unique()
     zone = zones[0] if len(zones) == 1 and isinstance(zones[0], str) else ""
     formats = ZONED if len(zones) > 1 and not pd.isna(zones).all() else tuple(form + zone for form in FORMATS)
-    for most in (0.0, MOST_WRONG):
-        found = (_found(some, values, form, most) for form in formats)
-        first = next((each for each in found if each is not None), None)
-        if first is not None:
-            return first
-    return None
+    found = (_found(some, values, form, most) for most in (0.0, MOST_WRONG) for form in formats)
+    return next((each for each in found if each is not None), None)
 
 
 def _found(some: pd.Series, values: pd.Series, form: str, most: float) -> Found | None:
@@ -129,7 +122,8 @@ def read_dates(values: pd.Series, form: str | None, zone: Any = None) -> pd.Seri
         The time zone whose clocks count; without one each moment's own do.
     """
     if form is None:
-        moments = pd.to_datetime(values, errors="coerce", utc=_of_several_zones(values))
+        zones = {getattr(each, "tzinfo", None) for each in values.dropna()} if values.dtype == object else {None}
+        moments = pd.to_datetime(values, errors="coerce", utc=len(zones) > 1)
     else:
         moments = pd.to_datetime(values, format=plain_form(form), errors="coerce", utc="%z" in form)
     if moments.dt.tz is not None:
@@ -149,11 +143,6 @@ def digits(column: pd.Series) -> pd.Series:
     return column.astype("Int64").astype(object).map(str, na_action="ignore")
 
 
-def _of_several_zones(values: pd.Series) -> bool:
-    """Tell whether objects are moments of more than one time zone."""
-    return values.dtype == object and len({getattr(each, "tzinfo", None) for each in values.dropna()}) > 1
-
-
 def write_dates(moments: pd.Series, form: str) -> pd.Series:
     """Return moments as text of a format; one of `SHORT` has no leading zeros."""
     if "%z" in form:
@@ -167,10 +156,8 @@ def write_dates(moments: pd.Series, form: str) -> pd.Series:
             text = text + number.str.replace(r"^0(?=\d)", "", regex=True)
         elif piece == "%3f":
             text = text + moments.dt.strftime("%f").astype(object).str[:3]
-        elif piece.startswith("%"):
-            text = text + moments.dt.strftime(piece).astype(object)
         else:
-            text = text + piece
+            text = text + (moments.dt.strftime(piece).astype(object) if piece.startswith("%") else piece)
     return text
 
 

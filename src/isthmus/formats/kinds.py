@@ -11,19 +11,13 @@ from pandas.api.types import infer_dtype
 
 from isthmus.errors import InputError
 from isthmus.formats import dates
-from isthmus.formats.columns import (
-    DATES,
-    KINDS,
-    LEVELS,
-    Column,
-    Kind,
-    as_floats,
-    kind_of,
-    levels_of,
-    truth_values,
-)
+from isthmus.formats.columns import LEVELS, Column
 from isthmus.formats.marks import Marks
 from isthmus.formats.names import FEWEST_IDS, called_an_id, few
+from isthmus.formats.values import DATES, KINDS, Category, Kind, as_floats, kind_of, levels_of, truth_values
+
+Asked = str | tuple[Category, ...] | None
+"""What a column is asked to be taken for: a kind, a format of dates, or its categories."""
 
 MANY_LEVELS = 100
 """Categories up to which none is rare, where nothing is said of it."""
@@ -40,7 +34,7 @@ class LeftOut(Exception):  # noqa: N818  (no error: it says why a column is no p
 
 
 def learn(
-    name: Any, column: pd.Series, marks: Marks, asked: Any = None, min_frequency: int | float | None = None
+    name: str | int, column: pd.Series, marks: Marks, asked: Asked = None, min_frequency: int | float | None = None
 ) -> Column:
     """Find out what a column is.
 
@@ -64,31 +58,25 @@ def learn(
     InputError
         If it holds nothing, or nothing that a model could be of, or not what was asked for.
     """
-    column = _plain(column)
+    if isinstance(column.dtype, pd.ArrowDtype) and pa.types.is_dictionary(column.dtype.pyarrow_dtype):
+        column = column.astype("category")  # of Arrow's dictionaries pandas knows too little
     declared = asked if isinstance(asked, tuple) else ()
     found = [mark for mark in marks.in_column(column) if mark not in declared]
     column = marks.blank(column, found)
     if column.isna().all():
         raise InputError(f"Input X has nothing but NaN in column {name!r}: drop it")
     column, kind, form = _as_kind(name, column, asked, has_marks=bool(found))
-    known: dict[str, Any] = {"marks": tuple(map(str, found))}
+    known: dict[str, Any] = {"dtype": str(column.dtype), "marks": tuple(map(str, found))}
     if kind == "number":
         known |= _about_numbers(column)
     elif kind == "date":
         known |= _about_dates(name, column, form)
     elif kind == "category":
         known |= _about_categories(name, column, asked, min_frequency)
-    return Column(name, kind, known.pop("dtype", str(column.dtype)), **known)
+    return Column(name, kind, **known)
 
 
-def _plain(column: pd.Series) -> pd.Series:
-    """Return a column without Arrow's dictionaries, of which pandas knows too little."""
-    dtype = column.dtype
-    is_dictionary = isinstance(dtype, pd.ArrowDtype) and pa.types.is_dictionary(dtype.pyarrow_dtype)
-    return column.astype("category") if is_dictionary else column
-
-
-def _as_kind(name: Any, column: pd.Series, asked: Any, *, has_marks: bool) -> tuple[pd.Series, Kind, str | None]:
+def _as_kind(name: object, column: pd.Series, asked: Asked, *, has_marks: bool) -> tuple[pd.Series, Kind, str | None]:
     """Return a column as what it is taken for, what that is, and how its dates are written."""
     if asked is None:
         return _as_found(name, column, has_marks=has_marks)
@@ -106,7 +94,7 @@ def _as_kind(name: Any, column: pd.Series, asked: Any, *, has_marks: bool) -> tu
     return _texts_of_mixed(column), "category", None
 
 
-def _as_dates(name: Any, column: pd.Series, asked: str) -> tuple[pd.Series, Kind, str | None]:
+def _as_dates(name: object, column: pd.Series, asked: str) -> tuple[pd.Series, Kind, str | None]:
     """Return a column as dates, of text in a format, or whole numbers such as 20240131."""
     inferred = infer_dtype(column, skipna=True)
     if inferred in DATES:
@@ -123,12 +111,12 @@ def _as_dates(name: Any, column: pd.Series, asked: str) -> tuple[pd.Series, Kind
     return column, "date", form
 
 
-def _as_found(name: Any, column: pd.Series, *, has_marks: bool) -> tuple[pd.Series, Kind, str | None]:
-    """Return a column as what its values look like."""
-    is_text = infer_dtype(column, skipna=True) == "string" and not isinstance(column.dtype, pd.CategoricalDtype)
+def _as_found(name: object, column: pd.Series, *, has_marks: bool) -> tuple[pd.Series, Kind, str | None]:
+    inferred = infer_dtype(column, skipna=True)
+    is_text = inferred == "string" and not isinstance(column.dtype, pd.CategoricalDtype)
     if has_marks and (is_text or column.dtype == object) and _are_numbers(column):
         return _numbers(name, column), "number", None
-    if has_marks and column.dtype == object and infer_dtype(column, skipna=True) == "boolean":
+    if has_marks and column.dtype == object and inferred == "boolean":
         return column.astype("boolean"), "boolean", None
     found = dates.date_format(_texts_of(column)) if is_text else None
     if found is not None and found.wrong:
@@ -140,9 +128,10 @@ def _as_found(name: Any, column: pd.Series, *, has_marks: bool) -> tuple[pd.Seri
         return column, "date", found.form
     if is_text:
         _check_no_numbers_with_faults(column)
-    if infer_dtype(column, skipna=True) == "integer" and _are_days(column):
+    if inferred == "integer" and _are_days(column):
         return column, "date", DAYS_AS_NUMBERS
-    if is_text and _differs_in_most(column) and _are_numbers(column):
+    n_different = column.nunique() if is_text else 0
+    if n_different >= FEWEST_IDS and n_different > column.notna().sum() / 2 and _are_numbers(column):
         return _numbers(name, column), "number", None
     kind = kind_of(name, column)
     if kind == "number" and called_an_id(name) and _are_whole(column):
@@ -167,7 +156,6 @@ FEWEST_DAYS = 5
 
 
 def _are_days(column: pd.Series) -> bool:
-    """Tell whether whole numbers are days such as 20240131."""
     values = column.dropna().unique()
     if len(values) < FEWEST_DAYS or min(values) < 19000101 or max(values) > 21001231:
         return False
@@ -184,12 +172,6 @@ def _check_no_numbers_with_faults(column: pd.Series) -> None:
         raise LeftOut(f"its values are numbers, but for {few(wrong, 3)}, which na_values={wrong[:3]} takes for missing")
 
 
-def _differs_in_most(column: pd.Series) -> bool:
-    """Tell whether most rows have a value of their own."""
-    n = column.nunique()
-    return bool(n >= FEWEST_IDS and n > column.notna().sum() / 2)
-
-
 def _are_numbers(column: pd.Series) -> bool:
     """Tell whether values among which there were marks are numbers, and no codes such as 007."""
     values = column.dropna().unique()
@@ -198,11 +180,11 @@ def _are_numbers(column: pd.Series) -> bool:
     return not is_code and bool(np.isfinite(pd.to_numeric(texts, errors="coerce")).all())
 
 
-def _numbers(name: Any, column: pd.Series) -> pd.Series:
-    """Return values as numbers: whole ones as integers."""
-    if infer_dtype(column, skipna=True) in ("floating", "integer", "decimal", "timedelta64") and column.dtype != object:
+def _numbers(name: object, column: pd.Series) -> pd.Series:
+    inferred = infer_dtype(column, skipna=True)
+    if inferred in ("floating", "integer", "decimal", "timedelta64") and column.dtype != object:
         return column
-    if infer_dtype(column, skipna=True) == "boolean":
+    if inferred == "boolean":
         return column.astype(float)
     texts = column.astype(object).where(column.notna(), None)
     values = pd.to_numeric(texts.map(lambda value: str(value).strip(), na_action="ignore"), errors="coerce")
@@ -223,11 +205,10 @@ def _texts_of_mixed(column: pd.Series) -> pd.Series:
 
 
 def _texts_of(column: pd.Series) -> pd.Series:
-    """Return the different texts of a column."""
     return pd.Series(column.dropna().unique()).astype(object).astype("str")
 
 
-def _not_as_asked(name: Any, column: pd.Series, what: str) -> InputError:
+def _not_as_asked(name: object, column: pd.Series, what: str) -> InputError:
     first = column.dropna().iloc[0]
     return InputError(f"column {name!r} holds {str(first)!r}, and was to be taken for {what}")
 
@@ -244,7 +225,7 @@ def _about_numbers(column: pd.Series) -> dict[str, Any]:
     return {"dtype": dtype, "low": float(known.min()), "high": float(known.max()), "whole": whole}
 
 
-def _about_dates(name: Any, column: pd.Series, form: str | None) -> dict[str, Any]:
+def _about_dates(name: object, column: pd.Series, form: str | None) -> dict[str, Any]:
     texts = column if form is None else dates.digits(column)
     moments = dates.read_dates(texts, form, getattr(column.dtype, "tz", None))
     if moments.isna().all():
@@ -255,13 +236,17 @@ def _about_dates(name: Any, column: pd.Series, form: str | None) -> dict[str, An
     return {"dtype": dtype, "format": form, "unit": dates.unit(moments), "parts": dates.parts(moments)} | ends
 
 
-def _about_categories(name: Any, column: pd.Series, asked: Any, min_frequency: int | float | None) -> dict[str, Any]:
+def _about_categories(
+    name: object, column: pd.Series, asked: Asked, min_frequency: int | float | None
+) -> dict[str, Any]:
     if isinstance(asked, tuple):
         return _declared(name, column, asked)
     counts = column.value_counts()
     counts = counts[counts > 0]
     n, is_text = int(counts.sum()), asked is None and not isinstance(column.dtype, pd.CategoricalDtype)
-    least = 1 if min_frequency is None and not is_text else _least(min_frequency, n, len(counts))
+    least = RARE if is_text and len(counts) > MANY_LEVELS else 1  # rows that a category is in to stand for itself
+    if min_frequency is not None:
+        least = math.ceil(min_frequency * n) if isinstance(min_frequency, float) else int(min_frequency)
     kept = counts[counts >= least][:MOST_LEVELS]
     n_rare = n - int(kept.sum())
     is_unique = len(counts) > n / 2 or n_rare > n / 2
@@ -273,7 +258,9 @@ def _about_categories(name: Any, column: pd.Series, asked: Any, min_frequency: i
             "the column"
         )
     levels = _levels(name, column)
-    categories = tuple(_sorted(kept.index, levels))
+    # In the order of a Categorical, else of numbers or letters.
+    place = {value: i for i, value in enumerate(levels["levels"]["values"])} if levels else {}
+    categories = tuple(sorted(kept.index.tolist(), key=place.__getitem__ if place else None))
     n_pooled = len(counts) - len(kept)
     known = {"categories": categories, "n_pooled": n_pooled} | levels
     if len(categories) <= MANY_LEVELS:
@@ -282,22 +269,7 @@ def _about_categories(name: Any, column: pd.Series, asked: Any, min_frequency: i
     return known | {"counts": (*in_order, *([n_rare] if n_pooled else []))}
 
 
-def _least(min_frequency: int | float | None, n: int, n_levels: int) -> int:
-    """Return in how many rows a category is to be at the least to stand for itself."""
-    if min_frequency is None:
-        return RARE if n_levels > MANY_LEVELS else 1
-    return math.ceil(min_frequency * n) if isinstance(min_frequency, float) else int(min_frequency)
-
-
-def _sorted(index: pd.Index, levels: dict[str, Any]) -> list[Any]:
-    """Return categories in their order: a Categorical's own, else that of numbers or letters."""
-    if not levels:
-        return sorted(index.tolist())
-    place = {value: i for i, value in enumerate(levels["levels"]["values"])}
-    return sorted(index.tolist(), key=place.__getitem__)
-
-
-def _levels(name: Any, column: pd.Series) -> dict[str, Any]:
+def _levels(name: object, column: pd.Series) -> dict[str, Any]:
     if not isinstance(column.dtype, pd.CategoricalDtype):
         return {}
     index = column.cat.categories
@@ -306,7 +278,7 @@ def _levels(name: Any, column: pd.Series) -> dict[str, Any]:
     return {"levels": levels_of(column)}
 
 
-def _declared(name: Any, column: pd.Series, categories: tuple[Any, ...]) -> dict[str, Any]:
+def _declared(name: object, column: pd.Series, categories: tuple[Category, ...]) -> dict[str, Any]:
     """Return the categories that were asked for; raise InputError where the column holds others."""
     new = [value for value in column.dropna().unique().tolist() if value not in categories]
     if new:
@@ -318,12 +290,12 @@ def _declared(name: Any, column: pd.Series, categories: tuple[Any, ...]) -> dict
     return {"categories": categories} | levels
 
 
-def check_kinds(kinds: Any, names: Sequence[Any]) -> dict[Any, Any]:
+def check_kinds(kinds: Any, names: Sequence[object]) -> dict[object, Asked]:
     """Return the kinds that were asked for; raise InputError where one is none, or is of a column that is not there.
 
     Lists of categories are tuples of plain values.
     """
-    checked: dict[Any, Any] = {}
+    checked: dict[object, Asked] = {}
     for name, kind in ({} if kinds is None else dict(kinds)).items():
         if name not in names:
             raise InputError(f"kinds= names the column {name!r}, which is not in X")
@@ -339,7 +311,7 @@ def check_kinds(kinds: Any, names: Sequence[Any]) -> dict[Any, Any]:
     return checked
 
 
-def _plain_categories(name: Any, values: Any) -> tuple[Any, ...]:
+def _plain_categories(name: object, values: Any) -> tuple[Category, ...]:
     in_order = sorted(values) if isinstance(values, set | frozenset) else list(values)
     categories = tuple(each.item() if isinstance(each, np.generic) else each for each in in_order)
     if not categories or len(set(categories)) < len(categories):

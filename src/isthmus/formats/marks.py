@@ -8,12 +8,10 @@ import pandas as pd
 
 from isthmus.errors import InputError
 
-MARKS = frozenset(
-    [
-        *("", "?", "-", "--", ".", "na", "n/a", "#n/a", "#n/a n/a", "#na", "nan", "-nan", "<na>", "nat", "null"),
-        *("#null!", "#value!", "#div/0!", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan", "(blank)"),
-    ]
-)
+MARKS = frozenset((
+    "", "?", "-", "--", ".", "na", "n/a", "#n/a", "#n/a n/a", "#na", "nan", "-nan", "<na>", "nat", "null", "#null!",
+    "#value!", "#div/0!", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan", "(blank)",
+))  # fmt: skip
 """What is taken for missing where nothing is said, in lower case, without spaces around it; "None" too, but not "none",
 which is often a category."""
 
@@ -35,7 +33,7 @@ class Marks:
     ([], ['x', -999.0])
     """
 
-    def __init__(self, given: Sequence[Any] | None = None) -> None:
+    def __init__(self, given: Sequence[object] | None = None) -> None:
         self.given = None if given is None else tuple(map(_plain, given))
         numbers = [] if given is None else [_as_number(value) for value in given if not isinstance(value, bool)]
         self._numbers = {number for number in numbers if number is not None}
@@ -50,7 +48,8 @@ class Marks:
         values = list(values)
         if self.given is not None:
             return [value for value in values if self._is_given(value)]
-        found = [value for value in values if isinstance(value, str) and _is_mark(value.strip())]
+        texts = [(value, value.strip()) for value in values if isinstance(value, str)]
+        found = [value for value, text in texts if text.lower() in MARKS or text == "None"]
         is_plain = not found or all(_says_something(value) for value in set(values) - set(found))
         return [value for value in found if is_plain or _says_something(value) or not value.strip()]
 
@@ -65,11 +64,11 @@ class Marks:
         except TypeError:  # lists, and what else has no hash
             return []
 
-    def blank(self, column: pd.Series, found: Sequence[Any]) -> pd.Series:
+    def blank(self, column: pd.Series, found: Sequence[object]) -> pd.Series:
         """Return a column with what was found to stand for a missing value missing."""
         return column.mask(column.isin(list(found))) if len(found) else column
 
-    def _is_given(self, value: Any) -> bool:
+    def _is_given(self, value: object) -> bool:
         if isinstance(value, bool):  # which is no number here
             return any(each is value for each in self.given or ())
         return value in (self.given or ()) or _as_number(value) in self._numbers
@@ -104,16 +103,12 @@ def numbers_with_gaps(table: pd.DataFrame, marks: Marks) -> tuple[pd.DataFrame, 
     return table, lines
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     """Return a mark as a plain value; raise InputError for what JSON could not hold, and what is missing anyway."""
     value = value.item() if isinstance(value, np.generic) else value
     if not isinstance(value, str | int | float) or value != value:
         raise InputError(f"na_values names {value!r}: give texts and numbers; what is NaN or None is missing anyway")
     return value
-
-
-def _is_mark(text: str) -> bool:
-    return text.lower() in MARKS or text == "None"
 
 
 def _as_number(value: Any) -> float | None:
@@ -124,5 +119,5 @@ def _as_number(value: Any) -> float | None:
     return number if np.isfinite(number) else None
 
 
-def _says_something(value: Any) -> bool:
+def _says_something(value: object) -> bool:
     return any(letter.isalnum() for letter in str(value))

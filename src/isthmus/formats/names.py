@@ -18,15 +18,15 @@ _CAMEL = re.compile(r"[a-z0-9](?:Id|ID)$")
 def row_names(X: Any) -> list[str]:
     """Return what rows are called: a frame's index or its column of ids, else "row 17", counted from 0."""
     if isinstance(X, pd.DataFrame):
-        named = [column for column in X if _holds_ids(X[column])]
         if not isinstance(X.index, pd.RangeIndex):
-            return [str(name) for name in X.index]
+            return list(map(str, X.index))
+        named = [column for column in X if _holds_ids(X[column])]
         if named:
-            return [str(name) for name in X[named[0]]]
+            return list(map(str, X[named[0]]))
     return [f"row {i}" for i in range(len(X))]
 
 
-def called_an_id(name: Any) -> bool:
+def called_an_id(name: object) -> bool:
     """Tell whether a column goes by a name that ids have: id, customer_id, orderId."""
     text = str(name)
     is_named = text.lower() in NAMES_OF_IDS or text.lower().endswith(("_id", " id", "-id", ".id"))
@@ -42,20 +42,19 @@ def columns_of_ids(frame: pd.DataFrame) -> list[Any]:
     return [name for name in frame.columns if len(frame) >= FEWEST_IDS and _holds_ids(frame[name])]
 
 
-def _holds_ids(column: "pd.Series[Any]") -> bool:
+def _holds_ids(column: pd.Series) -> bool:
     is_named = called_an_id(column.name) and not pd.api.types.is_float_dtype(column)
     return is_named and bool(column.is_unique and not column.isna().any())
 
 
-def quoted_name(name: Any) -> str:
+def quoted_name(name: object) -> str:
     """Return a name in quotes, as a message has room for it."""
     text = str(name)
     return repr(text) if len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]!r}…"
 
 
-def few(names: Iterable[Any], most: int = 10) -> str:
+def few(names: Iterable[object], most: int = 10) -> str:
     """Return names in quotes with commas, and of many only how many more there are."""
     quoted = list(names)
-    return ", ".join(quoted_name(name) for name in quoted[:most]) + (
-        f" and {len(quoted) - most:,} more" if len(quoted) > most else ""
-    )
+    more = f" and {len(quoted) - most:,} more" if len(quoted) > most else ""
+    return ", ".join(map(quoted_name, quoted[:most])) + more

@@ -1,7 +1,6 @@
 """What is said of values that no row had at fit."""
 
 from collections.abc import Collection
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,8 +15,8 @@ COMMON = 0.01
 
 
 def warn_of_new_categories(
-    schema: Schema, table: pd.DataFrame, new: np.ndarray, told_of: Collection[Any] = ()
-) -> frozenset[Any]:
+    schema: Schema, table: pd.DataFrame, new: np.ndarray, told_of: Collection[str | int] = ()
+) -> frozenset[str | int]:
     """Warn where rows hold categories that those of ``fit`` did not.
 
     Parameters
@@ -50,11 +49,11 @@ def _of_new(cell: Cell, values: pd.Series) -> str:
     return f"column {name!r} {held}, which was not there at fit and of which the model knows nothing; {_cure(name)}"
 
 
-def _cure(name: Any) -> str:
+def _cure(name: object) -> str:
     return f"to learn it begin anew, with kinds={{{name!r}: [all its categories]}} or with rows that hold them all"
 
 
-def warn_of_frequent(schema: Schema, table: pd.DataFrame, told_of: Collection[Any]) -> frozenset[Any]:
+def warn_of_frequent(schema: Schema, table: pd.DataFrame, told_of: Collection[str | int]) -> frozenset[str | int]:
     """Warn where many further rows hold a category that was rare in the first, and is one with all that were."""
     told, read = set(told_of), schema.read(schema.with_left_out(table))
     for column in schema.columns:
@@ -66,7 +65,7 @@ def warn_of_frequent(schema: Schema, table: pd.DataFrame, told_of: Collection[An
     return frozenset(told)
 
 
-def most_frequent_rare(column: Column, values: pd.Series) -> tuple[Any, int]:
+def most_frequent_rare(column: Column, values: pd.Series) -> tuple[object, int]:
     """Return which of the values that are pooled is in most rows, and in how many."""
     if not column.n_pooled:
         return None, 0

@@ -38,7 +38,9 @@ def table_overview(schema: Schema, table: pd.DataFrame) -> list[str]:
     tell: dict[str, Callable[[Column], str]] = {
         "number": lambda column: _range(column, column.name in compressed),
         "boolean": lambda column: "",
-        "category": _categories,
+        "category": lambda column: (
+            f"{len(column.categories):,}" + (f" and {column.n_pooled:,} rare ones as one" if column.n_pooled else "")
+        ),
         "date": _dates,
     }
     for kind, plural in PLURAL.items():
@@ -80,7 +82,6 @@ def _columns(names: list[str | int]) -> str:
 
 
 def _compressed(schema: Schema) -> set[str | int]:
-    """Return the columns whose long tails are compressed."""
     names = [cell.column.name for cell in schema.cells if cell.kind == "number"]
     step = schema.steps[0] if schema.steps else None
     return {name for name, width in zip(names, step.width_, strict=True) if width} if isinstance(step, Asinh) else set()
@@ -93,15 +94,8 @@ def _range(column: Column, is_compressed: bool) -> str:
     return f"{_number(column.low)} to {_number(column.high)}{tail}"
 
 
-def _categories(column: Column) -> str:
-    pooled = f" and {column.n_pooled:,} rare ones as one" if column.n_pooled else ""
-    return f"{len(column.categories):,}{pooled}"
-
-
 def _dates(column: Column) -> str:
-    assert column.low is not None
-    assert column.high is not None
-    ends = pd.to_datetime([round(end * dates.DAY) for end in (column.low, column.high)], unit="us")
+    ends = pd.to_datetime([round(end * dates.DAY) for end in (column.low, column.high) if end is not None], unit="us")
     at = [str(end.date() if column.unit == "D" else end) for end in ends]
     written = f", written {column.format}" if column.format else ""
     parts = f"; {', '.join(column.parts)}" if column.parts else ""

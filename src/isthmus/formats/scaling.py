@@ -26,7 +26,7 @@ class Asinh(TransformerMixin, BaseEstimator):
     LEAST_GAIN = 0.2
     WIDTHS = 10.0 ** np.arange(-3, 1.5, 0.5)
 
-    def fit(self, X: np.ndarray, y: Any = None) -> Self:
+    def fit(self, X: np.ndarray, y: None = None) -> Self:
         """Choose centre and width of each column; NaN is left aside."""
         chosen = np.zeros((X.shape[1], 2))
         for i in np.flatnonzero(_kurtosis(X) > LEAST_KURTOSIS):
@@ -113,7 +113,7 @@ FEWEST_AT_ONCE, NUMBERS_AT_ONCE = 4, 2**20
 """Columns that a scaling is fitted to at once, at the least, and numbers in them where these are more columns."""
 
 
-def fit_steps(columns: Sequence[np.ndarray], numbers: str | None, names: Sequence[Any]) -> list[Any]:
+def fit_steps(columns: Sequence[np.ndarray], numbers: str | None, names: Sequence[object]) -> list[TransformerMixin]:
     """Fit the steps of a scaling to columns of numbers; raise InputError where a column reaches too far for it.
 
     Each column is scaled on its own: some of them are gone through at once, as the steps make copies of what they fit.
@@ -131,20 +131,25 @@ def _parts(n: int, size: int) -> list[slice]:
     return [slice(start, end) for start, end in zip(starts, [*starts[1:], n], strict=True)]
 
 
-def _joined(steps: Sequence[Any], n: int) -> Any:
+def _joined(steps: Sequence[TransformerMixin], n: int) -> TransformerMixin:
     """Return one step of all columns, of those that were fitted to parts of them."""
     if len(steps) == 1:
         return steps[0]
-    kind = type(steps[0])
-    joined = _quantiles(0) if kind is QuantileTransformer else _arrays(kind())
-    for name in FITTED[kind]:
-        parts = [getattr(step, name) for step in steps]
-        setattr(joined, name, parts[0] if name == "references_" else np.concatenate(parts, axis=-1))
-    joined.n_features_in_ = n
-    return joined
+    values = {name: [getattr(step, name) for step in steps] for name in FITTED[type(steps[0])]}
+    whole = {name: each[0] if name == "references_" else np.concatenate(each, axis=-1) for name, each in values.items()}
+    return _knowing(type(steps[0]), whole, n)
 
 
-def _fitted_steps(values: np.ndarray, numbers: str | None, names: Sequence[Any]) -> list[Any]:
+def _knowing(kind: type, fitted: Mapping[str, np.ndarray], n: int) -> TransformerMixin:
+    """Return a step of `n` columns that knows what it would after a fit."""
+    step = _quantiles(0) if kind is QuantileTransformer else _arrays(kind())
+    for name, values in fitted.items():
+        setattr(step, name, values)
+    step.n_features_in_ = n
+    return step
+
+
+def _fitted_steps(values: np.ndarray, numbers: str | None, names: Sequence[object]) -> list[TransformerMixin]:
     steps = []
     for step in SCALING[numbers]:
         with np.errstate(over="ignore", invalid="ignore"):
@@ -159,24 +164,20 @@ def _fitted_steps(values: np.ndarray, numbers: str | None, names: Sequence[Any])
     return steps
 
 
-def steps_as_json(steps: Sequence[Any]) -> list[dict[str, list[Any]]]:
+def steps_as_json(steps: Sequence[TransformerMixin]) -> list[dict[str, list[Any]]]:
     """Return what fitted steps know as what JSON can hold."""
     return [{name: getattr(step, name).tolist() for name in FITTED[type(step)]} for step in steps]
 
 
-def steps_from_json(content: Sequence[Mapping[str, Any]], numbers: str | None, n: int) -> list[Any]:
+def steps_from_json(content: Sequence[Mapping[str, Any]], numbers: str | None, n: int) -> list[TransformerMixin]:
     """Make the steps of `n` columns of what :func:`steps_as_json` gave, and JSON may have held since."""
-    steps = []
-    for step, fitted in zip(SCALING[numbers] if n else (), content, strict=True):
-        transformer = _quantiles(0) if step is QuantileTransformer else _arrays(step())
-        for name in FITTED[step]:
-            setattr(transformer, name, _fitted(name, fitted[name], n))
-        transformer.n_features_in_ = n
-        steps.append(transformer)
-    return steps
+    pairs = zip(SCALING[numbers] if n else (), content, strict=True)
+    return [
+        _knowing(step, {name: _fitted(name, fitted[name], n) for name in FITTED[step]}, n) for step, fitted in pairs
+    ]
 
 
-def _fitted(name: str, values: Any, n: int) -> np.ndarray:
+def _fitted(name: str, values: Sequence[object], n: int) -> np.ndarray:
     """Return what a step knows of `n` columns, finite numbers of the right shape; raise InputError where they are not.
 
     `references_` are the probabilities of the quantiles, of which any number will do.
@@ -188,17 +189,17 @@ def _fitted(name: str, values: Any, n: int) -> np.ndarray:
     return array
 
 
-def _arrays(transformer: Any) -> Any:
+def _arrays(transformer: TransformerMixin) -> TransformerMixin:
     """Let a transformer return arrays, whatever ``sklearn.set_config(transform_output=...)`` says."""
     return transformer.set_output(transform="default") if hasattr(transformer, "set_output") else transformer
 
 
-def _quantiles(n: int) -> Any:
+def _quantiles(n: int) -> TransformerMixin:
     n_quantiles = min(MOST_QUANTILES, n)
     return _arrays(QuantileTransformer(n_quantiles=n_quantiles, output_distribution="normal", subsample=None))
 
 
-def _fitted_quantiles(values: np.ndarray) -> Any:
+def _fitted_quantiles(values: np.ndarray) -> TransformerMixin:
     """Fit with a row more beyond either end, so that the ends have quantiles like all others.
 
     scikit-learn puts what is at an end at ±5.2. A column of mostly zeros would be nothing but its zeros then.

@@ -2,17 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Self
+from typing import Any, Self, SupportsInt
 
 import numpy as np
 import pandas as pd
+from sklearn.base import TransformerMixin
 
 from isthmus.errors import InputError
 from isthmus.formats import kinds as kinds_
-from isthmus.formats.columns import KINDS, Cell, Column, Kind
+from isthmus.formats.column_names import check_names
+from isthmus.formats.columns import Cell, Column
 from isthmus.formats.marks import Marks
 from isthmus.formats.rows import check_finite
 from isthmus.formats.scaling import SCALING, fit_steps, steps_as_json, steps_from_json
+from isthmus.formats.values import KINDS, Kind
 
 AT_ONCE = 16_384
 """Rows that are scaled at once: scikit-learn makes copies of them."""
@@ -54,7 +57,7 @@ class Schema:
 
     columns: tuple[Column, ...]
     numbers: str | None
-    steps: list[Any] = field(default_factory=list, compare=False)
+    steps: list[TransformerMixin] = field(default_factory=list, compare=False)
     names: tuple[str | int, ...] = ()
     left_out: Mapping[str | int, str] = field(default_factory=dict)
     na_values: tuple[Any, ...] | None = None
@@ -70,8 +73,8 @@ class Schema:
         numbers: str | None = "auto",
         *,
         kinds: Mapping[Any, Any] | None = None,
-        drop: Sequence[Any] = (),
-        na_values: Sequence[Any] | None = None,
+        drop: Sequence[str | int] = (),
+        na_values: Sequence[object] | None = None,
         min_frequency: int | float | None = None,
     ) -> Self:
         """Find out what the columns of a table are.
@@ -96,7 +99,7 @@ class Schema:
             If two columns have one name, or a column holds nothing, infinity, or what no column may hold; or all
             columns are left out.
         """
-        _check_names(frame)
+        check_names(frame)
         asked = kinds_.check_kinds(kinds, frame.columns.tolist())
         for name in drop:
             if name not in frame.columns:
@@ -106,12 +109,15 @@ class Schema:
             if name in left_out:
                 continue
             try:
-                column = kinds_.learn(_plain(name), frame[name], marks, asked.get(name), min_frequency)
-                columns.append(column)
+                columns.append(kinds_.learn(_plain(name), frame[name], marks, asked.get(name), min_frequency))
             except kinds_.LeftOut as reason:
                 left_out[_plain(name)] = str(reason)
         if not columns:
-            raise InputError(f"X has no column that something could be learnt of: {_why(left_out)}{_separated(frame)}")
+            why = "; ".join(f"{name!r} is left out ({reason})" for name, reason in left_out.items())
+            name = str(frame.columns[0])
+            mark = next((mark for mark in ";\t|" if mark in name), None) if frame.shape[1] == 1 else None
+            separated = "" if mark is None else f"; its name holds {mark!r}: read the file with sep={mark!r}"
+            raise InputError(f"X has no column that something could be learnt of: {why}{separated}")
         schema = cls(tuple(columns), numbers, [], tuple(map(_plain, frame.columns)), left_out, marks.given)
         names = [cell.column.name for cell in schema.cells if cell.kind == "number"]
         schema.steps.extend(fit_steps(schema._numbers(schema.read(frame)), numbers, names))
@@ -142,31 +148,27 @@ class Schema:
     def read(self, frame: pd.DataFrame) -> dict[str | int, pd.Series]:
         """Return the columns of the model with NaN where a mark stands for a missing value; dates as moments."""
         marks = Marks(self.na_values)
-        read: dict[str | int, pd.Series] = {}
-        for column in self.columns:
-            values = blanked(column, frame[column.name], marks)
-            read[column.name] = column.moments(values) if column.kind == "date" else values
-        return read
+        read = {column.name: blanked(column, frame[column.name], marks) for column in self.columns}
+        return read | {each.name: each.moments(read[each.name]) for each in self.columns if each.kind == "date"}
+
+    def _read_checked(self, frame: pd.DataFrame) -> dict[str | int, pd.Series]:
+        frame = self.with_left_out(frame)
+        self.check_names(frame)
+        return self.read(frame)
 
     def told(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return what the columns of the model hold: numbers, truth values, categories and moments, or nothing.
 
         So two tables can be compared, however each writes it.
         """
-        frame = self.with_left_out(frame)
-        self.check_names(frame)
-        read = self.read(frame)
-        told = {each.name: read[each.name] for each in self.columns}
-        told |= {each.name: each.as_at_fit(read[each.name]) for each in self.columns if each.kind != "date"}
+        told = read = self._read_checked(frame)
+        told = told | {each.name: each.as_at_fit(read[each.name]) for each in self.columns if each.kind != "date"}
         told |= {each.name: told[each.name].astype(object) for each in self.columns if each.kind == "category"}
         return pd.DataFrame(told, index=frame.index)
 
     def missing(self, frame: pd.DataFrame) -> np.ndarray:
         """Tell which cells of the columns of the model are missing, or hold a mark that says so; shape (n, columns)."""
-        frame = self.with_left_out(frame)
-        self.check_names(frame)
-        read = self.read(frame)
-        return np.column_stack([read[column.name].isna() for column in self.columns])
+        return np.column_stack([column.isna() for column in self._read_checked(frame).values()])
 
     def as_at_fit(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return a table whose columns are what they were at fit, as far as their values can be read so."""
@@ -187,9 +189,7 @@ class Schema:
         InputError
             If the columns are not those of fit, or one of them holds another kind of thing.
         """
-        frame = self.with_left_out(frame)
-        self.check_names(frame)
-        read = self.read(frame)
+        read = self._read_checked(frame)
         cells, n = np.empty((len(frame), len(self.cells)), dtype), self.count("number")
         numbers = self._numbers(read)
         for start in range(0, len(frame) if n else 0, AT_ONCE):
@@ -264,8 +264,7 @@ class Schema:
     @property
     def cells(self) -> list[Cell]:
         """What a row of cells holds: numbers, truth values, categories."""
-        cells = (cell for column in self.columns for cell in column.cells)
-        return sorted(cells, key=lambda cell: KINDS.index(cell.kind))
+        return sorted((cell for each in self.columns for cell in each.cells), key=lambda cell: KINDS.index(cell.kind))
 
     @property
     def _places(self) -> dict[str | int, list[int]]:
@@ -281,8 +280,7 @@ class Schema:
     @property
     def text(self) -> list[str | int]:
         """The columns whose categories are text."""
-        columns = (column for column in self.columns if column.kind == "category")
-        return [column.name for column in columns if isinstance(column.categories[0], str)]
+        return [each.name for each in self.columns if each.kind == "category" and isinstance(each.categories[0], str)]
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -344,9 +342,17 @@ class Schema:
         return schema
 
     def _numbers(self, read: Mapping[str | int, pd.Series]) -> list[np.ndarray]:
-        """Return the cells of numbers as they are, an array each: the table's own, where it has floats."""
+        """Return the cells of numbers as they are, an array each: the table's own, where it has floats.
+
+        What is in float32 stays so, as it need not be copied then.
+        """
         columns = [cell.column for cell in self.cells if cell.kind == "number"]
-        values = [_floats(column, read[column.name]) for column in columns]
+        values = [
+            read[column.name].to_numpy()
+            if column.kind == "number" and read[column.name].dtype == np.float32
+            else column.encode(read[column.name])[:, 0]
+            for column in columns
+        ]
         if any(np.isinf(each).any() for each in values):
             names = np.array([column.name for column in columns], dtype=object)
             check_finite(np.stack(values, axis=1, dtype=float), names, allow_nan=True)
@@ -357,41 +363,6 @@ def blanked(column: Column, values: pd.Series, marks: Marks) -> pd.Series:
     """Return a column with NaN where a mark, that is none of its categories, stands for a missing value."""
     found = [mark for mark in marks.in_column(values) if mark not in column.categories]
     return marks.blank(values, found)
-
-
-def _floats(column: Column, values: pd.Series) -> np.ndarray:
-    """Return a column's cells that are numbers; in float32 where they are, as they need not be copied then."""
-    is_single = column.kind == "number" and values.dtype == np.float32
-    return values.to_numpy() if is_single else column.encode(values)[:, 0]
-
-
-def _check_names(frame: pd.DataFrame) -> None:
-    """Raise InputError where a table has no columns, or not each a name of its own that is text or a number."""
-    if not len(frame.columns):
-        raise InputError("X has no columns")
-    twice = frame.columns[frame.columns.duplicated()]
-    if len(twice):
-        raise InputError(f"X has more than one column {twice[0]!r}: give each a name of its own")
-    texts = [name for name in frame.columns if isinstance(name, str)]
-    if 0 < len(texts) < len(frame.columns):
-        other = next(name for name in frame.columns if not isinstance(name, str))
-        raise InputError(f"X has the columns {texts[0]!r} and {other!r}: give all names that are text, or all numbers")
-    for name in frame.columns:
-        if not isinstance(name, str | int | np.integer):
-            raise InputError(f"X has a column {name!r}: give columns names that are text")
-
-
-def _separated(frame: pd.DataFrame) -> str:
-    """Say by what the values of a table are separated that was read as one column."""
-    name = str(frame.columns[0])
-    marks = [mark for mark in (";", "\t", "|") if mark in name]
-    return (
-        f"; its name holds {marks[0]!r}: read the file with sep={marks[0]!r}" if marks and frame.shape[1] == 1 else ""
-    )
-
-
-def _why(left_out: Mapping[Any, str]) -> str:
-    return "; ".join(f"{name!r} is left out ({reason})" for name, reason in left_out.items())
 
 
 def put_known_cells(filled: pd.DataFrame, given: pd.DataFrame, known: np.ndarray) -> pd.DataFrame:
@@ -424,5 +395,5 @@ def with_index(rows: Any, given: Any) -> Any:
     return rows
 
 
-def _plain(name: Any) -> str | int:
+def _plain(name: str | SupportsInt) -> str | int:
     return name if isinstance(name, str) else int(name)

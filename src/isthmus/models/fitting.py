@@ -61,7 +61,8 @@ from isthmus.saving.untrusted import check_dtypes, float_dtype
 from isthmus.threads import suited_to
 from isthmus.training import EarlyStopping, Progress, State, new_state, run
 from isthmus.training.callbacks import Callback
-from isthmus.training.checkpoint import Checkpoints, checksum
+from isthmus.training.keeper import Checkpoints
+from isthmus.training.settings import checksum
 
 MOST_DEAD = 0.1
 """Share of a code's units that may be dead before it is told of; one unit may in any case."""

@@ -63,18 +63,15 @@ class Cells(nn.Module):
         self.bins = bins if n_numbers else 0
         least = {"auto": MOST_ONE_HOT + 1, "onehot": None, "embedding": 0}[categories]
         self.are_embedded = [least is not None and size >= least for size in self.sizes]
-        embedded = [size for size, is_embedded in zip(self.sizes, self.are_embedded, strict=True) if is_embedded]
-        self.embeddings = nn.ModuleList(_embedding(size) for size in embedded)
+        pairs = list(zip(self.sizes, self.are_embedded, strict=True))
+        self.one_hot_sizes = [size for size, is_embedded in pairs if not is_embedded]
+        self.embeddings = nn.ModuleList(_embedding(size) for size, is_embedded in pairs if is_embedded)
 
     @property
     def width(self) -> int:
         """How many numbers the encoder is given."""
         vectors: list[int] = [embedding.embedding_dim for embedding in self.embeddings]  # type: ignore[misc]
-        return self.n_plain + self.n_numbers * self.bins + sum(self._one_hot_sizes) + sum(vectors)
-
-    @property
-    def _one_hot_sizes(self) -> list[int]:
-        return [size for size, is_embedded in zip(self.sizes, self.are_embedded, strict=True) if not is_embedded]
+        return self.n_plain + self.n_numbers * self.bins + sum(self.one_hot_sizes) + sum(vectors)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (rows, columns) → (rows, width)."""
@@ -85,7 +82,7 @@ class Cells(nn.Module):
         is_embedded = torch.tensor(self.are_embedded, device=x.device)
         index = (categories[:, is_embedded].long() + 1).unbind(1)
         embedded = [embedding(i) for embedding, i in zip(self.embeddings, index, strict=True)]
-        return torch.cat([*given, one_hot(categories[:, ~is_embedded], self._one_hot_sizes), *embedded], dim=1)
+        return torch.cat([*given, one_hot(categories[:, ~is_embedded], self.one_hot_sizes), *embedded], dim=1)
 
     def _pieces(self, numbers: Tensor) -> Tensor:
         """Return the share of each piece that lies below each number; shape (rows, numbers · bins)."""

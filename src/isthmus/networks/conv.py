@@ -6,17 +6,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from isthmus.errors import InputError, InputTypeError
 from isthmus.networks.activation import Activation, build_activation
-from isthmus.networks.pair import Decoder, Encoder, Path, check_pair, dampened, start_at_zero
-from isthmus.networks.parameters import Parameters, is_whole, values_of
+from isthmus.networks.maps import NORMALIZATIONS, CentralCrop, Image, Maps, RefinedPath, Size, UNet
+from isthmus.networks.pair import Decoder, Encoder, Path, check_pair, start_at_zero
+from isthmus.networks.parameters import Parameters, check_truth_value, is_whole, values_of
 
-Size = tuple[int, int]
-Image = tuple[int, int, int]
 Pool = Literal["max", "average"] | None
 
 POOLS = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
@@ -24,20 +21,11 @@ DENSE_SHARE = 0.02
 """Of the learning rate, what the layer from the encoder's map to the code gets beside a PCA that stays: it is the one
 that learns of few images, by heart, where things are in them."""
 
-LEAST_CONTRAST = 0.1
-"""Of a drawn image, in units of the rows' spread: there is a slope where all pixels are alike."""
-
 UPSAMPLINGS = ("transposed", "nearest", "bilinear")
-NUMBERS: dict[str, tuple[int, str]] = {  # a parameter's least value, and what it may be instead of a number
-    "channels": (1, ""),
-    "kernel_size": (1, ""),
-    "stride": (1, ""),
-    "padding": (0, "same"),
-    "pool_size": (1, "global"),
-    "decoder_channels": (1, ""),
-    "decoder_kernel_size": (1, ""),
-    "decoder_stride": (1, ""),
-}
+NUMBERS = ("channels", "kernel_size", "stride", "padding", "pool_size")
+OF_DECODER = ("decoder_channels", "decoder_kernel_size", "decoder_stride")
+WORDS = {"padding": "same", "pool_size": "global"}
+"""What a parameter may be instead of a number."""
 
 
 @dataclass(repr=False)
@@ -101,6 +89,7 @@ class Conv(Parameters):
 
     Examples
     --------
+    >>> import torch
     >>> encoder, decoder = Conv(channels=(4, 8)).build((1, 17, 23), n_components=5)
     >>> code = encoder(torch.zeros(2, 1, 17, 23))
     >>> code.shape, decoder(code).shape
@@ -186,7 +175,6 @@ class Conv(Parameters):
     def _there(
         self, image: Image, stages: list["_Stage"], n_components: int, moments: int, n_context: int
     ) -> nn.Sequential:
-        """Join the encoder's layers, from flat rows to flat codes."""
         layers: list[nn.Module] = [Maps(image, n_context)]
         channels = image[0] + n_context
         for stage in stages:
@@ -206,7 +194,6 @@ class Conv(Parameters):
         return nn.Sequential(*layers)
 
     def _back(self, image: Image, stages: list["_Stage"], n_components: int, n_context: int) -> nn.Sequential:
-        """Join the decoder's layers, from flat codes to flat rows."""
         feature_map = (stages[-1].channels, *stages[-1].after)
         if self.dense:
             linear = nn.Linear(n_components + n_context, math.prod(feature_map))
@@ -288,7 +275,6 @@ class Conv(Parameters):
         return steps
 
     def _activated(self, channels: int, normalization: str | None) -> list[nn.Module]:
-        """Return what follows a hidden layer."""
         normalized = [] if normalization is None else [NORMALIZATIONS[normalization](channels)]
         return [*normalized, build_activation(self.activation)]
 
@@ -323,23 +309,20 @@ class Conv(Parameters):
         return values
 
     def _check(self) -> None:
-        """Raise ValueError or TypeError for the first parameter without a meaning."""
-        own = [self.decoder_channels, self.decoder_kernel_size, self.decoder_stride]
-        if any(value is None for value in own) and any(value is not None for value in own):
+        n_own = sum(getattr(self, name) is not None for name in OF_DECODER)
+        if n_own not in (0, len(OF_DECODER)):
             raise InputError("give decoder_channels, decoder_kernel_size and decoder_stride together, or none of them")
         for name in ("channels", "decoder_channels"):
             if values_of(getattr(self, name)) is None and getattr(self, name) is not None:
                 raise InputTypeError(
                     f"{name}={getattr(self, name)!r}: give whole numbers in a sequence, such as (16, 32)"
                 )
-        for name, (least, word) in NUMBERS.items():
-            if not name.startswith("decoder_") or self.decoder_channels is not None:
-                _check_numbers(name, getattr(self, name), least, word)
+        for name in (*NUMBERS, *(OF_DECODER if n_own else ())):
+            _check_numbers(name, getattr(self, name), 0 if name == "padding" else 1, WORDS.get(name))
         if len(self.channels) == 0:
             raise InputError("channels=(): give at least one layer, or take an MLP")
         for name in ("dense", "refine"):
-            if not isinstance(getattr(self, name), bool):
-                raise InputTypeError(f"{name}={getattr(self, name)!r}: give True or False")
+            check_truth_value(name, getattr(self, name))
         for pool in self._each("pool", len(self.channels)):
             if not isinstance(pool, str | None) or pool not in (None, *POOLS):
                 raise InputError(f"unknown pool {pool!r}: give 'max', 'average' or None")
@@ -365,109 +348,7 @@ class _Stage(NamedTuple):
     after: Size
 
 
-class Maps(nn.Module):
-    """Give flat rows the shape of maps, and let the context that follows them be constant maps after them."""
-
-    def __init__(self, shape: Image, n_context: int = 0) -> None:
-        super().__init__()
-        self.shape = shape
-        self.n_context = n_context
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (rows, channels · height · width + n_context) → (rows, channels + n_context, height, width)."""
-        if self.n_context == 0:
-            return x.unflatten(1, self.shape)
-        flat, context = x.split([math.prod(self.shape), self.n_context], dim=1)
-        maps = context[:, :, None, None].expand(-1, -1, *self.shape[1:])
-        return torch.cat([flat.unflatten(1, self.shape), maps], dim=1)
-
-
-class RefinedPath(Path):
-    """A linear map that draws an image, and what its refinement adds: V z + g(V z), or V z + contrast(V z) g(V z).
-
-    The second, where the image's channels are given, is for a refinement that sees an image without its contrast.
-    """
-
-    linear: nn.Module
-    deep: nn.Sequential
-
-    def __init__(self, linear: nn.Module, deep: nn.Sequential, n_context: int, n_channels: int | None) -> None:
-        super().__init__(linear, deep)
-        self.n_context = n_context
-        self.n_channels = n_channels
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map codes, and the context behind them, (rows, first width) → (rows, features)."""
-        drawn: Tensor = self.linear(x)
-        context = x[:, x.shape[1] - self.n_context :]
-        added: Tensor = self.deep(torch.cat([dampened(drawn), context], dim=1))
-        if self.n_channels is not None:
-            added = contrast(drawn, self.n_channels) * added
-        return drawn + added
-
-
-def contrast(images: Tensor, n_channels: int) -> Tensor:
-    """Return the standard deviation of each flat image's pixels around the mean of their channel, (rows, 1).
-
-    It is at least ``LEAST_CONTRAST``.
-    """
-    variance = images.unflatten(1, (n_channels, -1)).var(2, correction=0).mean(1, keepdim=True)
-    return (variance + LEAST_CONTRAST**2).sqrt()
-
-
-class UNet(nn.Sequential):
-    """Layers down and up again; what each layer down gives is added to what comes back to its size."""
-
-    def __init__(self, maps: Maps, down: list[nn.Module], up: list[nn.Module]) -> None:
-        super().__init__(maps, *down, *up)
-        self.depth = len(down)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map flat rows → flat rows."""
-        maps, *layers = self
-        x, kept = maps(x), []
-        for down in layers[: self.depth]:
-            x = down(x)
-            kept.append(x)
-        for up, same_size in zip(layers[self.depth : -1], kept[-2::-1], strict=True):
-            x = up(x) + same_size
-        flat: Tensor = layers[-1](x).flatten(1)
-        return flat
-
-
-class CentralCrop(nn.Module):
-    """Keep the middle of an image; an odd pixel too many goes from below and from the right."""
-
-    def __init__(self, size: Size) -> None:
-        super().__init__()
-        self.size = size
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (rows, channels, more, more) → (rows, channels, *size)."""
-        height, width = self.size
-        top, left = (x.shape[2] - height) // 2, (x.shape[3] - width) // 2
-        return x[:, :, top : top + height, left : left + width]
-
-
-class LayerNorm2d(nn.GroupNorm):
-    """nn.GroupNorm of one group, in operations whose gradient torch can differentiate again in a batch.
-
-    The contractive penalty needs that, and group norm's own kernel has it not (torch 2.13).
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__(1, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Standardise each row, then scale and shift each channel."""
-        return F.layer_norm(x, x.shape[1:], eps=self.eps) * self.weight[:, None, None] + self.bias[:, None, None]
-
-
-NORMALIZATIONS: dict[str, type[nn.Module]] = {"batch": nn.BatchNorm2d, "layer": LayerNorm2d}
-
-
 def _image(row_shape: tuple[int, ...]) -> Image:
-    """Return (channels, height, width)."""
     if len(row_shape) not in (2, 3):
         raise InputError(
             f"Conv needs images (height, width) or (channels, height, width), and rows have shape {row_shape}"
@@ -477,7 +358,6 @@ def _image(row_shape: tuple[int, ...]) -> Image:
 
 
 def _convolved(size: Size, kernel_size: int, stride: int, padding: int) -> Size:
-    """Return the size of a map after a convolution."""
     height, width = ((side + 2 * padding - kernel_size) // stride + 1 for side in size)
     return height, width
 
@@ -497,11 +377,11 @@ def _listed(value: Any, n: int = 1) -> list[Any]:
     return [int(each) if is_whole(each) else each for each in ([value] * n if values is None else values)]
 
 
-def _check_numbers(name: str, value: Any, least: int, word: str) -> None:
+def _check_numbers(name: str, value: object, least: int, word: str | None) -> None:
     """Raise where `value` is no whole number from `least` on, nor a sequence of such, `word` standing for one too."""
     shown = f"{name}={' '.join(repr(value).split())}"  # an array's may have several lines
     for number in _listed(value):
-        if word and isinstance(number, str) and number == word:
+        if isinstance(number, str) and number == word:
             continue
         if not is_whole(number):
             raise InputTypeError(f"{shown}: give whole numbers" + (f" or {word!r}" if word else ""))

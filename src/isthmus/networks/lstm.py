@@ -6,8 +6,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from isthmus.errors import InputError, InputTypeError
-from isthmus.networks.parameters import Parameters, check_share, is_whole
+from isthmus.errors import InputError
+from isthmus.networks.parameters import Parameters, check_share, check_truth_value, check_whole
 
 
 @dataclass(repr=False)
@@ -90,14 +90,9 @@ class LSTM(Parameters):
     def _check(self) -> None:
         for name in ("hidden", "layers"):
             value = getattr(self, name)
-            if value is None and name == "hidden":
-                continue
-            if not is_whole(value):
-                raise InputTypeError(f"{name}={value!r}: give a whole number")
-            if value < 1:
-                raise InputError(f"{name}={value!r}: give at least 1")
-        if not isinstance(self.conditioned, bool):
-            raise InputTypeError(f"conditioned={self.conditioned!r}: give True or False")
+            if value is not None or name == "layers":
+                check_whole(f"{name}={value!r}", value, 1)
+        check_truth_value("conditioned", self.conditioned)
         check_share("dropout", self.dropout)
         if self.dropout and self.layers == 1:
             raise InputError(f"dropout={self.dropout!r} falls between layers, and there is one: give layers=2 or more")

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from isthmus.errors import InputError, InputTypeError
 from isthmus.networks.activation import Activation, build_activation
 from isthmus.networks.pair import Decoder, Encoder, Path, check_pair, start_at_zero
-from isthmus.networks.parameters import Parameters, check_share, is_whole, values_of
+from isthmus.networks.parameters import Parameters, check_share, check_truth_value, is_whole, values_of
 
 NORMALIZATIONS = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
 
@@ -75,7 +75,8 @@ class MLP(Parameters):
             If a parameter has no meaning: an unknown activation, normalisation or linear path, a width below 1, tied
             weights where the two sides differ in shape.
         """
-        self._check()
+        check_truth_value("tied", self.tied)
+        check_share("dropout", self.dropout)
         check_pair(self.linear_path, self.normalization, self.code_activation, moments)
         if self.tied and (moments != 1 or n_context > 0):
             raise InputError("tied=True mirrors a plain code: set tied=False for a Gaussian code or a context")
@@ -97,11 +98,6 @@ class MLP(Parameters):
         if any(width < 1 for width in widths):
             raise InputError(f"hidden={self.hidden!r}: every width must be at least 1")
         return [int(width) for width in widths]
-
-    def _check(self) -> None:
-        if not isinstance(self.tied, bool):
-            raise InputTypeError(f"tied={self.tied!r}: give True or False")
-        check_share("dropout", self.dropout)
 
     def _path(self, widths: list[int]) -> Path:
         """Join linear and deep layers from the first width to the last; without hidden widths the linear one is all."""

@@ -6,7 +6,7 @@ from typing import Any, Protocol, Self
 
 from torch import nn
 
-from isthmus.errors import InputError
+from isthmus.errors import InputError, InputTypeError
 
 
 class Parameters:
@@ -44,15 +44,29 @@ def values_of(value: Any) -> tuple[Any, ...] | None:
         return None
 
 
-def is_whole(value: Any) -> bool:
+def is_whole(value: object) -> bool:
     """Tell whether a value is a whole number, which True and False are not."""
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
-def check_share(name: str, value: Any) -> None:
+def check_share(name: str, value: object) -> None:
     """Raise ValueError for what is no number in [0, 1)."""
     if not isinstance(value, numbers.Real) or not 0 <= float(value) < 1:
         raise InputError(f"{name}={value!r}: give a share in [0, 1)")
+
+
+def check_whole(shown: str, value: Any, least: int) -> None:
+    """Raise TypeError for what is no whole number, ValueError for one below the least; `shown` says what it is."""
+    if not is_whole(value):
+        raise InputTypeError(f"{shown}: give a whole number")
+    if value < least:
+        raise InputError(f"{shown}: give at least {least}")
+
+
+def check_truth_value(name: str, value: object) -> None:
+    """Raise TypeError for what is neither True nor False."""
+    if not isinstance(value, bool):
+        raise InputTypeError(f"{name}={value!r}: give True or False")
 
 
 class Network(Protocol):

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from isthmus.core.patches import from_patches, patch_grid, to_patches
-from isthmus.errors import InputError, InputTypeError
+from isthmus.errors import InputError
 from isthmus.networks.activation import Activation, build_activation
 from isthmus.networks.pair import Decoder, Path, check_pair, joined, start_at_zero
-from isthmus.networks.parameters import Parameters, check_share, is_whole, values_of
+from isthmus.networks.parameters import Parameters, check_share, check_whole, values_of
 
 POOLINGS = ("mean", "token")
 
@@ -108,7 +108,8 @@ class Transformer(Parameters):
         units, features = moments * n_components, math.prod(row_shape)
         linear_there = nn.Linear(features + n_context, units) if has_linear else None
         linear_back = nn.Linear(n_components + n_context, features) if has_linear else None
-        layers, writer = self._layers(self.depth), self._writer(n_components + n_context, row_shape, patch)
+        layers = [self._layer() for _ in range(self.depth)]
+        writer = self._writer(n_components + n_context, row_shape, patch)
         reader = Reader(linear_there, patch, row_shape, layers, self.width, units, n_context, self.pooling)
         if has_linear:
             start_at_zero(reader.head)
@@ -142,37 +143,29 @@ class Transformer(Parameters):
         return nn.Sequential(
             nn.Linear(units, n * self.width),
             nn.Unflatten(1, (n, self.width)),
-            *self._layers(self.decoder_depth),
+            *(self._layer() for _ in range(self.decoder_depth)),
             nn.LayerNorm(self.width),
             nn.Linear(self.width, math.prod(patch)),
             Together(row_shape, patch),
         )
 
-    def _layers(self, depth: int) -> list[nn.Module]:
-        return [self._layer() for _ in range(depth)]
-
     def _layer(self) -> nn.Module:
+        activation = build_activation(self.activation)
         layer = nn.TransformerEncoderLayer(
-            self.width,
-            self.heads,
-            4 * self.width,
-            self.dropout,
-            build_activation(self.activation),
-            batch_first=True,
-            norm_first=True,
+            self.width, self.heads, 4 * self.width, self.dropout, activation, batch_first=True, norm_first=True
         )
         layer.self_attn.__class__ = Attention  # with the weights that it has drawn
         return layer
 
     def _check(self) -> None:
         for name, least in (("width", 2), ("depth", 1), ("heads", 1), ("decoder_depth", 1)):
-            _check_whole(f"{name}={getattr(self, name)!r}", getattr(self, name), least)
+            check_whole(f"{name}={getattr(self, name)!r}", getattr(self, name), least)
         if self.width % self.heads:
             raise InputError(f"width={self.width} cannot be shared out among heads={self.heads}: give a multiple")
         sizes: Any = values_of(self.patch)
         for size in (self.patch,) if sizes is None else sizes:
             if sizes is None or size is not None:
-                _check_whole(f"patch={self.patch!r}", size, 1)
+                check_whole(f"patch={self.patch!r}", size, 1)
         if self.pooling not in POOLINGS:
             raise InputError(f"unknown pooling {self.pooling!r}: give 'mean' or 'token'")
         check_share("dropout", self.dropout)
@@ -347,10 +340,3 @@ def sinusoids(grid: tuple[int, ...], width: int) -> Tensor:
         angle = torch.arange(grid[axis]).view(*shape, 1) * frequency
         positions[..., 2 * i * half : (2 * i + 2) * half] = torch.cat([angle.sin(), angle.cos()], dim=-1)
     return positions.flatten(0, -2)
-
-
-def _check_whole(shown: str, value: Any, least: int) -> None:
-    if not is_whole(value):
-        raise InputTypeError(f"{shown}: give a whole number")
-    if value < least:
-        raise InputError(f"{shown}: give at least {least}")

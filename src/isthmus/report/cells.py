@@ -63,10 +63,7 @@ def errors_in_words(errors: pd.DataFrame) -> list[str]:
 
 
 def value_table(
-    names: Sequence[str],
-    tables: Mapping[str, pd.DataFrame],
-    spread: "pd.Series[float]",
-    foot: Sequence[str] = (),
+    names: Sequence[str], tables: Mapping[str, pd.DataFrame], spread: pd.Series, foot: Sequence[str] = ()
 ) -> CellTable:
     """Lay the same rows of several tables out, one below the other; the first is the truth.
 
@@ -84,21 +81,17 @@ def value_table(
     first, *others = tables
     truth = tables[first]
     deep = {name: _furthest(truth, tables[name], spread) for name in others if name != "corrupted"}
-    rows = []
-    for i, row in enumerate(names):
-        lines = [
-            Line(
-                named(name),
-                [Cell(short(value), deep[name][i, j] if name in deep else 0.0) for j, value in enumerate(values)],
-            )
-            for name, table in tables.items()
-            for values in [table.iloc[i].to_numpy(dtype=object)]
-        ]
-        rows.append((named(row), lines))
+
+    def line(i: int, name: str) -> Line:
+        depths = deep[name][i] if name in deep else np.zeros(truth.shape[1])
+        values = zip(tables[name].iloc[i].to_numpy(dtype=object), depths, strict=True)
+        return Line(named(name), [Cell(short(value), depth) for value, depth in values])
+
+    rows = [(named(row), [line(i, name) for name in tables]) for i, row in enumerate(names)]
     return CellTable([short(name, 24) for name in truth.columns], rows, list(foot))
 
 
-def _furthest(truth: pd.DataFrame, rebuilt: pd.DataFrame, spread: "pd.Series[float]") -> np.ndarray:
+def _furthest(truth: pd.DataFrame, rebuilt: pd.DataFrame, spread: pd.Series) -> np.ndarray:
     """Return 1 for each category that is wrong and for the tenth of the numbers that are furthest off, else 0."""
     off = np.zeros(truth.shape)
     for j, name in enumerate(truth.columns):
@@ -114,7 +107,7 @@ def _furthest(truth: pd.DataFrame, rebuilt: pd.DataFrame, spread: "pd.Series[flo
     return ((off >= least) & (off > 0)).astype(float)
 
 
-def spreads(table: pd.DataFrame) -> "pd.Series[float]":
+def spreads(table: pd.DataFrame) -> pd.Series:
     """Return each column's standard deviation, NaN where it holds no numbers."""
     return pd.Series(
         [np.nanstd(as_numbers(table[name])) if is_number(table[name]) else np.nan for name in table],
@@ -122,7 +115,7 @@ def spreads(table: pd.DataFrame) -> "pd.Series[float]":
     )
 
 
-def short(value: Any, most: int = 16) -> str:
+def short(value: object, most: int = 16) -> str:
     """Return a value as a cell has room for it; a gap as a dash."""
     if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and np.isnan(value)):
         return "–"

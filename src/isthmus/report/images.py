@@ -4,7 +4,6 @@ import base64
 import functools
 import io
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -116,7 +115,6 @@ def beside_png(*lines: np.ndarray) -> bytes:
 
 
 def _enlarged(tiles: np.ndarray, size: int = TILE) -> np.ndarray:
-    """Bring small images to about that many pixels, each pixel to a square of them."""
     zoom = max(1, round(size / max(tiles.shape[1:3])))
     return tiles.repeat(zoom, axis=1).repeat(zoom, axis=2)
 
@@ -143,32 +141,26 @@ def image_lines(
     scale = scale_of(next(iter(groups[0].values()))) if scale is None else scale
     lines = [rows for group in groups for rows in group.values()]
     n = len(lines[0])
-    # Images with gaps have colours: then all lines get them.
-    strips = [sheet(_enlarged(_coloured(pixels(rows, scale))), n, gap=LINE_GAP) for rows in lines]
+    strips = [sheet(_enlarged(pixels(rows, scale)), n, gap=LINE_GAP) for rows in lines]
     height, width = strips[0].shape[:2]
     group_of_line = [i for i, group in enumerate(groups) for _ in group]
     tops = [line * (height + LINE_GAP) + i * GROUP_GAP for line, i in enumerate(group_of_line)]
     canvas = np.full((tops[-1] + height, width, 3), PAPER, np.uint8)
-    for top, strip in zip(tops, strips, strict=True):
-        canvas[top : top + height] = strip
-    figure = Figure(figsize=(canvas.shape[1] / 100, canvas.shape[0] / 100), dpi=100)
+    for top, strip in zip(tops, strips, strict=True):  # images with gaps have colours, others may have none
+        canvas[top : top + height] = strip if strip.ndim == 3 else strip[..., None]
+    figure = Figure(figsize=(width / 100, len(canvas) / 100), dpi=100)
     axis = figure.add_axes((0, 0, 1, 1))
     axis.imshow(canvas, interpolation="nearest", aspect="auto")
     axis.set_yticks([top + height / 2 for top in tops], [named(name) for group in groups for name in group], fontsize=9)
-    axis.set_xticks(
-        [width / n * (i + 0.5) for i in range(len(titles))], [named(each, 24) for each in titles], fontsize=9
-    )
+    places = [width / n * (i + 0.5) for i in range(len(titles))]
+    axis.set_xticks(places, [named(each, 24) for each in titles], fontsize=9)
     axis.tick_params(length=0, labeltop=True, labelbottom=False, labelcolor=INK)
     axis.spines[:].set_visible(False)
     return figure_uri(figure)
 
 
-def _coloured(tiles: np.ndarray) -> np.ndarray:
-    return np.repeat(tiles[..., None], 3, axis=3) if tiles.ndim == 3 else tiles
-
-
 def weight_images(
-    model: Model, row_shape: Sequence[int], most: int = 32, names: Sequence[Any] | None = None
+    model: Model, row_shape: Sequence[int], most: int = 32, names: Sequence[object] | None = None
 ) -> str | None:
     """Draw the weights with which the encoder's units see a row; None where its first layer has none that can be shown.
 
@@ -243,11 +235,10 @@ def as_plain_text(figure: Figure) -> None:
 
     Settings of the figure's own texts are changed, and none of matplotlib's, which other threads may be using.
     """
-    for axes in figure.axes:
-        for name in ("xaxis", "yaxis", "zaxis"):
-            if hasattr(axes, name):
-                getattr(axes, name).get_ticklabels()  # which makes them
-                getattr(axes, name).get_ticklabels(minor=True)
+    for axis in (getattr(axes, name, None) for axes in figure.axes for name in ("xaxis", "yaxis", "zaxis")):
+        if axis is not None:
+            axis.get_ticklabels()  # which makes them
+            axis.get_ticklabels(minor=True)
     for text in figure.findobj(Text):
         text.set_parse_math(False)
         text.set_usetex(False)

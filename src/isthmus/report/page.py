@@ -1,30 +1,25 @@
 """One self-contained page about a model, or about several."""
 
-import importlib.resources
-import json
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import jinja2
 import numpy as np
 import pandas as pd
-from markupsafe import Markup
 from plotly.offline import get_plotlyjs
-from plotly.utils import PlotlyJSONEncoder
 from sklearn.decomposition import PCA
 
 from isthmus.compare import HIGHER_IS_BETTER, LOWER_IS_BETTER, Comparison, comparison_cells
-from isthmus.errors import in_one_line, printable, warnings_as
+from isthmus.errors import in_one_line, warnings_as
 from isthmus.evaluation.error import corrupted
 from isthmus.formats.labels import spread_order
 from isthmus.formats.names import row_names
 from isthmus.formats.rows import to_rows
 from isthmus.models import SequenceAutoencoder, TabularAutoencoder
+from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.conditional import told
 from isthmus.models.kept import kept_in_words, kept_start, why_start_is_kept
 from isthmus.report.cells import short
+from isthmus.report.html import rendered
 from isthmus.report.images import image_lines, is_image, sprite, weight_images
 from isthmus.report.parts import Parts
 from isthmus.report.plots import BOUND, code_map, training_curves
@@ -32,7 +27,6 @@ from isthmus.report.sequences import sequence_pictures
 from isthmus.report.tables import reconstruction_table, table_pictures
 from isthmus.report.uses import Picture, uses
 from isthmus.report.words import error_in_words, listed
-from isthmus.saving.atomic import replacing
 
 MAP_ROWS, FEWEST_ROWS = 800, 3
 """Rows on a map of codes; fewer than the latter have none."""
@@ -76,7 +70,8 @@ def comparison_page(comparison: Comparison, title: str) -> str:
     compared = _compared_images if is_image(seen.X.shape[1:]) else _compared_tables
     pictures = parts.make("Reconstructions", lambda: compared(comparison, seen, broken)) or []
     sections = [_section(name, model, seen, seen.y, parts) for name, model in models.items()]
-    summary = f"{len(models)} models, {len(comparison.X_test):,} test rows of shape {_times(seen.X.shape[1:])}."
+    shape = "×".join(map(str, seen.X.shape[1:]))
+    summary = f"{len(models)} models, {len(comparison.X_test):,} test rows of shape {shape}."
     return _page(title, summary, pictures, sections, seen, _table(comparison.table), parts)
 
 
@@ -113,19 +108,14 @@ def _seen(X: np.ndarray, y: np.ndarray | None, names: Sequence[str], which: str 
 
 
 def _compared_images(comparison: Comparison, seen: Seen, broken: np.ndarray) -> list[Picture]:
-    models = comparison.models
-    shown, broken = seen.X[:SHOWN_ROWS], broken[:SHOWN_ROWS]
-    clean = {"input": shown} | {name: model.reconstruct(shown) for name, model in models.items()}
-    from_corrupted = {"input": shown, "corrupted": broken}
-    from_corrupted |= {name: model.reconstruct(broken) for name, model in models.items()}
-    titles = _column_titles(seen)
+    models, titles = comparison.models, _column_titles(seen)
+    shown, broken = {"input": seen.X[:SHOWN_ROWS]}, broken[:SHOWN_ROWS]
+    clean = shown | {name: model.reconstruct(shown["input"]) for name, model in models.items()}
+    mended = shown | {"corrupted": broken} | {name: model.reconstruct(broken) for name, model in models.items()}
+    text = f"Test rows drawn at random, and what each model makes of them. {_from_left(seen)}"
     return [
-        Picture(
-            "Reconstructions",
-            f"Test rows drawn at random, and what each model makes of them. {_from_left(seen)}",
-            image_lines([clean], titles),
-        ),
-        Picture(FROM_CORRUPTED, SAME_CORRUPTION.format(comparison.corruption), image_lines([from_corrupted], titles)),
+        Picture("Reconstructions", text, image_lines([clean], titles)),
+        Picture(FROM_CORRUPTED, SAME_CORRUPTION.format(comparison.corruption), image_lines([mended], titles)),
     ]
 
 
@@ -141,14 +131,13 @@ def _compared_tables(comparison: Comparison, seen: Seen, broken: np.ndarray) -> 
     return [reconstruction_table(frame, clean, seen.names, order), second._replace(text=text)]
 
 
-def _framed(rows: np.ndarray, names: Sequence[Any] | None) -> pd.DataFrame:
-    """Return rows that are no images as a table, a column an entry."""
+def _framed(rows: np.ndarray, names: Sequence[object] | None) -> pd.DataFrame:
     flat = rows.reshape(len(rows), -1)
     return pd.DataFrame(flat, columns=[f"x_{i}" for i in range(flat.shape[1])] if names is None else list(names))
 
 
 def model_page(
-    model: Any,
+    model: AbstractAutoencoder,
     X: Any,
     y: np.ndarray | None,
     title: str,
@@ -178,20 +167,16 @@ def model_page(
     str
         HTML. A part that fails is left out of it, which it says, as does a warning.
     """
-    names = row_names(X) if names is None else names
-    error = error_in_words(model, X, y)
-    summary = (
-        f"{type(model).__name__} with {model.n_components} components; {error.name} {error.figure} on the "
-        f"{len(X):,} {which}."
-    )
-    parts = Parts()
+    names, parts = row_names(X) if names is None else names, Parts()
+    error, kind = error_in_words(model, X, y), type(model).__name__
+    summary = f"{kind} with {model.n_components} components; {error.name} {error.figure} on the {len(X):,} {which}."
     pictures = _own_pictures(model, X, y, names, parts)
     if pictures is not None:
         order = spread_order(len(X), y)
         rows = _taken(X, order[:MAP_ROWS])
         words = _seen(np.arange(len(X)), y, names, which).which
         seen = Seen(rows, None if y is None else y[order], [names[i] for i in order], order, words)
-        section = _section(type(model).__name__, model, seen, seen.y, parts)
+        section = _section(kind, model, seen, seen.y, parts)
         return _page(title, summary, pictures, [section], None, None, parts)
     X = to_rows(X, allow_nan=True)
     if X[0].size == model.n_features_in_:
@@ -202,13 +187,14 @@ def model_page(
 
 
 def _taken(X: Any, rows: np.ndarray) -> Any:
-    """Return some rows of a frame, an array or a list."""
     if isinstance(X, pd.DataFrame):
         return X.iloc[rows]
     return X[rows] if isinstance(X, np.ndarray) else [X[i] for i in rows]
 
 
-def _own_pictures(model: Any, X: Any, y: np.ndarray | None, names: Sequence[str], parts: Parts) -> list[Picture] | None:
+def _own_pictures(
+    model: AbstractAutoencoder, X: Any, y: np.ndarray | None, names: Sequence[str], parts: Parts
+) -> list[Picture] | None:
     """Return the pictures of rows that are no plain arrays of numbers; None for those that are."""
     order = spread_order(len(X), y)
     if isinstance(model, SequenceAutoencoder):
@@ -218,7 +204,7 @@ def _own_pictures(model: Any, X: Any, y: np.ndarray | None, names: Sequence[str]
     return None
 
 
-def _model_page(model: Any, seen: Seen, title: str, summary: str, parts: Parts) -> str:
+def _model_page(model: AbstractAutoencoder, seen: Seen, title: str, summary: str, parts: Parts) -> str:
     X, y = seen.X, seen.y
     rebuilt = _rebuilt_images if is_image(X.shape[1:]) else _rebuilt_tables
     pictures = parts.make("Reconstructions", lambda: rebuilt(model, seen)) or []
@@ -227,7 +213,7 @@ def _model_page(model: Any, seen: Seen, title: str, summary: str, parts: Parts) 
     return _page(title, summary, pictures, [section], seen, None, parts)
 
 
-def _rebuilt_images(model: Any, seen: Seen) -> list[Picture]:
+def _rebuilt_images(model: AbstractAutoencoder, seen: Seen) -> list[Picture]:
     first = slice(SHOWN_ROWS)
     mine, rows = told(model, seen.y, first), {"input": seen.X[first]}
     if model.corruption is not None:
@@ -238,7 +224,7 @@ def _rebuilt_images(model: Any, seen: Seen) -> list[Picture]:
     return [Picture("Reconstructions", text, image_lines([rows], _column_titles(seen)))]
 
 
-def _rebuilt_tables(model: Any, seen: Seen) -> list[Picture]:
+def _rebuilt_tables(model: AbstractAutoencoder, seen: Seen) -> list[Picture]:
     mine, features = told(model, seen.y), getattr(model, "feature_names_in_", None)
     frame, order = _framed(seen.X, features), np.arange(len(seen.X))
     framed = hasattr(model, "frame_")  # what comes back for a frame keeps to the ranges that its columns had
@@ -264,12 +250,6 @@ def _column_titles(seen: Seen) -> list[str]:
 
 def _from_left(seen: Seen) -> str:
     return f"From the left: {listed(seen.names[:SHOWN_ROWS])}."
-
-
-def write_page(page: str, path: str | Path) -> None:
-    """Write a page, whole or not at all."""
-    with replacing(path) as temporary:
-        temporary.write_text(page, encoding="utf-8", errors="backslashreplace")  # halves of a pair, in a file's name
 
 
 def _section(
@@ -300,19 +280,14 @@ def _section(
     }
 
 
-def _curves(model: Any) -> dict[str, Any]:
-    titles = {"loss": BOUND} if _is_bound(model) else None
+def _curves(model: AbstractAutoencoder) -> dict[str, Any]:
+    terms = set(model.history_[0]["train"]) - {"loss", "mse", "active_units"}
+    is_bound = terms == {"reconstruction", "kl"} and getattr(model, "beta", None) == 1  # the loss is minus the ELBO
+    titles = {"loss": BOUND} if is_bound else None
     return training_curves(model.history_, model.start_, getattr(model, "best_epoch_", None), titles)
 
 
-def _is_bound(model: Any) -> bool:
-    """Tell whether the loss is minus the ELBO, the quantity that the model's score is."""
-    terms = set(model.history_[0]["train"]) - {"loss", "mse", "active_units"}
-    return bool(terms == {"reconstruction", "kl"} and getattr(model, "beta", None) == 1)
-
-
-def _what_curves_show(model: Any) -> str:
-    """Say of what weights and rows the curves are."""
+def _what_curves_show(model: AbstractAutoencoder) -> str:
     shown = "" if model.corruption is None else "; rows as they are, rebuilt from corrupted ones"
     drawn = "; codes are drawn" if hasattr(model, "active_units_") else ""
     rising = "; in training β rises to its full weight" if getattr(model, "beta_warm_up", 0) else ""
@@ -321,10 +296,11 @@ def _what_curves_show(model: Any) -> str:
 
 
 def _weights(model: Any, X: Any) -> str | None:
-    """Draw the weights with which units see a row, where a row is a plain array of numbers."""
     if isinstance(model, PCA | SequenceAutoencoder) or not isinstance(X, np.ndarray):
         return None
-    return weight_images(model.module_, X.shape[1:], _most_units(model), getattr(model, "feature_names_in_", None))
+    # Of a Gaussian code the units of the means come first.
+    n_units = min(MOST_WEIGHTS, model.n_components) if hasattr(model, "active_units_") else MOST_WEIGHTS
+    return weight_images(model.module_, X.shape[1:], n_units, getattr(model, "feature_names_in_", None))
 
 
 def _facts(model: Any) -> str:
@@ -335,11 +311,6 @@ def _facts(model: Any) -> str:
     if getattr(model, "sigma", 1.0) != 1.0 and hasattr(model, "sigma_"):
         facts.append(f"σ = {model.sigma_:.3g} in the units of the rows{', learnt' if model.sigma == 'learned' else ''}")
     return "; ".join(facts)
-
-
-def _most_units(model: Any) -> int:
-    """Return how many units' weights are shown: of a Gaussian code those of the means, which come first."""
-    return min(MOST_WEIGHTS, model.n_components) if hasattr(model, "active_units_") else MOST_WEIGHTS
 
 
 def _table(table: pd.DataFrame) -> dict[str, Any]:
@@ -354,10 +325,6 @@ def _table(table: pd.DataFrame) -> dict[str, Any]:
     return {"columns": [(name.replace("_", " "), MEANINGS[name]) for name in cells.columns], "lines": lines}
 
 
-def _times(shape: tuple[int, ...]) -> str:
-    return "×".join(map(str, shape))
-
-
 def _page(
     title: str,
     summary: str,
@@ -370,12 +337,7 @@ def _page(
     thumbnails = None
     if seen is not None and is_image(seen.X.shape[1:]):
         thumbnails = parts.make("Thumbnails", lambda: _thumbnails(seen.X[:MAP_ROWS]))
-    plots = {
-        f"{kind}-{i}": section[kind]
-        for i, section in enumerate(sections)
-        for kind in ("curves", "map")
-        if section[kind] is not None
-    }
+    drawn = {f"{kind}-{i}": section[kind] for i, section in enumerate(sections) for kind in ("curves", "map")}
     page = rendered(
         "template.html",
         title=title,
@@ -385,7 +347,7 @@ def _page(
         table=table,
         lacking=parts.lacking,
         thumbnails=thumbnails,
-        plots=plots,
+        plots={name: plot for name, plot in drawn.items() if plot is not None},
         plotly=get_plotlyjs(),
     )
     parts.tell()
@@ -395,36 +357,3 @@ def _page(
 def _thumbnails(rows: np.ndarray) -> dict[str, Any]:
     height, width = rows.shape[-2:]
     return {"sheet": sprite(rows, SHEET_COLUMNS), "columns": SHEET_COLUMNS, "height": height, "width": width}
-
-
-def rendered(template: str, **values: Any) -> str:
-    """Fill a template of this folder in; text is text in it, whatever it holds."""
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_template), autoescape=True, undefined=jinja2.StrictUndefined, finalize=_as_text
-    )
-    environment.filters["in_script"] = in_script
-    date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return environment.get_template(template).render(date=date, **values)
-
-
-def _template(name: str) -> str:
-    return importlib.resources.files("isthmus.report").joinpath(name).read_text(encoding="utf-8")
-
-
-def _as_text(value: Any) -> Any:
-    """Show control characters of a text instead of having them work on the page; what is markup already stays."""
-    return printable(value, keep="\n") if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-def in_script(value: Any) -> Markup:
-    r"""Return a value as JSON that neither ends the script that it stands in, nor begins a comment in it.
-
-    Examples
-    --------
-    >>> print(in_script({"</script>": "<!--<script>"}))
-    {"\u003c/script\u003e": "\u003c!--\u003cscript\u003e"}
-    """
-    text = json.dumps(value, cls=PlotlyJSONEncoder)
-    for letter in "<>&\u2028\u2029":
-        text = text.replace(letter, f"\\u{ord(letter):04x}")
-    return Markup(text)

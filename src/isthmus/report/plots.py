@@ -62,34 +62,25 @@ def training_curves(
     """
     names = list(history[0]["train"])
     lines = -(-len(names) // PLOTS_A_LINE)
-    figure = make_subplots(
-        lines,
-        PLOTS_A_LINE,
-        subplot_titles=[in_markup((titles or {}).get(name) or _title(name), MOST_LETTERS) for name in names],
-        horizontal_spacing=0.07,
-    )
+    above = [in_markup((titles or {}).get(name) or _title(name), MOST_LETTERS) for name in names]
+    figure = make_subplots(lines, PLOTS_A_LINE, subplot_titles=above, horizontal_spacing=0.07)
     epochs = [record["epoch"] for record in history]
     for i, name in enumerate(names):
         place = {"row": i // PLOTS_A_LINE + 1, "col": i % PLOTS_A_LINE + 1}
+        line = {"showlegend": i == 0} | place
         train = [record["train"][name] for record in history]
-        figure.add_scatter(
-            x=epochs, y=train, name="training", line_color=COLOURS[0], showlegend=i == 0, legendgroup="t", **place
-        )
+        figure.add_scatter(x=epochs, y=train, name="training", line_color=COLOURS[0], legendgroup="t", **line)
         if name in history[0].get("validation", ()):  # some terms, and what partial_fit adds, are of the training alone
             told = [(each["epoch"], each["validation"][name]) for each in history if "validation" in each]
             xs, ys = zip(*([] if start is None else [(0, start[name])]), *told, strict=True)
-            figure.add_scatter(
-                x=xs, y=ys, name="held out", line_color=COLOURS[1], showlegend=i == 0, legendgroup="v", **place
-            )
+            figure.add_scatter(x=xs, y=ys, name="held out", line_color=COLOURS[1], legendgroup="v", **line)
         if name == "active_units":
             figure.update_yaxes(rangemode="tozero", **place)
         if best_epoch is not None:
             figure.add_vline(best_epoch, line={"dash": "dot", "color": KEPT, "width": 1.5}, **place)
     if best_epoch is not None:  # a line of the legend
-        name = f"kept: {'the start' if best_epoch == 0 else f'epoch {best_epoch}'}"
-        figure.add_scatter(
-            x=[None], y=[None], mode="lines", name=name, line={"dash": "dot", "color": KEPT}, row=1, col=1
-        )
+        name, dots = f"kept: {f'epoch {best_epoch}' if best_epoch else 'the start'}", {"dash": "dot", "color": KEPT}
+        figure.add_scatter(x=[None], y=[None], mode="lines", name=name, line=dots, row=1, col=1)
     figure.update_xaxes(title_text="epoch", row=lines)
     return _json(figure, height=70 + 220 * lines)
 
@@ -119,35 +110,24 @@ def code_map(codes: np.ndarray, labels: np.ndarray | None, names: Sequence[str] 
     xy, way = plane(codes)
     names = [f"row {i}" for i in range(len(codes))] if names is None else names
     text = np.array([in_markup(name, MOST_LETTERS) for name in names], dtype=object)
-    figure = go.Figure()
-    rows = np.arange(len(codes))
-    numeric = labels is not None and labels.dtype.kind == "f"
+    figure, rows = go.Figure(), np.arange(len(codes))
     classes, kinds = _classes(labels)
     if not 0 < len(kinds) <= MOST_COLOURED:
-        colour = COLOURS[0] if labels is None or not numeric else labels
-        marker = {"color": colour, "colorscale": "Viridis", "showscale": bool(numeric), "size": 5}
-        figure.add_scattergl(
-            x=xy[:, 0], y=xy[:, 1], customdata=rows, text=text, mode="markers", marker=marker, showlegend=False
-        )
+        numeric = labels is not None and labels.dtype.kind == "f"
+        colour = labels if numeric else COLOURS[0]
+        marker = {"color": colour, "colorscale": "Viridis", "showscale": numeric, "size": 5}
+        look, groups = "%{text}<extra></extra>", [(slice(None), {"marker": marker, "showlegend": False})]
     else:
+        look, groups = "%{text}<extra>%{fullData.name}</extra>", []
         for i, name in enumerate([*kinds, "no label"]):
+            marker = {"color": COLOURS[i % len(COLOURS)], "size": 5}
             chosen = classes == (i if i < len(kinds) else -1)
-            if not chosen.any():
-                continue
-            figure.add_scattergl(
-                x=xy[chosen, 0],
-                y=xy[chosen, 1],
-                customdata=rows[chosen],
-                text=text[chosen],
-                mode="markers",
-                name=in_markup(name, 40),
-                marker={"color": COLOURS[i % len(COLOURS)], "size": 5},
-            )
-    figure.update_traces(
-        hovertemplate="%{text}<extra>%{fullData.name}</extra>"
-        if 0 < len(kinds) <= MOST_COLOURED
-        else "%{text}<extra></extra>"
-    )
+            groups += [(chosen, {"name": in_markup(name, 40), "marker": marker})] if chosen.any() else []
+    for chosen, how in groups:
+        figure.add_scattergl(
+            x=xy[chosen, 0], y=xy[chosen, 1], customdata=rows[chosen], text=text[chosen], mode="markers", **how
+        )
+    figure.update_traces(hovertemplate=look)
     figure.update_xaxes(title_text=way, showticklabels=False, zeroline=False)
     figure.update_yaxes(showticklabels=False, zeroline=False, scaleanchor="x")
     return _json(figure, height=430)

@@ -1,6 +1,5 @@
 """The page about a reproduction: published figures beside measured ones, and the pictures. It opens offline."""
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -8,8 +7,8 @@ import pandas as pd
 from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import MaxNLocator
 
+from isthmus.report.html import rendered
 from isthmus.report.images import INK, MUTED, as_plain_text, figure_uri, image_lines
-from isthmus.report.page import rendered
 from isthmus.report.parts import Parts
 from isthmus.report.plots import COLOURS
 from isthmus.report.words import named
@@ -62,14 +61,12 @@ def reproduction_page(reproduction: Reproduction) -> str:
 
 
 def _drawn(picture: Images | Points | Curves) -> str:
-    """Draw a picture as a PNG in a data URI."""
     if isinstance(picture, Images):
         return image_lines(picture.groups, picture.columns, scale=(0, 1))
     return _points(picture) if isinstance(picture, Points) else _curves(picture)
 
 
 def _points(picture: Points) -> str:
-    """Draw panels of points side by side."""
     columns = min(3, len(picture.panels))
     lines = -(-len(picture.panels) // columns)
     drawing = Drawing(figsize=(3.9 * columns, 3.7 * lines), dpi=110)
@@ -91,20 +88,15 @@ def _points(picture: Points) -> str:
 
 
 def _curves(picture: Curves) -> str:
-    """Draw lines over epochs, and what was published as marks."""
     drawing = Drawing(figsize=(8, 3.6), dpi=110)
     axis = drawing.subplots()
     for (name, values), colour in zip(picture.lines.items(), COLOURS, strict=False):
-        axis.plot(_epochs(values), values, label=name, color=colour, linewidth=1.4)
+        axis.plot(range(1, len(values) + 1), values, label=name, color=colour, linewidth=1.4)
     for name, values in picture.published.items():
-        axis.plot(_epochs(values), values, "D", label=name, color=INK, markersize=6, zorder=9)
+        axis.plot(range(1, len(values) + 1), values, "D", label=name, color=INK, markersize=6, zorder=9)
     axis.set_xlabel("epoch", color=INK)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.tick_params(colors=MUTED)
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False, fontsize=9)
     return figure_uri(drawing)
-
-
-def _epochs(values: Sequence[float]) -> range:
-    return range(1, len(values) + 1)

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from isthmus.models import SequenceAutoencoder
 from isthmus.report.images import INK, MUTED, figure_uri
 from isthmus.report.parts import Parts
 from isthmus.report.uses import Picture
@@ -25,7 +26,9 @@ LETTERS = 36
 """Of a line of a title, which is as wide as its picture."""
 
 
-def sequence_pictures(model: Any, X: Any, names: Sequence[str], order: np.ndarray, parts: Parts) -> list[Picture]:
+def sequence_pictures(
+    model: SequenceAutoencoder, X: Any, names: Sequence[str], order: np.ndarray, parts: Parts
+) -> list[Picture]:
     """Show what a model makes of sequences X, an array or a list of arrays; the first of an order are shown."""
     X = X.to_numpy() if isinstance(X, pd.DataFrame) else X
     chosen = [int(i) for i in order[:SHOWN]]
@@ -39,15 +42,12 @@ def sequence_pictures(model: Any, X: Any, names: Sequence[str], order: np.ndarra
     return parts.make_all([*makers, ("Most unusual", lambda: _unusual(model, X, names))])
 
 
-def _reconstructions(model: Any, X: Any, titles: Sequence[str]) -> Picture:
+def _reconstructions(model: SequenceAutoencoder, X: Any, titles: Sequence[str]) -> Picture:
     shown, rebuilt = [steps_of(x) for x in X], [steps_of(x) for x in model.reconstruct(X)]
-    text = f"Sequences (grey), and what the model rebuilds from their codes (blue).{_cut_features(shown)}"
+    features = shown[0].shape[1]
+    first = f" The first {MOST_FEATURES} of {features} features." if features > MOST_FEATURES else ""
+    text = f"Sequences (grey), and what the model rebuilds from their codes (blue).{first}"
     return Picture("Reconstructions", text, _curves(shown, rebuilt, REBUILT, titles), across=True)
-
-
-def _cut_features(sequences: Sequence[np.ndarray]) -> str:
-    features = sequences[0].shape[1]
-    return f" The first {MOST_FEATURES} of {features} features." if features > MOST_FEATURES else ""
 
 
 def steps_of(x: Any) -> np.ndarray:
@@ -56,7 +56,7 @@ def steps_of(x: Any) -> np.ndarray:
     return values if values.ndim > 1 else values[:, None]
 
 
-def _predictions(model: Any, X: Any, titles: Sequence[str]) -> Picture:
+def _predictions(model: SequenceAutoencoder, X: Any, titles: Sequence[str]) -> Picture:
     """Cut the last steps off, predict them, and draw them over what came."""
     steps, shown = model.future_steps, [steps_of(x) for x in X]
     past = [np.asarray(x)[:-steps] for x in X]
@@ -66,7 +66,7 @@ def _predictions(model: Any, X: Any, titles: Sequence[str]) -> Picture:
     return Picture("Predictions", text, _curves(shown, ahead, PREDICTED, titles), across=True)
 
 
-def _unusual(model: Any, X: Any, names: Sequence[str]) -> Picture:
+def _unusual(model: SequenceAutoencoder, X: Any, names: Sequence[str]) -> Picture:
     """Draw the sequences with the lowest score a step, coloured by each step's own."""
     shares = [np.nansum(steps_of(share), axis=1) for share in model.score_samples(X, per_feature=True)]
     lowest = np.argsort(model.score_samples(X) / [len(share) for share in shares])[:SHOWN]
@@ -76,8 +76,7 @@ def _unusual(model: Any, X: Any, names: Sequence[str]) -> Picture:
         values = steps_of(X[row])[:, :MOST_FEATURES]
         axis.plot(values, color=MUTED, linewidth=0.8)
         for feature in values.T:
-            colours = shares[row]
-            axis.scatter(np.arange(len(feature)), feature, c=-colours, s=5, cmap="inferno_r", vmin=-high, vmax=-low)
+            axis.scatter(np.arange(len(feature)), feature, c=-shares[row], s=5, cmap="inferno_r", vmin=-high, vmax=-low)
         axis.set_title(_title(names[row]), fontsize=8, color=INK)
     text = "The sequences with the lowest score a step; the darker a step, the less the model expected it."
     return Picture("Most unusual", text, figure_uri(figure), across=True)

@@ -1,7 +1,6 @@
 """Mixed tables in pictures: how well cells are filled in, and which of them are unusual."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,16 +8,8 @@ from matplotlib.figure import Figure
 
 from isthmus.evaluation.error import column_errors
 from isthmus.evaluation.imputation import cell_errors, hidden_entries
-from isthmus.report.cells import (
-    Cell,
-    CellTable,
-    Line,
-    errors_in_words,
-    short,
-    spreads,
-    value_table,
-    worst_columns,
-)
+from isthmus.models import TabularAutoencoder
+from isthmus.report.cells import Cell, CellTable, Line, errors_in_words, short, spreads, value_table, worst_columns
 from isthmus.report.images import INK, MUTED, figure_uri
 from isthmus.report.parts import Parts
 from isthmus.report.uses import Picture
@@ -39,31 +30,25 @@ SHOWN_ROWS, FEWER_ROWS = 6, 3
 SHARE_HIDDEN = 0.1
 
 
-def table_pictures(model: Any, X: pd.DataFrame, names: Sequence[str], order: np.ndarray, parts: Parts) -> list[Picture]:
+def table_pictures(
+    model: TabularAutoencoder, X: pd.DataFrame, names: Sequence[str], order: np.ndarray, parts: Parts
+) -> list[Picture]:
     """Show what a model makes of a table; rows that are shown or measured are the first of an order."""
-    n = len(X)
+    n, told, of_all = len(X), model.schema_.told, ""
     if n > SEEN_ROWS:
         order = order[:SEEN_ROWS]
         X, names, order = X.iloc[order], [names[i] for i in order], np.arange(SEEN_ROWS)
-    pictures = _pictures(model, X, names, order, parts)
-    if n <= SEEN_ROWS:
-        return pictures
-    of_all = f" All is of {SEEN_ROWS:,} of the {n:,} rows, drawn at random."
-    return [picture._replace(text=picture.text + of_all) for picture in pictures]
+        of_all = f" All is of {SEEN_ROWS:,} of the {n:,} rows, drawn at random."
 
+    def rebuilt() -> Picture:
+        return reconstruction_table(told(X), {"rebuilt": told(model.reconstruct(X))}, names, order)
 
-def _pictures(model: Any, X: pd.DataFrame, names: Sequence[str], order: np.ndarray, parts: Parts) -> list[Picture]:
-    told = model.schema_.told
-    return parts.make_all(
-        [
-            (
-                "Reconstructions",
-                lambda: reconstruction_table(told(X), {"rebuilt": told(model.reconstruct(X))}, names, order),
-            ),
-            ("Missing cells", lambda: _filled_in(model, X.iloc[order[:MEASURED_ROWS]])),
-            ("Most unusual", lambda: _unusual(model, X, names)),
-        ]
-    )
+    makers = [
+        ("Reconstructions", rebuilt),
+        ("Missing cells", lambda: _filled_in(model, X.iloc[order[:MEASURED_ROWS]])),
+        ("Most unusual", lambda: _unusual(model, X, names)),
+    ]
+    return [picture._replace(text=picture.text + of_all) for picture in parts.make_all(makers)]
 
 
 def reconstruction_table(
@@ -99,7 +84,7 @@ MARKS = (
 )
 
 
-def _filled_in(model: Any, X: pd.DataFrame) -> Picture:
+def _filled_in(model: TabularAutoencoder, X: pd.DataFrame) -> Picture:
     """Hide a tenth of the cells, and draw how far those filled in are from them, a bar a column."""
     truth = model.schema_.told(X)
     hidden = pd.DataFrame(hidden_entries(truth.shape, SHARE_HIDDEN), X.index, truth.columns)
@@ -122,8 +107,7 @@ def _filled_in(model: Any, X: pd.DataFrame) -> Picture:
     return Picture("Missing cells", text, figure_uri(figure))
 
 
-def _unusual(model: Any, X: pd.DataFrame, names: Sequence[str]) -> Picture:
-    """Write out the most unusual rows, the cells that make them so marked."""
+def _unusual(model: TabularAutoencoder, X: pd.DataFrame, names: Sequence[str]) -> Picture:
     shares = model.score_samples(X, per_feature=True)
     rows = np.argsort(model.score_samples(X))[:MOST_ROWS]
     columns = np.sort(np.argsort(shares.iloc[rows].min().fillna(0).to_numpy())[: MOST_COLUMNS // 4])

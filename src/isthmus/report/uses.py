@@ -8,6 +8,7 @@ import pandas as pd
 
 from isthmus.errors import printable
 from isthmus.evaluation.imputation import hidden_entries, imputation_errors
+from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.conditional import told
 from isthmus.report.cells import CellTable
 from isthmus.report.images import data_uri, grid_png, histograms, image_lines, is_image, scale_of
@@ -39,7 +40,9 @@ class Picture(NamedTuple):
         return self.across or self.table is not None
 
 
-def uses(model: Any, X: np.ndarray, y: np.ndarray | None, names: Sequence[str], parts: Parts) -> list[Picture]:
+def uses(
+    model: AbstractAutoencoder, X: np.ndarray, y: np.ndarray | None, names: Sequence[str], parts: Parts
+) -> list[Picture]:
     """Show what makes sense of all that a model can do, seen on rows X with labels y and names."""
     makers: list[tuple[str, Callable[[], Picture]]] = []
     if not is_image(X.shape[1:]):
@@ -57,7 +60,7 @@ def uses(model: Any, X: np.ndarray, y: np.ndarray | None, names: Sequence[str], 
     return parts.make_all([*makers, ("Missing pixels", lambda: _filled_in(model, X, y))])
 
 
-def _conditions(model: Any, y: np.ndarray | None) -> np.ndarray:
+def _conditions(model: AbstractAutoencoder, y: np.ndarray | None) -> np.ndarray:
     """Return the classes of a conditional model, or evenly spread values of its one number; of others nothing."""
     if hasattr(model, "classes_"):
         return model.classes_[:MOST_CONDITIONS]
@@ -67,7 +70,7 @@ def _conditions(model: Any, y: np.ndarray | None) -> np.ndarray:
     return np.quantile(known, np.linspace(0.05, 0.95, 8)) if len(known) else known
 
 
-def _generated(model: Any, X: np.ndarray, conditions: np.ndarray) -> Picture:
+def _generated(model: AbstractAutoencoder, X: np.ndarray, conditions: np.ndarray) -> Picture:
     heading = "Generated rows"
     if not len(conditions):
         rows = np.asarray(model.sample(72, random_state=0))
@@ -79,7 +82,7 @@ def _generated(model: Any, X: np.ndarray, conditions: np.ndarray) -> Picture:
     return Picture(heading, text, image_lines([lines], _titles(conditions), scale_of(X)))
 
 
-def _generated_table(model: Any, X: np.ndarray, y: np.ndarray | None) -> Picture:
+def _generated_table(model: AbstractAutoencoder, X: np.ndarray, y: np.ndarray | None) -> Picture:
     names = list(getattr(model, "feature_names_in_", [f"feature {i}" for i in range(X.shape[1])]))
     rows = np.asarray(model.sample(len(X), **told(model, y), noise=True, random_state=0))
     shown = slice(MOST_UNITS + 2)
@@ -88,15 +91,12 @@ def _generated_table(model: Any, X: np.ndarray, y: np.ndarray | None) -> Picture
     return Picture("Generated rows", text, histograms(names[shown], X[:, shown], rows[:, shown]))
 
 
-def _traversals(model: Any, X: np.ndarray, y: np.ndarray | None, name: str) -> Picture:
+def _traversals(model: AbstractAutoencoder, X: np.ndarray, y: np.ndarray | None, name: str) -> Picture:
     """Draw a line a unit, those that vary most."""
     variance = np.asarray(model.transform(X, **told(model, y))).var(0)
-    values = np.linspace(-3, 3, 13)
-    first = told(model, y, slice(1))
-    lines = {
-        f"unit {unit}": model.traverse(X[:1], int(unit), values, **first)[0]
-        for unit in variance.argsort()[::-1][:MOST_UNITS]
-    }
+    values, first = np.linspace(-3, 3, 13), told(model, y, slice(1))
+    units = variance.argsort()[::-1][:MOST_UNITS]
+    lines = {f"unit {unit}": model.traverse(X[:1], int(unit), values, **first)[0] for unit in units}
     text = (
         f"One unit of the code of {named(name)} at a time, set from −3 to 3; those that vary most over rows come first."
     )
@@ -104,15 +104,14 @@ def _traversals(model: Any, X: np.ndarray, y: np.ndarray | None, name: str) -> P
 
 
 def _restyled(model: Any, X: np.ndarray, y: np.ndarray | None, conditions: np.ndarray, names: Sequence[str]) -> Picture:
-    shown = X[:6]
-    mine = told(model, y, slice(6))
+    shown, mine = X[:6], told(model, y, slice(6))
     columns = [shown, *(model.reconstruct(shown, **mine, decode_as=value) for value in conditions)]
     lines = {_tail(name): np.stack(line) for name, line in zip(names, zip(*columns, strict=True), strict=False)}
     text = "Rows encoded as what they are and decoded under every condition: what is left of a row is its style."
     return Picture("Style transfer", text, image_lines([lines], ["input", *_titles(conditions)], scale_of(X)))
 
 
-def _interpolations(model: Any, X: np.ndarray, y: np.ndarray | None, names: Sequence[str]) -> Picture:
+def _interpolations(model: AbstractAutoencoder, X: np.ndarray, y: np.ndarray | None, names: Sequence[str]) -> Picture:
     """Draw the way between five pairs, through codes and, below it, through pixels."""
     a, b = _pairs(len(X), y if told(model, y) and hasattr(model, "classes_") else None)
     steps = 11
@@ -139,18 +138,15 @@ def _pairs(n: int, y: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     return np.arange(half), np.arange(half, 2 * half)
 
 
-def _filled_in(model: Any, X: np.ndarray, y: np.ndarray | None) -> Picture:
+def _filled_in(model: AbstractAutoencoder, X: np.ndarray, y: np.ndarray | None) -> Picture:
     """Hide half of the pixels, at random and as the lower half, and show what the model puts there."""
-    rows = X[:MEASURED_ROWS]
-    mine = told(model, y, slice(MEASURED_ROWS))
+    rows, mine = X[:MEASURED_ROWS], told(model, y, slice(MEASURED_ROWS))
     lower = np.zeros(rows.shape, bool)
     lower[..., rows.shape[-2] // 2 :, :] = True
-    groups, shares = [], []
+    groups, shares, mean = [], [], model.format_.unscaled(model.module_.fill.cpu().numpy())
     for hidden in (hidden_entries(rows.shape, 0.5), lower):
         filled = model.impute(rows, hidden, **mine)
-        error, of_mean = imputation_errors(
-            rows, np.asarray(filled), model.format_.unscaled(model.module_.fill.cpu().numpy()), hidden
-        )
+        error, of_mean = imputation_errors(rows, np.asarray(filled), mean, hidden)
         shares.append(error / of_mean if of_mean else np.nan)
         shown = np.where(hidden, np.nan, rows)
         groups.append({name: part[:10] for name, part in (("known", shown), ("filled in", filled), ("truth", rows))})

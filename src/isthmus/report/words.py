@@ -1,5 +1,6 @@
 """How well a model does, in words: the same for the command line and the page."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ from isthmus.evaluation.error import column_errors, known_squared_error
 from isthmus.formats.containers import plain
 from isthmus.formats.rows import to_rows
 from isthmus.models import SequenceAutoencoder, TabularAutoencoder
+from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.conditional import told
 
 AT_ONCE = 100_000
@@ -23,7 +25,7 @@ class Error(NamedTuple):
     figure: str
 
 
-def error_in_words(model: Any, X: Any, y: np.ndarray | None) -> Error:
+def error_in_words(model: AbstractAutoencoder, X: Any, y: np.ndarray | None) -> Error:
     """Say how far rows are from what the model makes of them, in the units of the rows, over what is known of them.
 
     Of a mixed table it is the share of the numbers' variance that is lost, and of the other cells that are right; of
@@ -32,10 +34,8 @@ def error_in_words(model: Any, X: Any, y: np.ndarray | None) -> Error:
     if isinstance(model, TabularAutoencoder) and isinstance(X, pd.DataFrame):
         told_of = model.schema_.told
         parts = [X.iloc[start : start + AT_ONCE] for start in range(0, len(X), AT_ONCE)]
-        table = [told_of(model.reconstruct(part)) for part in parts]
-        return Error(
-            "rebuilt:", _table_in_words(column_errors(told_of(X), pd.concat(table) if parts[1:] else table[0]))
-        )
+        tables = [told_of(model.reconstruct(part)) for part in parts]
+        return Error("rebuilt:", _table_in_words(column_errors(told_of(X), pd.concat(tables))))
     if isinstance(model, SequenceAutoencoder):
         X = X.to_numpy() if isinstance(X, pd.DataFrame) else X
         if not model.reconstruction:
@@ -56,19 +56,18 @@ MOST_LETTERS = 60
 """Of a name."""
 
 
-def named(name: Any, most: int = MOST_LETTERS) -> str:
+def named(name: object, most: int = MOST_LETTERS) -> str:
     """Return a name from data as there is room for it, without control characters; of a long one the beginning."""
-    text = str(name)[: 2 * most]  # each letter is written as one or more
-    text = printable(text)
+    text = printable(str(name)[: 2 * most])  # each letter is written as one or more
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-def in_markup(name: Any, most: int = MOST_LETTERS) -> str:
+def in_markup(name: object, most: int = MOST_LETTERS) -> str:
     """Return a name for plotly, which takes some of HTML's tags in texts."""
     return named(name, most).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def listed(names: Any, most: int = 10) -> str:
+def listed(names: Sequence[object], most: int = 10) -> str:
     """Join names by commas, rows that have no name but their number as "rows 3, 17"."""
     shown = [named(name) for name in names[:most]]
     numbered = all(name.startswith("row ") for name in shown)

@@ -24,32 +24,19 @@ SHOWN = 10
 def run(study: Study) -> Findings:
     """Fit five seeds, and PCA of the same size."""
     X, _, X_test, _ = study.load("mnist")
-    errors, models = {}, {}
-    for seed in study.seeds(5):
-        models[seed] = study.fit(f"seed {seed}", autoencoder(study, seed), X)
-        errors[seed] = mean_squared_error(X_test, models[seed].reconstruct(X_test))
+    models = {seed: study.fit(f"seed {seed}", autoencoder(study, seed), X) for seed in study.seeds(5)}
+    errors = {seed: mean_squared_error(X_test, model.reconstruct(X_test)) for seed, model in models.items()}
     projected = PCABaseline(9, random_state=study.seed).fit(X).reconstruct(X_test)
     middle = sorted(errors, key=errors.__getitem__)[len(errors) // 2]
-    lines = pd.Series(
-        {f"seed {seed}": error for seed, error in errors.items()} | {"PCA-9": mean_squared_error(X_test, projected)}
-    )
+    lines = pd.Series({f"seed {seed}": error for seed, error in errors.items()})
+    lines["PCA-9"] = mean_squared_error(X_test, projected)
+    shown = X_test[:SHOWN]
+    images = {"input": shown, "deep": models[middle].reconstruct(shown), "PCA-9": projected[:SHOWN]}
+    text = f"The deep network is that of seed {middle}, the one in the middle."
     return Findings(
         [Figure("test error, median over seeds", float(np.median(list(errors.values()))), at_most=AT_MOST)],
         [Table("Test error", lines.to_frame("squared error a pixel"))],
-        [],
-        [
-            Images(
-                "Test images from nine numbers",
-                f"The deep network is that of seed {middle}, the one in the middle.",
-                [
-                    {
-                        "input": X_test[:SHOWN],
-                        "deep": models[middle].reconstruct(X_test[:SHOWN]),
-                        "PCA-9": projected[:SHOWN],
-                    }
-                ],
-            )
-        ],
+        pictures=[Images("Test images from nine numbers", text, [images])],
     )
 
 

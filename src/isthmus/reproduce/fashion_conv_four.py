@@ -55,15 +55,11 @@ def run(study: Study) -> Findings:
     projected = PCABaseline(4, random_state=study.seed).fit(split.X).reconstruct(split.X_test)
     lines: dict[str, Sequence[float]] = {"published": PUBLISHED}
     lines |= {f"seed {seed}": values for seed, values in errors.items()}
-    epochs = study.epochs(len(PUBLISHED))
+    epochs, median = study.epochs(len(PUBLISHED)), float(np.median(list(after_published.values())))
+    by_epoch = pd.DataFrame({name: pd.Series(line) for name, line in lines.items()})
     return Findings(
         [
-            Figure(
-                f"test error after {epochs} epochs, median over seeds",
-                float(np.median(list(after_published.values()))),
-                PUBLISHED[-1],
-                TOLERANCE,
-            ),
+            Figure(f"test error after {epochs} epochs, median over seeds", median, PUBLISHED[-1], TOLERANCE),
             Figure(f"test error after {study.epochs(EPOCHS)} epochs, best seed", errors[best][-1]),
             Figure("test error, PCA-4", mean_squared_error(split.X_test, projected), PCA_PUBLISHED, PCA_TOLERANCE),
         ],
@@ -72,12 +68,7 @@ def run(study: Study) -> Findings:
                 f"Units of the code that are alive, and the test error, after {epochs} epochs",
                 pd.DataFrame({"units alive": alive, "test error": after_published}).sort_values("units alive"),
             ),
-            Table(
-                "Test error after each epoch",
-                pd.DataFrame({name: pd.Series(line) for name, line in lines.items()}).rename(
-                    lambda i: f"epoch {i + 1}"
-                ),
-            ),
+            Table("Test error after each epoch", by_epoch.rename(lambda i: f"epoch {i + 1}")),
         ],
         NOTES,
         pictures(split, lines, models[best], projected),
@@ -88,23 +79,13 @@ def pictures(
     split: Split, lines: dict[str, Sequence[float]], best: Autoencoder, projected: np.ndarray
 ) -> list[Curves | Images]:
     """Return the errors over epochs, and test images as the best model and PCA rebuild them."""
-    rebuilt = {
-        "input": split.X_test[:SHOWN],
-        "convolutional": best.reconstruct(split.X_test[:SHOWN]),
-        "PCA-4": projected[:SHOWN],
-    }
+    shown, text = split.X_test[:SHOWN], f"The convolutional network is that of seed {best.random_state}, the best."
+    rebuilt = {"input": shown, "convolutional": best.reconstruct(shown), "PCA-4": projected[:SHOWN]}
+    seeds = {name: values for name, values in lines.items() if name != "published"}
+    about = "Every seed, and the published run."
     return [
-        Curves(
-            "Test error, epoch by epoch",
-            "Every seed, and the published run.",
-            {name: values for name, values in lines.items() if name != "published"},
-            {"published": PUBLISHED},
-        ),
-        Images(
-            "Test images from four numbers",
-            f"The convolutional network is that of seed {best.random_state}, the best.",
-            [rebuilt],
-        ),
+        Curves("Test error, epoch by epoch", about, seeds, {"published": PUBLISHED}),
+        Images("Test images from four numbers", text, [rebuilt]),
     ]
 
 

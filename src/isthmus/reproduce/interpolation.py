@@ -48,23 +48,17 @@ def run(study: Study) -> Findings:
     judge = Judge(study, split)
     neighbours = NearestNeighbors(n_neighbors=1).fit(split.X.reshape(len(split.X), -1))
     lines = {
-        name: {
-            "squared distance to the nearest real image": nearest(neighbours, images),
-            "classifier's confidence": judge.confidence(images),
-        }
-        for name, images in half_way.items()
+        "squared distance to the nearest real image": {
+            name: nearest(neighbours, each) for name, each in half_way.items()
+        },
+        "classifier's confidence": {name: judge.confidence(each) for name, each in half_way.items()},
     }
+    text = "In pixel space one image fades into the other; in code space it turns into it."
+    ways, shares = [on_the_way(models, A[i], B[i]) for i in range(SHOWN)], np.linspace(0, 1, STEPS)
     return Findings(
-        tables=[Table("Half-way images, beside real and rebuilt ones", pd.DataFrame(lines).T)],
+        tables=[Table("Half-way images, beside real and rebuilt ones", pd.DataFrame(lines))],
         notes=NOTES,
-        pictures=[
-            Images(
-                "From one image to another",
-                "In pixel space one image fades into the other; in code space it turns into it.",
-                [on_the_way(models, A[i], B[i]) for i in range(SHOWN)],
-                [f"{share:.3g}" for share in np.linspace(0, 1, STEPS)],
-            )
-        ],
+        pictures=[Images("From one image to another", text, ways, [f"{share:.3g}" for share in shares])],
     )
 
 

@@ -178,7 +178,6 @@ def _cell(value: Any) -> str:
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return a table's lines, each with its name."""
     lines = frame.astype(object).to_dict("index")
     return [{"name": str(name)} | _without_nan(line) for name, line in lines.items()]
 

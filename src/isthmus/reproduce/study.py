@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn import config_context
 
+from isthmus.models.base import AbstractAutoencoder
 from isthmus.reproduce.result import Fit
 from isthmus.sources import datasets
 
@@ -66,7 +67,7 @@ class Study:
         """Return the seeds, of as many as a full run has."""
         return range(self.seed, self.seed + (min(full, QUICK_SEEDS) if self.quick else full))
 
-    def fit(self, name: str, model: Any, X: np.ndarray, y: np.ndarray | None = None) -> Any:
+    def fit(self, name: str, model: AbstractAutoencoder, X: np.ndarray, y: np.ndarray | None = None) -> Any:
         """Fit a model and note it down."""
         self.progress(f"{name}: {model.max_epochs} epochs")
         began = time.perf_counter()

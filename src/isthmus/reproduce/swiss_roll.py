@@ -46,12 +46,11 @@ def run(study: Study) -> Findings:
     X, X_test = (X - centre) / scale, (X_test - centre) / scale
     isomap = Isomap(n_neighbors=NEIGHBOURS, n_components=2).fit(X)
     at_once = setting(study, EPOCHS * STAGES)
+    denoising = DenoisingAutoencoder(2, corruption="gaussian", corruption_level=0.1, **at_once)
     fitted = {
         "PCA": PCA(2).fit(X),
         "Isomap": isomap,
-        "denoising, all at once": study.fit(
-            "denoising", DenoisingAutoencoder(2, corruption="gaussian", corruption_level=0.1, **at_once), X
-        ),
+        "denoising, all at once": study.fit("denoising", denoising, X),
         "contractive, all at once": study.fit("contractive", ContractiveAutoencoder(2, **at_once), X),
     }
     for seed in study.seeds(SEEDS):
@@ -63,18 +62,13 @@ def run(study: Study) -> Findings:
     lines = pd.DataFrame({name: measured(fitted[name], X_test, code, position) for name, code in codes.items()}).T
     middle = lines[lines.index.str.startswith("grown")].median()
     shown = ("Isomap", "PCA", f"all at once, seed {study.seed}", "denoising, all at once", f"grown, seed {study.seed}")
+    panels = {"the roll": X_test} | {name: codes[name] for name in shown}
+    text = "Test points, coloured by the place along the sheet."
     return Findings(
         [Figure(f"{measure}, grown, median over seeds", float(middle[measure])) for measure in lines.columns[:2]],
         [Table("Codes of test points", lines)],
         NOTES,
-        [
-            Points(
-                "The roll and its codes",
-                "Test points, coloured by the place along the sheet.",
-                {"the roll": X_test} | {name: codes[name] for name in shown},
-                position,
-            )
-        ],
+        [Points("The roll and its codes", text, panels, position)],
     )
 
 

@@ -52,6 +52,7 @@ def run(study: Study) -> Findings:
             test.loc[task, name] = mean_squared_error(X_test, rebuilt)
             pictures[task][name] = rebuilt[:SHOWN]
     published = pd.DataFrame({name: [loss] for name, (loss, *_) in PUBLISHED.items()}, ["published (training)"])
+    text = "Test images, and what each model makes of them."
     return Findings(
         [
             Figure(f"training loss, {name}, {task} pixels", train[name][task], loss, tolerance)
@@ -63,11 +64,7 @@ def run(study: Study) -> Findings:
         ],
         NOTES,
         [
-            Images(
-                f"From {task} pixels",
-                "Test images, and what each model makes of them.",
-                [{name: (rows + 1) / 2 for name, rows in lines.items()}],
-            )
+            Images(f"From {task} pixels", text, [{name: (rows + 1) / 2 for name, rows in lines.items()}])
             for task, lines in pictures.items()
         ],
     )

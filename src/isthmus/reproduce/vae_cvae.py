@@ -45,17 +45,14 @@ def run(study: Study) -> Findings:
     judge = Judge(study, split)
     classes = np.repeat(np.arange(COLUMNS), SAMPLES)
     agreement = judge.agreement(cvae.sample(len(classes), y=classes, random_state=study.seed), classes)
+    title = "An image, on average: squared error and KL in the last epoch of the training, and on test images"
+    found = pd.DataFrame({"variational": terms(vae, split), "conditional": terms(cvae, split, split.y_test)})
     return Findings(
         [
             Figure("conditional samples that the judge takes for their class", agreement),
             Figure("real test images that the judge takes for their class", judge.accuracy),
         ],
-        [
-            Table(
-                "An image, on average: squared error and KL in the last epoch of the training, and on test images",
-                pd.DataFrame({"variational": terms(vae, split), "conditional": terms(cvae, split, split.y_test)}).T,
-            )
-        ],
+        [Table(title, found.T)],
         NOTES,
         pictures(vae, cvae, split, study.seed),
     )
@@ -101,21 +98,11 @@ def pictures(vae: Any, cvae: Any, split: Split, seed: int) -> list[Images]:
     of_each_class = [np.flatnonzero(split.y_test == label)[:LINES] for label in range(COLUMNS)]
     raw = [split.X_test[list(line)] for line in zip(*of_each_class, strict=True)]
     styles = np.random.default_rng(seed).standard_normal((LINES, 1, vae.n_components)).repeat(COLUMNS, axis=1)
-    classes = range(COLUMNS)
+    classes, first = range(COLUMNS), raw[0]
+    rebuilt = {"raw": first, "variational": vae.reconstruct(first), "conditional": cvae.reconstruct(first, classes)}
     return [
         Images("Raw", "Test images.", [{"": line} for line in raw], classes),
-        Images(
-            "Rebuilt",
-            "The first line of them, encoded and decoded.",
-            [
-                {
-                    "raw": raw[0],
-                    "variational": vae.reconstruct(raw[0]),
-                    "conditional": cvae.reconstruct(raw[0], classes),
-                }
-            ],
-            classes,
-        ),
+        Images("Rebuilt", "The first line of them, encoded and decoded.", [rebuilt], classes),
         Images(
             "Generated",
             "Codes drawn from N(0, 1), decoded by the variational autoencoder.",

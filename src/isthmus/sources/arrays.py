@@ -120,12 +120,9 @@ class Archive:
 def _header(what: str, file: IO[bytes]) -> Header:
     """Read what an array says of itself, and nothing more; leave the file at where its numbers begin."""
     version = npy.read_magic(file)
-    if version == (1, 0):
-        shape, _, dtype = npy.read_array_header_1_0(file)
-    elif version == (2, 0):
-        shape, _, dtype = npy.read_array_header_2_0(file)
-    else:  # 3.0 is for names of fields alone, which no array of numbers has
+    if version not in ((1, 0), (2, 0)):  # 3.0 is for names of fields alone, which no array of numbers has
         raise InputError(f"cannot read {what}: it is of version {shown(version)} of NumPy's format; save plain numbers")
+    shape, _, dtype = (npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0)(file)
     if dtype.hasobject:
         raise InputError(f"cannot read {what}: it holds objects, not numbers, and they are not run; save numbers")
     if len(shape) > MOST_AXES or not all(type(side) is int and side >= 0 for side in shape):

@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
 
 from isthmus.errors import InputError
 
@@ -112,9 +111,7 @@ def _more(size: int) -> str:
     return f"{1.05 * size / GB:.2g}" if size < 10 * GB else f"{1.05 * size / GB:.0f}"
 
 
-def _check(name: str, value: Any) -> None:
-    if value is None:
-        return
+def _check(name: str, value: float | None) -> None:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not 0 < value < float("inf"):
+    if value is not None and not (is_number and 0 < value < float("inf")):
         raise InputError(f"{name}={value!r}: give a number above 0")

@@ -80,7 +80,7 @@ class Clock(NamedTuple):
         return duration(int(ticks)) if self.dated else f"{ticks:g}"
 
 
-def read_clock(column: "pd.Series[Any]", *, named: bool) -> Clock | None:
+def read_clock(column: pd.Series, *, named: bool) -> Clock | None:
     """Read a column as times; None where it holds none.
 
     Parameters
@@ -104,7 +104,7 @@ def read_clock(column: "pd.Series[Any]", *, named: bool) -> Clock | None:
     if pd.api.types.is_timedelta64_dtype(column.dtype):
         return _spans(column)
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
-        return _dates(column, pd.to_datetime(column, utc=True), "")
+        return _dates(column, pd.to_datetime(column, utc=True))
     if pd.api.types.is_bool_dtype(column.dtype):
         return None
     is_number = pd.api.types.is_numeric_dtype(column.dtype)
@@ -113,9 +113,7 @@ def read_clock(column: "pd.Series[Any]", *, named: bool) -> Clock | None:
     numbers = column if is_number else pd.to_numeric(column, errors="coerce")
     if len(numbers) and numbers.notna().sum() == column.notna().sum() > 0:
         return _numbers(column, numbers, named)
-    if is_number or numbers.notna().sum() > 0.5 * column.notna().sum():
-        return None
-    return _words(column)
+    return None if is_number or numbers.notna().sum() > 0.5 * column.notna().sum() else _words(column)
 
 
 def rises(clock: Clock, groups: np.ndarray, *, named: bool) -> bool:
@@ -143,7 +141,7 @@ def _is_regular(ticks: np.ndarray, groups: np.ndarray) -> bool:
     return bool(np.isclose(rising, np.median(rising), rtol=SAME, atol=0).mean() >= LEAST_REGULAR)
 
 
-def _numbers(column: "pd.Series[Any]", numbers: "pd.Series[Any]", named: bool) -> Clock | None:
+def _numbers(column: pd.Series, numbers: pd.Series, named: bool) -> Clock | None:
     """Read dates that are written as one number, Unix times, or the numbers of a counter."""
     known = numbers.notna().to_numpy()
     values = numbers.to_numpy(dtype=float, na_value=np.nan)[known]
@@ -155,9 +153,11 @@ def _numbers(column: "pd.Series[Any]", numbers: "pd.Series[Any]", named: bool) -
             texts = numbers.astype("Int64").astype("string")
             dates = pd.to_datetime(texts, format=form, errors="coerce", utc=True)
             if dates.notna().sum() == known.sum() and dates.dt.year.dropna().between(1900, 2100).all():
-                return _dates(column, dates, "")
+                return _dates(column, dates)
     for unit, (least, most) in UNITS.items():
-        if (values >= least).all() and (values < most).all() and (named or _is_likely(values, least)):
+        seconds = values / (least / UNITS["s"][0])
+        is_likely = named or ((seconds >= LIKELY[0]) & (seconds < LIKELY[1])).all()
+        if is_likely and ((values >= least) & (values < most)).all():
             return _unix(numbers, known, unit)
     if not named:
         return None
@@ -167,12 +167,7 @@ def _numbers(column: "pd.Series[Any]", numbers: "pd.Series[Any]", named: bool) -
     return Clock(ticks, known, False, "numbers", np.array(said, dtype=object))
 
 
-def _is_likely(values: np.ndarray, least: float) -> bool:
-    seconds = values / (least / UNITS["s"][0])
-    return bool((seconds >= LIKELY[0]).all() and (seconds < LIKELY[1]).all())
-
-
-def _unix(numbers: "pd.Series[Any]", known: np.ndarray, unit: str) -> Clock:
+def _unix(numbers: pd.Series, known: np.ndarray, unit: str) -> Clock:
     nanoseconds = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}[unit]
     values = numbers.fillna(0).to_numpy()
     if values.dtype.kind in "iu":
@@ -183,42 +178,37 @@ def _unix(numbers: "pd.Series[Any]", known: np.ndarray, unit: str) -> Clock:
     return Clock(ticks, known, True, f"Unix time in {unit}", as_text(pd.Series(pd.to_datetime(ticks))))
 
 
-def _dates(column: "pd.Series[Any]", dates: "pd.Series[Any]", kind: str) -> Clock:
+def _dates(column: pd.Series, dates: pd.Series) -> Clock:
     dates = dates.where(dates.between(*NEAR))  # the year 9999 means that there is no end
     known = dates.notna().to_numpy()
     ticks = dates.dt.as_unit("ns").fillna(pd.Timestamp(0, tz="UTC")).to_numpy(dtype="datetime64[ns]")
-    dtype = column.dtype
-    texts = as_text(column) if pd.api.types.is_datetime64_any_dtype(dtype) else _shortened(column.astype(str))
-    return Clock(ticks.astype(np.int64), known, True, kind, texts)
+    if pd.api.types.is_datetime64_any_dtype(column.dtype):
+        return Clock(ticks.astype(np.int64), known, True, "", as_text(column))
+    texts = column.astype(str)
+    is_even = texts.str.fullmatch(r".*\d:\d\d:00").all()  # without seconds where there are none
+    texts = texts.str.slice(stop=-3) if is_even else texts
+    return Clock(ticks.astype(np.int64), known, True, "", texts.to_numpy(object))
 
 
-def _spans(column: "pd.Series[Any]") -> Clock:
+def _spans(column: pd.Series) -> Clock:
     known = column.notna().to_numpy()
     ticks = column.fillna(pd.Timedelta(0)).to_numpy(dtype="timedelta64[ns]").astype(np.int64)
     return Clock(ticks, known, True, "", column.astype(str).to_numpy(object))
 
 
-def _shortened(texts: "pd.Series[Any]") -> np.ndarray:
-    """Return texts without seconds where they have none."""
-    is_even = texts.str.fullmatch(r".*\d:\d\d:00").all()
-    return (texts.str.slice(stop=-3) if is_even else texts).to_numpy(object)
-
-
-def as_text(dates: "pd.Series[Any]") -> np.ndarray:
+def as_text(dates: pd.Series) -> np.ndarray:
     """Write dates no finer than they are."""
     known = dates.dropna()
-    is_day = bool((known == known.dt.normalize()).all())
-    form = "%Y-%m-%d" if is_day else "%Y-%m-%d %H:%M"
     if (known.dt.second != 0).any() or (known.dt.microsecond != 0).any():
         return dates.astype(str).to_numpy(object)
-    return dates.dt.strftime(form).to_numpy(object)
+    is_day = (known == known.dt.normalize()).all()
+    return dates.dt.strftime("%Y-%m-%d" if is_day else "%Y-%m-%d %H:%M").to_numpy(object)
 
 
-def _words(column: "pd.Series[Any]") -> Clock | None:
+def _words(column: pd.Series) -> Clock | None:
     """Read text, or dates among Python's own objects."""
     texts = column.dropna().astype(str).str.strip()
-    marks = marks_in(texts)
-    distinct = pd.Series(texts[~texts.isin(marks)].unique())
+    distinct = pd.Series(texts[~texts.isin(marks_in(texts))].unique())
     if not len(distinct) or distinct.iloc[:TRIED].str.contains(r"\d").mean() <= 0.5:
         return None
     if day_seconds(distinct) is not None:
@@ -232,27 +222,26 @@ def _words(column: "pd.Series[Any]") -> Clock | None:
         row = int((column.astype(str).str.strip() == wrong[0]).argmax())
         raise InputError(f"column {str(column.name)!r} holds {wrong[0]!r} in row {row}, and times elsewhere; mend it")
     rows = column.astype(str).str.strip().where(column.notna()).map(dates)
-    return _dates(column, pd.to_datetime(rows, utc=True), "")
+    return _dates(column, pd.to_datetime(rows, utc=True))
 
 
-def marks_in(texts: "pd.Series[Any]") -> list[str]:
+def marks_in(texts: pd.Series) -> list[str]:
     """Return which texts stand for what is missing."""
     short = texts[texts.str.len() <= MOST_LETTERS]
     return Marks().among(texts.unique()) if short.str.strip().str.lower().isin(MARKS).any() else []
 
 
-def _times_of_day(column: "pd.Series[Any]") -> Clock | None:
+def _times_of_day(column: pd.Series) -> Clock | None:
     """Read times without a date, as long as no day ends among them."""
     seconds = day_seconds(column)
     if seconds is None:
         return None
-    ticks = np.round(seconds.fillna(0).to_numpy() * 1e9).astype(np.int64)
-    known = seconds.notna().to_numpy()
+    ticks, known = np.round(seconds.fillna(0).to_numpy() * 1e9).astype(np.int64), seconds.notna().to_numpy()
     is_rising = bool((np.diff(ticks[known]) > 0).all())
     return Clock(ticks, known, True, "", column.astype(str).to_numpy(object)) if is_rising else None
 
 
-def day_seconds(column: "pd.Series[Any]") -> "pd.Series[float] | None":
+def day_seconds(column: pd.Series) -> pd.Series | None:
     """Read times of the day as seconds since midnight, NaN where there is none; None where a text is something else."""
     texts = column.dropna().astype(str).str.strip()
     distinct = pd.Series(texts.unique(), dtype=object).astype(str)
@@ -271,7 +260,7 @@ def day_seconds(column: "pd.Series[Any]") -> "pd.Series[float] | None":
     return None
 
 
-def _written(distinct: "pd.Series[Any]") -> dict[str, Any] | None:
+def _written(distinct: pd.Series) -> dict[str, Any] | None:
     """Find how dates are written: as ISO 8601 says; else, where both may be meant, so that they are more regular."""
     ends = distinct if len(distinct) <= 2 * TRIED else pd.concat([distinct[:TRIED], distinct[-TRIED:]])
     iso: dict[str, Any] = {"format": "ISO8601"}
@@ -299,7 +288,7 @@ def _regularity(differences: np.ndarray) -> tuple[float, float]:
     return -float((differences > TOLERANCE * usual).mean()), float((differences == usual).mean())
 
 
-def _parsed(texts: "pd.Series[Any]", written: dict[str, Any]) -> "pd.Series[Any]":
+def _parsed(texts: pd.Series, written: dict[str, Any]) -> pd.Series:
     with warnings_as("ignore"):  # it is our business how they are written
         return pd.to_datetime(texts, errors="coerce", utc=True, **written)
 
@@ -312,11 +301,9 @@ def duration(nanoseconds: int) -> str:
         count, nanoseconds = divmod(nanoseconds, size)
         if count:
             parts.append(f"{count:,} {name}{'s' if count > 1 else ''}")
-    if not parts:
-        return f"{nanoseconds / 1e6:g} ms"
-    return " ".join(parts[:2])
+    return " ".join(parts[:2]) or f"{nanoseconds / 1e6:g} ms"
 
 
-def is_time_of_day(column: "pd.Series[Any]") -> bool:
+def is_time_of_day(column: pd.Series) -> bool:
     """Tell whether a column holds times of the day, and nothing else."""
     return not pd.api.types.is_numeric_dtype(column.dtype) and day_seconds(column) is not None

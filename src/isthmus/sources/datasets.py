@@ -6,7 +6,7 @@ import hashlib
 import logging
 import os
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,8 @@ from sklearn.model_selection import train_test_split
 from isthmus.errors import InputError, warn_caller
 from isthmus.sources import bounds, files, images
 from isthmus.sources.dataset import Dataset
-from isthmus.sources.images import Fit, Size
+from isthmus.sources.images import Size
+from isthmus.sources.pixels import Fit
 
 __all__ = ["Dataset", "load", "load_folder", "location", "names"]
 
@@ -204,9 +205,9 @@ def location(name: str, data_dir: str | Path | None = None) -> str:
     if not CATALOGUE[name].files:
         return "built in"
     found = [_find(f"{name}/{file}", None if data_dir is None else Path(data_dir)) for file in CATALOGUE[name].files]
-    if None in found:
+    if found[0] is None or None in found:
         return "not here: downloaded at first use"
-    return str(found[0].parent)  # type: ignore[union-attr]
+    return str(found[0].parent)
 
 
 def _split(X: np.ndarray, y: np.ndarray, split: Split) -> Dataset:
@@ -237,28 +238,16 @@ def _idx_images(split: Split, data_dir: Path | None, *, name: str) -> Dataset:
 
 def _read_idx(name: str, file: str, data_dir: Path | None) -> np.ndarray:
     """Read an idx file: a magic number whose last byte is the number of axes, their lengths, the bytes."""
-    content = _content(f"{name}/{file}", data_dir)
+    path = _find(f"{name}/{file}", data_dir)
+    content = _download(f"{name}/{file}") if path is None else _checked(f"{name}/{file}", path)
     axes = content[3]
     shape = np.frombuffer(content, ">i4", count=axes, offset=4)
     return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape)
 
 
-def _content(file: str, data_dir: Path | None) -> bytes:
-    """Return the uncompressed bytes of a catalogue file, from disk or from a mirror, checked."""
-    path = _find(file, data_dir)
-    return _download(file) if path is None else _checked(file, path)
-
-
-def _folders(data_dir: Path | None) -> Iterable[Path]:
-    if data_dir is not None:
-        yield data_dir
-    if os.environ.get("ISTHMUS_DATA"):
-        yield Path(os.environ["ISTHMUS_DATA"])
-    yield Path(pooch.os_cache("isthmus"))
-
-
 def _find(file: str, data_dir: Path | None) -> Path | None:
-    candidates = (folder / f"{file}{suffix}" for folder in _folders(data_dir) for suffix in ("", ".gz"))
+    folders = [*filter(None, (data_dir, os.environ.get("ISTHMUS_DATA"))), pooch.os_cache("isthmus")]
+    candidates = (Path(folder, f"{file}{suffix}") for folder in folders for suffix in ("", ".gz"))
     return next((path for path in candidates if path.is_file()), None)
 
 
@@ -291,10 +280,7 @@ def _download(file: str) -> bytes:
 
 
 MIRRORS: dict[str, list[str]] = {
-    "mnist": [
-        "https://ossci-datasets.s3.amazonaws.com/mnist/",
-        "https://storage.googleapis.com/cvdf-datasets/mnist/",
-    ],
+    "mnist": ["https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/"],
     "fashion_mnist": [
         "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
         "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",

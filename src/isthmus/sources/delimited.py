@@ -114,17 +114,18 @@ def _read(
     decoded = codecs.getincrementaldecoder(encoding)(errors).decode(sample)
     end = len(decoded) if is_whole else max(decoded.rfind("\n"), decoded.rfind("\r")) + 1
     layout = find_layout(path, decoded[:end] or decoded)
-    frame = _parse(path, layout, encoding, errors, text, own_marks)
+    table = _Text(path, encoding, errors, layout, own_marks)
+    frame = table.parsed(text)
     understood, told = list(layout.understood), list(layout.warnings)
     if len(layout.names) == 1:
         frame = _without_blank_end(frame, understood)
     if not len(frame):
         raise InputError(f"{path} has names of columns, and no rows")
-    _check_short_rows(path, layout, frame, encoding, errors)
+    table.check_short_rows(frame)
     may_be = [] if numbers is None else [name for name in layout.names if name not in set(map(str, numbers))]
-    codes = _codes(path, layout, frame[may_be], encoding, errors)
+    codes = table.codes(frame[may_be])
     if codes:
-        words = _parse(path, layout, encoding, errors, codes, own_marks, only=codes)
+        words = table.parsed(codes, only=codes)
         codes = [name for name in codes if _are_codes(words[name])]
         frame = frame.assign(**{name: words[name].iloc[: len(frame)] for name in codes})
         understood += [f"{name!r} is text: some of its values begin with 0" for name in codes]
@@ -135,9 +136,9 @@ def _read(
             f"apostrophes before =, +, - and @, which keep them text, are taken away in {few(apostrophes)}"
         )
     changed = as_numbers(frame, layout.separator, layout.decimal, set(map(str, text)))
-    understood += changed
-    told += changed
-    return Delimited(frame, _row_names(frame, layout), understood, told)
+    first = layout.names[0]
+    row_names = first if layout.has_row_names and first in frame and frame.shape[1] > 1 else None
+    return Delimited(frame, row_names, understood + changed, told + changed)
 
 
 def _sample(path: Path) -> tuple[bytes, bool]:
@@ -149,7 +150,7 @@ def _sample(path: Path) -> tuple[bytes, bool]:
         return content, not file.read(1)
 
 
-def _open(path: Path) -> Any:
+def _open(path: Path) -> io.BufferedReader:
     return io.BufferedReader(_Unpacked(path)) if path.suffix.lower() == ".gz" else path.open("rb")
 
 
@@ -193,11 +194,8 @@ def _other_encoding(path: Path) -> tuple[str, str, str]:
     as_utf8 = content.decode("utf-8", "replace")
     wrong = as_utf8.count("\N{REPLACEMENT CHARACTER}")
     if sum(letter > "\x7f" for letter in as_utf8) > 2 * wrong:
-        return (
-            "utf-8",
-            "replace",
-            f"{wrong:,} of its letters are broken UTF-8 and are read as \N{REPLACEMENT CHARACTER}",
-        )
+        said = f"{wrong:,} of its letters are broken UTF-8 and are read as \N{REPLACEMENT CHARACTER}"
+        return "utf-8", "replace", said
     try:
         content.decode("cp1252")
     except UnicodeDecodeError:
@@ -205,75 +203,89 @@ def _other_encoding(path: Path) -> tuple[str, str, str]:
     return "cp1252", "strict", "it is not UTF-8, and is read as Latin-1 (Windows-1252)"
 
 
-def _parse(
-    path: Path,
-    layout: Layout,
-    encoding: str,
-    errors: Any,
-    text: Sequence[str | int],
-    own_marks: bool,
-    only: list[str] | None = None,
-) -> pd.DataFrame:
-    words: Any = {name: str for name in map(str, text) if name in layout.names}
-    try:
-        with warnings_as("error", pd.errors.ParserWarning), _open(path) as file:
-            return pd.read_csv(
-                file,
-                sep=r"\s+" if layout.separator == " " else layout.separator,
-                header=None,
-                names=layout.names,
-                usecols=only,
-                index_col=False,
-                skiprows=layout.skipped,
-                skipinitialspace=layout.spaced,
-                decimal=layout.decimal,
-                encoding=encoding,
-                encoding_errors=errors,
-                dtype=words,
-                keep_default_na=not own_marks,
-                na_values=[""] if own_marks else None,
-                skip_blank_lines=len(layout.names) > 1,  # in one column a blank line is a missing cell
-                engine="c",
-                low_memory=False,  # in pieces, of which one is of numbers and the next of words
-            )
-    except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
-        if "EOF inside string" in str(error):
-            row = str(error).split()[-1]
-            raise InputError(f"cannot read {path}: a quotation mark in row {row} has no second one") from error
-        _check_lines(path, layout, encoding, errors)
-        raise InputError(f"cannot read {path}: {str(error).partition(chr(10))[0]}") from error
+class _Text(NamedTuple):
+    """A table in a file: its letters, its fields, and whether empty cells alone are missing."""
 
+    path: Path
+    encoding: str
+    errors: str
+    layout: Layout
+    own_marks: bool
 
-def _check_short_rows(path: Path, layout: Layout, frame: pd.DataFrame, encoding: str, errors: str) -> None:
-    """Raise ValueError for lines with too few values, which pandas fills up: only where it may have done so."""
-    width = len(layout.names)
-    if width < 2 or not frame[layout.names[-1]].isna().any():
-        return
-    if encoding.startswith(("utf-8", "cp1252", "latin")) and layout.separator != " ":
-        with _open(path) as file:
-            content = file.read()
-        found = content.count(layout.separator.encode()) - layout.separators_above
-        if b'"' not in content and found == (width - 1) * len(frame):
-            return
-    _check_lines(path, layout, encoding, errors)
-
-
-def _check_lines(path: Path, layout: Layout, encoding: str, errors: str) -> None:
-    """Raise ValueError for the first line that has another number of values than the header, or a quote without end."""
-    width = len(layout.names)
-    with io.TextIOWrapper(_open(path), encoding=encoding, errors=errors, newline="") as file:
-        lines = csv.reader(file, delimiter=layout.separator, skipinitialspace=layout.spaced or layout.separator == " ")
+    def parsed(self, text: Sequence[str | int], only: list[str] | None = None) -> pd.DataFrame:
+        layout = self.layout
         try:
-            for record in islice(lines, layout.skipped, None):
-                found = len(record) - (layout.separator == " " and record[-1:] == [""])
-                if record and found != width:
-                    have = f"{found} value{'s' * (found != 1)}"
-                    raise InputError(
-                        f"cannot read {path}: line {lines.line_num} has {have}, and others have {width}: complete "
-                        "it, or delete it"
-                    )
-        except csv.Error as error:
-            raise InputError(f"cannot read {path}: {error} in line {lines.line_num}") from error
+            with warnings_as("error", pd.errors.ParserWarning), _open(self.path) as file:
+                return pd.read_csv(
+                    file,
+                    sep=r"\s+" if layout.separator == " " else layout.separator,
+                    header=None,
+                    names=layout.names,
+                    usecols=only,
+                    index_col=False,
+                    skiprows=layout.skipped,
+                    skipinitialspace=layout.spaced,
+                    decimal=layout.decimal,
+                    encoding=self.encoding,
+                    encoding_errors=self.errors,
+                    dtype={name: str for name in map(str, text) if name in layout.names},
+                    keep_default_na=not self.own_marks,
+                    na_values=[""] if self.own_marks else None,
+                    skip_blank_lines=len(layout.names) > 1,  # in one column a blank line is a missing cell
+                    engine="c",
+                    low_memory=False,  # in pieces, of which one is of numbers and the next of words
+                )
+        except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
+            if "EOF inside string" in str(error):
+                row = str(error).split()[-1]
+                raise InputError(f"cannot read {self.path}: a quotation mark in row {row} has no second one") from error
+            self.check_lines()
+            raise InputError(f"cannot read {self.path}: {str(error).partition(chr(10))[0]}") from error
+
+    def content(self) -> bytes:
+        with _open(self.path) as file:
+            return file.read()
+
+    def check_short_rows(self, frame: pd.DataFrame) -> None:
+        """Raise ValueError for lines with too few values, which pandas fills up: only where it may have done so."""
+        width, separator = len(self.layout.names), self.layout.separator
+        if width < 2 or not frame[self.layout.names[-1]].isna().any():
+            return
+        if self.encoding.startswith(("utf-8", "cp1252", "latin")) and separator != " ":
+            content = self.content()
+            found = content.count(separator.encode()) - self.layout.separators_above
+            if b'"' not in content and found == (width - 1) * len(frame):
+                return
+        self.check_lines()
+
+    def check_lines(self) -> None:
+        """Raise ValueError for the first line with another number of values than the header, or a quote without end."""
+        width, spaces = len(self.layout.names), self.layout.separator == " "
+        with io.TextIOWrapper(_open(self.path), encoding=self.encoding, errors=self.errors, newline="") as file:
+            lines = csv.reader(file, delimiter=self.layout.separator, skipinitialspace=self.layout.spaced or spaces)
+            try:
+                for record in islice(lines, self.layout.skipped, None):
+                    found = len(record) - (spaces and record[-1:] == [""])
+                    if record and found != width:
+                        have = f"{found} value{'s' * (found != 1)}"
+                        raise InputError(
+                            f"cannot read {self.path}: line {lines.line_num} has {have}, and others have {width}: "
+                            "complete it, or delete it"
+                        )
+            except csv.Error as error:
+                raise InputError(f"cannot read {self.path}: {error} in line {lines.line_num}") from error
+
+    def codes(self, frame: pd.DataFrame) -> list[str]:
+        """Return columns of whole numbers that may be codes, such as 01004: in a file where digits begin with 0."""
+        found = [str(name) for name in frame if pd.api.types.is_numeric_dtype(frame[name]) and _is_whole(frame[name])]
+        if not found:
+            return []
+        content = self.content()
+        if self.encoding.startswith(("utf-16", "utf-32")):
+            content = content.decode(self.encoding, self.errors).encode()
+        separator = re.escape(self.layout.separator.encode())
+        code = rb"(?:^|[\r\n\" ]|" + separator + rb")0\d+(?:[\"\s" + separator + rb"]|$)"
+        return found if re.search(code, content) else []
 
 
 def _without_blank_end(frame: pd.DataFrame, understood: list[str]) -> pd.DataFrame:
@@ -286,42 +298,22 @@ def _without_blank_end(frame: pd.DataFrame, understood: list[str]) -> pd.DataFra
     return frame.iloc[:last]
 
 
-def _codes(path: Path, layout: Layout, frame: pd.DataFrame, encoding: str, errors: str) -> list[str]:
-    """Return columns of whole numbers that may be codes, such as 01004: in a file where digits begin with 0."""
-    found = [str(name) for name in frame if pd.api.types.is_numeric_dtype(frame[name]) and _is_whole(frame[name])]
-    if not found:
-        return []
-    with _open(path) as file:
-        content: bytes = file.read()
-    if encoding.startswith(("utf-16", "utf-32")):
-        content = content.decode(encoding, errors).encode()
-    separator = re.escape(layout.separator.encode())
-    return (
-        found if re.search(rb"(?:^|[\r\n\" ]|" + separator + rb")0\d+(?:[\"\s" + separator + rb"]|$)", content) else []
-    )
+def _is_whole(column: pd.Series) -> bool:
+    known = column.dropna()
+    return not pd.api.types.is_bool_dtype(column) and bool(len(known) and (known % 1 == 0).all())
 
 
-def _is_whole(column: Any) -> bool:
-    return not pd.api.types.is_bool_dtype(column) and bool((column.dropna() % 1 == 0).all()) and column.notna().any()
-
-
-def _are_codes(column: Any) -> bool:
-    """Tell whether text is of digits alone, some of which begin with 0."""
+def _are_codes(column: pd.Series) -> bool:
     known = column.dropna().str.strip()
     return bool(known.str.fullmatch(r"\d+").all() and known.str.fullmatch(r"0\d+").any())
 
 
 def _with_floats(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a table whose whole numbers of hundreds of digits are infinite, as the same written as 1e400 is."""
-    for place, dtype in enumerate(frame.dtypes):
-        if (
-            not pd.api.types.is_object_dtype(dtype)
-            or pd.api.types.infer_dtype(frame.iloc[:, place], skipna=True) != "integer"
-        ):
-            continue
-        column = frame.iloc[:, place]
-        if (column.dropna().map(abs) > MOST_WHOLE).any():
-            frame = frame.assign(**{str(frame.columns[place]): column.map(_as_float, na_action="ignore").astype(float)})
+    for name, column in frame.items():
+        is_whole = column.dtype == object and pd.api.types.infer_dtype(column, skipna=True) == "integer"
+        if is_whole and (column.dropna().map(abs) > MOST_WHOLE).any():
+            frame = frame.assign(**{str(name): column.map(_as_float, na_action="ignore").astype(float)})
     return frame
 
 
@@ -336,8 +328,3 @@ def _without_nothing(frame: pd.DataFrame, understood: list[str]) -> pd.DataFrame
         return frame
     understood.append(f"left out: {len(nothing)} column{'s' * (len(nothing) > 1)} with neither a name nor a value")
     return frame.drop(columns=nothing)
-
-
-def _row_names(frame: pd.DataFrame, layout: Layout) -> str | None:
-    first = layout.names[0]
-    return first if layout.has_row_names and first in frame and frame.shape[1] > 1 else None

@@ -2,7 +2,8 @@
 
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,15 +21,12 @@ from isthmus.sources.bounds import check_bytes
 from isthmus.sources.dataset import Dataset
 from isthmus.sources.delimited import Delimited
 from isthmus.sources.formulas import escape_table, storable
-from isthmus.sources.images import Fit, Size, as_text, read_images
+from isthmus.sources.images import Size, as_text, read_images
 from isthmus.sources.parquet import read_parquet
+from isthmus.sources.pixels import Fit
 
 READABLE = (".npy", ".npz", ".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", ".parquet")
 WRITABLE = (".npy", ".csv", ".parquet")
-
-
-BROKEN = (OSError, EOFError, zipfile.BadZipFile, pa.ArrowException, zlib.error)
-"""What is raised where a file is not of the format that its name ends in."""
 
 
 class Source(NamedTuple):
@@ -61,47 +59,9 @@ class Source(NamedTuple):
     labels: Sequence[str] = ()
 
 
-def read(
-    path: str | Path,
-    label: str | None = None,
-    *,
-    gaps: bool = False,
-    mixed: bool = False,
-    text: Sequence[str | int] = (),
-    size: Size | None = None,
-    fit: Fit = "crop",
-    skip_bad: bool = False,
-) -> Dataset:
-    """Read rows from a file, or from a folder of images whose subfolders are the labels.
-
-    Parameters
-    ----------
-    path : path
-        ``.npy``; ``.npz`` with an array ``X`` and perhaps ``y``; ``.csv``, ``.tsv`` or ``.txt`` (also ``.gz``) or
-        ``.parquet`` with columns of numbers; or a folder of images, PNG, JPEG, WebP, BMP, TIFF, GIF or PPM.
-    label : str, optional
-        The column (or the array of an ``.npz``) that holds the labels.
-    gaps : bool, default False
-        Whether labels may be missing in a table: blanks are then NaN in y.
-    mixed : bool, default False
-        Whether a table may hold words and truth values beside numbers.
-    text : sequence of str, optional
-        Columns of a ``.csv`` that are words, though they may be digits alone: 007 stays what it is.
-    size, fit, skip_bad
-        Of a folder of images: see :func:`isthmus.datasets.load_folder`.
-
-    Returns
-    -------
-    Dataset
-        ``(X, y)``; X is a DataFrame for tables, and uint8 for images: (n, height, width), or (n, 3, height, width)
-        where one of them has colours.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        In one line that names the file, and the column or image, that is wrong.
-    """
-    return read_source(path, label, gaps=gaps, mixed=mixed, text=text, size=size, fit=fit, skip_bad=skip_bad).data
+def read(path: str | Path, label: str | None = None, **asked: Any) -> Dataset:
+    """Read rows as :func:`read_source` does, without what is to be said of them."""
+    return read_source(path, label, **asked).data
 
 
 def read_source(
@@ -116,16 +76,47 @@ def read_source(
     skip_bad: bool = False,
     colors: bool | None = None,
     drop: Sequence[str] = (),
-    na_values: Sequence[Any] | None = None,
+    na_values: Sequence[object] | None = None,
     strict: bool = False,
     where_there: bool = False,
     numbers: Sequence[str | int] = (),
 ) -> Source:
-    """Read rows, and how they were understood; see :func:`read`, and :func:`isthmus.sources.images.read_images`.
+    """Read rows from a file, or from a folder of images whose subfolders are the labels, and say how.
 
-    Columns to `drop` are left out; where it is `strict`, they must be there. What stands for a missing number is NaN,
-    unless the table is `mixed`, where it is left to the model. `where_there`: a label that is not is none.
-    Columns of `numbers` are, though some begin with 0.
+    Parameters
+    ----------
+    path : path
+        ``.npy``; ``.npz`` with an array ``X`` and perhaps ``y``; ``.csv``, ``.tsv`` or ``.txt`` (also ``.gz``) or
+        ``.parquet`` with columns of numbers; or a folder of images, PNG, JPEG, WebP, BMP, TIFF, GIF or PPM.
+    label : str, optional
+        The column (or the array of an ``.npz``) that holds the labels.
+    gaps : bool, default False
+        Whether labels may be missing in a table: blanks are then NaN in y.
+    mixed : bool, default False
+        Whether a table may hold words and truth values beside numbers; what stands for a missing number, NaN else, is
+        then left to the model.
+    text, numbers : sequence of str, optional
+        Columns of a ``.csv`` that are words, though they may be digits alone: 007 stays what it is; and those that are
+        numbers, though some begin with 0.
+    size, fit, skip_bad, colors
+        Of a folder of images: see :func:`isthmus.sources.images.read_images`.
+    drop, strict
+        Columns to leave out, and whether they must be there.
+    na_values : sequence, optional
+        What stands for a missing number.
+    where_there : bool, default False
+        Whether a label that is not there is none.
+
+    Returns
+    -------
+    Source
+        Its X is a DataFrame for tables, and uint8 for images: (n, height, width), or (n, 3, height, width) where one of
+        them has colours.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        In one line that names the file, and the column or image, that is wrong.
     """
     path = Path(path)
     if path.is_dir():
@@ -137,14 +128,10 @@ def read_source(
     if ending(path) not in READABLE:
         raise InputError(f"cannot read {path}: give a file that ends in {', '.join(READABLE)}, or a folder of images")
     check_file(path)
-    try:
+    with reading(path):
         if ending(path) in (".npy", ".npz"):
-            return Source(_read_arrays(path, label, where_there), [], [])
+            return Source(read_arrays(path, label, where_there), [], [])
         return _read_table(path, label, gaps, mixed, text, drop, na_values, strict, where_there, numbers)
-    except BROKEN as error:
-        raise InputError(f"cannot read {path}: {_first_line(error)}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"cannot read {path}: it is not UTF-8 text") from error
 
 
 def check_file(path: Path) -> None:
@@ -156,11 +143,19 @@ def check_file(path: Path) -> None:
     check_bytes(f"{path} takes", path.stat().st_size)
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Raise ValueError, in one line that names the file, where it is not of the format that its name ends in."""
+    try:
+        yield
+    except (OSError, EOFError, zipfile.BadZipFile, pa.ArrowException, zlib.error) as error:
+        raise InputError(f"cannot read {path}: {str(error).partition(chr(10))[0]}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"cannot read {path}: it is not UTF-8 text") from error
 
 
-def _read_arrays(path: Path, label: str | None, where_there: bool = False) -> Dataset:
+def read_arrays(path: Path, label: str | None, where_there: bool = False) -> Dataset:
+    """Read the rows, and the labels, of an ``.npy`` or an ``.npz``; `where_there`: a label that is not is none."""
     content = Archive(path)
     names = content.names
     if where_there and label not in names:
@@ -216,9 +211,10 @@ def _numbers(path: Path, array: np.ndarray) -> np.ndarray:
     return array
 
 
-def _read_delimited_or_parquet(
+def read_frame(
     path: Path, text: Sequence[str | int], own_marks: bool = False, numbers: Sequence[str | int] | None = ()
 ) -> Delimited:
+    """Read a table of text or Parquet; see :func:`isthmus.sources.delimited.read_delimited`."""
     if ending(path) in delimited.ENDINGS:
         return delimited.read_delimited(path, text, own_marks=own_marks, numbers=numbers)
     frame = read_parquet(path)
@@ -242,16 +238,16 @@ def _read_table(
     mixed: bool,
     text: Sequence[str | int],
     drop: Sequence[str],
-    na_values: Sequence[Any] | None,
+    na_values: Sequence[object] | None,
     strict: bool,
     where_there: bool,
     numbers: Sequence[str | int],
 ) -> Source:
-    found = _read_delimited_or_parquet(path, text, na_values is not None, numbers)
+    found = read_frame(path, text, na_values is not None, numbers)
     frame = found.frame if found.row_names is None else _named_rows(found.frame, found.row_names)
     if strict and (gone := [name for name in drop if name not in frame]):
         raise InputError(f"--drop {gone[0]}: {path} has no such column: it has {few(frame.columns)}")
-    frame = frame.drop(columns=[name for name in drop if name in frame])
+    frame = frame.drop(columns=list(drop), errors="ignore")
     columns = list(frame.columns)
     if label is not None and where_there and not any(name in frame for name in _label_names(frame, label)):
         label = None
@@ -301,7 +297,7 @@ def _label_names(frame: pd.DataFrame, label: str) -> list[str]:
     return [label] if label in frame else [name.strip() for name in label.split(",")]
 
 
-def _check_text(path: Path, column: "pd.Series[Any]") -> None:
+def _check_text(path: Path, column: pd.Series) -> None:
     """Raise ValueError for the one column of text among numbers where it has numbers too, or digits alone."""
     is_number = pd.to_numeric(column, errors="coerce").notna()
     if is_number.any() and (is_number | column.isna()).all():
@@ -310,13 +306,11 @@ def _check_text(path: Path, column: "pd.Series[Any]") -> None:
             "(--model tabular), drop it, or name it as the label"
         )
     if is_number.any():
-        raise InputError(f"{path}: {_text_in(column)}; put a number there, or leave it blank")
-
-
-def _text_in(column: "pd.Series[Any]") -> str:
-    """Say where in a column of numbers there is text."""
-    row = int((pd.to_numeric(column, errors="coerce").isna() & column.notna()).argmax())
-    return f"column {str(column.name)!r} holds {str(column.iloc[row])!r} in row {row}, and numbers elsewhere"
+        row = int((~is_number & column.notna()).argmax())
+        raise InputError(
+            f"{path}: column {str(column.name)!r} holds {str(column.iloc[row])!r} in row {row}, and numbers elsewhere; "
+            "put a number there, or leave it blank"
+        )
 
 
 def check_output(path: str | Path, endings: Sequence[str] = WRITABLE) -> None:

@@ -6,7 +6,6 @@ before what begins with such a sign, is what spreadsheets themselves take for "t
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import pandas as pd
 
@@ -53,7 +52,7 @@ def escape_table(table: pd.DataFrame) -> pd.DataFrame:
 
 def storable(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table without halves of pairs of letters, as in names of files that are not UTF-8; none holds them."""
-    return _map_texts(table, _whole_letters)
+    return _map_texts(table, lambda text: text.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 def unescape_frame(frame: pd.DataFrame) -> list[str]:
@@ -78,7 +77,7 @@ def unescape_frame(frame: pd.DataFrame) -> list[str]:
     return changed
 
 
-def _map_texts(table: pd.DataFrame, change: Any) -> pd.DataFrame:
+def _map_texts(table: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
     """Return a table whose texts are changed; columns in which nothing changes keep their dtypes."""
     columns = [table.iloc[:, place] for place in range(table.shape[1])]
     changed = [_map_column(column, change) if _is_text(column) else column for column in columns]
@@ -87,7 +86,7 @@ def _map_texts(table: pd.DataFrame, change: Any) -> pd.DataFrame:
     return pd.concat(changed, axis=1).set_axis(table.columns, axis=1)
 
 
-def _map_column(column: "pd.Series[Any]", change: Callable[[str], str]) -> "pd.Series[Any]":
+def _map_column(column: pd.Series, change: Callable[[str], str]) -> pd.Series:
     values = column.cat.categories if isinstance(column.dtype, pd.CategoricalDtype) else column.drop_duplicates()
     texts = [value for value in values if isinstance(value, str)]
     new = {text: change(text) for text in texts}
@@ -101,14 +100,5 @@ def _map_column(column: "pd.Series[Any]", change: Callable[[str], str]) -> "pd.S
 
 
 def _is_text(column: pd.Series) -> bool:
-    """Tell whether there may be text in a column."""
-    dtype = column.dtype
-    return (
-        isinstance(dtype, pd.CategoricalDtype)
-        or pd.api.types.is_object_dtype(dtype)
-        or pd.api.types.is_string_dtype(dtype)
-    )
-
-
-def _whole_letters(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    is_categorical = isinstance(column.dtype, pd.CategoricalDtype)
+    return is_categorical or column.dtype == object or pd.api.types.is_string_dtype(column.dtype)

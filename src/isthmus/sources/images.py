@@ -1,64 +1,27 @@
 """Folders of images as people have them: of all sizes, with transparency, of 16 bits, turned, some of them broken."""
 
+import math
 import os
-import stat
-import struct
-import threading
-import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
-from isthmus.errors import InputError, warnings_as
-from isthmus.sources.bounds import check_bytes, most_pixels
+from isthmus.errors import InputError
+from isthmus.sources.bounds import check_bytes
 from isthmus.sources.dataset import Dataset
+from isthmus.sources.pixels import FORMATS, NO_IMAGES, Fit, Header, Seen, header_of, pixels_of
 
-Fit = Literal["crop", "pad"]
 Size = int | Sequence[int]
-
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "PPM")
-"""That are read, by what is in a file and not by its name. Pillow knows more of them: some are programs, which it has
-run by others, such as EPS, and some are rare, and few have looked for what is wrong with them. PPM is PGM too."""
-
-NO_IMAGES = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"}
-"""What Pillow has a name for, and few would miss among images."""
 
 LEFT_OUT = "__MACOSX"
 """A folder that a Mac adds to archives; those that are hidden are left out too."""
 
-GREY = ("1", "L", "LA", "La")
-DEEP = ("I", "F")
-"""How the modes begin that have more than 8 bits a pixel."""
-
-WHITE_OF_16_BITS = 65535
 MOST_PIXELS = 20_000
 """Along a side."""
-
-ORIENTATION = 0x0112
-"""The EXIF tag."""
-
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""What brings an image upright, by its EXIF orientation; from 5 on height becomes width."""
-
-UNREADABLE: tuple[type[Exception], ...] = (
-    OSError, EOFError, SyntaxError, ValueError, TypeError, ArithmeticError, LookupError, AttributeError, struct.error,
-    zlib.error, Image.DecompressionBombError,
-)  # fmt: skip
-"""What Pillow raises at files that are broken."""
 
 
 class Pictures(NamedTuple):
@@ -85,25 +48,6 @@ class Pictures(NamedTuple):
     left_out: list[Path]
 
 
-@dataclass
-class _Seen:
-    """What was met on the way, by the files that it was met in."""
-
-    bad: dict[Path, str] = field(default_factory=dict)
-    clear: list[Path] = field(default_factory=list)
-    deep: dict[Path, str] = field(default_factory=dict)
-    moving: list[Path] = field(default_factory=list)
-    closed: list[Path] = field(default_factory=list)
-
-
-class _Header(NamedTuple):
-    """What an image says of itself before its pixels are read: size as (height, width), colours, bits."""
-
-    size: tuple[int, int]
-    has_colors: bool
-    is_deep: bool
-
-
 def read_images(
     folder: str | Path,
     size: Size | None = None,
@@ -126,36 +70,47 @@ def read_images(
     folder, shape = Path(folder), check_size(size)
     if fit not in ("crop", "pad"):
         raise InputError(f"unknown fit {fit!r}: give 'crop' or 'pad'")
-    seen = _Seen()
-    paths = _image_paths(folder, seen, skip_bad)
+    seen = Seen()
+    endings = {ending for ending, kind in Image.registered_extensions().items() if kind in FORMATS}
+    paths = sorted(path for path in _files(folder, seen, skip_bad) if path.suffix.lower() in endings)
     if not paths:
         raise InputError(
             f"{folder} holds no images{_others(folder)}: give a folder of files such as .png, or of subfolders of them"
         )
-    headers = {path: header for path in paths if (header := _header(path, seen, skip_bad)) is not None}
-    _check_any(folder, paths, headers)
+    headers = {path: header for path in paths if (header := header_of(path, seen, skip_bad)) is not None}
+    no_image = f"none of the {len(paths):,} images under {folder} can be read"
+    if not headers:
+        raise InputError(no_image)
     target = shape or _common_size(headers)
     in_color = any(header.has_colors for header in headers.values()) if colors is None else colors
-    is_deep = any(header.is_deep for header in headers.values())
-    row_shape = (3, *target) if in_color else target
-    X = _room(len(headers), row_shape, np.float32 if is_deep else np.uint8, folder)
-    read: list[Path] = []
-    for path in headers:
-        if (pixels := _pixels(path, target, fit, in_color, seen, skip_bad)) is not None:
-            X[len(read)] = pixels / np.float32(255) if is_deep and pixels.dtype == np.uint8 else pixels
-            read.append(path)
-    _check_any(folder, paths, read)
+    X, read = _read_all(folder, headers, (3, *target) if in_color else target, fit, seen, skip_bad)
+    if not read:
+        raise InputError(no_image)
     y, loose = _labels(folder, read)
     sizes = [headers[path].size for path in read]
     told = _warnings(folder, seen, loose)
     if colors is False and any(headers[path].has_colors for path in read):
         told.append("colours are brought to grey")
-    first = f"{len(read):,} image{'s' * (len(read) != 1)}, {_sizes_in_words(sizes, target, fit)}, "
-    first += f"{'colour' if in_color else 'grey'}, {_labels_in_words(y)}"
-    summary = [first, *(["; ".join(told)] if told else [])]
+    brought = _sizes_in_words(sizes, target, fit)
+    first = f"{len(read):,} image{'s' * (len(read) != 1)}, {brought}, {'colour' if in_color else 'grey'}"
+    summary = [f"{first}, {_labels_in_words(y)}", *(["; ".join(told)] if told else [])]
     if colors is not None and set(sizes) != {target}:
-        told = [f"the model knows another size: {_sizes_in_words(sizes, target, fit)}", *told]
-    return Pictures(Dataset(X[: len(read)], y), read, summary, told, sorted(seen.bad))
+        told = [f"the model knows another size: {brought}", *told]
+    return Pictures(Dataset(X, y), read, summary, told, sorted(seen.bad))
+
+
+def _read_all(
+    folder: Path, headers: dict[Path, Header], row_shape: tuple[int, ...], fit: Fit, seen: Seen, skip_bad: bool
+) -> tuple[np.ndarray, list[Path]]:
+    """Return the images that can be read, all as floats where one has more than 8 bits, and their files."""
+    is_deep, target = any(header.is_deep for header in headers.values()), (row_shape[-2], row_shape[-1])
+    X = _room(len(headers), row_shape, np.float32 if is_deep else np.uint8, folder)
+    read: list[Path] = []
+    for path in headers:
+        if (pixels := pixels_of(path, target, fit, len(row_shape) == 3, seen, skip_bad)) is not None:
+            X[len(read)] = pixels / np.float32(255) if is_deep and pixels.dtype == np.uint8 else pixels
+            read.append(path)
+    return X[: len(read)], read
 
 
 def check_size(size: Any) -> tuple[int, int] | None:
@@ -169,14 +124,8 @@ def check_size(size: Any) -> tuple[int, int] | None:
     return int(pair[0]), int(pair[1])
 
 
-def _image_paths(folder: Path, seen: _Seen, skip_bad: bool) -> list[Path]:
-    """Return the images under a folder, sorted; hidden files and folders, and links to folders, are left out."""
-    endings = _endings()
-    return sorted(path for path in _files(folder, seen, skip_bad) if path.suffix.lower() in endings)
-
-
-def _files(folder: Path, seen: _Seen, skip_bad: bool = True) -> Iterator[Path]:
-    """Go over the files; a folder that cannot be read is an error, or noted where it may be left out."""
+def _files(folder: Path, seen: Seen, skip_bad: bool = True) -> Iterator[Path]:
+    """Go over what is not hidden, past links to folders; a folder that cannot be read is an error, or noted."""
 
     def note(error: OSError) -> None:
         place = Path(os.fsdecode(error.filename or folder))
@@ -190,176 +139,28 @@ def _files(folder: Path, seen: _Seen, skip_bad: bool = True) -> Iterator[Path]:
         yield from (Path(place, name) for name in names if not name.startswith("."))
 
 
-def _endings() -> set[str]:
-    return {ending for ending, kind in Image.registered_extensions().items() if kind in FORMATS}
-
-
-def _other_endings() -> set[str]:
-    """Return the endings of images that Pillow knows and that are not read here; of what are no images none."""
-    known = Image.registered_extensions()
-    return {ending for ending, kind in known.items() if kind in Image.OPEN and kind not in {*FORMATS, *NO_IMAGES}}
-
-
-_OPENING = threading.Lock()
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    """Open an image of one of the formats, once it is sure that it is a file, and not too large to be unpacked.
-
-    Raises
-    ------
-    OSError
-        If it is none, with the reason.
-    """
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError("it is no file, but a pipe, a device or a folder")  # which could have one wait for ever
-    with _OPENING:  # Pillow's own bound is one for all threads
-        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            image = Image.open(path, formats=FORMATS)
-        finally:
-            Image.MAX_IMAGE_PIXELS = before
-    with image:
-        width, height = image.size
-        if width * height > most_pixels():
-            raise OSError(
-                f"it has {width:,}×{height:,} pixels, more than the {most_pixels():,} that are allowed: "
-                f"max_pixels={width * height} (--max-pixels {width * height}) allows them"
-            )
-        if width * height < 1:
-            raise OSError("it has no pixels")
-        yield image
-
-
 def _others(folder: Path) -> str:
-    """Say what there is instead of images."""
-    endings = Counter(path.suffix.lower() or "files without an ending" for path in _files(folder, _Seen()))
+    endings = Counter(path.suffix.lower() or "files without an ending" for path in _files(folder, Seen()))
     found = ", ".join(f"{count:,} {ending}" for ending, count in endings.most_common(3))
     return f", but {found}" if found else ""
 
 
-def _check_any(folder: Path, paths: Sequence[Path], read: Any) -> None:
-    if not read:
-        raise InputError(f"none of the {len(paths):,} images under {folder} can be read")
-
-
-def _header(path: Path, seen: _Seen, skip_bad: bool) -> _Header | None:
-    """Look at an image's size and kind; None where it is broken and may be."""
-    with warnings_as("ignore"):  # which Pillow has for its developers
-        try:
-            with _opened(path) as image:
-                width, height = image.size[::-1] if _orientation(image) >= 5 else image.size
-                grey = image.mode in GREY or image.mode.startswith(DEEP) or _has_grey_palette(image)
-                return _Header((height, width), not grey, image.mode.startswith(DEEP))
-        except UNREADABLE as error:
-            _leave_out(path, error, seen, skip_bad)
-            return None
-
-
-def _has_grey_palette(image: Image.Image) -> bool:
-    if image.mode != "P" or image.palette is None or image.palette.mode != "RGB":
-        return False
-    shades = np.frombuffer(image.palette.tobytes(), np.uint8)
-    return not len(shades) % 3 and bool((shades.reshape(-1, 3) == shades[::3, None]).all())
-
-
-def _pixels(path: Path, target: tuple[int, int], fit: Fit, in_color: bool, seen: _Seen, skip: bool) -> Any:
-    """Read an image as uint8, or float32 in [0, 1] where it has more than 8 bits; None where it is broken and may be.
-
-    (height, width), or (3, height, width) in colour.
-    """
-    with warnings_as("ignore"):
-        try:
-            with _opened(path) as image:
-                pixels = _upright(path, image, target, seen)
-                values = _values(path, pixels, target, fit, in_color, seen)
-        except UNREADABLE as error:
-            _leave_out(path, error, seen, skip)
-            return None
-    return np.moveaxis(values, 2, 0) if values.ndim == 3 else np.stack([values] * 3) if in_color else values
-
-
-def _leave_out(path: Path, error: Exception, seen: _Seen, skip_bad: bool) -> None:
-    reason = str(error).partition("\n")[0].replace(repr(str(path)), "").strip() or type(error).__name__
-    if not skip_bad:
-        raise InputError(
-            f"cannot read the image {path}: {reason}; skip_bad=True (--skip-bad) leaves out what cannot be read"
-        ) from error
-    seen.bad[path] = reason
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        orientation = image.getexif().get(ORIENTATION, 1)
-    except UNREADABLE:  # an EXIF that is broken, of an image that is not
-        return 1
-    return orientation if orientation in TURNS else 1
-
-
-def _upright(path: Path, image: Image.Image, target: tuple[int, int], seen: _Seen) -> Image.Image:
-    """Read the first frame of an image, turned as its EXIF says; a JPEG not much larger than it is needed."""
-    orientation = _orientation(image)
-    if getattr(image, "is_animated", False) and image.format != "MPO":  # whose second frame is a preview
-        seen.moving.append(path)
-    if min(image.size) > 4 * max(target):
-        image.draft(image.mode, (2 * max(target), 2 * max(target)))  # twice, so that what is resampled here decides
-    return image.transpose(TURNS[orientation]) if orientation in TURNS else image
-
-
-def _values(path: Path, image: Image.Image, target: tuple[int, int], fit: Fit, in_color: bool, seen: _Seen) -> Any:
-    """Bring an image to numbers of the size that is asked for."""
-    if image.mode.startswith(DEEP):
-        seen.deep[path] = image.mode
-        unit = Image.fromarray(_in_unit_interval(np.asarray(image)))
-        return np.clip(np.asarray(_resized(unit, target, fit)), 0, 1)  # what is resampled may reach beyond
-    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
-        layered = image.convert("RGBA")
-        if layered.getchannel("A").getextrema() != (255, 255):
-            seen.clear.append(path)
-        image = Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered)
-    return np.asarray(_resized(image.convert("RGB" if in_color else "L"), target, fit))
-
-
-def _in_unit_interval(values: np.ndarray) -> np.ndarray:
-    """Bring pixels of more than 8 bits to float32 in [0, 1] by what white is in their format.
-
-    What it is must not hang on the image: two of one folder, or of today and of the training, are to be on one scale.
-    """
-    if values.dtype.kind == "f":
-        if not np.isfinite(values).all() or values.min() < 0 or values.max() > 1:
-            raise InputError("its pixels are floats beyond [0, 1]; bring them there, or save the array as .npy")
-        return np.asarray(values, dtype=np.float32)
-    if values.min() < 0 or values.max() > WHITE_OF_16_BITS:
-        raise InputError("it has more than 16 bits a pixel; convert it to 16 bits, or save the array as .npy")
-    return (values / WHITE_OF_16_BITS).astype(np.float32)
-
-
-def _resized(image: Image.Image, target: tuple[int, int], fit: Fit) -> Image.Image:
-    """Bring an image to (height, width), its aspect kept: the middle of it, or all of it with black beside."""
-    size = target[::-1]
-    if image.size == size:
-        return image
-    if fit == "pad":
-        return ImageOps.pad(image, size, Image.Resampling.LANCZOS, color=0)
-    return ImageOps.fit(image, size, Image.Resampling.LANCZOS)
-
-
-def _common_size(headers: dict[Path, _Header]) -> tuple[int, int]:
+def _common_size(headers: dict[Path, Header]) -> tuple[int, int]:
     (first, header), *others = headers.items()
     for path, other in others:
         if other.size != header.size:
-            (height, width), (first_height, first_width) = other.size, header.size
-            raise InputError(
-                f"{path} is {width}×{height} pixels and {first.name} {first_width}×{first_height}: "
-                "bring all to one size, with size=32 (--size 32) or any other"
-            )
+            sizes = f"{path} is {_times(other.size)} pixels and {first.name} {_times(header.size)}"
+            raise InputError(f"{sizes}: bring all to one size, with size=32 (--size 32) or any other")
     return header.size
 
 
-def _room(n: int, row_shape: tuple[int, ...], dtype: Any, folder: Path) -> np.ndarray:
+def _times(size: tuple[int, int]) -> str:
+    return f"{size[1]}×{size[0]}"
+
+
+def _room(n: int, row_shape: tuple[int, ...], dtype: type[np.number[Any]], folder: Path) -> np.ndarray:
     """Take memory for images; raise ValueError where this machine has not as much."""
-    needed = n * int(np.prod(row_shape)) * np.dtype(dtype).itemsize
+    needed = n * math.prod(row_shape) * np.dtype(dtype).itemsize
     images = f"{folder}: {n:,} images of {row_shape[-1]}×{row_shape[-2]} pixels take"
     check_bytes(images, needed, "give a smaller size, such as size=32 (--size 32), or ")
     if hasattr(os, "sysconf") and needed > os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"):
@@ -386,11 +187,13 @@ def _labels(folder: Path, paths: Sequence[Path]) -> tuple[np.ndarray | None, lis
     return np.array([np.nan if label == "." else label for label in labels], dtype=object), loose
 
 
-def _warnings(folder: Path, seen: _Seen, loose: Sequence[Path]) -> list[str]:
+def _warnings(folder: Path, seen: Seen, loose: Sequence[Path]) -> list[str]:
     told = [f"left out: {_named(folder, sorted(seen.bad))} that cannot be read"] if seen.bad else []
     if seen.closed:
         told.append(f"left out: folders that cannot be read: {_named(folder, sorted(seen.closed))}")
-    others = sorted(path for path in _files(folder, _Seen()) if path.suffix.lower() in _other_endings())
+    known = Image.registered_extensions()
+    unread = {ending for ending, kind in known.items() if kind in Image.OPEN and kind not in {*FORMATS, *NO_IMAGES}}
+    others = sorted(path for path in _files(folder, Seen()) if path.suffix.lower() in unread)
     if others:
         kinds = ", ".join(sorted({path.suffix.lower() for path in others}))
         told.append(f"left out: {len(others):,} in formats that are not read ({kinds}): {_named(folder, others)}")
@@ -403,7 +206,8 @@ def _warnings(folder: Path, seen: _Seen, loose: Sequence[Path]) -> list[str]:
         told.append(f"more than 8 bits a pixel, so all are brought to [0, 1] ({how}): {_named(folder, seen.deep)}")
     if seen.moving:
         told.append(f"only the first frame is read: {_named(folder, seen.moving)}")
-    linked = list(_links(folder))
+    linked = [Path(place, name) for place, folders, _ in os.walk(folder) for name in folders]
+    linked = [path for path in linked if path.is_symlink()]
     if linked:
         told.append(f"links to folders are left out: {_named(folder, linked)}")
     return told
@@ -416,25 +220,19 @@ def _depth_in_words(mode: str) -> str:
     return "of 16 bits: /65535" if mode.startswith("I;16") else "whole numbers of 32 bits: /65535"
 
 
-def _links(folder: Path) -> Iterator[Path]:
-    for place, folders, _ in os.walk(folder):
-        yield from (Path(place, name) for name in folders if Path(place, name).is_symlink())
-
-
-def _named(folder: Path, paths: Any, most: int = 3) -> str:
-    """Name a few files, and count the others."""
+def _named(folder: Path, paths: Iterable[Path], most: int = 3) -> str:
     names = [as_text(path, folder) for path in paths]
     shown = ", ".join(names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most:,} more"
 
 
 def _sizes_in_words(sizes: Sequence[tuple[int, int]], target: tuple[int, int], fit: Fit) -> str:
-    to = f"{target[1]}×{target[0]} pixels"
     if set(sizes) == {target}:
-        return to
+        return f"{_times(target)} pixels"
     least, most = min(sizes, key=np.prod), max(sizes, key=np.prod)
-    before = f"{least[1]}×{least[0]}" + (f" to {most[1]}×{most[0]}" if len(set(sizes)) > 1 else "")
-    return f"{before} brought to {to} ({'the middle of each' if fit == 'crop' else 'with black beside them'})"
+    before = _times(least) + (f" to {_times(most)}" if len(set(sizes)) > 1 else "")
+    how = "the middle of each" if fit == "crop" else "with black beside them"
+    return f"{before} brought to {_times(target)} pixels ({how})"
 
 
 def _labels_in_words(y: np.ndarray | None, most: int = 5) -> str:

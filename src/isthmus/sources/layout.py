@@ -12,8 +12,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from isthmus.errors import InputError
+from isthmus.formats.names import few
 from isthmus.sources.formulas import may_be_escaped, unescaped
-from isthmus.sources.number_text import decimal_of, doubtful, number_of, share_of_numbers
+from isthmus.sources.number_text import decimal_of, number_of, share_of_numbers
 
 SEPARATORS = {"\t": "tabs", ";": "semicolons", "|": "bars", ",": "commas", " ": "spaces"}
 """In the order in which they are believed where several would do: the rarest in text first."""
@@ -53,59 +54,59 @@ class Layout(NamedTuple):
 
 def find_layout(path: Path, text: str) -> Layout:
     """Find out how a file is written from its beginning."""
-    understood: list[str] = []
-    told: list[str] = []
     given = re.match(r'\s*"?sep=(.)"?[\r\n]', text, re.IGNORECASE)
     separator = given[1] if given else _separator(text)
-    records = list(_records(text, separator))
-    start = 1 if given else 0
+    records, start = list(_records(text, separator)), 1 if given else 0
     width = _usual(records[start:])
     if not width:
         endless = len(text.split("\n", 1)[0]) > csv.field_size_limit()
         raise InputError(
             f"cannot read {path}: {'its first field has no end' if endless else 'No columns, it is empty'}"
         )
-    start, titles, names = _above(records, start, width)
-    if titles:
-        told.append(f"left out above the table: {_few(titles)}")
-    if names is None:
-        names, start, of_numbers = _header(records, start, width)
-        if names is not None and of_numbers:
-            numbers = [name for name in names if number_of(name) is not None]
-            told.append(f"its header is numbers: {', '.join(numbers[:3])}{', ...' if len(numbers) > 3 else ''}")
-    if names is None:
-        names = [f"x_{i}" for i in range(width)]
-        last = f" to {names[-1]}" if len(names) > 1 else ""
-        told.append(f"no header: its first line is data, and its columns are called x_0{last}")
+    start, titles, names_above = _above(records, start, width)
+    told = [f"left out above the table: {few(titles, 3)}{' lines' * (len(titles) > 3)}"] if titles else []
+    names, start = _named(records, start, width, names_above, told)
     data = [record for record in records[start:] if any(record)]
-    names = [name.strip() for name in names]
-    if may_be_escaped(names) and [*map(unescaped, names)] != names:
-        names = [*map(unescaped, names)]
-        told.append("apostrophes before =, +, - and @, which keep them text, are taken away in names of columns")
     names, has_row_names = _one_a_column(path, names, data, width)
-    _check_once(path, names)
-    decimal = decimal_of(data, separator)
+    twice = [name for name, count in Counter(filter(None, names)).items() if count > 1]
+    if twice:
+        raise InputError(f"{path} has more than one column {twice[0]!r}: give each a name of its own")
+    decimal, doubtful = decimal_of(data, separator)
     written = [f"separated by {SEPARATORS.get(separator, repr(separator))}"] * (separator != ",")
     written += ["with decimal commas"] * (decimal == ",")
-    if (example := doubtful(data, separator, decimal)) is not None:
-        told.append(f"{'commas' if decimal == ',' else 'points'} are decimals: {example!r} is "
-                    f"{float(example.replace(',', '.')):g}")  # fmt: skip
+    if doubtful is not None:
+        value = float(doubtful.replace(",", "."))
+        told.append(f"{'commas' if decimal == ',' else 'points'} are decimals: {doubtful!r} is {value:g}")
     understood = [*([", ".join(written)] if written else []), *told]
-    if has_row_names:
-        understood.append("its first column, which has no name, names the rows")
+    understood += ["its first column, which has no name, names the rows"] * has_row_names
     above = sum(len(record) - 1 for record in records[:start] if record)
-    spaced = separator not in "\t " and _is_spaced(text, separator)
+    beginning = text[: 2**16]  # in which a space follows almost each separator, or not
+    spaced = beginning.count(f"{separator} ") > 0.9 * beginning.count(separator) > 0 and separator not in "\t "
     names = [name or f"Unnamed: {i}" for i, name in enumerate(names)]
     return Layout(separator, spaced, start, above, names, has_row_names, decimal, understood, told)
 
 
-def _header(records: Sequence[list[str]], start: int, width: int) -> tuple[list[str] | None, int, bool]:
-    """Return the names of columns or None, where the data begin, and whether the names are numbers."""
-    place = next(i for i, record in enumerate(records) if i >= start and any(record))
-    first, others = records[place], [record for record in records[place + 1 :] if any(record)]
-    shift = 1 if len(first) == width - 1 else 0  # as R writes: row names have no name above them
-    found = _is_header(first, [record[shift:] for record in others])
-    return (first, place + 1, found == "numbers") if found else (None, start, False)
+def _named(
+    records: Sequence[list[str]], start: int, width: int, names: list[str] | None, told: list[str]
+) -> tuple[list[str], int]:
+    """Return the names of columns, and where the data begin; say where they are numbers, or none are there."""
+    if names is None:
+        place = next(i for i, record in enumerate(records) if i >= start and any(record))
+        first, others = records[place], [record for record in records[place + 1 :] if any(record)]
+        shift = 1 if len(first) == width - 1 else 0  # as R writes: row names have no name above them
+        found = _is_header(first, [record[shift:] for record in others])
+        names, start = (first, place + 1) if found else ([f"x_{i}" for i in range(width)], start)
+        if found == "numbers":
+            of_numbers = [name for name in names if number_of(name) is not None]
+            told.append(f"its header is numbers: {', '.join(of_numbers[:3])}{', ...' if len(of_numbers) > 3 else ''}")
+        elif not found:
+            last = f" to {names[-1]}" if len(names) > 1 else ""
+            told.append(f"no header: its first line is data, and its columns are called x_0{last}")
+    names = [name.strip() for name in names]
+    if may_be_escaped(names) and (plain := [*map(unescaped, names)]) != names:
+        names = plain
+        told.append("apostrophes before =, +, - and @, which keep them text, are taken away in names of columns")
+    return names, start
 
 
 def _one_a_column(path: Path, names: list[str], data: Sequence[Sequence[str]], width: int) -> tuple[list[str], bool]:
@@ -120,12 +121,6 @@ def _one_a_column(path: Path, names: list[str], data: Sequence[Sequence[str]], w
         if _are_row_names([record[0] for record in data]):
             return ["", *names], True
     raise InputError(f"cannot read {path}: its rows have more values than its first line has names")
-
-
-def _check_once(path: Path, names: Sequence[str]) -> None:
-    twice = [name for name, count in Counter(filter(None, names)).items() if count > 1]
-    if twice:
-        raise InputError(f"{path} has more than one column {twice[0]!r}: give each a name of its own")
 
 
 def _records(text: str, separator: str) -> Iterator[list[str]]:
@@ -154,8 +149,9 @@ def _separator(text: str) -> str:
         share, numbers = len(usual) / len(records), share_of_numbers(usual[1:] or usual)
         fields = [field for record in usual for field in record]
         share *= 1 - sum('"' in field for field in fields) / len(fields)  # quotes stand around fields, not in them
+        is_r = len(records[0]) == width - 1 and {len(record) for record in records[1:]} == {width}
         # Words have spaces too.
-        if separator != " " or (share > 0.9 and numbers > 0.5) or (_is_r(records, width) and numbers > 0):
+        if separator != " " or (share > 0.9 and numbers > 0.5) or (is_r and numbers > 0):
             scores[separator] = share * (0.5 + numbers) * (0.5 if _breaks_quotes(text, separator) else 1)
     if scores.keys() - {" "}:
         scores.pop(" ", None)
@@ -164,23 +160,15 @@ def _separator(text: str) -> str:
 
 def _breaks_quotes(text: str, separator: str) -> bool:
     """Tell whether something other than a separator follows a quotation mark's second one."""
-    if '"' not in text:
-        return False
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True)
     try:
-        for _ in islice(lines, MOST_RECORDS):
-            pass
+        list(islice(lines, MOST_RECORDS if '"' in text else 0))
     except csv.Error as error:
         return "expected after" in str(error)
     return False
 
 
-def _is_r(records: Sequence[Sequence[str]], width: int) -> bool:
-    return len(records[0]) == width - 1 and {len(record) for record in records[1:]} == {width}
-
-
 def _usual(records: Sequence[Sequence[str]]) -> int:
-    """Return how many fields most lines have."""
     counts = Counter(len(record) for record in records if any(record))
     return max(counts, key=lambda width: (counts[width], width)) if counts else 0
 
@@ -199,12 +187,8 @@ def _above(records: Sequence[list[str]], start: int, width: int) -> tuple[int, l
         is_comment = record[0].startswith("#") and record[0] != "#"
         if width < 2 or not below or len(titles) == MOST_TITLES:
             return place, titles, None
-        if (
-            is_comment
-            and len(record) == width
-            and not below[0][0].startswith("#")
-            and not _is_header(below[0], below[1:])
-        ):
+        may_be_names = is_comment and len(record) == width and not below[0][0].startswith("#")
+        if may_be_names and not _is_header(below[0], below[1:]):
             return place + 1, titles, [record[0].lstrip("# "), *record[1:]]  # as NumPy writes it
         is_title = len(filled) == 1 and number_of(filled[0]) is None and (len(record) == 1 or len(record) == width > 2)
         if not is_comment and not is_title:
@@ -284,24 +268,11 @@ def _line_in_steps(record: Sequence[str]) -> bool:
 
 
 def _in_steps(numbers: Sequence[float]) -> bool:
-    """Tell whether numbers go in equal steps."""
     steps = np.diff(numbers)
     return bool(steps[0] != 0 and np.allclose(steps, steps[0], rtol=1e-6, atol=0))
 
 
 def _are_row_names(values: Sequence[str]) -> bool:
-    """Tell whether a column without a name has names: words, each once, or numbers that count."""
     counted = [str(i) for i in range(1, len(values) + 1)]
     words = all(number_of(value) is None for value in values)
     return list(values) == counted or (words and len(set(values)) == len(values) and bool(values))
-
-
-def _is_spaced(text: str, separator: str) -> bool:
-    """Tell whether a space follows almost each separator."""
-    beginning = text[: 2**16]
-    return beginning.count(f"{separator} ") > 0.9 * beginning.count(separator) > 0
-
-
-def _few(names: Sequence[str], most: int = 3) -> str:
-    shown = ", ".join(repr(name) for name in names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more lines"

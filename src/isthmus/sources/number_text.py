@@ -3,9 +3,10 @@
 import re
 from collections.abc import Callable, Sequence
 from itertools import islice, zip_longest
-from typing import Any
 
 import pandas as pd
+
+from isthmus.formats.names import few
 
 NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
 GROUPED = re.compile(r"[+-]?\d{1,3}(([,]\d{3})+(\.\d+)?|([.]\d{3})+(,\d+)?)")
@@ -33,10 +34,7 @@ def number_of(text: str) -> float | None:
     """Return a number that is written with a point or a comma; None for any other text, such as "nan"."""
     if not NUMBER.fullmatch(text):
         return float(re.sub("[.,]", "", text)) if GROUPED.fullmatch(text) else None
-    try:
-        return float(text.replace(",", "."))
-    except ValueError:
-        return None
+    return float(text.replace(",", "."))
 
 
 def share_of_numbers(records: Sequence[Sequence[str]]) -> float:
@@ -45,30 +43,25 @@ def share_of_numbers(records: Sequence[Sequence[str]]) -> float:
     return sum(number_of(field) is not None for field in fields) / len(fields) if fields else 0.0
 
 
-def decimal_of(records: Sequence[Sequence[str]], separator: str) -> str:
-    """Return "," where some of the fields can be nothing but decimal commas and none a decimal point, else "."."""
+def decimal_of(records: Sequence[Sequence[str]], separator: str) -> tuple[str, str | None]:
+    """Return "," where some fields can be nothing but decimal commas and none a decimal point, else "."; and a doubt.
+
+    That is a number that is read so, and could be one of thousands, where no other decides; else None. Points between
+    semicolons are in doubt, as are commas; points in other files are not.
+    """
     commas, points, lists = _certain(records)
     if separator == "," and lists:  # 1,3 in quotes is no number beside 1,2,3
-        return "."
+        return ".", None
     if commas or points:
-        return "," if commas and not points else "."
+        return "," if commas and not points else ".", None
     at_thousands = _at_thousands(records)
     if len(at_thousands) == 1:
-        return "," if "." in at_thousands else "."
-    either = any("," in field and GROUPED.fullmatch(field) for record in records for field in record)
-    return "," if either and separator == ";" else "."  # who writes semicolons has commas in numbers
-
-
-def doubtful(records: Sequence[Sequence[str]], separator: str, decimal: str) -> str | None:
-    """Return a number that is read by that decimal, and could be one of thousands; None where others decide.
-
-    Points between semicolons are in doubt, as are commas; points in other files are not.
-    """
-    commas, points, _ = _certain(records)
-    if commas or points or (decimal == "." and separator != ";"):
-        return None
-    fields = (field for record in records for field in record)
-    return next((field for field in fields if field.count(decimal) == 1 and GROUPED.fullmatch(field)), None)
+        decimal = "," if "." in at_thousands else "."
+    else:
+        either = any("," in field and GROUPED.fullmatch(field) for record in records for field in record)
+        decimal = "," if either and separator == ";" else "."  # who writes semicolons has commas in numbers
+    fields = (field for record in records for field in record if decimal == "," or separator == ";")
+    return decimal, next((field for field in fields if field.count(decimal) == 1 and GROUPED.fullmatch(field)), None)
 
 
 def _certain(records: Sequence[Sequence[str]]) -> tuple[int, int, int]:
@@ -113,16 +106,12 @@ def as_numbers(frame: pd.DataFrame, separator: str, decimal: str, text: set[str]
         found = _in_one_way(column, separator, decimal)
         if found is not None:
             frame[name], way, example = found
-            changed.setdefault(way, []).append(repr(str(name)))
+            changed.setdefault(way, []).append(str(name))
             examples.setdefault(way, example)
-    lines = []
-    for way, names in changed.items():
-        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-        lines.append(f"{way} in {shown}: {examples[way]}")
-    return lines
+    return [f"{way} in {few(names, 5)}: {examples[way]}" for way, names in changed.items()]
 
 
-def _may_be_numbers(column: Any, decimal: str) -> bool:
+def _may_be_numbers(column: pd.Series, decimal: str) -> bool:
     """Tell whether it is worth to look at each value: the first are numbers, and some have what pandas cannot read."""
     known = column.dropna()
     first = known.iloc[:20].astype(str)
@@ -131,7 +120,7 @@ def _may_be_numbers(column: Any, decimal: str) -> bool:
     return bool(known.astype(str).str.contains("[.,]" if decimal == "," else r",|\.\d+\.").any())
 
 
-def _in_one_way(column: Any, separator: str, decimal: str) -> tuple[Any, str, str] | None:
+def _in_one_way(column: pd.Series, separator: str, decimal: str) -> tuple[pd.Series, str, str] | None:
     """Return a column of text as numbers, where one way to read them fits all, what it is and an example; else None.
 
     A few words may stand for what is missing: then it stays text, and its numbers are written with points.
@@ -153,24 +142,22 @@ def _in_one_way(column: Any, separator: str, decimal: str) -> tuple[Any, str, st
     return None
 
 
-def _way_in_words(written: Any, plain: Any, thousands: str, point: str) -> tuple[str, str]:
+def _way_in_words(written: pd.Series, plain: pd.Series, thousands: str, point: str) -> tuple[str, str]:
     """Say how numbers are written, and give one of them as an example."""
     has_thousands = written.str.contains(thousands, regex=False)
-    mark, kind, shown = (thousands, "thousands", has_thousands)
-    if not has_thousands.any():
-        mark, kind, shown = point, "decimals", written.str.contains(point, regex=False)
-    place = int(shown.to_numpy().argmax())
+    mark, kind = (thousands, "thousands") if has_thousands.any() else (point, "decimals")
+    place = int(written.str.contains(mark, regex=False).to_numpy().argmax())
     return f"{'commas' if mark == ',' else 'points'} are {kind}", f"{written.iloc[place]!r} is {plain.iloc[place]}"
 
 
-def _ways(separator: str, decimal: str) -> list[tuple[str, str, str, Callable[[Any], bool]]]:
+def _ways(separator: str, decimal: str) -> list[tuple[str, str, str, Callable[[pd.Series], bool]]]:
     """Return in which ways numbers may be written: a pattern, what is at thousands, what at decimals, and a check."""
     points = (POINT_THOUSANDS, ".", ",", lambda values: bool((values.str.count(r"\.") > 1).any()))
     if decimal == ",":
         return [(WITH_COMMA, ".", ",", lambda values: True)]
     if separator == ",":
         return [(WITH_POINT, ",", ".", lambda values: True), points]
-    has_point: Callable[[Any], bool] = lambda values: bool(values.str.contains(".", regex=False).any())  # noqa: E731
+    has_point: Callable[[pd.Series], bool] = lambda values: bool(values.str.contains(".", regex=False).any())  # noqa: E731
     return [
         (COMMA_THOUSANDS, ",", ".", _are_thousands),
         (WITH_POINT, ",", ".", has_point),
@@ -179,6 +166,6 @@ def _ways(separator: str, decimal: str) -> list[tuple[str, str, str, Callable[[A
     ]
 
 
-def _are_thousands(values: Any) -> bool:
+def _are_thousands(values: pd.Series) -> bool:
     """Tell thousands from decimals that all have three digits: some number is small, or has two groups."""
     return bool((~values.str.contains(",")).any() or (values.str.count(",") > 1).any())

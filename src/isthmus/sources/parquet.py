@@ -79,8 +79,7 @@ def read_parquet(path: Path) -> pd.DataFrame:
 
 
 def _columns(file: parquet.ParquetFile) -> list[_Column]:
-    metadata = file.metadata
-    kept = list(_kept(file.schema_arrow))
+    metadata, kept = file.metadata, list(_kept(file.schema_arrow))
     columns = []
     for index in range(metadata.num_columns):
         kind = file.schema.column(index)
@@ -120,12 +119,10 @@ def _counted(path: Path, columns: list[_Column]) -> Iterator[int]:
 
     They are unpacked as dictionaries, which hold each text once, where their encoding can be.
     """
-    dictionaries = [column.index for column in columns if not column.prefixes]
-    if dictionaries:
+    if dictionaries := [column.index for column in columns if not column.prefixes]:
         yield from _batches(path, dictionaries, ROWS, as_dictionaries=True)
-    for column in columns:
-        if column.prefixes:
-            yield from _batches(path, [column.index], max(1, AT_ONCE // column.longest), as_dictionaries=False)
+    for column in (each for each in columns if each.prefixes):
+        yield from _batches(path, [column.index], max(1, AT_ONCE // column.longest), as_dictionaries=False)
 
 
 def _batches(path: Path, columns: list[int], rows: int, as_dictionaries: bool) -> Iterator[int]:

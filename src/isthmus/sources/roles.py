@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -69,6 +69,13 @@ class Roles(NamedTuple):
     features: list[str]
     extra: list[str]
     notes: list[str]
+
+    def not_asked_for(self) -> list[str]:
+        """Say which columns are left out as they are not among the features, in a line where there are any."""
+        which = (
+            f"column {few(self.extra)}, which is" if len(self.extra) == 1 else f"columns {few(self.extra)}, which are"
+        )
+        return [f"left out: {which} not among the features"] if self.extra else []
 
 
 def find_roles(frame: pd.DataFrame, time: str | None, group: str | None, features: Sequence[str] | None) -> Roles:
@@ -160,36 +167,37 @@ def guess_group(frame: pd.DataFrame, clock: Clock | None, free: Sequence[str]) -
         codes, levels = pd.factorize(column)
         if clock is not None and _resolves(column, codes, len(levels), clock):
             return name
+        in_order = codes if clock is None else codes[np.argsort(clock.ticks)]
         if GROUP_NAMES.search(str(name)) and len(levels) == 1:
             weaker.append((1, name))
-        elif (
-            _is_label(column)
-            and len(levels) > 1
-            and _in_blocks(codes if clock is None else codes[np.argsort(clock.ticks)], len(levels))
-        ):
+        elif _is_label(column) and len(levels) > 1 and _in_blocks(in_order, len(levels)):
             weaker.append((0, name))
     return min(weaker)[1] if weaker else None
 
 
-def _is_label(column: "pd.Series[Any]") -> bool:
+def _is_label(column: pd.Series) -> bool:
     """Tell whether a column is of words, or called as what names a series."""
     return not pd.api.types.is_numeric_dtype(column.dtype) or bool(GROUP_NAMES.search(str(column.name)))
 
 
-def _resolves(column: "pd.Series[Any]", codes: np.ndarray, levels: int, clock: Clock) -> bool:
+def _resolves(column: pd.Series, codes: np.ndarray, levels: int, clock: Clock) -> bool:
     """Tell whether times that are there more than once are there once in each group; a few may be so by chance."""
     ticks, codes = with_the_hour_twice(clock, codes)[0].ticks[clock.known], codes[clock.known]
     counts = np.unique(ticks, return_counts=True)[1]
     if not len(ticks) or levels < 2 or levels > len(codes) / 2:
         return False
     repeats = len(ticks) - len(counts)
-    inside = len(ticks) - len(np.unique(np.column_stack([codes, pd.factorize(ticks)[0]]), axis=0))
+    inside = len(ticks) - _n_pairs(codes, pd.factorize(ticks)[0])
     if not repeats or inside > RESOLVED * repeats:
         return False
     is_text = not pd.api.types.is_numeric_dtype(column.dtype)
     if GROUP_NAMES.search(str(column.name)) or (is_text and repeats >= REPEATED * len(ticks)):
         return True
     return repeats >= NUMBERED * len(ticks) and levels <= 2 * int(counts.max())
+
+
+def _n_pairs(one: np.ndarray, other: np.ndarray) -> int:
+    return len(np.unique(np.column_stack([one, other]), axis=0))
 
 
 def _in_blocks(codes: np.ndarray, levels: int) -> bool:
@@ -223,26 +231,19 @@ def _left_out(
             notes.append(f"column {str(name)!r} is taken for a feature: if it says when, say so, --time {name}")
         elif not is_number and is_time_of_day(column):
             out[name] = "holds times of the day without a date"
-        elif not is_number and _says_no_more(column, groups):
+        elif not is_number and _n_pairs(groups, pd.factorize(column)[0]) == len(np.unique(groups)):
             out[name] = "is the same in all rows" if group is None else f"says no more than {group!r} does"
     return list(out), [f"left out: column {str(name)!r}, which {reason}" for name, reason in out.items()] + notes
 
 
-def _names_rows(column: "pd.Series[Any]") -> bool:
+def _names_rows(column: pd.Series) -> bool:
     """Tell whether a column, no value of which is there twice, is of names or text."""
     if pd.api.types.is_numeric_dtype(column.dtype):
         return bool(GROUP_NAMES.search(str(column.name))) and not pd.api.types.is_float_dtype(column.dtype)
     return not bool(pd.to_numeric(column, errors="coerce").notna().any())
 
 
-def _says_no_more(column: "pd.Series[Any]", groups: np.ndarray) -> bool:
-    """Tell whether a column has one value in each group."""
-    codes = pd.factorize(column)[0]
-    return len(np.unique(np.column_stack([groups, codes]), axis=0)) == len(np.unique(groups))
-
-
 def _refuse(frame: pd.DataFrame, words: Sequence[str]) -> None:
-    """Raise InputError where columns hold words."""
     for name in words:
         numbers = pd.to_numeric(frame[name], errors="coerce")
         if numbers.notna().any():
@@ -260,7 +261,6 @@ def _refuse(frame: pd.DataFrame, words: Sequence[str]) -> None:
 
 
 def _asked(rest: list[str], features: Sequence[str]) -> list[str]:
-    """Return the columns of features that were asked for, such as those that a model has learnt from."""
     missing = [name for name in features if name not in rest]
     if missing:
         raise InputError(f"the table has no column {few(missing)}, which the model was trained on: it has {few(rest)}")

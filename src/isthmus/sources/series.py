@@ -143,13 +143,17 @@ def mean_at(values: ArrayLike, places_of: Callable[[int], np.ndarray], n_steps: 
             f"values is of {len(told)} windows, and a series of {n_steps} steps has {len(places)} of length "
             f"{told.shape[1]} at that stride"
         )
-    known = ~np.isnan(told)
-    total, count = np.zeros((2, n_steps, *told.shape[2:]))
-    np.add.at(total, places, np.where(known, told, 0))
+    return averaged(told, places, n_steps)
+
+
+def averaged(values: np.ndarray, places: np.ndarray, n: int) -> np.ndarray:
+    """Return the mean of the values that are known at each of `n` places, NaN where there is none."""
+    known = ~np.isnan(values)
+    total, count = np.zeros((2, n, *values.shape[places.ndim :]))
+    np.add.at(total, places, np.where(known, values, 0))
     np.add.at(count, places, known)
     return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
 
 
 def _places(n_steps: int, length: int, stride: int) -> np.ndarray:
-    """Return which steps are in each window; shape (n, length)."""
     return np.asarray(window_starts(n_steps, length, stride)[:, None] + np.arange(length))

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from isthmus.errors import InputError
 from isthmus.formats.names import few
-from isthmus.sources.delimited import ENDINGS, Delimited
-from isthmus.sources.files import BROKEN, _first_line, _read_arrays, _read_delimited_or_parquet, check_file, ending
+from isthmus.sources.delimited import ENDINGS
+from isthmus.sources.files import check_file, ending, read_arrays, read_frame, reading
 from isthmus.sources.timeline import TimeSeries, time_series
 
 
@@ -20,7 +20,7 @@ def read_series(
     features: Sequence[str] | None = None,
     *,
     drop: Sequence[str] = (),
-    na_values: Sequence[Any] | None = None,
+    na_values: Sequence[object] | None = None,
 ) -> TimeSeries:
     """Read series from a file, a row a step: ``.npy``, or a table (``.csv``, ``.tsv``, ``.txt``, ``.parquet``).
 
@@ -47,15 +47,16 @@ def read_series(
     if ending(path) not in (".npy", *ENDINGS, ".parquet"):
         raise InputError(f"{path} is no series: give one that ends in .npy, .csv or .parquet, a row a step")
     check_file(path)
-    try:
-        found = None if path.suffix == ".npy" else _read_delimited_or_parquet(path, (), numbers=None)
-        _check_dropped(path, None if found is None else found.frame.columns, () if features is not None else drop)
-        table: Any = np.asarray(_read_arrays(path, None).X) if found is None else _without(found, drop)
-    except BROKEN as error:
-        raise InputError(f"cannot read {path}: {_first_line(error)}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"cannot read {path}: it is not UTF-8 text") from error
-    if path.suffix == ".npy" and table.ndim not in (1, 2):
+    with reading(path):
+        found = None if path.suffix == ".npy" else read_frame(path, (), numbers=None)
+        table = np.asarray(read_arrays(path, None).X) if found is None else found.frame
+    for name in drop if features is None else ():
+        if found is None or name not in found.frame:
+            it_has = "an array has none" if found is None else f"it has {few(found.frame.columns)}"
+            raise InputError(f"{path} has no column {name!r}, which is to be dropped: {it_has}")
+    if isinstance(table, pd.DataFrame):
+        table = table.drop(columns=list(drop), errors="ignore")
+    elif table.ndim not in (1, 2):
         raise InputError(f"{path} has the shape {table.shape}: a series has (n_steps,) or (n_steps, features)")
     try:
         series = time_series(table, time=time, group=group, features=features, na_values=na_values)
@@ -66,14 +67,3 @@ def read_series(
     if found is None:
         return series
     return series._replace(lines=[*found.understood, *series.lines], warnings=(*found.warnings, *series.warnings))
-
-
-def _check_dropped(path: Path, columns: Any, drop: Sequence[str]) -> None:
-    for name in drop:
-        if columns is None or name not in columns:
-            it_has = "an array has none" if columns is None else f"it has {few(columns)}"
-            raise InputError(f"{path} has no column {name!r}, which is to be dropped: {it_has}")
-
-
-def _without(found: Delimited, drop: Sequence[str]) -> Any:
-    return found.frame.drop(columns=[name for name in drop if name in found.frame])

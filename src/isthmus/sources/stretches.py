@@ -7,6 +7,7 @@ import numpy as np
 
 from isthmus.errors import InputError
 from isthmus.sources.clock import TOLERANCE, Clock
+from isthmus.sources.series import averaged
 
 LONGEST_WEEKEND = 5.5
 """The same in days of a series that has no weekends."""
@@ -57,7 +58,7 @@ def place(measured: np.ndarray, clock: Clock | None, groups: np.ndarray) -> Plac
     when, whose = ticks[first], groups[first]
     new_group = np.diff(whose) != 0
     of_each = np.split(when, np.flatnonzero(new_group) + 1)
-    paces = [_pace(ticks) for ticks in of_each]
+    paces = [float(np.median(np.diff(ticks))) if len(ticks) > 1 else 0.0 for ticks in of_each]
     differences = np.diff(when)
     is_gap = np.zeros(len(new_group), bool)
     if clock is not None:
@@ -65,7 +66,7 @@ def place(measured: np.ndarray, clock: Clock | None, groups: np.ndarray) -> Plac
         is_gap = ~new_group & (differences > np.repeat(limits, [len(ticks) for ticks in of_each])[:-1])
     edges = np.concatenate([[0], np.flatnonzero(new_group | is_gap) + 1, [len(first)]])
     return Placed(
-        _averaged(measured, steps, len(first)) if len(first) < len(order) else measured[first],
+        averaged(measured[steps >= 0], steps[steps >= 0], len(first)) if len(first) < len(order) else measured[first],
         steps,
         np.column_stack([edges[:-1], edges[1:]]),
         first,
@@ -125,38 +126,13 @@ def _is_change_day(tick: int) -> bool:
     return bool(when.weekday() == 6 and when.hour < 4 and late_or_early)
 
 
-def _pace(ticks: np.ndarray) -> float:
-    """Return the step of a series, 0 where it has one row."""
-    return float(np.median(np.diff(ticks))) if len(ticks) > 1 else 0.0
-
-
 def _limit(pace: float, ticks: np.ndarray, dated: bool) -> float:
-    """Return from which difference on there is a gap."""
-    day = 86_400e9
-    if dated and pace == day and len(ticks) > 7:
-        weekday = (ticks // int(day) + 3) % 7  # 1970 began on a Thursday
-        if (weekday < 5).all():
-            return LONGEST_WEEKEND * day
+    if dated and pace == DAY and len(ticks) > 7 and ((ticks // DAY + 3) % 7 < 5).all():  # 1970 began on a Thursday
+        return LONGEST_WEEKEND * DAY
     return TOLERANCE * pace
 
 
-def _averaged(measured: np.ndarray, steps: np.ndarray, n_steps: int) -> np.ndarray:
-    """Return the mean of the rows of each step, of those that are known."""
-    rows, at = measured[steps >= 0], steps[steps >= 0]
-    known = ~np.isnan(rows)
-    total, count = np.zeros((2, n_steps, measured.shape[1]))
-    np.add.at(total, at, np.where(known, rows, 0))
-    np.add.at(count, at, known)
-    return np.asarray(np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0))
-
-
-def in_words(
-    time: str,
-    clock: Clock | None,
-    group: str | None,
-    levels: Sequence[str],
-    placed: Placed,
-) -> list[str]:
+def in_words(time: str, clock: Clock | None, group: str | None, levels: Sequence[str], placed: Placed) -> list[str]:
     """Say what was understood of time, the column or columns of which are named, and of groups."""
     lines = []
     if clock is None:
@@ -183,7 +159,8 @@ def irregularities(clock: Clock | None, group: str | None, levels: Sequence[str]
     """Say what was out of order, twice, or not there."""
     lines = []
     if placed.n_moved:
-        lines.append(f"order: the rows went back in time {_times(placed.n_moved)}, and are sorted")
+        times = "once" if placed.n_moved == 1 else f"{placed.n_moved:,} times"
+        lines.append(f"order: the rows went back in time {times}, and are sorted")
     if placed.n_doubled:
         several = "; are they several series? --group COLUMN" if placed.n_doubled > MANY * len(placed.steps) else ""
         lines.append(f"duplicates: {_rows(placed.n_doubled)} of the time of another; the mean is taken{several}")
@@ -199,10 +176,6 @@ def irregularities(clock: Clock | None, group: str | None, levels: Sequence[str]
     if len(placed.gaps) > max(FEW, MANY * len(placed.first)):
         lines.append("irregular: there are so many gaps that the step may mean little; --time none takes rows as steps")
     return lines
-
-
-def _times(n: int) -> str:
-    return "once" if n == 1 else f"{n:,} times"
 
 
 def _rows(n: int) -> str:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -41,14 +41,16 @@ def recurs_daily(name: str) -> bool:
 
 def from_parts(frame: pd.DataFrame, free: Sequence[str]) -> Joined | None:
     """Read the columns of years, months and perhaps days as dates; None where there are none such."""
-    names = [_called(free, part) for part in (YEAR, MONTH, DAY)]
-    if names[0] is None or names[1] is None:
+    limits = ((YEAR, 1700, 2200), (MONTH, 1, 12), (DAY, 1, 31))
+    names = [_called(free, part) for part, *_ in limits]
+    parts = [
+        None if name is None else _whole(frame[name], *ends) for name, (_, *ends) in zip(names, limits, strict=True)
+    ]
+    if names[2] is None:
+        parts[2] = np.ones(len(frame))
+    year, month, day = parts
+    if year is None or month is None or day is None:
         return None
-    limits = ((1700, 2200), (1, 12), (1, 31))
-    parts = [None if name is None else _whole(frame[name], *ends) for name, ends in zip(names, limits, strict=True)]
-    if parts[0] is None or parts[1] is None or (names[2] is not None and parts[2] is None):
-        return None
-    year, month, day = parts[0], parts[1], np.ones(len(frame)) if parts[2] is None else parts[2]
     known = ~np.isnan(year + month + day)
     whole = pd.DataFrame({"year": year, "month": month, "day": day}).fillna(1).astype(int)
     whole.loc[~known, "year"] = 1970
@@ -95,12 +97,11 @@ def beside_date(frame: pd.DataFrame, clock: Clock, free: Sequence[str], *, noted
 
 
 def _called(free: Sequence[str], part: re.Pattern[str]) -> str | None:
-    """Return the one column that is called so."""
     found = [name for name in free if part.search(str(name).strip())]
     return found[0] if len(found) == 1 else None
 
 
-def _whole(column: "pd.Series[Any]", least: int, most: int) -> np.ndarray | None:
+def _whole(column: pd.Series, least: int, most: int) -> np.ndarray | None:
     """Return whole numbers within a range, NaN where there is none; None where a column holds others."""
     if pd.api.types.is_bool_dtype(column.dtype) or pd.api.types.is_datetime64_any_dtype(column.dtype):
         return None

@@ -66,8 +66,8 @@ class TimeSeries(NamedTuple):
     stretches: np.ndarray
     steps: np.ndarray
     rows: np.ndarray
-    time: "pd.Series[Any] | None"
-    group: "pd.Series[Any] | None"
+    time: pd.Series | None
+    group: pd.Series | None
     labels: list[str]
     lines: list[str]
     irregular: list[str]
@@ -139,7 +139,9 @@ class TimeSeries(NamedTuple):
         ValueError
             If the series have another number of windows.
         """
-        return self._rows(mean_at(values, lambda length: self.places(length, stride), len(self.values)))
+        rows = mean_at(values, lambda length: self.places(length, stride), len(self.values))[self.steps]
+        rows[self.steps < 0] = np.nan
+        return rows
 
     def step_scores(self, shares: ArrayLike, stride: int = 1) -> np.ndarray:
         """Score each of the table's rows; see :func:`isthmus.data.step_scores`."""
@@ -191,13 +193,7 @@ class TimeSeries(NamedTuple):
         )
         return f"a step is {here}, and not {there}"
 
-    def _rows(self, of_steps: np.ndarray) -> np.ndarray:
-        rows = of_steps[self.steps]
-        rows[self.steps < 0] = np.nan
-        return rows
-
     def _first_rows(self) -> np.ndarray:
-        """Return the first of the table's rows that each step is."""
         first = np.full(len(self.values), len(self.steps))
         is_step = self.steps >= 0
         np.minimum.at(first, self.steps[is_step], np.flatnonzero(is_step))
@@ -216,7 +212,7 @@ def time_series(
     time: str | None = None,
     group: str | None = None,
     features: Sequence[str] | None = None,
-    na_values: Sequence[Any] | None = None,
+    na_values: Sequence[object] | None = None,
 ) -> TimeSeries:
     """Read one long series, or several, from a table as people have them.
 
@@ -265,12 +261,7 @@ def time_series(
     array([1., 2., 3., 5., 6.])
     """
     if not hasattr(table, "columns") and not isinstance(table, pd.Series):
-        values = np.asarray(table, dtype=float)
-        if values.ndim not in (1, 2):
-            raise InputError(f"the series has the shape {values.shape}: give (n_steps,) or (n_steps, features)")
-        values = values.reshape(len(values), -1)
-        table = pd.DataFrame(values, columns=[f"x_{i}" for i in range(values.shape[1])])
-        time, group, features = "none", "none", None
+        table, time, group, features = _as_table(table), "none", "none", None
     given, marks = _framed(table), Marks(na_values)
     frame = numbers_with_gaps(given, marks)[0]
     roles = find_roles(frame, time, group, features)
@@ -284,7 +275,7 @@ def time_series(
     gaps = [] if clock is None or placed.gaps else ["gaps: none"]
     *others, last = [repr(name) for name in roles.columns or ("",)]
     times = f"columns {', '.join(others)} and {last}" if others else f"column {last}"
-    extra = [_left_over(roles.extra)] if roles.extra else []
+    extra = roles.not_asked_for()
     lines = [*in_words(times, clock, roles.group, said, placed), *irregular, *gaps, f"features: {few(roles.features)}"]
     lines += [*_missing_in_words(given[roles.features], measured, marks), *roles.notes, *extra]
     texts = [] if clock is None else [str(clock.texts[row]) for row in placed.first]
@@ -300,9 +291,12 @@ def time_series(
     )  # fmt: skip
 
 
-def _left_over(names: Sequence[str]) -> str:
-    which = f"column {few(names)}, which is" if len(names) == 1 else f"columns {few(names)}, which are"
-    return f"left out: {which} not among the features"
+def _as_table(array: ArrayLike) -> pd.DataFrame:
+    values = np.asarray(array, dtype=float)
+    if values.ndim not in (1, 2):
+        raise InputError(f"the series has the shape {values.shape}: give (n_steps,) or (n_steps, features)")
+    values = values.reshape(len(values), -1)
+    return pd.DataFrame(values, columns=[f"x_{i}" for i in range(values.shape[1])])
 
 
 def _missing_in_words(given: pd.DataFrame, measured: np.ndarray, marks: Marks) -> list[str]:
@@ -323,7 +317,7 @@ def _missing_in_words(given: pd.DataFrame, measured: np.ndarray, marks: Marks) -
     return lines if len(lines) <= MOST_LINES else [*lines[:MOST_LINES], more]
 
 
-def _coded(column: "pd.Series[Any]") -> tuple[np.ndarray, list[str]]:
+def _coded(column: pd.Series) -> tuple[np.ndarray, list[str]]:
     """Return groups as numbers and as text, in an order that is not that of the rows."""
     codes, levels = pd.factorize(column)
     ordered = sorted(range(len(levels)), key=lambda i: _rank(levels[i]))
@@ -333,22 +327,18 @@ def _coded(column: "pd.Series[Any]") -> tuple[np.ndarray, list[str]]:
     return place[codes], [str(levels[i]) for i in ordered]
 
 
-def _rank(level: Any) -> tuple[bool, float, str]:
-    is_number = isinstance(level, numbers.Real)
-    return not is_number, float(level) if is_number else 0.0, str(level)
+def _rank(level: object) -> tuple[bool, float, str]:
+    return not isinstance(level, numbers.Real), float(level) if isinstance(level, numbers.Real) else 0.0, str(level)
 
 
 def _framed(table: Any) -> pd.DataFrame:
-    """Return a table as pandas has it, an index of dates as a column."""
     if isinstance(table, pd.Series):
         table = table.to_frame(table.name or "value")
     frame = table if isinstance(table, pd.DataFrame) else table.to_pandas()
     if isinstance(frame.index, (pd.DatetimeIndex, pd.PeriodIndex, pd.TimedeltaIndex)):
         frame = frame.reset_index(names=str(frame.index.name or ("time of the row" if "time" in frame else "time")))
-    elif isinstance(frame.index, pd.MultiIndex):
-        frame = frame.reset_index()
     else:
-        frame = frame.reset_index(drop=True)
+        frame = frame.reset_index(drop=not isinstance(frame.index, pd.MultiIndex))
     frame.columns = [str(name) for name in frame.columns]
     exact = [name for name in frame if isinstance(next(iter(frame[name].dropna()), None), Decimal)]
     texts = [name for name in frame if isinstance(frame[name].dtype, pd.ArrowDtype) and is_string_dtype(frame[name])]
@@ -357,7 +347,6 @@ def _framed(table: Any) -> pd.DataFrame:
 
 
 def _measured(frame: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
-    """Return the columns of features as numbers."""
     values: np.ndarray = frame[list(names)].to_numpy(dtype=float, na_value=np.nan)
     if np.isinf(values).any():
         row, column = np.argwhere(np.isinf(values))[0]

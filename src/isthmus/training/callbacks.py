@@ -51,14 +51,8 @@ class Progress:
     """
 
     def __init__(self, max_epochs: int, shown: bool = True) -> None:
-        columns = (
-            TextColumn("training"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("epochs"),
-            TimeRemainingColumn(),
-        )
-        self._bar = Bar(*columns, TextColumn("{task.fields[loss]}"), disable=not shown)
+        counted = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("epochs"))
+        self._bar = Bar(*counted, TimeRemainingColumn(), TextColumn("{task.fields[loss]}"), disable=not shown)
         self._task = self._bar.add_task("training", total=max_epochs, loss="")
 
     def __call__(self, record: Record) -> None:

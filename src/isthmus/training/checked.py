@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from torch import Tensor
 
@@ -13,17 +13,17 @@ MOST = 2.0**63
 """Beyond any number in a checkpoint."""
 
 
-def is_count(value: Any) -> bool:
+def is_count(value: object) -> bool:
     """Tell whether it is a whole number, and none that overflows."""
     return type(value) is int and 0 <= value < MOST
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """Tell whether it is a number, be it NaN or infinite, and none that overflows."""
     return type(value) is float or (type(value) is int and abs(value) < MOST)
 
 
-def check_alike(name: str, found: Any, own: Any) -> None:
+def check_alike(name: str, found: object, own: object) -> None:
     """Raise ValueError where two JSON values differ in more than their numbers, or one is none to compute with."""
     if isinstance(found, dict) and isinstance(own, dict) and found.keys() == own.keys():
         for key, value in found.items():
@@ -79,7 +79,9 @@ def check_moments(state: State, prefix: str, found: Mapping[str, Tensor]) -> Non
             raise InputError(f"{prefix}.{name} is of shape {tuple(tensor.shape)} and {tensor.dtype}")
 
 
-def check_figures(names: Any, sizes: Iterable[int], columns: Mapping[str, Tensor], known: Iterable[Any]) -> None:
+def check_figures(
+    names: object, sizes: Iterable[int], columns: Mapping[str, Tensor], known: Iterable[Iterable[str]]
+) -> None:
     """Raise ValueError where what the batches of an epoch have said so far is not of so many batches."""
     sizes = list(sizes)
     if not all(size > 0 for size in sizes):
@@ -94,7 +96,7 @@ def check_figures(names: Any, sizes: Iterable[int], columns: Mapping[str, Tensor
             raise InputError("the figures of its epoch are not those of the model's terms")
 
 
-def check_history(history: Any) -> None:
+def check_history(history: object) -> None:
     """Raise ValueError where records of epochs are not what training makes."""
     if not isinstance(history, list) or not all(isinstance(record, dict) for record in history):
         raise InputError("its history is no list of records")

@@ -105,28 +105,24 @@ def run(
         If the run goes back; and if the training is interrupted from the keyboard: the best weights so far are kept.
         Before the end of the first epoch there are none, and KeyboardInterrupt goes on.
     """
-    model, optimizer = fabric.setup(state.model, state.optimizer)
-    if _computes_in_its_own_dtype(fabric):
-        model = state.model
+    wrapped, optimizer = fabric.setup(state.model, state.optimizer)
+    model = state.model if _computes_in_its_own_dtype(fabric) else wrapped
     if state.best is None and validation is not None:
         state.best = Best.begin(state.model, evaluate(state, validation(None)))
-    if roll_back and state.start is None and epochs * sum(1 for _ in train(None)) >= LOOK:
-        state.start = _start(state, train)  # fewer steps have no time to rise and to come back
+    if roll_back and state.start is None:
+        state.start = _start(state, train, epochs)
     step = partial(_step, fabric, state, model, optimizer, max_grad_norm)
-    epochs_before = len(state.history)
+    epochs_before, watch = len(state.history), watch or (lambda state: None)
     try:
         for _ in range(epochs):
             record = _steady_epoch(step, state, train, watch, roll_back)
             if sigma_rows is not None:
                 set_sigmas(state.model, sigma_rows)
-            if state.best is not None and validation is not None:
-                evaluation = evaluate(state, validation(None))
-                record["validation"] = evaluation.means
-                state.best.consider(state.model, evaluation, state.epoch)
+            if validation is not None:
+                record["validation"] = _validated(state, validation)
             state.history.append(record)
-            state.stopped = _any_asks_to_stop(callbacks, record)
-            if watch is not None:
-                watch(state)
+            state.stopped = sum(bool(callback(record)) for callback in callbacks) > 0  # each is called
+            watch(state)
             if state.stopped:
                 break
     except KeyboardInterrupt as asked:
@@ -138,6 +134,14 @@ def run(
         state.model.load_state_dict(state.best.weights)
 
 
+def _validated(state: State, validation: Batches) -> dict[str, float]:
+    """Keep the epoch's weights if they are better than the best so far; return the means of the terms."""
+    evaluation = evaluate(state, validation(None))
+    if state.best is not None:
+        state.best.consider(state.model, evaluation, state.epoch)
+    return evaluation.means
+
+
 def _computes_in_its_own_dtype(fabric: Fabric) -> bool:
     """Tell whether Fabric's wrapper has nothing to do: on one device, at the precision of the weights.
 
@@ -147,8 +151,10 @@ def _computes_in_its_own_dtype(fabric: Fabric) -> bool:
     return isinstance(strategy, SingleDeviceStrategy) and str(strategy.precision.precision).endswith("-true")
 
 
-def _start(state: State, train: Batches) -> Start:
-    """Take the terms of all training rows, and of one batch of them, before the first step."""
+def _start(state: State, train: Batches, epochs: int) -> Start | None:
+    """Take the terms of all training rows, and of one batch of them, before the first step; None of a short run."""
+    if epochs * sum(1 for _ in train(None)) < LOOK:
+        return None  # there is no time to rise and to come back
     probe = _as_in_training(state, [_probe(state, train)])
     means, losses = _as_in_training(state, train(torch.Generator(state.device).manual_seed(0)))
     # A start that knows its training rows by heart has too little error on them to be held against.
@@ -188,7 +194,7 @@ class _SpikeError(Exception):
     """An epoch's error has risen far above the start's."""
 
 
-def _steady_epoch(step: Step, state: State, train: Batches, watch: Watch | None, roll_back: bool) -> Record:
+def _steady_epoch(step: Step, state: State, train: Batches, watch: Watch, roll_back: bool) -> Record:
     """Train for one epoch; where the loss explodes, go back and try at half the learning rate."""
     while True:
         try:
@@ -201,8 +207,7 @@ def _steady_epoch(step: Step, state: State, train: Batches, watch: Watch | None,
                 raise
             state.halve_learning_rate()
             warnings.warn(
-                f"{error}; going back to the end of epoch {state.epoch}, and on at half the learning rate",
-                stacklevel=2,
+                f"{error}; going back to the end of epoch {state.epoch}, and on at half the learning rate", stacklevel=2
             )
 
 
@@ -237,7 +242,7 @@ def _check_spike(state: State, found: Mapping[str, float], before: Mapping[str, 
         )
 
 
-def _train_epoch(step: Step, state: State, train: Batches, watch: Watch | None) -> Record:
+def _train_epoch(step: Step, state: State, train: Batches, watch: Watch) -> Record:
     """Train on every batch once, or on those that are left, and return the epoch's record."""
     began = time.perf_counter()
     state.model.train()
@@ -251,8 +256,7 @@ def _train_epoch(step: Step, state: State, train: Batches, watch: Watch | None) 
         position.seconds = time.perf_counter() - began
         if len(position.sizes) % LOOK == 0:
             _check_epoch(state, position)
-        if watch is not None:
-            watch(state)
+        watch(state)
     means = _row_means(position.figures, position.sizes)
     after_the_last_step = _as_in_training(state, [_probe(state, train)]).means
     _check_finite([*position.figures, after_the_last_step], state)
@@ -278,7 +282,6 @@ def _batches(state: State, position: Position, train: Batches) -> Iterator[tuple
 def _step(
     fabric: Fabric, state: State, model: Any, optimizer: Any, max_grad_norm: float | None, batch: Batch
 ) -> dict[str, Tensor]:
-    """Terms → loss → backward → step; return the batch's figures."""
     with state.drawing():
         outcome = outcome_of(model, batch, state.model.corrupt, state.generator)
     loss = state.model.row_losses(outcome.terms, state.epoch).mean()
@@ -354,9 +357,3 @@ def _evaluated(state: State, batches: Iterable[Batch]) -> Evaluation:
             sizes.append(batch.n_rows)
             losses.append(row_losses)
     return Evaluation(_row_means(figures, sizes), torch.cat(losses))
-
-
-def _any_asks_to_stop(callbacks: Sequence[Callback], record: Record) -> bool:
-    """Call each with the record."""
-    answers = [callback(record) for callback in callbacks]  # each is called, whatever the others say
-    return any(answer is not None and bool(answer) for answer in answers)

@@ -149,9 +149,8 @@ class Position:
             sizes = torch.tensor(self.sizes[piece], dtype=torch.float64)
             for name in self._sums:
                 values = torch.stack([batch[name] for batch in self.figures[piece]])
-                self._sums[name] += float(
-                    values.cpu().double().nan_to_num(0.0) @ sizes
-                )  # of a batch nothing may be known
+                values = values.cpu().double().nan_to_num(0.0)  # of a batch nothing may be known
+                self._sums[name] += float(values @ sizes)
             self._summed += len(sizes)
         return self._sums
 
@@ -210,11 +209,11 @@ class State:
         """Where the weights are."""
         return next(self.model.parameters()).device
 
-    def drawing(self) -> AbstractContextManager[Any]:
+    def drawing(self) -> AbstractContextManager[object]:
         """Let the model's modules draw from this run's generator."""
         return DrawingFrom(self.draws) if self._model_draws else nullcontext()
 
-    def taking_gradients(self) -> AbstractContextManager[Any]:
+    def taking_gradients(self) -> AbstractContextManager[object]:
         """Let no module of a person's own draw again what it drew on the way forward."""
         return DrawingNothing() if self._has_own_modules else nullcontext()
 
@@ -283,9 +282,8 @@ def new_state(model: Model, lr: float, generator: torch.Generator, schedule: Sch
     steps : int
         How many steps there will be.
     """
-    groups = [
-        {"params": weights, "lr": lr * share, "share": share} for share, weights in _by_share_of_the_rate(model).items()
-    ]
+    shares = _by_share_of_the_rate(model).items()
+    groups = [{"params": weights, "lr": lr * share, "share": share} for share, weights in shares]
     optimizer = Adam(groups, lr=lr, fused=True)
     rates = [group["lr"] for group in optimizer.param_groups]
     scheduler = OneCycleLR(optimizer, rates, total_steps=steps + 1) if schedule == "one_cycle" and steps else None
