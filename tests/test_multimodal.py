@@ -216,7 +216,7 @@ class TestWeights:
         model = MultimodalAutoencoder(**QUICK, sigma=sigma, likelihoods={"lower": "bernoulli"}).fit(X)
         cells = model._given(X).x.astype(float)
         kinds = ["gaussian", "bernoulli", "gaussian", "categorical", "categorical"]
-        parts = zip(model._parts_of_a_row(), kinds, strict=True)
+        parts = zip(model.format_.places, kinds, strict=True)
         costs = [cost_at_mean(cells[:, part], kind, None if sigma == "learned" else sigma) for (_, part), kind in parts]
         say = np.array(costs) * list(model.block_weights_.values())
         np.testing.assert_allclose(say, say[0])

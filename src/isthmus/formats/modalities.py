@@ -5,7 +5,7 @@ In a flat row the modalities come one after the other; a label is one entry, the
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -189,12 +189,11 @@ def flat_rows(modalities: Sequence[Modality], values: Mapping[str, Any], *, mark
         If `values` holds a modality that is none of these, or none of these, or values that are not as at fit.
     """
     names = [modality.name for modality in modalities]
-    listed = ", ".join(map(repr, names))
     new = [name for name in values if name not in names]
     if new:
-        raise InputError(f"X holds the modality {new[0]!r}, which was not there at fit: give {listed}")
+        raise InputError(f"X holds the modality {new[0]!r}, which was not there at fit: give {listed(names)}")
     if not values:
-        raise InputError(f"X holds none of the modalities: give at least one of {listed}")
+        raise InputError(f"X holds none of the modalities: give at least one of {listed(names)}")
     n = len(next(iter(values.values())))
     parts = [
         modality.encode(values[modality.name], mark_new=mark_new)
@@ -240,6 +239,11 @@ def in_blocks(X: Any, blocks: Mapping[str, Sequence[Any]] | None) -> dict[str, A
         told = ", ".join(f"{name!r} has {length}" for name, length in lengths.items())
         raise InputError(f"the modalities of X differ in their numbers of rows: {told}")
     return values
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return the names of modalities as they are told to a person."""
+    return ", ".join(map(repr, names))
 
 
 def _n_dimensions(name: str, value: Any) -> int:
