@@ -13,13 +13,13 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from isthmus.errors import InputTypeError, hushed
+from isthmus.errors import InputTypeError, hushed, warn_caller
+from isthmus.formats.checks import check_number
 from isthmus.formats.containers import by_pieces, container_of, plain
 from isthmus.formats.given import Given
 from isthmus.formats.sequences import Ragged
 from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.calibration import Calibration, missing_shares
-from isthmus.models.checks import check_number, warn_caller
 from isthmus.models.kept import kept_start, why_start_is_kept
 from isthmus.models.saved import save_estimator
 from isthmus.models.variational import VariationalAutoencoder

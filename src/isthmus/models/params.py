@@ -76,8 +76,8 @@ class Parameters(BaseEstimator):
     verbose: int = 0
 
     default_network: ClassVar[type[Any]] = MLP
-    default_epochs: ClassVar[staticmethod[[int, int], int]] = staticmethod(default_epochs)
-    default_grad_norm: ClassVar[staticmethod[[int], float | None]] = staticmethod(no_limit)
+    default_epochs: ClassVar["staticmethod[[int, int], int]"] = staticmethod(default_epochs)
+    default_grad_norm: ClassVar["staticmethod[[int], float | None]"] = staticmethod(no_limit)
     scales_itself: ClassVar[bool] = False
     is_sequential: ClassVar[bool] = False
     layers: ClassVar[str] = "code"
