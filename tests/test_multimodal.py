@@ -20,7 +20,7 @@ from conftest import score_of
 from isthmus import Autoencoder, MultimodalAutoencoder, OutlierDetector
 from isthmus.core.corruption import hide_modalities
 from isthmus.errors import NewCategoryWarning
-from isthmus.models.multimodal import cost_at_mean
+from isthmus.formats.modalities import cost_at_mean
 from isthmus.networks import LSTM, MLP, Conv, Modules, Transformer
 from isthmus.networks.multimodal import Concatenation, Modality, ProductOfExperts, build_multimodal
 

@@ -325,3 +325,41 @@ def _dtypes_of_numbers(values: pd.Series | pd.DataFrame, dtype: str) -> tuple[st
 
 def _missing(array: np.ndarray) -> np.ndarray:
     return np.asarray(pd.isna(array))
+
+
+def cost_at_mean(cells: np.ndarray, likelihood: str, sigma: float | None) -> float:
+    """Return what rows cost at their mean, or class frequencies, above a perfect rebuild, in nats a row.
+
+    Parameters
+    ----------
+    cells : ndarray of float, of shape (n, size)
+        The rows, with NaN where they are not known; a label is the index of its class.
+    likelihood : {"gaussian", "bernoulli", "categorical"}
+        What they are held against.
+    sigma : float or None
+        Of a Gaussian; None is the rows' own root mean variance, where it is most likely.
+
+    Examples
+    --------
+    >>> rows = np.array([[0.0, 1.0], [1.0, 1.0]])
+    >>> cost_at_mean(rows, "gaussian", sigma=0.5), cost_at_mean(rows, "gaussian", sigma=None)
+    (0.5, 1.0)
+    >>> round(cost_at_mean(rows, "bernoulli", None), 3)  # log 2
+    0.693
+    """
+    if likelihood == "categorical":
+        classes = cells[~np.isnan(cells)].astype(int)
+        return float(_entropy(np.bincount(classes) / len(classes)).sum())
+    if likelihood == "bernoulli":
+        mean = np.nanmean(cells, 0)
+        lost = _entropy(mean) + _entropy(1 - mean) - np.nanmean(_entropy(cells) + _entropy(1 - cells), 0)
+        return float(lost.sum())
+    variance = float(np.nanvar(cells, 0).sum())
+    if sigma is None:
+        return 0.5 * cells.shape[1] * (variance > 0)
+    return 0.5 * variance / sigma**2
+
+
+def _entropy(p: np.ndarray) -> np.ndarray:
+    """Return −p log p, 0 where p is."""
+    return -p * np.log(np.where(p == 0, 1, p))

@@ -1,6 +1,6 @@
 """Rows of several modalities: dicts of arrays, and dataframes in blocks of columns."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, Self
 
@@ -13,12 +13,9 @@ from isthmus.formats.checks import check_choice
 from isthmus.formats.containers import back, container_of, plain
 from isthmus.formats.frames import Frame, mask_of, with_index
 from isthmus.formats.given import Given
-from isthmus.formats.modalities import Modality, flat_rows, in_blocks, listed, slices
+from isthmus.formats.modalities import Modality, cost_at_mean, flat_rows, in_blocks, listed, slices
 from isthmus.formats.names import columns_of_ids
 from isthmus.formats.schema import put_known_cells
-
-Cost = Callable[[Modality, np.ndarray], float]
-"""A modality and its training rows, of shape (n, size) → what these cost at their mean, in nats a row."""
 
 
 @dataclass(frozen=True)
@@ -27,14 +24,14 @@ class ModalitiesFormat(Format):
 
     Parameters
     ----------
-    cost : callable
-        What training rows of a modality cost at their mean, by which ``"balanced"`` weighs it.
     blocks : dict of str to sequence, or None
         The columns of each modality, for a dataframe.
     likelihoods : dict of str to str
         The likelihood of each modality, where it is said.
     likelihood : str
         That of all others but labels.
+    sigma : float or None
+        σ of every Gaussian modality; None where it is learnt.
     block_weights : "balanced" or dict of str to float
         The weights of the modalities' terms in the loss.
     named : dict of str to collection of str
@@ -45,10 +42,10 @@ class ModalitiesFormat(Format):
         "n_features_in_", "feature_names_in_", "row_shape_", "modalities_", "frame_", "block_weights_",
     )  # fmt: skip
 
-    cost: Cost
     blocks: Mapping[str, Sequence[Any]] | None = None
     likelihoods: Mapping[str, str] = field(default_factory=dict)
     likelihood: str = "gaussian"
+    sigma: float | None = None
     block_weights: Literal["balanced"] | Mapping[str, float] = "balanced"
     named: Mapping[str, Collection[str]] = field(default_factory=dict)
     n_features_in_: int | None = None
@@ -232,7 +229,10 @@ class ModalitiesFormat(Format):
         """Return the weight of each modality's term, by what its training rows would cost at their mean."""
         if isinstance(self.block_weights, Mapping):
             return {modality.name: float(self.block_weights.get(modality.name, 1)) for modality in self.modalities_}
-        costs = {modality.name: self.cost(modality, rows[:, part]) for modality, part in self.places}
+        costs = {
+            modality.name: cost_at_mean(rows[:, part].astype(float), self.kind(modality), self.sigma)
+            for modality, part in self.places
+        }
         fair = np.mean([cost for cost in costs.values() if cost > 0] or [1])
         return {name: float(fair / cost) if cost > 0 else 1.0 for name, cost in costs.items()}
 

@@ -342,14 +342,13 @@ class MultimodalAutoencoder(AbstractAutoencoder):
     def _form(self) -> ModalitiesFormat:
         parameters = {name: getattr(self, name) for name in ("networks", "likelihoods", "block_weights")}
         named = {name: tuple(value) for name, value in parameters.items() if isinstance(value, Mapping)}
-        return ModalitiesFormat(
-            self._cost, self.blocks, self.likelihoods or {}, self.likelihood, self.block_weights, named
-        )
+        kinds = self.likelihoods or {}
+        return ModalitiesFormat(self.blocks, kinds, self.likelihood, self._fixed_sigma, self.block_weights, named)
 
-    def _cost(self, modality: Modality, rows: np.ndarray) -> float:
-        """Return what training rows of a modality cost at their mean, in nats a row."""
-        sigma = None if isinstance(self.sigma, str) else self.sigma
-        return cost_at_mean(rows.astype(float), self._kind(modality), sigma)
+    @property
+    def _fixed_sigma(self) -> float | None:
+        """σ of every Gaussian modality where it is given, else None."""
+        return None if isinstance(self.sigma, str) else float(self.sigma)
 
     def _kind(self, modality: Modality) -> str:
         """Return the name of a modality's likelihood."""
@@ -384,56 +383,16 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         parts["hiding"] = partial(hide_modalities, sizes=sizes, level=self.modality_dropout)
         parts["weights"] |= {_term(name): weight for name, weight in self.block_weights_.items()}
         if _is_variational(self):
-            parts["bottleneck"] = gaussian
-            parts["weights"]["kl"] = self.beta
+            parts["bottleneck"], parts["weights"]["kl"] = gaussian, self.beta
         return parts
 
     def _block(self, modality: Modality) -> Block:
         """Return the likelihood of a modality, and its place."""
-        n_classes = len(modality.classes or ())
-        sigma = None if isinstance(self.sigma, str) else float(self.sigma)
+        n_classes, kind = len(modality.classes or ()), self._kind(modality)
         likelihood: Likelihood = (
-            CategoricalLikelihood.of_sizes((n_classes,)) if n_classes else build_likelihood(self._kind(modality), sigma)
+            CategoricalLikelihood.of_sizes((n_classes,)) if n_classes else build_likelihood(kind, self._fixed_sigma)
         )
         return Block(_term(modality.name), likelihood, modality.size, n_classes or modality.size)
-
-
-def cost_at_mean(cells: np.ndarray, likelihood: str, sigma: float | None) -> float:
-    """Return what rows cost at their mean, or class frequencies, above a perfect rebuild, in nats a row.
-
-    Parameters
-    ----------
-    cells : ndarray of float, of shape (n, size)
-        The rows, with NaN where they are not known; a label is the index of its class.
-    likelihood : {"gaussian", "bernoulli", "categorical"}
-        What they are held against.
-    sigma : float or None
-        Of a Gaussian; None is the rows' own root mean variance, where it is most likely.
-
-    Examples
-    --------
-    >>> rows = np.array([[0.0, 1.0], [1.0, 1.0]])
-    >>> cost_at_mean(rows, "gaussian", sigma=0.5), cost_at_mean(rows, "gaussian", sigma=None)
-    (0.5, 1.0)
-    >>> round(cost_at_mean(rows, "bernoulli", None), 3)  # log 2
-    0.693
-    """
-    if likelihood == "categorical":
-        classes = cells[~np.isnan(cells)].astype(int)
-        return float(_entropy(np.bincount(classes) / len(classes)).sum())
-    if likelihood == "bernoulli":
-        mean = np.nanmean(cells, 0)
-        lost = _entropy(mean) + _entropy(1 - mean) - np.nanmean(_entropy(cells) + _entropy(1 - cells), 0)
-        return float(lost.sum())
-    variance = float(np.nanvar(cells, 0).sum())
-    if sigma is None:
-        return 0.5 * cells.shape[1] * (variance > 0)
-    return 0.5 * variance / sigma**2
-
-
-def _entropy(p: np.ndarray) -> np.ndarray:
-    """Return −p log p, 0 where p is."""
-    return -p * np.log(np.where(p == 0, 1, p))
 
 
 def _term(name: str) -> str:
