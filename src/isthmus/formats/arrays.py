@@ -19,6 +19,7 @@ from isthmus.formats.rows import (
     are_bytes,
     check_finite,
     check_shape,
+    check_support,
     flatten,
     in_unit_interval,
     text_error,
@@ -224,14 +225,7 @@ class ArrayFormat(Format):
 
     def _check_targets(self, rows: np.ndarray) -> None:
         """Raise ValueError where the likelihood cannot give rise to such rows."""
-        if self.support is None or are_bytes(rows):
-            return
-        low, high = np.fmin.reduce(rows, None), np.fmax.reduce(rows, None)  # past NaN
-        if low < self.support[0] or high > self.support[1]:
-            raise InputError(
-                f"likelihood={self.likelihood!r} needs X in [{self.support[0]:g}, {self.support[1]:g}], and it reaches "
-                f"from {low:g} to {high:g}: scale it, or take 'gaussian'"
-            )
+        check_support(rows, self.support, self.likelihood)
 
 
 def read_array(

@@ -128,6 +128,18 @@ def check_finite(table: np.ndarray, names: "pd.Index | np.ndarray | None" = None
         )
 
 
+def check_support(rows: np.ndarray, support: tuple[float, float] | None, likelihood: str) -> None:
+    """Raise ValueError where a likelihood, whose lowest and highest number these are, cannot give rise to such rows."""
+    if support is None or are_bytes(rows):
+        return
+    low, high = np.fmin.reduce(rows, None), np.fmax.reduce(rows, None)  # past NaN
+    if low < support[0] or high > support[1]:
+        raise InputError(
+            f"likelihood={likelihood!r} needs X in [{support[0]:g}, {support[1]:g}], and it reaches from {low:g} to "
+            f"{high:g}: scale it, or take 'gaussian'"
+        )
+
+
 def text_error(error: ValueError, table: Any) -> ValueError:
     """Return what to raise where a table could not be turned into numbers: a line that says where text is in it."""
     if "could not convert string" not in str(error):

@@ -85,8 +85,7 @@ class Parameters(BaseEstimator):
     def _form(self) -> Format:
         """Return the format that rows have, of which nothing is learnt; by default :class:`ArrayFormat`."""
         sigma = None if self.likelihood != "gaussian" or isinstance(self.sigma, str) else float(self.sigma)
-        support = (0.0, 1.0) if self.likelihood == "bernoulli" else None
-        return ArrayFormat(type(self).__name__, self.scale, self.likelihood, support, sigma)
+        return ArrayFormat(type(self).__name__, self.scale, self.likelihood, self._support, sigma)
 
     def _build(self) -> Model:
         """Build the model of its network and its parts; by default of one network for whole rows."""
@@ -206,6 +205,11 @@ class Parameters(BaseEstimator):
     def starts_at_pca(self) -> bool:
         """Whether ``fit`` starts the network at the rows' PCA."""
         return getattr(self._network, "linear_path", None) == "pca"
+
+    @property
+    def _support(self) -> tuple[float, float] | None:
+        """The lowest and the highest number that the likelihood can give rise to; None: any."""
+        return (0.0, 1.0) if self.likelihood == "bernoulli" else None
 
     @property
     def _is_gaussian(self) -> bool:

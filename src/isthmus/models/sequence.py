@@ -1,6 +1,5 @@
 """The sequence autoencoder: it rebuilds what was, and tells what comes."""
 
-import math
 import numbers
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
@@ -14,7 +13,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from isthmus.core.batch import Batch, of_one_length
+from isthmus.core.batch import Batch
 from isthmus.core.likelihood import (
     Bernoulli,
     Block,
@@ -28,26 +27,11 @@ from isthmus.core.model import Model
 from isthmus.errors import InputError
 from isthmus.formats.checks import check_scalar
 from isthmus.formats.given import Given
-from isthmus.formats.sequences import (
-    Ragged,
-    Sequences,
-    are_ragged,
-    as_given,
-    check_future,
-    join_future,
-    lengths_of,
-    longer,
-    masked,
-    split_future,
-    to_list,
-    to_sequences,
-    without_features,
-)
+from isthmus.formats.sequences import without_features
+from isthmus.formats.steps import SequenceFormat
 from isthmus.models.base import AbstractAutoencoder
-from isthmus.models.engine import decode
 from isthmus.networks import LSTM, Modules
 from isthmus.networks.composite import CompositeDecoder, PastEncoder, Standardise
-from isthmus.networks.parameters import Network
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -60,6 +44,11 @@ def _if_reconstruction(method: Method) -> Method:
 def _if_future(method: Method) -> Method:
     """Leave a method out where nothing is predicted."""
     return available_if(lambda estimator: estimator.future_steps > 0)(method)
+
+
+def epochs_of_4000_steps(rows: int, batch_size: int) -> int:
+    """Return as many epochs as make 4,000 steps, which a recurrent network needs however few rows: 10 to 300."""
+    return max(10, min(300, round(4000 * batch_size / rows)))
 
 
 @dataclass(eq=False, repr=False)
@@ -131,7 +120,12 @@ class SequenceAutoencoder(AbstractAutoencoder):
     lr: float = 1e-2
 
     default_network: ClassVar[type[Any]] = LSTM
+    default_epochs: ClassVar["staticmethod[[int, int], int]"] = staticmethod(epochs_of_4000_steps)
+    # A recurrent network's gradient may explode, and Adam would remember it for long: spikes are cut off, and the usual
+    # gradient, which grows with the loss, a sum over a sequence's values, is let through.
+    default_grad_norm: ClassVar["staticmethod[[int], float | None]"] = staticmethod(float)
     scales_itself: ClassVar[bool] = True
+    is_sequential: ClassVar[bool] = True
 
     def fit(self, X: Any, y: Any = None, **kept: Any) -> Self:
         """Train on sequences.
@@ -195,21 +189,15 @@ class SequenceAutoencoder(AbstractAutoencoder):
         ndarray of shape (n, steps, features) or (n, steps), or list of arrays where `lengths` are given
             With or without features, as at ``fit``.
         """
-        codes = self._fitted_codes(Z)
-        steps = self._checked_lengths(lengths, len(codes))
-        if lengths is not None and self._are_ragged(steps):
-            cut = self._decoded(codes, steps)
-            return [row[:, 0] for row in cut] if self.flat_ else cut
-        rows = self._in_batches(decode, Given(codes, self._lengths(steps)))
-        rows = rows[:, : self.row_shape_[0]]
-        if self.flat_:
-            rows = rows[:, :, 0]
-        return rows if lengths is None else [row[:length] for row, length in zip(rows, steps.astype(int), strict=True)]
+        codes, form = self._codes(Z), self.format_
+        steps = form.check_lengths(lengths, len(codes))
+        rows = self._decoded(Given(codes, form.context(steps, len(codes))))
+        return form.decode(rows) if lengths is None else form.cut(rows, steps)
 
     @_if_reconstruction
     def reconstruct(self, X: Any) -> Any:
         """Encode and decode sequences, all of whose steps are taken for past; the result is in the form of `X`."""
-        return as_given(X, super().reconstruct(X))
+        return self._reconstruct(X)
 
     @_if_reconstruction
     def impute(self, X: Any, mask: Any = None, *, n_iter: int = 100) -> Any:
@@ -229,8 +217,7 @@ class SequenceAutoencoder(AbstractAutoencoder):
         ndarray or list of ndarray
             In the form of `X`; the known values are those of `X`, to the bit.
         """
-        X = X if mask is None else masked(X, mask)
-        return as_given(X, self._impute(X, None, n_iter, None))
+        return self._impute(X, mask, n_iter)
 
     @_if_reconstruction
     def interpolate(
@@ -246,8 +233,7 @@ class SequenceAutoencoder(AbstractAutoencoder):
         See :meth:`isthmus.Autoencoder.interpolate`; the result is of shape (n, n_steps, steps, features), or a list
         with an array for each pair.
         """
-        rows = self._interpolate(A, B, n_steps, path, None)
-        return as_given(longer(A, B), rows)
+        return self._interpolate(A, B, n_steps, path)
 
     @_if_reconstruction
     def traverse(self, X: Any, unit: int, values: ArrayLike = tuple(range(-3, 4))) -> Any:
@@ -256,7 +242,7 @@ class SequenceAutoencoder(AbstractAutoencoder):
         See :meth:`isthmus.Autoencoder.traverse`; the result is of shape (n, values, steps, features), or a list with
         an array for each sequence.
         """
-        return as_given(X, self._traverse(X, unit, values, None))
+        return self._traverse(X, unit, values)
 
     def score_samples(self, X: Any, *, per_feature: bool = False) -> Any:
         """Return log p(x | z) of each sequence in nats; higher is more usual.
@@ -310,190 +296,44 @@ class SequenceAutoencoder(AbstractAutoencoder):
         if not self.reconstruction and not self.future_steps:
             raise InputError("reconstruction=False leaves nothing to learn: give future_steps above 0")
 
-    def _checked_lengths(self, lengths: ArrayLike | None, n: int) -> np.ndarray:
-        """Return the lengths of `n` sequences to decode."""
-        longest = self.row_shape_[0]
-        steps = np.asarray(longest if lengths is None else lengths, dtype=float)
-        if lengths is not None and steps.shape != (n,):
-            raise InputError(f"lengths has the shape {steps.shape}: give one for each of {n} codes")
-        if (steps < 1).any() or (steps > longest).any() or (steps % 1).any():
-            raise InputError(f"lengths are to be whole numbers from 1 to {longest}, the longest sequence at fit")
-        return np.broadcast_to(steps, (n,))
+    @property
+    def format_(self) -> SequenceFormat:
+        """What form the sequences of ``fit`` had."""
+        return self._form().restored(self.__dict__)
 
-    def _default_epochs(self, rows: int) -> int:
-        """Return as many epochs as make 4,000 steps, which a recurrent network needs however few rows: 10 to 300."""
-        return max(10, min(300, round(4000 * self.batch_size / rows)))
+    def _form(self) -> SequenceFormat:
+        network: Any = self._network
+        return SequenceFormat(
+            type(self).__name__,
+            self.future_steps,
+            self.likelihood,
+            self._support,
+            tells_lengths=not hasattr(network, "along_time"),  # a transformer is told by what is known
+            follows_lengths=getattr(network, "follows_lengths", False),
+            needs_one_length=self.corruption == "swap",
+        )
 
-    def _largest_gradient(self) -> float:
-        """Cut off spikes: a recurrent network's gradient may explode, and Adam would remember it for long.
-
-        The usual one grows with the loss, a sum over a sequence's values: it is let through.
-        """
-        return float(math.prod(self.row_shape_)) if self.max_grad_norm is None else self.max_grad_norm
-
-    def _sequences(self, X: Any) -> Sequences:
-        """Check sequences for use, and pad them to the length of the longest at fit."""
-        check_is_fitted(self, ["row_shape_"])
-        x, lengths = to_sequences(X)
-        longest = self.row_shape_[0]
-        self._check_shape(x.shape[1], x.shape[2])
-        return Sequences(np.pad(x, ((0, 0), (0, longest - x.shape[1]), (0, 0)), constant_values=np.nan), lengths)
-
-    def _check_shape(self, longest: int, features: int) -> None:
-        """Raise InputError where sequences have other features than at fit, or one is longer than all were."""
-        most, n_features = self.row_shape_
-        if features != n_features:
-            raise InputError(
-                f"X has {features} features, but {type(self).__name__} is expecting {n_features} features as input"
-            )
-        if longest > most:
-            raise InputError(
-                f"X has a sequence of {longest} steps, and the longest at fit had {most}: cut it, for example with "
-                "isthmus.data.windows"
-            )
-
-    def _ragged(self, X: Any, *, reset: bool = False, is_open: bool = False) -> Ragged | None:
-        """Return sequences that differ so much in length that padding all to the longest would be most of them.
-
-        None where they do not, or the network needs all steps. With `is_open` all of their steps are past.
-        """
-        lengths = lengths_of(X) if getattr(self._network(), "follows_lengths", False) else None
-        if lengths is None or not len(lengths) or not lengths.min():
-            return None
-        longest = int(lengths.max()) if reset else self.row_shape_[0]
-        if lengths.max() > longest or not are_ragged(lengths, longest):
-            return None
-        sequences = to_list(X)
-        if not reset:
-            self._check_shape(int(lengths.max()), sequences[0].shape[1])
-        if not is_open:
-            check_future(lengths, self.future_steps)
-        rows = Ragged.of(sequences, self.future_steps, longest, is_open=is_open)
-        if not is_open:
-            self._check_targets(rows.steps)
-        return rows
-
-    def _given_unscaled(self, X: Any, y: Any = None, *, targets: bool = False) -> Given:
-        """Take all steps for past, and leave the future open."""
-        check_is_fitted(self)
-        ragged = self._ragged(X, is_open=True)
-        if ragged is not None:
-            if targets:
-                self._check_targets(ragged.steps)
-            return Given(ragged, self._lengths(ragged.before))
-        x, lengths = self._sequences(X)
-        if targets:
-            self._check_targets(x)
-        x = np.pad(x, ((0, 0), (0, self.future_steps), (0, 0)), constant_values=np.nan)
-        return Given(x, self._lengths(lengths))
-
-    def _with_future(self, sequences: Sequences) -> tuple[Given, np.ndarray]:
-        """Take the last steps for future, as in training; return also how many each sequence has before them."""
-        self._check_targets(sequences.x)
-        x, past = split_future(sequences, self.future_steps)
-        return Given(x, self._lengths(past)), past
-
-    def _lengths(self, lengths: np.ndarray) -> np.ndarray | None:
-        """Return the lengths of sequences as the network is told them, if it is."""
-        return lengths[:, None].astype(float) if self._code_layout()["n_context"] else None
-
-    def _learn_rows(self, X: Any, y: Any, *, reset: bool) -> Given:
-        if not reset:
-            return self.rows_to_score(X)
-        ragged = self._ragged(X, reset=True)
-        x, lengths = to_sequences(X) if ragged is None else (ragged.steps[None], ragged.lengths)
-        if len(lengths) < 2:
-            raise InputError(
-                f"Found array with {len(lengths)} sample(s) while a minimum of 2 is required: give more sequences"
-            )
-        missing = np.isnan(x).all((0, 1))
-        if missing.any():
-            raise InputError(f"Input X has nothing but NaN in feature {int(missing.argmax())}: drop it")
-        if self.corruption == "swap" and len(np.unique(lengths)) > 1:
-            raise InputError(
-                "corruption='swap' takes a step from another sequence, which may have none: give sequences of one "
-                "length, or another corruption"
-            )
-        self.n_features_in_ = x.shape[2]
-        self.row_shape_ = (int(lengths.max()), x.shape[2])
-        self.flat_ = without_features(X)
-        self.mean_ = np.nanmean(x, (0, 1), dtype=float)
-        spread = np.nanstd(x, (0, 1), dtype=float)
-        self.scale_ = np.where(spread > 1e-12 * np.abs(self.mean_), spread, 1.0)
-        return self._with_future(Sequences(x, lengths))[0] if ragged is None else Given(ragged)
-
-    def rows_to_score(self, X: Any, y: Any = None) -> Given:
-        """Take the last steps for future, as in training."""
-        check_is_fitted(self)
-        ragged = self._ragged(X)
-        return self._with_future(self._sequences(X))[0] if ragged is None else Given(ragged)
-
-    def own_entries(self, X: Any) -> Any:
-        """Return which entries are no padding behind the end of a sequence."""
-        ragged = self._ragged(X)
-        if ragged is not None:
-            return ragged
-        x, past = self._with_future(self._sequences(X))[0].x, to_sequences(X).lengths - self.future_steps
-        step = np.arange(x.shape[1])
-        is_own = (step < past[:, None]) | (step >= self.row_shape_[0])
-        return np.broadcast_to(is_own[:, :, None], x.shape)
-
-    def shares_as_given(self, shares: Any, X: Any) -> Any:
-        """Return scores of values as sequences, the future behind the past again."""
-        if isinstance(shares, Ragged):
-            return as_given(X, shares)
-        past = self._with_future(self._sequences(X))[1]
-        return as_given(X, join_future(Sequences(shares, past), self.future_steps))
-
-    def _are_ragged(self, lengths: np.ndarray) -> bool:
-        """Tell whether sequences of these lengths are not padded to the longest at fit."""
-        follows = getattr(self._network(), "follows_lengths", False)
-        return follows and are_ragged(lengths, self.row_shape_[0])
-
-    def _decoded(self, codes: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
-        """Decode each code to so many steps, those of about one length together; each of shape (steps, features)."""
-        lengths = lengths.astype(int)
-        rows: list[Any] = [None] * len(codes)
-        for alike in of_one_length(torch.from_numpy(lengths)):
-            part = alike.numpy()
-            context = np.column_stack([lengths[part], np.full(len(part), lengths[part].max())]).astype(float)
-            for row, x in zip(part, self._in_batches(decode, Given(codes[part], context)), strict=True):
-                rows[row] = x[: lengths[row]]
-        return rows
-
-    def _decode_each(self, codes: np.ndarray, context: np.ndarray | None) -> Any:
-        if context is None or not self._are_ragged(context[:, 0]):
-            return super()._decode_each(codes, context)
-        n, steps, units = codes.shape
-        rows = self._decoded(codes.reshape(-1, units), np.repeat(context[:, 0], steps))
-        return [np.stack(rows[i * steps : (i + 1) * steps]) for i in range(n)]
-
-    def _shared_context(self, a: Given, b: Given) -> np.ndarray | None:
-        return None if a.context is None or b.context is None else np.maximum(a.context, b.context)
-
-    def _code_layout(self) -> dict[str, int]:
-        # A transformer is told by what is known how long a sequence is.
-        return super()._code_layout() | {"n_context": 0 if hasattr(self._network(), "along_time") else 1}
-
-    def _network(self) -> Network:
-        network: Any = super()._network()
-        return network.along_time() if hasattr(network, "along_time") else network
-
-    def _fill(self, x: Tensor) -> Tensor:
-        return torch.as_tensor(self.mean_)
+    def _inputs(self) -> Standardise:
+        return Standardise(*self._moments())
 
     def _build(self) -> Model:
-        network, (steps, features) = self._network(), self.row_shape_
-        encoder, decoder = network.build(self.row_shape_, self.n_components, **self._code_layout())
+        network, (steps, features) = self._network, self.format_.row_shape_
+        encoder, decoder = network.build((steps, features), self.n_components, **self._code_layout)
         if self.future_steps and isinstance(network, Modules):
             raise InputError("Modules have one decoder, and future_steps needs a second: take LSTM() or Transformer()")
         if self.future_steps:
             encoder = PastEncoder(encoder, self.future_steps)
             _, future = network.build((self.future_steps, features), self.n_components)
             decoder = CompositeDecoder(decoder if self.reconstruction else None, future, steps)
-        parts = self._parts() | {"inputs": Standardise(*self._moments()), "seen": partial(_seen, steps=steps)}
-        row_shape = (steps + self.future_steps, features)
-        return Model(encoder, decoder, row_shape=row_shape, tail=self.future_steps, **parts)
+        return Model(
+            encoder,
+            decoder,
+            inputs=self._inputs(),
+            seen=partial(_seen, steps=steps),
+            row_shape=(steps + self.future_steps, features),
+            tail=self.future_steps,
+            **self._parts(),
+        )
 
     def _parts(self) -> dict[str, Any]:
         parts = super()._parts() | {"rescaled": False}  # a network that goes step by step takes no sum over them
