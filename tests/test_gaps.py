@@ -26,6 +26,7 @@ from isthmus import (
 from isthmus.core.batch import Batch
 from isthmus.core.imputation import explain
 from isthmus.errors import NewCategoryWarning
+from isthmus.formats.several import ModalitiesFormat
 from isthmus.models.calibration import Calibration
 from isthmus.networks import MLP, Transformer
 
@@ -53,14 +54,21 @@ class _Sequences(SequenceAutoencoder):
     """Rows as sequences of one feature, so that one test serves all families."""
 
 
+class _Halves(ModalitiesFormat):
+    """The columns of an array as two modalities."""
+
+    def learn(self, X, y=None):
+        return super().learn({"left": X[:, :3], "right": X[:, 3:]})
+
+    def encode_to_score(self, X, y=None):
+        return super().encode_to_score({"left": X[:, :3], "right": X[:, 3:]})
+
+
 class _Modalities(MultimodalAutoencoder):
     """Rows as two modalities."""
 
-    def _rows(self, X, *, reset):
-        return super()._rows({"left": X[:, :3], "right": X[:, 3:]}, reset=reset)
-
-    def rows_to_score(self, X, y=None):
-        return super().rows_to_score({"left": X[:, :3], "right": X[:, 3:]})
+    def _form(self):
+        return _Halves(**vars(super()._form()))
 
 
 each_family = pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES.keys())

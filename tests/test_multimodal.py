@@ -20,7 +20,7 @@ from conftest import score_of
 from isthmus import Autoencoder, MultimodalAutoencoder, OutlierDetector
 from isthmus.core.corruption import hide_modalities
 from isthmus.errors import NewCategoryWarning
-from isthmus.models.multimodal import cost_at_mean
+from isthmus.formats.modalities import cost_at_mean
 from isthmus.networks import LSTM, MLP, Conv, Modules, Transformer
 from isthmus.networks.multimodal import Concatenation, Modality, ProductOfExperts, build_multimodal
 
@@ -216,7 +216,7 @@ class TestWeights:
         model = MultimodalAutoencoder(**QUICK, sigma=sigma, likelihoods={"lower": "bernoulli"}).fit(X)
         cells = model._given(X).x.astype(float)
         kinds = ["gaussian", "bernoulli", "gaussian", "categorical", "categorical"]
-        parts = zip(model._parts_of_a_row(), kinds, strict=True)
+        parts = zip(model.format_.places, kinds, strict=True)
         costs = [cost_at_mean(cells[:, part], kind, None if sigma == "learned" else sigma) for (_, part), kind in parts]
         say = np.array(costs) * list(model.block_weights_.values())
         np.testing.assert_allclose(say, say[0])

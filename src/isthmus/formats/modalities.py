@@ -5,7 +5,7 @@ In a flat row the modalities come one after the other; a label is one entry, the
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -189,12 +189,11 @@ def flat_rows(modalities: Sequence[Modality], values: Mapping[str, Any], *, mark
         If `values` holds a modality that is none of these, or none of these, or values that are not as at fit.
     """
     names = [modality.name for modality in modalities]
-    listed = ", ".join(map(repr, names))
     new = [name for name in values if name not in names]
     if new:
-        raise InputError(f"X holds the modality {new[0]!r}, which was not there at fit: give {listed}")
+        raise InputError(f"X holds the modality {new[0]!r}, which was not there at fit: give {listed(names)}")
     if not values:
-        raise InputError(f"X holds none of the modalities: give at least one of {listed}")
+        raise InputError(f"X holds none of the modalities: give at least one of {listed(names)}")
     n = len(next(iter(values.values())))
     parts = [
         modality.encode(values[modality.name], mark_new=mark_new)
@@ -240,6 +239,11 @@ def in_blocks(X: Any, blocks: Mapping[str, Sequence[Any]] | None) -> dict[str, A
         told = ", ".join(f"{name!r} has {length}" for name, length in lengths.items())
         raise InputError(f"the modalities of X differ in their numbers of rows: {told}")
     return values
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return the names of modalities as they are told to a person."""
+    return ", ".join(map(repr, names))
 
 
 def _n_dimensions(name: str, value: Any) -> int:
@@ -321,3 +325,41 @@ def _dtypes_of_numbers(values: pd.Series | pd.DataFrame, dtype: str) -> tuple[st
 
 def _missing(array: np.ndarray) -> np.ndarray:
     return np.asarray(pd.isna(array))
+
+
+def cost_at_mean(cells: np.ndarray, likelihood: str, sigma: float | None) -> float:
+    """Return what rows cost at their mean, or class frequencies, above a perfect rebuild, in nats a row.
+
+    Parameters
+    ----------
+    cells : ndarray of float, of shape (n, size)
+        The rows, with NaN where they are not known; a label is the index of its class.
+    likelihood : {"gaussian", "bernoulli", "categorical"}
+        What they are held against.
+    sigma : float or None
+        Of a Gaussian; None is the rows' own root mean variance, where it is most likely.
+
+    Examples
+    --------
+    >>> rows = np.array([[0.0, 1.0], [1.0, 1.0]])
+    >>> cost_at_mean(rows, "gaussian", sigma=0.5), cost_at_mean(rows, "gaussian", sigma=None)
+    (0.5, 1.0)
+    >>> round(cost_at_mean(rows, "bernoulli", None), 3)  # log 2
+    0.693
+    """
+    if likelihood == "categorical":
+        classes = cells[~np.isnan(cells)].astype(int)
+        return float(_entropy(np.bincount(classes) / len(classes)).sum())
+    if likelihood == "bernoulli":
+        mean = np.nanmean(cells, 0)
+        lost = _entropy(mean) + _entropy(1 - mean) - np.nanmean(_entropy(cells) + _entropy(1 - cells), 0)
+        return float(lost.sum())
+    variance = float(np.nanvar(cells, 0).sum())
+    if sigma is None:
+        return 0.5 * cells.shape[1] * (variance > 0)
+    return 0.5 * variance / sigma**2
+
+
+def _entropy(p: np.ndarray) -> np.ndarray:
+    """Return −p log p, 0 where p is."""
+    return -p * np.log(np.where(p == 0, 1, p))

@@ -9,17 +9,19 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from isthmus.core.batch import Batch
+from isthmus.core.bound import SEED
 from isthmus.core.imputation import fill_in
 from isthmus.core.model import Model
 from isthmus.core.score import entry_scores, row_scores
 from isthmus.errors import InputError, users_mistake
-from isthmus.formats.checks import check_array, check_choice, check_scalar, column_or_1d
+from isthmus.formats.checks import check_array, check_choice, check_random_state, check_scalar, column_or_1d
 from isthmus.formats.containers import by_pieces, plain
 from isthmus.formats.frames import with_index
 from isthmus.formats.given import Given
@@ -282,6 +284,25 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Fit
         n, steps, units = codes.shape
         contexts = None if context is None else np.repeat(context, steps, axis=0)
         return self.format_.decode_steps(self._decoded(Given(codes.reshape(-1, units), contexts)), n, like)
+
+    def _sample(self, n: int, y: Any, noise: bool, random_state: Any) -> Any:
+        check_is_fitted(self)
+        check_scalar(n, "n_samples", numbers.Integral, min_val=1)
+        random = check_random_state(random_state)
+        prior = self.module_.bottleneck.prior
+        assert prior is not None
+        codes = prior.sample(n, self.n_components, random).numpy()
+        generator = self._generator(int(random.randint(2**31 - 1)))
+
+        def draw(model: Model, batch: Batch) -> Tensor:
+            distribution = model.decode(batch.x, batch.context)
+            return distribution.sample(generator) if noise else distribution.mean
+
+        return self.format_.decode(self._in_batches(draw, Given(codes, self.format_.context(y, n))))
+
+    def _generator(self, seed: int = SEED) -> torch.Generator:
+        """Return a generator for what is drawn at use, apart from the training's."""
+        return torch.Generator(next(self.module_.parameters()).device).manual_seed(seed)
 
     def _score_samples(self, X: Any, y: Any, per_feature: bool) -> Any:
         check_is_fitted(self)

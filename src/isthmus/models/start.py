@@ -12,7 +12,10 @@ from torch import Tensor, nn
 from isthmus.core.batch import Batch, RaggedBatch
 from isthmus.core.likelihoods.gaussian import LEAST_SIGMA
 from isthmus.core.model import Model
+from isthmus.core.parts import Parts
 from isthmus.core.sigma import set_floors, set_sigmas, widest
+from isthmus.networks.multimodal import MultimodalEncoder
+from isthmus.networks.pair import start_at_zero
 from isthmus.threads import suited_to
 
 OVERSAMPLED = 10
@@ -59,7 +62,7 @@ def start_model(model: Model, rows: Batch, *, at_pca: bool, seed: int, spread_un
     ----------
     model : Model
         Its encoder and decoder have ``centre`` and ``scale`` where they have a linear path; others are left as they
-        are.
+        are. Of a multimodal pair those of each modality are standardised, and decode at first to its rows' mean.
     rows : Batch
         Training rows.
     at_pca : bool
@@ -79,6 +82,8 @@ def start_model(model: Model, rows: Batch, *, at_pca: bool, seed: int, spread_un
                 tied = not hasattr(decoder.path.linear, "weight")
                 _set_weight(model, rows, whiten=not tied, seed=seed)
                 _set_read_out(model, rows, tied=tied)
+        if isinstance(encoder, MultimodalEncoder):
+            _standardise_each(model, rows)
         if spread_units:
             _spread_units(model, rows)
         set_floors(model, rows)
@@ -94,6 +99,23 @@ def standardise(model: Model, rows: Batch) -> None:
                 _standardise(part, function(rows.x))
             else:
                 _standardise_by_pieces(part, (function(piece.x) for piece in rows.split(PIECE)))
+
+
+def _standardise_each(model: Model, rows: Batch) -> None:
+    """Standardise each modality's pair by the rows that have it, and have its decoder begin at their mean."""
+    encoder: Any = model.encoder
+    decoder: Any = model.decoder
+    likelihood: Any = model.likelihood
+    parts = rows.x.split(encoder.sizes, dim=1)
+    knowns = [None] * len(parts) if rows.observed is None else rows.observed.split(encoder.sizes, dim=1)
+    pairs = zip(encoder.encoders, encoder.shapes, decoder.decoders, likelihood.blocks, parts, knowns, strict=True)
+    for its_encoder, shape, its_decoder, block, x, known in pairs:
+        if getattr(its_encoder, "centre", None) is None:
+            continue
+        its = Model(its_encoder, its_decoder, Parts(likelihood=block.likelihood, inputs=shape))
+        standardise(its, Batch(x if known is None else x[known.any(1)]))
+        if its_decoder.path.linear is not None:
+            start_at_zero(its_decoder.path.linear)
 
 
 def _are_few(model: Model, rows: Batch) -> bool:

@@ -6,20 +6,17 @@ from functools import partial
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from isthmus.core.batch import Batch
 from isthmus.core.bottlenecks.gaussian import GaussianBottleneck
-from isthmus.core.bound import SEED, importance_log_likelihood
+from isthmus.core.bound import importance_log_likelihood
 from isthmus.core.model import Model
 from isthmus.core.parts import Parts
 from isthmus.core.penalty import free_bits
 from isthmus.errors import InputError
-from isthmus.formats.checks import check_number, check_random_state, check_scalar
-from isthmus.formats.given import Given
+from isthmus.formats.checks import check_number, check_scalar
 from isthmus.models.base import AbstractAutoencoder
 
 
@@ -45,25 +42,6 @@ class AbstractVariationalAutoencoder(AbstractAutoencoder):
         if log_scale is None:
             return likelihoods
         return likelihoods - (given.known.reshape(len(given.x), -1) @ log_scale.ravel()).astype(likelihoods.dtype)
-
-    def _sample(self, n: int, y: Any, noise: bool, random_state: Any) -> Any:
-        check_is_fitted(self)
-        check_scalar(n, "n_samples", numbers.Integral, min_val=1)
-        random = check_random_state(random_state)
-        prior = self.module_.bottleneck.prior
-        assert prior is not None
-        codes = prior.sample(n, self.n_components, random).numpy()
-        generator = self._generator(int(random.randint(2**31 - 1)))
-
-        def draw(model: Model, batch: Batch) -> Tensor:
-            distribution = model.decode(batch.x, batch.context)
-            return distribution.sample(generator) if noise else distribution.mean
-
-        return self.format_.decode(self._in_batches(draw, Given(codes, self.format_.context(y, n))))
-
-    def _generator(self, seed: int = SEED) -> torch.Generator:
-        """Return a generator for what is drawn at use, apart from the training's."""
-        return torch.Generator(next(self.module_.parameters()).device).manual_seed(seed)
 
     def check_parameters(self) -> None:
         """Raise ValueError or TypeError for the first parameter without a meaning."""
