@@ -11,7 +11,6 @@ from isthmus.errors import InputError
 from isthmus.formats import kinds as kinds_
 from isthmus.formats.columns import KINDS, Cell, Column, Kind
 from isthmus.formats.marks import Marks
-from isthmus.formats.rows import check_finite
 from isthmus.formats.scaling import SCALING, fit_steps, steps_as_json, steps_from_json
 
 AT_ONCE = 16_384
@@ -348,6 +347,10 @@ class Schema:
         columns = [cell.column for cell in self.cells if cell.kind == "number"]
         values = [_floats(column, read[column.name]) for column in columns]
         if any(np.isinf(each).any() for each in values):
+            from isthmus.formats.rows import (
+                check_finite,
+            )  # PyTorch and scikit-learn: `isthmus data` has no need of them
+
             names = np.array([column.name for column in columns], dtype=object)
             check_finite(np.stack(values, axis=1, dtype=float), names, allow_nan=True)
         return values
