@@ -36,6 +36,9 @@ class Framing(NamedTuple):
     label: str | None = None  # the run's, which is taken where a file has it
 
 
+AS_IT_IS = Framing()
+
+
 @dataclass
 class Run:
     """A model, the rows that it is shown, and how they are read: a file once.
@@ -64,7 +67,7 @@ class Run:
     data_dir: Path | None = None
     split: datasets.Split = "test"
     windowing: Windowing | None = None
-    framing: Framing = Framing()
+    framing: Framing = AS_IT_IS
 
     @property
     def is_named(self) -> bool:
