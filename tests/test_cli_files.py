@@ -284,7 +284,8 @@ def test_control_c_while_the_command_is_imported(tmp_path, wait):
     """As the installed script does it; the first line of it is waited for, as Python itself takes a moment."""
     script = tmp_path / COMMAND
     script.write_text(
-        "import sys\nprint('up', flush=True)\nfrom isthmus.cli import main\nsys.argv[1:] = ['data']\nsys.exit(main())"
+        "import sys\nprint('up', flush=True)\nfrom isthmus.cli import main\n"
+        "sys.argv[1:] = 'transform run rows.npy -o codes.npy'.split()\nsys.exit(main())"
     )
     process = subprocess.Popen(
         [sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ

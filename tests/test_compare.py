@@ -9,7 +9,7 @@ from sklearn.model_selection import train_test_split
 
 import isthmus
 from isthmus import Autoencoder, ConditionalVariationalAutoencoder, SparseAutoencoder, VariationalAutoencoder
-from isthmus.compare import comparison_cells
+from isthmus.comparison import comparison_cells
 from isthmus.evaluation.error import corrupted
 
 

@@ -2,6 +2,8 @@
 
 import os
 import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from isthmus.starting import end_quietly_until_begun, is_command
 
@@ -10,21 +12,24 @@ if is_command():
 if "torch" not in sys.modules:  # which reads it once
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait for others sleep, and do not spin
 
-from isthmus.compare import compare
-from isthmus.models import (
-    Autoencoder,
-    ConditionalVariationalAutoencoder,
-    ContractiveAutoencoder,
-    DenoisingAutoencoder,
-    MultimodalAutoencoder,
-    OutlierDetector,
-    SequenceAutoencoder,
-    SparseAutoencoder,
-    TabularAutoencoder,
-    VariationalAutoencoder,
-    load,
-)
-from isthmus.sources import datasets
+if TYPE_CHECKING:
+    from isthmus import data as data
+    from isthmus import networks as networks
+    from isthmus.comparison import compare
+    from isthmus.models import (
+        Autoencoder,
+        ConditionalVariationalAutoencoder,
+        ContractiveAutoencoder,
+        DenoisingAutoencoder,
+        MultimodalAutoencoder,
+        OutlierDetector,
+        SequenceAutoencoder,
+        SparseAutoencoder,
+        TabularAutoencoder,
+        VariationalAutoencoder,
+        load,
+    )
+    from isthmus.sources import datasets
 
 __version__ = "0.1.0"
 
@@ -43,3 +48,31 @@ __all__ = [
     "datasets",
     "load",
 ]
+
+_MODULES = {
+    "datasets": "isthmus.sources.datasets",
+    **{
+        name: f"isthmus.{name}"
+        for name in (
+            "cli", "comparison", "core", "data", "errors", "evaluation", "formats", "models", "networks", "randomness",
+            "report", "reproduce", "runs", "saving", "sources", "threads", "training",
+        )
+    },
+}  # fmt: skip
+"""Attributes of the package that are modules."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import what a name stands for when it is first asked for: PyTorch alone takes more than a second."""
+    if name in _MODULES:
+        found: Any = import_module(_MODULES[name])
+    elif name in __all__:
+        found = getattr(import_module("isthmus.comparison" if name == "compare" else "isthmus.models"), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_MODULES})

@@ -1,4 +1,4 @@
-"""The command's first second, in which PyTorch is imported: Ctrl-C ends it in one line, as it does later.
+"""The command's first seconds, in which PyTorch is imported: Ctrl-C ends them in one line, as it does later.
 
 It imports next to nothing, as its own import is to take no time.
 """
@@ -6,7 +6,8 @@ It imports next to nothing, as its own import is to take no time.
 import os
 import signal
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 COMMAND = "isthmus"
 
@@ -24,13 +25,15 @@ def end_quietly(*_: object) -> None:
 
 
 def end_quietly_until_begun() -> None:
-    """Make Ctrl-C end the command at once, until it begins; where it is ignored or answered already, it stays so."""
+    """Make Ctrl-C end the command at once, until all is imported; where it is ignored or answered, it stays so."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         with suppress(ValueError):  # another thread than the main one
             signal.signal(signal.SIGINT, end_quietly)
 
 
-def begin() -> None:
-    """From now on Ctrl-C raises KeyboardInterrupt again, which the command line answers itself."""
+@contextmanager
+def importing() -> Iterator[None]:
+    """Import what a command needs; from then on Ctrl-C raises KeyboardInterrupt, which the command line answers."""
+    yield
     if signal.getsignal(signal.SIGINT) is end_quietly:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,7 +1,19 @@
-"""The command line: parse, call, print; one file a group of verbs."""
+"""The command line: what the verbs take stands in one file, what they do in one a group; parse, call, print."""
 
-# ruff: noqa: I001  (in the order in which --help lists the verbs)
+from importlib import import_module
+from typing import Any
+
+from isthmus.cli import verbs
 from isthmus.cli.app import app, main
-from isthmus.cli import data, train, compare, encode, fill, generate, reports
 
-__all__ = ["app", "compare", "data", "encode", "fill", "generate", "main", "reports", "train"]
+__all__ = ["app", "main", "verbs"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a file of verbs when it is asked for."""
+    try:
+        return import_module(f"isthmus.cli.{name}")
+    except ModuleNotFoundError as error:
+        if error.name != f"isthmus.cli.{name}":
+            raise
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from error

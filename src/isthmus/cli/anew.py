@@ -1,12 +1,13 @@
 """`isthmus train --from RUN`: going on from a run's weights with new data."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-import typer
-
 from isthmus import models, runs
-from isthmus.cli.parsing import MODELS, parse_settings
+from isthmus.cli.estimators import parameters
+from isthmus.cli.options import MODELS
+from isthmus.cli.parsing import parse_settings
 from isthmus.errors import InputError
 from isthmus.sources import datasets
 
@@ -32,20 +33,16 @@ def option_name(name: str) -> str:
     )
 
 
-def typed(context: typer.Context, name: str) -> bool:
-    """Tell whether an option was given."""
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
-
-
-def described_from(context: typer.Context, source: Path, **asked: Any) -> dict[str, Any]:
+def described_from(source: Path, asked: dict[str, Any], typed: Collection[str]) -> dict[str, Any]:
     """Describe a run that goes on from another's weights: of its model and its rows all is as there."""
     estimator = _loaded(source)
-    noted = runs.read(source) if runs.is_noted(source) else {}
-    kind = next((name for name, family in MODELS.items() if family is type(estimator)), type(estimator).__name__)
+    noted = runs.read_if_noted(source)
+    kind = next(
+        (name for name, family in MODELS.items() if family == type(estimator).__name__), type(estimator).__name__
+    )
     as_there = noted | {"model": kind}
     same = {name: list(value) if isinstance(value, tuple) else value for name, value in asked.items()}  # as JSON has it
-    given = [name for name in OF_THE_RUN if typed(context, name) and same[name] != as_there.get(name)]
+    given = [name for name in OF_THE_RUN if name in typed and same[name] != as_there.get(name)]
     if given:
         option = option_name(given[0])
         raise InputError(f"{option} beside --from: {source} says itself what model and rows are; leave it out")
@@ -59,13 +56,14 @@ def described_from(context: typer.Context, source: Path, **asked: Any) -> dict[s
     return runs.described(**asked | nothing | kept | {"model": kind, "from": str(source), "skip_bad": skip_bad})
 
 
-def estimator_from(asked: dict[str, Any]) -> Any:
-    """Load the model that a run goes on from, ready to go on from its weights."""
+def estimator_from(asked: dict[str, Any], **of_the_machine: Any) -> Any:
+    """Load the model that a run goes on from, ready to go on from its weights, with what is asked for of it."""
     source = Path(asked["from"])
     estimator = _loaded(source)
     if runs.model_checksum(source) != asked["from_sha256"]:
         raise InputError(f"{source} is not what the run was begun from: bring it back, or begin a new run")
-    return estimator.set_params(warm_start=True)
+    params = parameters(asked) | parse_settings(asked["settings"])
+    return estimator.set_params(warm_start=True, random_state=asked["seed"], **of_the_machine).set_params(**params)
 
 
 def _loaded(source: Path) -> Any:

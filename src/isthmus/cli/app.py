@@ -12,13 +12,8 @@ import typer
 
 import isthmus
 from isthmus.cli.console import LenientOutput, complain, show_warning
-from isthmus.cli.rows import forget
 from isthmus.errors import InputError, InputTypeError
-from isthmus.models.engine import is_out_of_memory
 from isthmus.sources import bounds
-from isthmus.starting import begin
-from isthmus.threads import suited_to
-from isthmus.training import Interrupted
 
 app = typer.Typer(
     help="Autoencoders of every kind: train, compare, use.",
@@ -35,15 +30,13 @@ OUT_OF_MEMORY = "memory has run out: give fewer rows or columns, a smaller batch
 
 def main() -> None:
     """Run the command line; a user's mistake ends in one line on standard error and exit status 2, a bug in 1."""
-    begin()
-    forget()
     bounds.forget()
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may lack letters that a file's name has
     warnings.showwarning = lambda message, category, *_: show_warning(message, category)
     out = LenientOutput(sys.stdout or Path(os.devnull).open("w"))  # noqa: SIM115 - closed when the command ends
     try:
-        with suited_to(0, blas=True), redirect_stdout(out):  # each fit takes what repays it
+        with redirect_stdout(out):
             status = app(standalone_mode=False) or 0
             out.flush()
         if out.error is not None and out.error.errno != errno.EPIPE:
@@ -53,15 +46,15 @@ def main() -> None:
         complain(_said(error))
         sys.exit(2)
     except SystemExit as end:
-        if end.code == 130 and not isinstance(end.__cause__, Interrupted):  # what typer makes of Ctrl-C
+        if end.code == 130 and end.__cause__ is None:  # what typer makes of Ctrl-C; a run that stops has said so
             complain("interrupted")
         raise
     except Exception as error:
-        if is_out_of_memory(error):
-            complain(OUT_OF_MEMORY)
-            sys.exit(2)
         if hasattr(error, "format_message"):  # what typer raises for a command line that it cannot read
             complain(f"{error.format_message()} (isthmus --help says more)")
+            sys.exit(2)
+        if _is_out_of_memory(error):
+            complain(OUT_OF_MEMORY)
             sys.exit(2)
         traceback.print_exc()
         complain(BUG.format(isthmus.__version__))
@@ -73,3 +66,9 @@ def main() -> None:
 def _said(error: Exception) -> str:
     """Return what an error says; Python's own MemoryError says nothing, and others may."""
     return str(error).strip() or (OUT_OF_MEMORY if isinstance(error, MemoryError) else type(error).__name__)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    from isthmus.models.engine import is_out_of_memory  # which needs PyTorch, as no parsing does
+
+    return is_out_of_memory(error)

@@ -5,13 +5,15 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
 from isthmus.errors import DataWarning, in_one_line, printable, shortened
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class LenientOutput:
@@ -70,7 +72,7 @@ def complain(text: str) -> None:
     print("isthmus:", in_one_line(text), file=sys.stderr)
 
 
-def print_table(first: str, cells: pd.DataFrame) -> None:
+def print_table(first: str, cells: "pd.DataFrame") -> None:
     """Print text on lines long enough for it, whatever the terminal's width: a cut figure is no figure."""
     table = Table(first, box=None)
     for name in cells.columns:

@@ -1,9 +1,28 @@
-"""What the verbs' arguments and options are called, and what they say of themselves."""
+"""What the verbs' arguments and options are called, and what they say of themselves.
 
+Nothing is imported here that takes time: `isthmus --help` needs it.
+"""
+
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, NamedTuple, get_type_hints
 
 import typer
+
+MODELS = {
+    "plain": "Autoencoder",
+    "denoising": "DenoisingAutoencoder",
+    "sparse": "SparseAutoencoder",
+    "contractive": "ContractiveAutoencoder",
+    "variational": "VariationalAutoencoder",
+    "conditional": "ConditionalVariationalAutoencoder",
+    "sequence": "SequenceAutoencoder",
+    "tabular": "TabularAutoencoder",
+}
+"""What --model may be, and the class that it is."""
+
+NETWORKS = {"mlp": "MLP", "conv": "Conv", "lstm": "LSTM", "transformer": "Transformer"}
 
 MOST = 2**31 - 1
 """A whole number that all that follows can count to."""
@@ -109,3 +128,152 @@ Formulas = Annotated[
         "--formulas", help="In a .csv, text that begins with =, +, - or @ as it is: a spreadsheet may run it."
     ),
 ]
+
+
+class RowsOptions(NamedTuple):
+    """The run that a verb uses, and the rows that it is shown."""
+
+    run: Run
+    data: Data
+    split: Split = "test"
+    label: Label = None
+    time: Time = None
+    group: Group = None
+    data_dir: DataDir = None
+    skip_bad: SkipBad = False
+    max_gb: MaxGB = None
+    max_pixels: MaxPixels = None
+
+
+class DataOptions(NamedTuple):
+    """What `isthmus data` looks at, and how it is read."""
+
+    source: Annotated[str | None, typer.Argument(metavar="[DATA]", help="A file or folder: how it is read.")] = None
+    kinds: Kinds = None
+    drop: Drop = None
+    na: Missing = None
+    window: Window = None
+    stride: Stride = None
+    time: Time = None
+    group: Group = None
+    size: Size = None
+    fit: Fit = "crop"
+    skip_bad: SkipBad = False
+    max_gb: MaxGB = None
+    max_pixels: MaxPixels = None
+    label: Label = None
+    data_dir: DataDir = None
+
+
+class CompareOptions(NamedTuple):
+    """What `isthmus compare` compares, and on which rows."""
+
+    data: Data
+    out: Out
+    names: Annotated[str | None, typer.Option("--models", help="Names from the default set, with commas.")] = None
+    components: Components = None
+    seeds: Annotated[int, typer.Option(min=1, max=MOST_FITS, help="Fits of each model.")] = 3
+    epochs: Epochs = None
+    corruption: Annotated[str, typer.Option(help="What is done to the test rows.")] = "masking"
+    corruption_level: Annotated[float, typer.Option(help="How much of it.")] = 0.25
+    seed: FirstSeed = 0
+    label: Label = None
+    data_dir: DataDir = None
+    size: Size = None
+    fit: Fit = "crop"
+    skip_bad: SkipBad = False
+    max_gb: MaxGB = None
+    max_pixels: MaxPixels = None
+
+
+class TrainOptions(NamedTuple):
+    """What `isthmus train` is asked for."""
+
+    data: Annotated[str | None, typer.Argument(metavar="DATA", help="As `isthmus data` says.")] = None
+    out: Annotated[Path | None, typer.Option("--out", metavar="RUN", help="The run's folder.")] = None
+    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped.")] = None
+    source: Annotated[
+        Path | None, typer.Option("--from", metavar="RUN", help="Go on from a finished run's weights, with new DATA.")
+    ] = None
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the finished run that --out holds.")] = False
+    model: Annotated[str, typer.Option(help=f"{', '.join(MODELS)}.")] = "plain"
+    components: Components = None
+    network: Annotated[str | None, typer.Option(help=f"{', '.join(NETWORKS)}; default: mlp, for sequences lstm.")] = (
+        None
+    )
+    hidden: Annotated[
+        str | None, typer.Option(help="mlp: widths of the hidden layers, such as 128,64; lstm: its one.")
+    ] = None
+    channels: Annotated[str | None, typer.Option(help="conv: channels of its layers, such as 32,64.")] = None
+    epochs: Epochs = None
+    batch_size: Annotated[int | None, typer.Option(max=MOST, help="Rows a step.")] = None
+    lr: Annotated[float | None, typer.Option(help="Learning rate, or its peak.")] = None
+    scale: Annotated[
+        Literal["standard", "auto", "none"] | None,
+        typer.Option(help="Standardise inside; auto: where X has a spread that does harm; default: none."),
+    ] = None
+    window: Window = None
+    stride: Stride = None
+    seed: Seed = 0
+    device: Device = "auto"
+    settings: Settings = None
+    label: Label = None
+    time: Time = None
+    group: Group = None
+    data_dir: DataDir = None
+    kinds: Kinds = None
+    drop: Drop = None
+    na: Missing = None
+    size: Size = None
+    fit: Fit = "crop"
+    skip_bad: SkipBad = False
+    max_gb: MaxGB = None
+    max_pixels: MaxPixels = None
+    checkpoint_minutes: Annotated[float, typer.Option(min=0, help="Between checkpoints, at the most.")] = 10
+
+
+class ReportOptions(NamedTuple):
+    """The run that `isthmus report` is about, and on which rows."""
+
+    run: Run
+    data: Annotated[str | None, typer.Argument(metavar="[DATA]", help="Other rows than the run's own.")] = None
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Where to; default: RUN/report.html.")] = None
+    label: Label = None
+    time: Time = None
+    group: Group = None
+    data_dir: DataDir = None
+    skip_bad: SkipBad = False
+    max_gb: MaxGB = None
+    max_pixels: MaxPixels = None
+
+
+class ReproduceOptions(NamedTuple):
+    """What `isthmus reproduce` measures again."""
+
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One of --list.")] = None
+    names: Annotated[bool, typer.Option("--list", help="Say which there are.")] = False
+    quick: Annotated[bool, typer.Option("--quick", help="A shortened run, which proves nothing.")] = False
+    out: Annotated[Path | None, typer.Option(help="The results' folder; default: runs/reproduce/NAME.")] = None
+    seed: FirstSeed = 0
+    data_dir: DataDir = None
+
+
+def spread(verb: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb the fields of its parameter `options`, a NamedTuple, as parameters of its own, which typer reads."""
+    hints = get_type_hints(verb, include_extras=True)
+    record = hints.pop("options")
+    own = [each for name, each in inspect.signature(verb).parameters.items() if name != "options"]
+    fields = inspect.signature(record).parameters
+    hints = {**hints, **get_type_hints(record, include_extras=True)}
+
+    def called(**given: Any) -> None:
+        verb(options=record(**{name: given.pop(name) for name in fields}), **given)
+
+    parameters = [
+        each.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[each.name])
+        for each in (*fields.values(), *own)
+    ]
+    needed = sorted(parameters, key=lambda each: each.default is not each.empty)  # these are named first
+    called.__signature__ = inspect.Signature(needed)  # type: ignore[attr-defined]
+    called.__name__, called.__doc__, called.__annotations__ = verb.__name__, verb.__doc__, hints
+    return called

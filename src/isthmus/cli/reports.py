@@ -2,82 +2,64 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from isthmus import models, report, reproduce, runs
-from isthmus.cli.app import app
 from isthmus.cli.console import print_table, say
-from isthmus.cli.meaning import allow
-from isthmus.cli.options import DataDir, FirstSeed, Group, Label, MaxGB, MaxPixels, Run, SkipBad, Time
-from isthmus.cli.rows import load_rows, names_of, read_cut, read_framing, which_rows
-from isthmus.cli.saved import loaded
+from isthmus.cli.meaning import allow, refuse_without_meaning
+from isthmus.cli.options import ReportOptions, ReproduceOptions
+from isthmus.cli.saved import loaded, say_warnings
 from isthmus.errors import InputError
 from isthmus.saving.atomic import check_writable, replacing
+from isthmus.threads import suited_to
 
 
-@app.command("report")
-def write_report(
-    run: Run,
-    data: Annotated[str | None, typer.Argument(metavar="[DATA]", help="Other rows than the run's own.")] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Where to; default: RUN/report.html.")] = None,
-    label: Label = None,
-    time: Time = None,
-    group: Group = None,
-    data_dir: DataDir = None,
-    skip_bad: SkipBad = False,
-    max_gb: MaxGB = None,
-    max_pixels: MaxPixels = None,
-) -> None:
-    """Write the report about a run again, or about how it does on other DATA."""
-    allow(data, max_gb, max_pixels)
-    estimator = loaded(run, "transform")
+@suited_to(0, blas=True)
+def write_report(options: ReportOptions) -> None:
+    """Write the report about a run."""
+    folder, data = options.run, options.data
+    allow(data, options.max_gb, options.max_pixels)
+    estimator = loaded(folder, "transform")
     if isinstance(estimator, models.MultimodalAutoencoder):
         raise InputError(
-            f"{run} holds a MultimodalAutoencoder, which has no report: transform and score say how it does"
+            f"{folder} holds a MultimodalAutoencoder, which has no report: transform and score say how it does"
         )
-    path = output or run / "report.html"
+    path = options.output or folder / "report.html"
     check_writable(path)
-    noted = runs.read(run) if data is None or runs.is_noted(run) else None
-    trained_on = None if noted is None else str(noted["data"])
+    noted = runs.read(folder) if data is None else runs.read_if_noted(folder)
+    label, data_dir = options.label, options.data_dir
     if data is None:
-        assert noted is not None
         data, label, data_dir = runs.check_data(noted), noted["label"], noted["data_dir"] and Path(noted["data_dir"])
-    cut, framing = read_cut(run, time, group), read_framing(run, estimator, skip_bad, data)
-    rows, labels = load_rows(data, "test", label, data_dir, estimator, cut, framing)
-    page = report.model_page(
+    refuse_without_meaning(data, skip_bad=options.skip_bad)
+    run = runs.used_on(
         estimator,
-        rows,
-        labels,
-        f"{type(estimator).__name__} on {data}",
-        which=which_rows(data, trained_on),
-        names=names_of(data, rows, cut, framing),
+        folder,
+        noted,
+        data,
+        time=options.time,
+        group=options.group,
+        skip_bad=options.skip_bad,
+        label=label,
+        data_dir=data_dir,
     )
-    report.write_page(page, path)
+    say_warnings(run)
+    title, which = f"{type(estimator).__name__} on {data}", run.which(noted.get("data"))
+    report.write_page(report.model_page(estimator, *run.rows, title, which=which, names=run.names), path)
     say(f"report: {path}")
 
 
-@app.command("reproduce")
-def write_reproduction(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One of --list.")] = None,
-    names: Annotated[bool, typer.Option("--list", help="Say which there are.")] = False,
-    quick: Annotated[bool, typer.Option("--quick", help="A shortened run, which proves nothing.")] = False,
-    out: Annotated[Path | None, typer.Option(help="The results' folder; default: runs/reproduce/NAME.")] = None,
-    seed: FirstSeed = 0,
-    data_dir: DataDir = None,
-) -> None:
-    """Measure a published result again, and write the figures and a report into a folder."""
-    if names:
+@suited_to(0, blas=True)
+def write_reproduction(options: ReproduceOptions) -> None:
+    """Measure a published result again."""
+    if options.names:
         for key, each in reproduce.REPRODUCTIONS.items():
             say(f"{key:20}{each.TITLE}")
         return
-    if name is None:
+    if options.name is None:
         raise InputError("reproduce needs a NAME: isthmus reproduce --list says which there are")
-    reproduce.check_name(name)
-    folder = out or Path("runs", "reproduce", f"{name}-quick" if quick else name)
+    reproduce.check_name(options.name)
+    folder = options.out or Path("runs", "reproduce", f"{options.name}-quick" if options.quick else options.name)
     check_writable(folder / "report.html")
-    found = reproduce.run(name, quick=quick, seed=seed, data_dir=data_dir, progress=say)
+    found = reproduce.run(options.name, quick=options.quick, seed=options.seed, data_dir=options.data_dir, progress=say)
     with replacing(folder / "reproduction.json") as temporary:  # which the report must not cost
         temporary.write_text(json.dumps(found.as_json(), indent=2, ensure_ascii=False), encoding="utf-8")
     report.write_page(report.reproduction_page(found), folder / "report.html")

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from isthmus.cli.console import say
-from isthmus.report.words import listed
+from isthmus.formats.labels import spread_order
+from isthmus.runs import Run
 from isthmus.saving.atomic import replacing
 from isthmus.sources import files
 from isthmus.sources.files import Source
@@ -97,7 +98,23 @@ def _say_irregular(series: TimeSeries, is_blank: np.ndarray) -> None:
 
 def draw(output: Path, png: bytes, names: Sequence[str] = (), rows: np.ndarray | None = None) -> None:
     """Write a picture, and say which rows are on it."""
+    from isthmus.report.words import listed  # the report needs matplotlib and plotly, as few results do
+
     with replacing(output) as temporary:
         temporary.write_bytes(png)
     shown = "" if rows is None else f", of {listed([names[i] for i in rows], len(rows))}"
     say(f"picture: {output}{shown}")
+
+
+def draw_beside(output: Path, run: Run, lines: Sequence[np.ndarray]) -> None:
+    """Draw images one below the other, some of them, drawn at random over the classes."""
+    from isthmus.report import images
+
+    shown = spread_order(len(lines[0]), run.y)[: images.MOST_BESIDE]
+    draw(output, images.beside_png(*(line[shown] for line in lines)), run.names, shown)
+
+
+def say_left_out(run: Run, output: Path) -> None:
+    """Say which files have no row in an array, which has no column for their names."""
+    if output.suffix == ".npy" and run.files is not None and run.source.left_out:
+        say(f"no row in {output}: {', '.join(run.source.left_out)}")

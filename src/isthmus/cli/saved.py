@@ -1,4 +1,4 @@
-"""The model of a run, and what it knows of rows."""
+"""The model of a run, and the rows that it is used on."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,12 +7,43 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from isthmus import models
+from isthmus import models, runs
+from isthmus.cli.console import complain
+from isthmus.cli.meaning import allow, refuse_without_meaning
+from isthmus.cli.options import RowsOptions
 from isthmus.errors import InputError
 from isthmus.formats.rows import to_rows
-from isthmus.report import images
+from isthmus.runs import Run, has_images
 from isthmus.saving.atomic import check_writable
 from isthmus.sources import files
+
+
+def used(options: RowsOptions, method: str, output: Path, *, pictures: bool = False) -> Run:
+    """Load a run's model and read the rows that it is used on; say what of these is left out or changed."""
+    allow(options.data, options.max_gb, options.max_pixels)
+    estimator = ready(options.run, output, method, pictures=pictures)
+    refuse_without_meaning(options.data, skip_bad=options.skip_bad)
+    run = runs.used_on(
+        estimator,
+        options.run,
+        runs.read_if_noted(options.run),
+        options.data,
+        time=options.time,
+        group=options.group,
+        skip_bad=options.skip_bad,
+        label=options.label,
+        data_dir=options.data_dir,
+        split=options.split,
+    )
+    say_warnings(run)
+    return run
+
+
+def say_warnings(run: Run) -> None:
+    """Read the rows, and say what of them is left out or changed."""
+    assert run.rows is not None
+    for line in run.warnings:
+        complain(f"{run.data}: {line}")
 
 
 def ready(run: Path, output: Path, method: str, *, pictures: bool = False) -> Any:
@@ -38,11 +69,6 @@ def loaded(run: Path, method: str) -> Any:
     if method == "sample":
         raise InputError(f"{kind} cannot generate: train --model variational")
     raise InputError(f"{kind} that was trained without reconstruction has no {method}: train another")
-
-
-def has_images(estimator: Any) -> bool:
-    """Tell whether a model's rows are images."""
-    return images.is_image(estimator.row_shape_) and not isinstance(estimator, models.SequenceAutoencoder)
 
 
 def features(estimator: Any, rows: Any) -> list[str]:

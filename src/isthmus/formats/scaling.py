@@ -1,16 +1,17 @@
-"""How the numbers of a table are brought to one scale, and back."""
+"""How the numbers of a table are brought to one scale, and back.
+
+scikit-learn is imported by those that need it alone: `isthmus data` says without it which tails are compressed.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.preprocessing import QuantileTransformer, StandardScaler
 
 from isthmus.errors import InputError
 
 
-class Asinh(TransformerMixin, BaseEstimator):
+class Asinh:
     """Compress the tails of those columns that are far from normal: w asinh((x − c) / w) (Johnson 1949, S_U).
 
     Near the centre c it is x − c, beyond the width w a logarithm. c is 0 for a column without negative values, else the
@@ -88,18 +89,21 @@ def _log_likelihood(values: np.ndarray) -> float:
     return -float(np.log(values.std()))
 
 
-SCALING: dict[str | None, tuple[type, ...]] = {
+SCALING: dict[str | None, tuple[str, ...]] = {
     None: (),
-    "standard": (StandardScaler,),
-    "rankgauss": (StandardScaler, QuantileTransformer, StandardScaler),
-    "auto": (Asinh, StandardScaler),
+    "standard": ("StandardScaler",),
+    "rankgauss": ("StandardScaler", "QuantileTransformer", "StandardScaler"),
+    "auto": ("Asinh", "StandardScaler"),
 }
-"""How numbers are scaled: the steps, in order."""
+"""How numbers are scaled: the steps, in order, by the names of their classes."""
 
-FITTED: dict[type, tuple[str, ...]] = {
-    Asinh: ("centre_", "width_"),
-    StandardScaler: ("mean_", "scale_"),
-    QuantileTransformer: ("quantiles_", "references_"),
+TAILS = "tails"
+"""A scaling that compresses tails as "auto" does, and does nothing else: it is of no model."""
+
+FITTED: dict[str, tuple[str, ...]] = {
+    "Asinh": ("centre_", "width_"),
+    "StandardScaler": ("mean_", "scale_"),
+    "QuantileTransformer": ("quantiles_", "references_"),
 }
 """What a step knows after its fit."""
 
@@ -113,15 +117,16 @@ FEWEST_AT_ONCE, NUMBERS_AT_ONCE = 4, 2**20
 """Columns that a scaling is fitted to at once, at the least, and numbers in them where these are more columns."""
 
 
-def fit_steps(columns: Sequence[np.ndarray], numbers: str | None, names: Sequence[object]) -> list[TransformerMixin]:
+def fit_steps(columns: Sequence[np.ndarray], numbers: str | None, names: Sequence[object]) -> list[Any]:
     """Fit the steps of a scaling to columns of numbers; raise InputError where a column reaches too far for it.
 
     Each column is scaled on its own: some of them are gone through at once, as the steps make copies of what they fit.
     """
-    if not columns or not SCALING[numbers]:
+    steps = ("Asinh",) if numbers == TAILS else SCALING[numbers]
+    if not columns or not steps:
         return []
     parts = _parts(len(columns), max(FEWEST_AT_ONCE, NUMBERS_AT_ONCE // len(columns[0])))
-    fitted = [_fitted_steps(np.stack(columns[part], axis=1, dtype=float), numbers, names[part]) for part in parts]
+    fitted = [_fitted_steps(np.stack(columns[part], axis=1, dtype=float), steps, names[part]) for part in parts]
     return [_joined(steps, len(columns)) for steps in zip(*fitted, strict=True)]
 
 
@@ -131,50 +136,55 @@ def _parts(n: int, size: int) -> list[slice]:
     return [slice(start, end) for start, end in zip(starts, [*starts[1:], n], strict=True)]
 
 
-def _joined(steps: Sequence[TransformerMixin], n: int) -> TransformerMixin:
+def _joined(steps: Sequence[Any], n: int) -> Any:
     """Return one step of all columns, of those that were fitted to parts of them."""
     if len(steps) == 1:
         return steps[0]
-    values = {name: [getattr(step, name) for step in steps] for name in FITTED[type(steps[0])]}
-    whole = {name: each[0] if name == "references_" else np.concatenate(each, axis=-1) for name, each in values.items()}
-    return _knowing(type(steps[0]), whole, n)
+    kind = type(steps[0]).__name__
+    joined = _new_step(kind)
+    for name in FITTED[kind]:
+        parts = [getattr(step, name) for step in steps]
+        setattr(joined, name, parts[0] if name == "references_" else np.concatenate(parts, axis=-1))
+    joined.n_features_in_ = n
+    return joined
 
 
-def _knowing(kind: type, fitted: Mapping[str, np.ndarray], n: int) -> TransformerMixin:
-    """Return a step of `n` columns that knows what it would after a fit."""
-    step = _quantiles(0) if kind is QuantileTransformer else _arrays(kind())
-    for name, values in fitted.items():
-        setattr(step, name, values)
-    step.n_features_in_ = n
-    return step
-
-
-def _fitted_steps(values: np.ndarray, numbers: str | None, names: Sequence[object]) -> list[TransformerMixin]:
-    steps = []
-    for step in SCALING[numbers]:
+def _fitted_steps(values: np.ndarray, steps: Sequence[str], names: Sequence[Any]) -> list[Any]:
+    fitted = []
+    for step in steps:
         with np.errstate(over="ignore", invalid="ignore"):
-            transformer = _fitted_quantiles(values) if step is QuantileTransformer else _arrays(step()).fit(values)
+            transformer = _fitted_quantiles(values) if step == "QuantileTransformer" else _new_step(step).fit(values)
             scaled = transformer.transform(values)
-        wrong = (~np.isfinite(scaled) & ~np.isnan(values)).any(0)
-        if wrong.any():
-            far = names[int(wrong.argmax())]
-            raise InputError(f"column {far!r} reaches too far for the sum of its squares: divide it")
+        _check_reach((~np.isfinite(scaled) & ~np.isnan(values)).any(0), names)
         values = scaled
+        fitted.append(transformer)
+    if "StandardScaler" not in steps:  # which finds that out itself
+        with np.errstate(over="ignore", invalid="ignore"):
+            _check_reach(~np.isfinite(np.nanvar(values, axis=0)), names)
+    return fitted
+
+
+def _check_reach(is_too_far: np.ndarray, names: Sequence[Any]) -> None:
+    if is_too_far.any():
+        far = names[int(is_too_far.argmax())]
+        raise InputError(f"column {far!r} reaches too far for the sum of its squares: divide it")
+
+
+def steps_as_json(steps: Sequence[Any]) -> list[dict[str, list[Any]]]:
+    """Return what fitted steps know as what JSON can hold."""
+    return [{name: getattr(step, name).tolist() for name in FITTED[type(step).__name__]} for step in steps]
+
+
+def steps_from_json(content: Sequence[Mapping[str, Any]], numbers: str | None, n: int) -> list[Any]:
+    """Make the steps of `n` columns of what :func:`steps_as_json` gave, and JSON may have held since."""
+    steps = []
+    for step, fitted in zip(SCALING[numbers] if n else (), content, strict=True):
+        transformer = _new_step(step)
+        for name in FITTED[step]:
+            setattr(transformer, name, _fitted(name, fitted[name], n))
+        transformer.n_features_in_ = n
         steps.append(transformer)
     return steps
-
-
-def steps_as_json(steps: Sequence[TransformerMixin]) -> list[dict[str, list[Any]]]:
-    """Return what fitted steps know as what JSON can hold."""
-    return [{name: getattr(step, name).tolist() for name in FITTED[type(step)]} for step in steps]
-
-
-def steps_from_json(content: Sequence[Mapping[str, Any]], numbers: str | None, n: int) -> list[TransformerMixin]:
-    """Make the steps of `n` columns of what :func:`steps_as_json` gave, and JSON may have held since."""
-    pairs = zip(SCALING[numbers] if n else (), content, strict=True)
-    return [
-        _knowing(step, {name: _fitted(name, fitted[name], n) for name in FITTED[step]}, n) for step, fitted in pairs
-    ]
 
 
 def _fitted(name: str, values: Sequence[object], n: int) -> np.ndarray:
@@ -189,20 +199,21 @@ def _fitted(name: str, values: Sequence[object], n: int) -> np.ndarray:
     return array
 
 
-def _arrays(transformer: TransformerMixin) -> TransformerMixin:
-    """Let a transformer return arrays, whatever ``sklearn.set_config(transform_output=...)`` says."""
-    return transformer.set_output(transform="default") if hasattr(transformer, "set_output") else transformer
+def _new_step(kind: str, n_quantiles: int = 0) -> Any:
+    """Return a transformer that gives arrays, whatever ``sklearn.set_config(transform_output=...)`` says."""
+    if kind == "Asinh":
+        return Asinh()
+    from sklearn import preprocessing
+
+    quantiles = {"n_quantiles": n_quantiles, "output_distribution": "normal", "subsample": None}
+    settings = quantiles if kind == "QuantileTransformer" else {}
+    return getattr(preprocessing, kind)(**settings).set_output(transform="default")
 
 
-def _quantiles(n: int) -> TransformerMixin:
-    n_quantiles = min(MOST_QUANTILES, n)
-    return _arrays(QuantileTransformer(n_quantiles=n_quantiles, output_distribution="normal", subsample=None))
-
-
-def _fitted_quantiles(values: np.ndarray) -> TransformerMixin:
+def _fitted_quantiles(values: np.ndarray) -> Any:
     """Fit with a row more beyond either end, so that the ends have quantiles like all others.
 
     scikit-learn puts what is at an end at ±5.2. A column of mostly zeros would be nothing but its zeros then.
     """
     ends = np.stack([np.nanmin(values, axis=0) - BEYOND, np.nanmax(values, axis=0) + BEYOND])
-    return _quantiles(len(values) + 2).fit(np.concatenate([values, ends]))
+    return _new_step("QuantileTransformer", min(MOST_QUANTILES, len(values) + 2)).fit(np.concatenate([values, ends]))

@@ -13,7 +13,6 @@ from isthmus.formats import kinds as kinds_
 from isthmus.formats.column_names import check_names
 from isthmus.formats.columns import Cell, Column
 from isthmus.formats.marks import Marks
-from isthmus.formats.rows import check_finite
 from isthmus.formats.scaling import SCALING, fit_steps, steps_as_json, steps_from_json
 from isthmus.formats.values import KINDS, Kind
 
@@ -354,6 +353,10 @@ class Schema:
             for column in columns
         ]
         if any(np.isinf(each).any() for each in values):
+            from isthmus.formats.rows import (
+                check_finite,
+            )  # PyTorch and scikit-learn: `isthmus data` has no need of them
+
             names = np.array([column.name for column in columns], dtype=object)
             check_finite(np.stack(values, axis=1, dtype=float), names, allow_nan=True)
         return values

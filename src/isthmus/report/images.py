@@ -16,6 +16,7 @@ from PIL import Image
 from isthmus.core.model import Model
 from isthmus.errors import warnings_as
 from isthmus.report.words import named
+from isthmus.sources.dataset import is_image
 
 INK, MUTED, PAPER = "#22304a", "#8b96a8", 255
 MISSING = np.array([255, 196, 92], np.uint8)
@@ -41,11 +42,6 @@ MOST_NAMED = 40
 """Features up to which each has its name below its weights."""
 
 Scale = tuple[float, float]
-
-
-def is_image(row_shape: Sequence[int]) -> bool:
-    """Tell whether rows can be shown as pictures: (height, width), or (1 or 3 channels, height, width)."""
-    return len(row_shape) == 2 or (len(row_shape) == 3 and row_shape[0] in (1, 3))
 
 
 def scale_of(rows: np.ndarray) -> Scale:

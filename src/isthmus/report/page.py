@@ -8,7 +8,7 @@ import pandas as pd
 from plotly.offline import get_plotlyjs
 from sklearn.decomposition import PCA
 
-from isthmus.compare import HIGHER_IS_BETTER, LOWER_IS_BETTER, Comparison, comparison_cells
+from isthmus.comparison import HIGHER_IS_BETTER, LOWER_IS_BETTER, Comparison, comparison_cells
 from isthmus.errors import in_one_line, warnings_as
 from isthmus.evaluation.error import corrupted
 from isthmus.formats.labels import spread_order
@@ -20,13 +20,14 @@ from isthmus.models.conditional import told
 from isthmus.models.kept import kept_in_words, kept_start, why_start_is_kept
 from isthmus.report.cells import short
 from isthmus.report.html import rendered
-from isthmus.report.images import image_lines, is_image, sprite, weight_images
+from isthmus.report.images import image_lines, sprite, weight_images
 from isthmus.report.parts import Parts
 from isthmus.report.plots import BOUND, code_map, training_curves
 from isthmus.report.sequences import sequence_pictures
 from isthmus.report.tables import reconstruction_table, table_pictures
 from isthmus.report.uses import Picture, uses
 from isthmus.report.words import error_in_words, listed
+from isthmus.sources.dataset import is_image
 
 MAP_ROWS, FEWEST_ROWS = 800, 3
 """Rows on a map of codes; fewer than the latter have none."""

@@ -11,9 +11,10 @@ from isthmus.evaluation.imputation import hidden_entries, imputation_errors
 from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.conditional import told
 from isthmus.report.cells import CellTable
-from isthmus.report.images import data_uri, grid_png, histograms, image_lines, is_image, scale_of
+from isthmus.report.images import data_uri, grid_png, histograms, image_lines, scale_of
 from isthmus.report.parts import Parts
 from isthmus.report.words import named
+from isthmus.sources.dataset import is_image
 
 MOST_CONDITIONS = 12
 """Classes, or values of a condition, that have a column."""

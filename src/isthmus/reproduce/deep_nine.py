@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from isthmus.compare import PCABaseline
+from isthmus.comparison import PCABaseline
 from isthmus.evaluation.error import mean_squared_error
 from isthmus.models import Autoencoder
 from isthmus.networks import MLP

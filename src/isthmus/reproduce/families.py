@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from isthmus.compare import Comparison, compare
+from isthmus.comparison import Comparison, compare
 from isthmus.models import (
     Autoencoder,
     ConditionalVariationalAutoencoder,

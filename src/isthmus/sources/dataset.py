@@ -1,5 +1,6 @@
 """Rows and what is known of them."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,3 +20,8 @@ class Dataset(NamedTuple):
 
     X: "np.ndarray | pd.DataFrame"
     y: np.ndarray | None = None
+
+
+def is_image(row_shape: Sequence[int]) -> bool:
+    """Tell whether rows can be shown as pictures: (height, width), or (1 or 3 channels, height, width)."""
+    return len(row_shape) == 2 or (len(row_shape) == 3 and row_shape[0] in (1, 3))

@@ -1,4 +1,7 @@
-"""The named data sets, ``load("mnist")``, and a person's own: ``load("people.csv")``, ``load_folder("pictures")``."""
+"""The named data sets, ``load("mnist")``, and a person's own: ``load("people.csv")``, ``load_folder("pictures")``.
+
+scikit-learn is imported by those that need it alone: a person's own file is read sooner without.
+"""
 
 import difflib
 import gzip
@@ -14,8 +17,6 @@ from typing import Literal
 
 import numpy as np
 import pooch
-from sklearn.datasets import load_digits, make_swiss_roll
-from sklearn.model_selection import train_test_split
 
 from isthmus.errors import InputError, warn_caller
 from isthmus.sources import bounds, files, images
@@ -215,16 +216,22 @@ def _split(X: np.ndarray, y: np.ndarray, split: Split) -> Dataset:
     if split == "all":
         return Dataset(X, y)
     classes = y if y.dtype.kind in "iu" else None
+    from sklearn.model_selection import train_test_split
+
     train_X, test_X, train_y, test_y = train_test_split(X, y, test_size=0.2, random_state=0, stratify=classes)
     return Dataset(train_X, train_y) if split == "train" else Dataset(test_X, test_y)
 
 
 def _digits(split: Split, data_dir: Path | None) -> Dataset:
+    from sklearn.datasets import load_digits
+
     X, y = load_digits(return_X_y=True)
     return _split((X / 16).astype(np.float32).reshape(-1, 8, 8), y, split)
 
 
 def _swiss_roll(split: Split, data_dir: Path | None) -> Dataset:
+    from sklearn.datasets import make_swiss_roll
+
     X, y = make_swiss_roll(2500, random_state=0)
     return _split(X.astype(np.float32), y.astype(np.float32), split)
 

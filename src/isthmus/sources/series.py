@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from isthmus.errors import InputError
-from isthmus.formats.checks import check_scalar
 
 
 def windows(series: ArrayLike, length: int, stride: int = 1) -> np.ndarray:
@@ -50,6 +49,8 @@ def windows(series: ArrayLike, length: int, stride: int = 1) -> np.ndarray:
 
 def window_starts(n_steps: int, length: int, stride: int = 1) -> np.ndarray:
     """Return at which step each window begins that :func:`windows` cuts from a series of `n_steps`; shape (n,)."""
+    from isthmus.formats.checks import check_scalar  # scikit-learn's, which takes as long as all else here
+
     for name, value in (("n_steps", n_steps), ("length", length), ("stride", stride)):
         check_scalar(value, name, numbers.Integral, min_val=1)
     if n_steps < length:

@@ -209,6 +209,11 @@ def read(folder: Path) -> dict[str, Any]:
     return asked
 
 
+def read_if_noted(folder: Path) -> dict[str, Any]:
+    """Return what a run was asked for; nothing where its folder does not say."""
+    return read(folder) if is_noted(folder) else {}
+
+
 def check_data(asked: dict[str, Any]) -> str:
     """Return the data of a run that was noted, which must be no pipe or device: a stranger may have noted it."""
     data = str(asked["data"])
