@@ -41,12 +41,13 @@ def functions():
 
 def overridden():
     """Return the private methods of isthmus' classes that a subclass overrides."""
-    methods, bases = {}, {}
+    methods, bases = collections.defaultdict(set), collections.defaultdict(list)
     for path in FILES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ClassDef):
-                methods[node.name] = {each.name for each in node.body if isinstance(each, FUNCTIONS)}
-                bases[node.name] = [ast.unparse(base).split("[")[0] for base in node.bases]
+                # Classes of one name in several files are taken together.
+                methods[node.name] |= {each.name for each in node.body if isinstance(each, FUNCTIONS)}
+                bases[node.name] += [ast.unparse(base).split("[")[0].rpartition(".")[2] for base in node.bases]
     found = set()
     for name in methods:
         for above in ancestors(name, bases):

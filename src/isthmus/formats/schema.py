@@ -6,7 +6,6 @@ from typing import Any, Self, SupportsInt
 
 import numpy as np
 import pandas as pd
-from sklearn.base import TransformerMixin
 
 from isthmus.errors import InputError
 from isthmus.formats import kinds as kinds_
@@ -56,7 +55,7 @@ class Schema:
 
     columns: tuple[Column, ...]
     numbers: str | None
-    steps: list[TransformerMixin] = field(default_factory=list, compare=False)
+    steps: list[Any] = field(default_factory=list, compare=False)
     names: tuple[str | int, ...] = ()
     left_out: Mapping[str | int, str] = field(default_factory=dict)
     na_values: tuple[Any, ...] | None = None
