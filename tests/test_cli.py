@@ -1,6 +1,7 @@
 """Every command, as a person types it."""
 
 import ast
+import importlib
 import inspect
 import json
 import os
@@ -15,7 +16,7 @@ import pytest
 from PIL import Image
 
 import isthmus
-from isthmus import cli, report
+from isthmus import cli, report, runs
 from isthmus.cli.console import show_warning
 from isthmus.cli.parsing import parse_settings
 from isthmus.data import on_time_axis, step_scores, windows
@@ -643,7 +644,7 @@ def test_memory_that_runs_out_in_training(run, monkeypatch, error):
     status, _, err = run("train digits --epochs 1 --out run")
     said = "give fewer rows or columns, a smaller batch size, or a smaller network"
     assert (status, err) == (2, f"isthmus: memory has run out in training: {said}\n")
-    monkeypatch.setattr(cli.train, "load_rows", starve)
+    monkeypatch.setattr("isthmus.runs.Run.rows", property(starve))
     status, _, err = run("train digits --epochs 1 --out run")
     assert (status, err) == (2, f"isthmus: memory has run out: {said}\n")
 
@@ -781,8 +782,32 @@ class TestSeveralConditions:
         assert pd.read_csv(tmp_path / "s.csv")["condition"].tolist() == ["a", "b"] * 2
 
 
+WORK = {
+    "transform": "encode", "reconstruct": "encode", "score": "encode", "impute": "fill", "sample": "generate",
+    "interpolate": "generate", "report": "reports", "reproduce": "reports",
+}  # fmt: skip
+"""The module that does a verb's work, where it is not of its name."""
+
+WITH_ITS_FIELDS = {"train": (*runs.WHERE, *runs.HOW), "data": ("window", "stride", "time", "group", "step", "features")}
+"""What a verb hands on with all its options, by their names."""
+
+
+def names_read(module):
+    """Return the names and attributes that a module reads."""
+    nodes = list(ast.walk(ast.parse(inspect.getsource(module))))
+    return {node.id for node in nodes if isinstance(node, ast.Name)} | {
+        node.attr for node in nodes if isinstance(node, ast.Attribute)
+    }
+
+
 def test_no_verb_has_an_option_without_effect():
+    """What a verb takes is read by its own function, or as a field of its options by the module that does its work."""
+    shared = names_read(importlib.import_module("isthmus.cli.saved")) | names_read(
+        importlib.import_module("isthmus.cli.meaning")
+    )
     for command in cli.app.registered_commands:
-        function = ast.parse(inspect.getsource(command.callback)).body[0]
-        read = {node.id for part in function.body for node in ast.walk(part) if isinstance(node, ast.Name)}
-        assert set(inspect.signature(command.callback).parameters) <= read, command.callback.__name__
+        verb = command.callback.__name__
+        work = importlib.import_module(f"isthmus.cli.{WORK.get(verb, verb)}")
+        read = names_read(work) | names_read(saved) | names_read(meaning) | {*WITH_ITS_FIELDS.get(verb, ()), "context"}
+        asked = set(inspect.signature(command.callback).parameters)
+        assert asked <= read, (verb, asked - read)

@@ -28,6 +28,7 @@ from isthmus import (
     VariationalAutoencoder,
 )
 from isthmus.formats import containers
+from isthmus.formats.frames import Frame
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:the code has collapsed"),
@@ -415,13 +416,11 @@ def test_frames_keep_to_ranges_whole_numbers_and_known_cells(family, seed, dtype
     ids=str,
 )
 def test_a_strangers_frame_is_checked(wrong, rows, tmp_path):
-    from isthmus.models import fitted
-
     model = numbers().fit(pd.DataFrame(rows, columns=NAMES))
     content = {name: list(each) if isinstance(each, tuple) else each for name, each in model.frame_.as_json().items()}
-    assert fitted.from_json("frame_", content) == model.frame_
+    assert Frame.from_json(content) == model.frame_
     with pytest.raises((ValueError, TypeError)):
-        fitted.from_json("frame_", content | wrong)
+        Frame.from_json(content | wrong)
 
 
 def test_a_mask_goes_by_the_names_of_its_columns(rows):

@@ -14,9 +14,9 @@ from isthmus.core import batch as batches
 from isthmus.core.batch import RaggedBatch, of_one_length
 from isthmus.core.model import Model
 from isthmus.errors import InputError
+from isthmus.formats import steps
 from isthmus.formats.rows import Rows
 from isthmus.formats.sequences import Ragged, are_ragged
-from isthmus.models import sequence
 from isthmus.networks import LSTM, Modules, Transformer
 from isthmus.training import Interrupted, loop
 from test_resume import assert_same
@@ -47,7 +47,7 @@ def unequal():
 @pytest.fixture
 def padded(monkeypatch):
     """Pads all to the longest from then on, as it is done where lengths are nearly equal."""
-    return lambda: monkeypatch.setattr(sequence, "are_ragged", lambda lengths, longest: False)
+    return lambda: monkeypatch.setattr(steps, "are_ragged", lambda lengths, longest: False)
 
 
 def uses(model, X):
@@ -67,9 +67,9 @@ def test_all_is_told_as_of_padded_sequences(family, unequal, padded):
     model = family(**QUICK).fit(unequal)
     equal = np.stack([row[:5] for row in unequal])  # on a model of longer ones
     cut, cut_equal = uses(model, unequal), uses(model, equal)
-    assert isinstance(model.rows_to_score(unequal).x, Ragged)
+    assert isinstance(model.format_.encode_to_score(unequal).x, Ragged)
     padded()
-    assert not isinstance(model.rows_to_score(unequal).x, Ragged)
+    assert not isinstance(model.format_.encode_to_score(unequal).x, Ragged)
     for one, other in ((cut, uses(model, unequal)), (cut_equal, uses(model, equal))):
         for name, values in other.items():
             for a, b in zip(one[name], values, strict=True):
@@ -103,7 +103,7 @@ def test_lengths_that_are_nearly_equal_are_padded_as_ever():
     assert are_ragged(lengths, 16)
     X = [np.ones((n, 1)) * np.arange(n)[:, None] for n in lengths]
     model = SequenceAutoencoder(**QUICK | {"max_epochs": 1}).fit(X)
-    assert isinstance(model.rows_to_score(X).x, np.ndarray)
+    assert isinstance(model.format_.encode_to_score(X).x, np.ndarray)
 
 
 @pytest.mark.parametrize("network", [Transformer(width=8, heads=2, depth=1), "modules"])
@@ -113,7 +113,7 @@ def test_networks_that_need_all_steps_get_them(network, unequal):
         back = torch.nn.Sequential(torch.nn.Linear(3, 140), torch.nn.Unflatten(1, (70, 2)))
         network = Modules(Told(flat), Told(back))
     model = SequenceAutoencoder(**QUICK, network=network).fit(unequal)
-    assert isinstance(model.rows_to_score(unequal).x, np.ndarray)
+    assert isinstance(model.format_.encode_to_score(unequal).x, np.ndarray)
     assert [row.shape for row in model.reconstruct(unequal)] == [row.shape for row in unequal]
 
 

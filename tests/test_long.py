@@ -10,8 +10,7 @@ from safetensors.torch import load_file
 
 import isthmus
 from isthmus.errors import InputError
-from isthmus.models import fitted
-from isthmus.saving import persistence, untrusted
+from isthmus.saving import attributes, persistence, untrusted
 from isthmus.training import settings
 
 
@@ -149,7 +148,7 @@ def test_long_parameters_are_refused_before_a_run_is_kept(tmp_path, monkeypatch)
 
 
 def test_classes_of_long_names_are_refused_before_training(tmp_path, monkeypatch):
-    monkeypatch.setattr(fitted, "LONGEST_TEXT", 100)
+    monkeypatch.setattr(attributes, "LONGEST_TEXT", 100)
     X, y = np.random.default_rng(0).normal(size=(30, 3)), np.array([f"class {i % 3} {'x' * 40}" for i in range(30)])
     model = isthmus.ConditionalVariationalAutoencoder(2, max_epochs=1)
     with pytest.raises(InputError, match="the model could not be saved: classes_ cannot be"):

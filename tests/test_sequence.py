@@ -196,7 +196,7 @@ def test_padding_enters_no_loss(ragged):
     """The terms of the first epoch, weights unchanged, are those of the scores: sums over what is there."""
     model = SequenceAutoencoder(**STILL).fit(ragged)
     record = model.history_[0]["train"]
-    shares = model.scores(model.rows_to_score(ragged), per_feature=True) + model.module_.usual.numpy()
+    shares = model.scores(model.format_.encode_to_score(ragged), per_feature=True) + model.module_.usual.numpy()
     assert record["reconstruction"] == pytest.approx(-np.nansum(shares, (1, 2)).mean(), rel=1e-4)
     error = np.square(np.concatenate(model.reconstruct(ragged)) - np.concatenate(ragged)).mean()
     assert record["mse"] == pytest.approx(error, rel=1e-4)
@@ -451,19 +451,19 @@ def test_a_constant_feature_does_no_harm(X):
 
 def test_spikes_of_the_gradient_are_cut(X, monkeypatch):
     def norm_of_the_last(largest):
-        monkeypatch.setattr(SequenceAutoencoder, "_largest_gradient", lambda self: largest)
+        monkeypatch.setattr(SequenceAutoencoder, "default_grad_norm", staticmethod(lambda entries: largest))
         model = SequenceAutoencoder(**QUICK).fit(X)
         return torch.cat([weight.grad.flatten() for weight in model.module_.parameters()]).norm().item()
 
     assert norm_of_the_last(np.inf) > 0.5
     assert norm_of_the_last(0.5) == pytest.approx(0.5, rel=1e-3)
     monkeypatch.undo()
-    assert SequenceAutoencoder(**QUICK).fit(X)._largest_gradient() == 24
+    assert SequenceAutoencoder.default_grad_norm(np.prod(SequenceAutoencoder(**QUICK).fit(X).row_shape_)) == 24
 
 
 def test_as_many_epochs_as_it_takes():
     model = SequenceAutoencoder(batch_size=16)
-    assert [model._default_epochs(rows) for rows in (100, 1000, 100_000)] == [300, 64, 10]
+    assert [model.default_epochs(rows, model.batch_size) for rows in (100, 1000, 100_000)] == [300, 64, 10]
 
 
 def test_a_mask_of_one_sequence_is_of_steps_also_where_there_are_as_many_rows():

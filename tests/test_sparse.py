@@ -22,7 +22,7 @@ from isthmus import (
 from isthmus.core.bottlenecks.base import Code, are_on
 from isthmus.core.bottlenecks.soft_threshold import SoftThreshold
 from isthmus.core.bottlenecks.top_k import TopK
-from isthmus.models import base
+from isthmus.models import params
 from isthmus.models.start import _row_directions
 from isthmus.networks import MLP, Conv
 
@@ -125,7 +125,7 @@ class TestRevival:
         record = model.history_[-1]
         assert record["train"]["revival"] > 0
         assert "revival" not in record["validation"]
-        loss = record["train"]["reconstruction"] + base.REVIVAL_WEIGHT * record["train"]["revival"]
+        loss = record["train"]["reconstruction"] + params.REVIVAL_WEIGHT * record["train"]["revival"]
         assert record["train"]["loss"] == pytest.approx(loss, rel=1e-5)
 
     @pytest.mark.filterwarnings("ignore:.* units are on in no row")
@@ -135,7 +135,7 @@ class TestRevival:
             return SparseAutoencoder(100, k=5, network=network, max_epochs=20, random_state=0).fit(digits).dead_units_
 
         alive = dead()
-        monkeypatch.setattr(base, "REVIVAL_WEIGHT", 0.0)
+        monkeypatch.setattr(params, "REVIVAL_WEIGHT", 0.0)
         assert alive < dead()
 
     @pytest.mark.parametrize("family", [Autoencoder, DenoisingAutoencoder, ContractiveAutoencoder])

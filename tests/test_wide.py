@@ -21,7 +21,6 @@ from isthmus import (
     TabularAutoencoder,
     VariationalAutoencoder,
 )
-from isthmus.models import tabular
 from isthmus.models.engine import INFERENCE_NUMBERS, inference_batch
 from isthmus.models.fitting import default_hidden
 from isthmus.networks import MLP, Conv
@@ -90,7 +89,7 @@ def test_a_network_that_is_given_keeps_its_width(rng):
 
 
 def test_many_numbers_have_fewer_pieces_each(rng, monkeypatch):
-    monkeypatch.setattr(tabular, "MOST_PIECES", 100)
+    monkeypatch.setattr("isthmus.formats.table.MOST_PIECES", 100)
     table = pd.DataFrame(rng.normal(size=(30, 20))).rename(columns=str).assign(kind=["a", "b"] * 15)
     model = TabularAutoencoder(2, max_epochs=1, random_state=0).fit(table)
     assert model.bins_ == 100 // 20

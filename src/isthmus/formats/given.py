@@ -8,7 +8,7 @@ import numpy as np
 from isthmus.formats.rows import in_unit_interval
 from isthmus.formats.sequences import Ragged
 
-AT_ONCE = 2**21
+AT_ONCE = 2**18
 """Numbers that are compared at once."""
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.utils.validation import check_is_fitted
 
 from isthmus.core.corruption import hide_conditions
 from isthmus.core.parts import Parts
@@ -188,6 +189,30 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
     def known_conditions(self) -> tuple[Condition, ...]:
         """Return what is known of each column of conditions."""
         return self._conditions.known
+
+    def context(self, y: Any, n: int) -> np.ndarray:
+        """Return what encoder and decoder are told beside `n` rows; see :meth:`Conditions.encode`.
+
+        Parameters
+        ----------
+        y : scalar, array-like of shape (n,), (n, n_conditions) or (n_conditions,), DataFrame, dict, or None
+            One condition for all rows, or one for each; None, and NaN among them, is unknown.
+        n : int
+            How many rows there are.
+
+        Returns
+        -------
+        ndarray of shape (n, n_context)
+            Of classes a one among zeros, of a number its distance from the mean in standard deviations; each with an
+            entry more that is 1 where it is unknown.
+
+        Raises
+        ------
+        ValueError
+            If `y` has another length or other columns than ``fit`` was given, or a class that was not there.
+        """
+        check_is_fitted(self, ["n_features_in_"])
+        return self._conditions.encode(y, n)
 
     @property
     def _conditions(self) -> Conditions:
