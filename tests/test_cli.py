@@ -802,9 +802,7 @@ def names_read(module):
 
 def test_no_verb_has_an_option_without_effect():
     """What a verb takes is read by its own function, or as a field of its options by the module that does its work."""
-    shared = names_read(importlib.import_module("isthmus.cli.saved")) | names_read(
-        importlib.import_module("isthmus.cli.meaning")
-    )
+    saved, meaning = (importlib.import_module(f"isthmus.cli.{name}") for name in ("saved", "meaning"))
     for command in cli.app.registered_commands:
         verb = command.callback.__name__
         work = importlib.import_module(f"isthmus.cli.{WORK.get(verb, verb)}")
