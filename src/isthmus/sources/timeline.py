@@ -30,7 +30,7 @@ class TimeSeries(NamedTuple):
 
     Printed, it says what was understood of a table.
 
-    Attributes
+    Parameters
     ----------
     values : ndarray of shape (n_steps, features)
         What was measured, one series after another, each in order of time; NaN where nothing was.
