@@ -23,6 +23,9 @@ import isthmus
 ROOT = Path(__file__).parent.parent
 OTHERS = re.compile(r"other\s+parameters\s+are\s+those\s+of\s+:class:`([\w.]+)`")
 
+NEVER_RAISE = ("adopt", "another_step", "get_params", "recurrent")
+"""Methods that take what isthmus made or checked."""
+
 
 class Docstring(Validator):
     """A docstring, with the parameters that it leaves to that of another class."""
@@ -41,7 +44,7 @@ class Docstring(Validator):
 
     def left_to_others(self) -> dict[str, Any]:
         """Return the parameters that the class described by another has from there, and their defaults."""
-        other = OTHERS.search(self.raw_doc) if self.type == "type" else None
+        other = OTHERS.search(self.raw_doc) if inspect.isclass(self.obj) else None
         if other is None:
             return {}
         described = Docstring(other[1])
@@ -51,7 +54,8 @@ class Docstring(Validator):
     @property
     def lacks_raises(self) -> bool:
         """Whether it is of what takes something, and says nothing of errors."""
-        return self.is_function_or_method and bool(self.signature_parameters) and "Raises" not in self.section_titles
+        takes = self.is_function_or_method and self.name.split(".")[-1] not in NEVER_RAISE and self.signature_parameters
+        return bool(takes) and "Raises" not in self.section_titles
 
 
 def _default(kind: Any, name: str) -> Any:

@@ -76,6 +76,7 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         Returns
         -------
         self
+            The estimator, fitted.
 
         Raises
         ------

@@ -133,6 +133,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         Returns
         -------
         self
+            The estimator, fitted.
 
         Raises
         ------

@@ -139,6 +139,7 @@ class SequenceAutoencoder(AbstractAutoencoder):
         Returns
         -------
         self
+            The estimator, fitted.
 
         Raises
         ------

@@ -182,6 +182,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         Returns
         -------
         self
+            The estimator, fitted.
 
         Raises
         ------
