@@ -44,7 +44,13 @@ class AbstractVariationalAutoencoder(AbstractAutoencoder):
         return likelihoods - (given.known.reshape(len(given.x), -1) @ log_scale.ravel()).astype(likelihoods.dtype)
 
     def check_parameters(self) -> None:
-        """Raise ValueError or TypeError for the first parameter without a meaning."""
+        """Check the parameters, the family's own too; see :meth:`isthmus.Autoencoder.check_parameters`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For the first parameter without a meaning.
+        """
         super().check_parameters()
         check_number("beta", self.beta, min_val=0)
         check_scalar(self.beta_warm_up, "beta_warm_up", numbers.Integral, min_val=0)
