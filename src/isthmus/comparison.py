@@ -172,6 +172,7 @@ def compare(
     Returns
     -------
     Comparison
+        The table of measures, the fitted models and the test rows.
 
     Raises
     ------

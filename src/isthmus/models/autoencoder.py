@@ -45,16 +45,16 @@ class Autoencoder(AbstractAutoencoder):
         unit is zero (the proximal operator of β Σ|h|; a Gaussian code has the sum alone); or all units but the `k`
         largest set to zero (Makhzani & Frey 2013).
     sparsity_target : float in (0, 1), default 0.05
-        ρ, the share of rows in which a unit should be on; for ``"kl"``.
+        Share ρ of the rows in which a unit should be on; for ``"kl"``.
     sparsity_weight : float, default 0.1
-        β, the weight of the sparsity term, for ``"kl"`` and ``"l1"``; for the latter also, in the units of the code,
+        Weight β of the sparsity term, for ``"kl"`` and ``"l1"``; for the latter also, in the units of the code,
         the threshold.
     k : int or None, default None
         Units that stay on in a row for ``"topk"``; None is a tenth of them, at least one.
     contraction_weight : float, default 0
-        λ, the weight of ‖∂h/∂x‖²_F (Rifai et al. 2011).
+        Weight λ of ‖∂h/∂x‖²_F (Rifai et al. 2011).
     weight_decay : float, default 0
-        λ, the weight of ‖W‖², summed over all weight matrices.
+        Weight λ of ‖W‖², summed over all weight matrices.
     max_epochs : int or None, default None
         Passes over the training rows; None is 15 for 60,000 rows and more the fewer there are, up to 150.
     batch_size : int, default 128

@@ -38,26 +38,62 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Fit
     def transform(self, X: ArrayLike) -> np.ndarray:
         """Encode rows to their codes, the code's mean.
 
+        Parameters
+        ----------
+        X : array-like
+            Rows as in ``fit``.
+
         Returns
         -------
         ndarray of shape (n, n_components)
             In the dtype of `X`, in which the computation is done.
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted, or `X` is not in the form of the rows of ``fit``.
         """
         return self._transform(X)
 
     def inverse_transform(self, Z: ArrayLike) -> Any:
-        """Decode codes of shape (n, n_components) to rows, the mean of their distribution, shaped as in ``fit``.
+        """Decode codes to rows, the mean of their distribution.
 
-        Where ``fit`` was given a DataFrame one comes back, with the index of `Z` where that has one.
+        Parameters
+        ----------
+        Z : array-like of shape (n, n_components)
+            Codes.
+
+        Returns
+        -------
+        ndarray of shape (n, *row_shape), or DataFrame
+            In the units of the rows of ``fit``, and a DataFrame where these were one, with the index of `Z`.
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted, or `Z` has another shape or holds what is no finite number.
         """
         return self._inverse_transform(Z)
 
     def reconstruct(self, X: ArrayLike) -> Any:
-        """Encode and decode rows; the result is shaped like the rows given to ``fit``, in the units of `X`.
+        """Encode and decode rows.
 
-        A DataFrame where ``fit`` was given one and `X` is one, of the kind that `X` is (pandas, polars, Arrow) and with
-        its index: of the dtypes of ``fit``, what was whole or decimals rounded, each column within the range that it
-        had there.
+        Parameters
+        ----------
+        X : array-like
+            Rows as in ``fit``.
+
+        Returns
+        -------
+        ndarray of shape (n, *row_shape), or DataFrame
+            In the units of `X`. A DataFrame where ``fit`` was given one and `X` is one, of the kind that `X` is
+            (pandas, polars, Arrow) and with its index: of the dtypes of ``fit``, what was whole or decimals rounded,
+            each column within the range that it had there.
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted, or `X` is not in the form of the rows of ``fit``.
         """
         return self._reconstruct(X)
 
@@ -83,6 +119,11 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Fit
         ndarray or DataFrame
             Shaped like the rows given to ``fit``; the known values are those of `X`, to the bit. A DataFrame where
             `X` is one, as in :meth:`reconstruct`.
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted, `X` is not in the form of the rows of ``fit``, or `mask` does not fit it.
         """
         return self._impute(X, mask, n_iter)
 
@@ -105,6 +146,11 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Fit
         -------
         ndarray of shape (n, n_steps, *row_shape), or DataFrame
             A DataFrame where `A` is one, as in :meth:`reconstruct`: a line a step, its index ``row`` and ``step``.
+
+        Raises
+        ------
+        ValueError
+            If `A` and `B` differ in their numbers of rows, `n_steps` is below 2, or as in :meth:`transform`.
         """
         return self._interpolate(A, B, n_steps, path)
 
@@ -124,6 +170,11 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Fit
         -------
         ndarray of shape (n, steps, *row_shape), or DataFrame
             As in :meth:`interpolate`.
+
+        Raises
+        ------
+        ValueError
+            If there is no such unit, `values` are no numbers, or as in :meth:`transform`.
         """
         return self._traverse(X, unit, values)
 
@@ -146,11 +197,34 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Fit
         -------
         ndarray of shape (n,) or (n, *row_shape), or DataFrame
             With `per_feature` a DataFrame where `X` and the rows of ``fit`` are one.
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted, or `X` is not in the form of the rows of ``fit``.
         """
         return self._score_samples(X, None, per_feature)
 
     def score(self, X: ArrayLike, y: Any = None) -> float:
-        """Return the mean of ``score_samples(X)`` in nats; higher is better, so a grid search may maximise it."""
+        """Return the mean of :meth:`score_samples`; higher is better, so a grid search may maximise it.
+
+        Parameters
+        ----------
+        X : array-like
+            Rows as in ``fit``.
+        y : ignored
+            There for scikit-learn's sake.
+
+        Returns
+        -------
+        float
+            In nats a row.
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted, or `X` is not in the form of the rows of ``fit``.
+        """
         return float(self.score_samples(X).mean())
 
     def save(self, folder: str | Path) -> None:
@@ -160,8 +234,15 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Fit
         and its import path are saved, not its code or what it learns beside: ``isthmus.load(folder, trusted=[Mine])``
         gives it back.
 
+        Parameters
+        ----------
+        folder : path
+            Where to; a model that is there is replaced.
+
         Raises
         ------
+        ValueError
+            If the model is not fitted, or its parameters have changed since.
         FileExistsError
             If `folder` is there and is no model of isthmus.
         OSError
@@ -171,7 +252,23 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Fit
         save_estimator(self, folder)
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters by name; ``network__hidden`` and its like also where `network` is still the default."""
+        """Set parameters by name; ``network__hidden`` and its like also where `network` is still the default.
+
+        Parameters
+        ----------
+        **params
+            Values by name; they are checked by ``fit``.
+
+        Returns
+        -------
+        self
+            The estimator itself.
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter.
+        """
         if self.network is None and "network" not in params and any(name.startswith("network__") for name in params):
             self.network = self.default_network()
         with users_mistake():
@@ -180,7 +277,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Fit
 
     @property
     def n_iter_(self) -> int:
-        """How many epochs were run."""
+        """Number of epochs run."""
         check_is_fitted(self)
         return len(self.history_)
 
@@ -192,7 +289,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Fit
 
     @property
     def sigma_(self) -> float:
-        """σ of a Gaussian likelihood, given or learnt, in the units of X, or of standardised rows (`scale`)."""
+        """The σ of a Gaussian likelihood, given or learnt, in the units of X, or of standardised rows (`scale`)."""
         check_is_fitted(self)
         sigma = self.module_.likelihood.sigma
         if sigma is None:
@@ -314,7 +411,25 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Fit
         return by_pieces(lambda rows: self.scores(self.format_.encode_to_score(rows)), X)
 
     def scores(self, given: Given, *, per_feature: bool = False) -> Any:
-        """Return what ``score_samples`` gives for rows, or for each of their entries, in nats."""
+        """Return what ``score_samples`` gives for rows that are encoded to be scored.
+
+        Parameters
+        ----------
+        given : Given
+            What ``format_.encode_to_score`` made of rows.
+        per_feature : bool, default False
+            Whether to score each of their entries, as :meth:`score_samples` does.
+
+        Returns
+        -------
+        ndarray of shape (n,) or (n, *row_shape)
+            In nats.
+
+        Raises
+        ------
+        ValueError
+            If the network cannot take the rows.
+        """
         new, log_scale = self.format_.new_categories(given.x), self.format_.log_scale
         if new is not None:
             given = given._replace(x=np.where(new, given.x.dtype.type(np.nan), given.x))

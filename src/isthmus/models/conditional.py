@@ -77,6 +77,7 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         Returns
         -------
         self
+            The estimator, fitted.
 
         Raises
         ------
@@ -86,21 +87,56 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         return super().fit(X, y, **kept)
 
     def transform(self, X: ArrayLike, y: Any = None) -> np.ndarray:
-        """Encode rows, given their conditions, to the code's mean; shape (n, n_components).
+        """Encode rows, given their conditions, to the code's mean.
 
         Here as in all methods `y` is one condition for all rows, or one for each of them, or None where unknown. Of
         several columns one for all rows is a list, such as ``["red", 3]``; where ``fit`` had names, a DataFrame, a
         dict such as ``{"size": 3, "colour": "red"}``, or a Series of one for all rows goes by them. Classes may be
         written otherwise than at ``fit``: "3" is 3.
+
+        Parameters
+        ----------
+        X : array-like
+            Rows as in ``fit``.
+        y : scalar, array-like of shape (n,) or (n, n_conditions), DataFrame, Series or dict, optional
+            Their conditions.
+
+        Returns
+        -------
+        ndarray of shape (n, n_components)
+            In the dtype of `X`.
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted, or `X` or `y` is not in the form that it had in ``fit``.
         """
         return self._transform(X, y)
 
     def inverse_transform(self, Z: ArrayLike, y: Any = None) -> Any:
-        """Decode codes of shape (n, n_components), given conditions, to rows, the mean of their distribution."""
+        """Decode codes, given conditions, to rows, the mean of their distribution.
+
+        Parameters
+        ----------
+        Z : array-like of shape (n, n_components)
+            Codes.
+        y : optional
+            Their conditions, as :meth:`transform` takes them.
+
+        Returns
+        -------
+        ndarray of shape (n, *row_shape), or DataFrame
+            As that of :meth:`isthmus.Autoencoder.inverse_transform`.
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted, or `Z` or `y` does not fit it.
+        """
         return self._inverse_transform(Z, y)
 
     def reconstruct(self, X: ArrayLike, y: Any = None, *, decode_as: Any = None) -> Any:
-        """Encode and decode rows, given their conditions; shaped like the rows given to ``fit``.
+        """Encode and decode rows, given their conditions.
 
         Parameters
         ----------
@@ -110,11 +146,41 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
             Their conditions.
         decode_as : scalar or array-like, optional
             Other conditions to decode with, NaN where unknown: what is left of a row is its style.
+
+        Returns
+        -------
+        ndarray of shape (n, *row_shape), or DataFrame
+            As that of :meth:`isthmus.Autoencoder.reconstruct`.
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted, or `X` or `y` is not in the form that it had in ``fit``.
         """
         return self._reconstruct(X, y, decode_as)
 
     def impute(self, X: ArrayLike, mask: ArrayLike | None = None, *, y: Any = None, n_iter: int = 100) -> Any:
-        """Fill in what is missing, given conditions; see :meth:`isthmus.Autoencoder.impute`."""
+        """Fill in what is missing, given conditions.
+
+        Parameters
+        ----------
+        X, mask : array-like
+            As :meth:`isthmus.Autoencoder.impute` takes them.
+        y : optional
+            Their conditions, as :meth:`transform` takes them.
+        n_iter : int, default 100
+            Steps.
+
+        Returns
+        -------
+        ndarray or DataFrame
+            As that of :meth:`isthmus.Autoencoder.impute`.
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted, or `X` or `y` is not in the form that it had in ``fit``.
+        """
         return self._impute(X, mask, n_iter, y)
 
     def interpolate(
@@ -126,30 +192,151 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         path: Literal["straight", "spherical"] = "straight",
         y: Any = None,
     ) -> Any:
-        """Go from `A` to `B`, all rows of condition `y`; see :meth:`isthmus.Autoencoder.interpolate`."""
+        """Go from the rows of `A` to those of `B`, all of condition `y`, through the codes between.
+
+        Parameters
+        ----------
+        A, B : array-like
+            As many rows of one as of the other.
+        n_steps : int, default 9
+            Codes on the way, with both ends.
+        path : {"straight", "spherical"}, default "straight"
+            As :meth:`isthmus.Autoencoder.interpolate` takes it.
+        y : optional
+            Their conditions, as :meth:`transform` takes them.
+
+        Returns
+        -------
+        ndarray of shape (n, n_steps, *row_shape), or DataFrame
+            As that of :meth:`isthmus.Autoencoder.interpolate`.
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted, or as :meth:`isthmus.Autoencoder.interpolate` does.
+        """
         return self._interpolate(A, B, n_steps, path, y)
 
     def traverse(self, X: ArrayLike, unit: int, values: ArrayLike = tuple(range(-3, 4)), *, y: Any = None) -> Any:
-        """Set one unit of the rows' codes to some values, given `y`; see :meth:`isthmus.Autoencoder.traverse`."""
+        """Set one unit of the rows' codes to some values, given conditions, and decode.
+
+        Parameters
+        ----------
+        X : array-like
+            Rows as in ``fit``.
+        unit : int
+            Which unit of the code.
+        values : array-like of shape (steps,), default −3 … 3
+            In the units of the code.
+        y : optional
+            Their conditions, as :meth:`transform` takes them.
+
+        Returns
+        -------
+        ndarray of shape (n, steps, *row_shape), or DataFrame
+            As that of :meth:`isthmus.Autoencoder.traverse`.
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted, there is no such unit, or `X` or `y` is not in the form that it had in ``fit``.
+        """
         return self._traverse(X, unit, values, y)
 
     def score_samples(self, X: ArrayLike, y: Any = None, *, per_feature: bool = False) -> Any:
         """Return the ELBO of each row given its condition, a lower bound of log p(x | y), in nats.
 
-        `per_feature` is that of :meth:`isthmus.Autoencoder.score_samples`.
+        Parameters
+        ----------
+        X : array-like
+            Rows as in ``fit``.
+        y : optional
+            Their conditions, as :meth:`transform` takes them.
+        per_feature : bool, default False
+            As :meth:`isthmus.Autoencoder.score_samples` takes it.
+
+        Returns
+        -------
+        ndarray of shape (n,) or (n, *row_shape), or DataFrame
+            In nats.
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted, or `X` or `y` is not in the form that it had in ``fit``.
         """
         return self._score_samples(X, y, per_feature)
 
     def score(self, X: ArrayLike, y: Any = None) -> float:
-        """Return the mean of ``score_samples(X, y)`` in nats; higher is better, so a grid search may maximise it."""
+        """Return the mean of :meth:`score_samples`; higher is better, so a grid search may maximise it.
+
+        Parameters
+        ----------
+        X : array-like
+            Rows as in ``fit``.
+        y : optional
+            Their conditions, as :meth:`transform` takes them.
+
+        Returns
+        -------
+        float
+            In nats a row.
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted, or `X` or `y` is not in the form that it had in ``fit``.
+        """
         return float(self.score_samples(X, y).mean())
 
     def sample(self, n_samples: int = 1, *, y: Any = None, noise: bool = False, random_state: Any = None) -> Any:
-        """Generate rows of condition `y`; see :meth:`isthmus.VariationalAutoencoder.sample`."""
+        """Generate rows of condition `y`.
+
+        Parameters
+        ----------
+        n_samples : int, default 1
+            How many.
+        y : optional
+            Their conditions, as :meth:`transform` takes them.
+        noise : bool, default False
+            Whether rows are drawn from p(x | z, y) or are its mean.
+        random_state : int, RandomState or None, default None
+            An int gives the same rows each time.
+
+        Returns
+        -------
+        ndarray of float32, of shape (n_samples, *row_shape), or DataFrame
+            As that of :meth:`isthmus.VariationalAutoencoder.sample`.
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted, `n_samples` is below 1, or `y` fits neither it nor ``fit``.
+        """
         return self._sample(n_samples, y, noise, random_state)
 
     def log_likelihood(self, X: ArrayLike, n_importance_samples: int = 100, *, y: Any = None) -> np.ndarray:
-        """Estimate log p(x | y); see :meth:`isthmus.VariationalAutoencoder.log_likelihood`."""
+        """Estimate log p(x | y) of each row by importance sampling.
+
+        Parameters
+        ----------
+        X : array-like
+            Rows as in ``fit``.
+        n_importance_samples : int, default 100
+            Draws a row; see :meth:`isthmus.VariationalAutoencoder.log_likelihood`.
+        y : optional
+            Their conditions, as :meth:`transform` takes them.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            In nats.
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted, or `X` or `y` is not in the form that it had in ``fit``.
+        """
         return self._log_likelihood(X, n_importance_samples, y)
 
     def __sklearn_tags__(self) -> Any:
@@ -159,7 +346,13 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         return tags
 
     def check_parameters(self) -> None:
-        """Raise ValueError or TypeError for the first parameter without a meaning."""
+        """Check the parameters, the family's own too; see :meth:`isthmus.Autoencoder.check_parameters`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For the first parameter without a meaning.
+        """
         super().check_parameters()
         check_number("label_dropout", self.label_dropout, min_val=0, max_val=1)
         if isinstance(self.condition, str):
@@ -187,7 +380,13 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         return True
 
     def known_conditions(self) -> tuple[Condition, ...]:
-        """Return what is known of each column of conditions."""
+        """Return what is known of each column of conditions.
+
+        Returns
+        -------
+        tuple of Condition
+            Name, and classes or mean and scale of each.
+        """
         return self._conditions.known
 
     def context(self, y: Any, n: int) -> np.ndarray:

@@ -15,7 +15,7 @@ class ContractiveAutoencoder(AbstractAutoencoder):
     Parameters
     ----------
     contraction_weight : float, default 0.1
-        λ. All other parameters are those of :class:`isthmus.Autoencoder`.
+        Weight λ of that term. All other parameters are those of :class:`isthmus.Autoencoder`.
 
     Examples
     --------

@@ -13,9 +13,10 @@ class DenoisingAutoencoder(AbstractAutoencoder):
     Parameters
     ----------
     corruption : {"gaussian", "masking", "dropout", "salt_and_pepper", "swap", "block"}, default "masking"
-        What is done to the rows; see :class:`isthmus.Autoencoder`, which describes all other parameters too.
+        What is done to the rows; see :class:`isthmus.Autoencoder`.
     corruption_level : float, default 0.25
-        How much of it: a share of the entries, or the noise's standard deviation in the units of X.
+        How much of it: a share of the entries, or the noise's standard deviation in the units of X. All other
+        parameters are those of :class:`isthmus.Autoencoder`.
 
     Examples
     --------

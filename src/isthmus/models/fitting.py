@@ -114,6 +114,7 @@ class Fitting(Parameters, ABC):
         Returns
         -------
         self
+            The estimator, fitted.
 
         Raises
         ------
@@ -164,7 +165,24 @@ class Fitting(Parameters, ABC):
 
         The first call builds the network and starts it at the PCA of its rows; those that follow go on from there with
         the optimiser as it was left, and with the parameters of the first, but for `lr`. A model that was fitted or
-        loaded goes on with a new optimiser. Arguments and errors are those of :meth:`fit`.
+        loaded goes on with a new optimiser.
+
+        Parameters
+        ----------
+        X : array-like
+            Rows, as :meth:`fit` takes them; after the first call in the form that they had there.
+        y : ignored
+            There for scikit-learn's sake; a conditional model needs the conditions here.
+
+        Returns
+        -------
+        self
+            The estimator, fitted.
+
+        Raises
+        ------
+        ValueError, FloatingPointError, MemoryError
+            As :meth:`fit` does.
         """
         first = not hasattr(self, "module_")
         with self._fitting():
@@ -186,11 +204,23 @@ class Fitting(Parameters, ABC):
         return self
 
     def declared(self) -> dict[str, Attribute]:
-        """Return the fitted attributes, the format's among them, and how they are saved."""
+        """Return how the fitted attributes are saved.
+
+        Returns
+        -------
+        dict of str to Attribute
+            Their codecs by name, those of the format among them.
+        """
         return self._form().declared() | self.saved
 
     def check_fitted(self) -> None:
-        """Raise ValueError where fitted attributes, which may be a stranger's, do not fit together."""
+        """Check that fitted attributes, which may be a stranger's, fit together.
+
+        Raises
+        ------
+        ValueError
+            If they do not.
+        """
         if getattr(self, "best_epoch_", 0) > len(self.history_):
             raise InputError(f"best_epoch_={self.best_epoch_} is none of its {len(self.history_)} epochs")
         self.format_.check()
@@ -198,7 +228,15 @@ class Fitting(Parameters, ABC):
     def restore(self, tensors: dict[str, Tensor]) -> Self:
         """Rebuild ``module_`` from saved weights; for :func:`isthmus.load`, which has set the other attributes.
 
-        Weights on the "meta" device make a model without numbers there.
+        Parameters
+        ----------
+        tensors : dict of str to Tensor
+            The weights; those on the "meta" device make a model without numbers there.
+
+        Returns
+        -------
+        self
+            The estimator, fitted.
 
         Raises
         ------

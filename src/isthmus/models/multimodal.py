@@ -76,7 +76,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
     sigma : float or "learned", default "learned"
         Standard deviation of every Gaussian modality: given, in the units of X, or learnt for each.
     beta : float, default 1
-        β, the weight of the KL term, for ``product_of_experts``. All other parameters are those of
+        Weight β of the KL term, for ``product_of_experts``. All other parameters are those of
         :class:`isthmus.Autoencoder`, but for `corruption`, `contraction_weight` and the ``"kl"`` sparsity, which have
         no meaning here.
 
@@ -133,6 +133,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         Returns
         -------
         self
+            The estimator, fitted.
 
         Raises
         ------
@@ -147,7 +148,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         return super().fit(X, y, **kept)
 
     def transform(self, X: Any, *, given: Sequence[str] | None = None) -> np.ndarray:
-        """Encode rows to their codes; shape (n, n_components).
+        """Encode rows to their codes.
 
         Parameters
         ----------
@@ -155,6 +156,16 @@ class MultimodalAutoencoder(AbstractAutoencoder):
             Rows as in ``fit``; modalities may be left out. Classes that were not there at ``fit`` count as missing.
         given : sequence of str, optional
             The modalities to encode from, of those that `X` has; None is all of them.
+
+        Returns
+        -------
+        ndarray of shape (n, n_components)
+            In float32 or float64, as the modalities are.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the model is not fitted, or modalities are not in the form that they had in ``fit``.
         """
         return self._in_batches(encode, self._shown(X, given))
 
@@ -174,6 +185,11 @@ class MultimodalAutoencoder(AbstractAutoencoder):
             All modalities, shaped as in ``fit``: the mean of numbers, the most probable label. Numbers in an array are
             float32 or float64, whatever they were. A DataFrame where `fit` was given one, with the index of `X` and
             each column in its dtype of ``fit``: whole numbers and truth values are rounded means.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the model is not fitted, or modalities are not in the form that they had in ``fit``.
         """
         return self.format_.decode(self._in_batches(rebuild, self._shown(X, given)), X)
 
@@ -192,6 +208,12 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         Returns
         -------
         ndarray of shape (n, n_classes)
+            In [0, 1]; each row sums to 1.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the model is not fitted, `name` is no label, or modalities are not in the form that they had in ``fit``.
         """
         check_is_fitted(self)
         labels = [modality.name for modality in self.modalities_ if modality.classes is not None]
@@ -221,6 +243,11 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         dict of str to ndarray, or DataFrame
             As in :meth:`reconstruct`; what is known, labels and numbers that are floats, or in a DataFrame any, is as
             in `X`, to the bit. Bytes are brought to [0, 1].
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the model is not fitted, or `mask` or modalities are not in the form that they had in ``fit``.
         """
         return self._impute(X, mask, n_iter)
 
@@ -240,11 +267,27 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         ndarray of shape (n,), or dict of str to ndarray
             With `per_feature` a dict of arrays, shaped like the modalities, with NaN where these are missing; a
             DataFrame where ``fit`` was given one.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the model is not fitted, or modalities are not in the form that they had in ``fit``.
         """
         return self._score_samples(X, None, per_feature)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters by name; with `deep` those of the networks too, as ``networks__upper__hidden``."""
+        """Return the parameters by name.
+
+        Parameters
+        ----------
+        deep : bool, default True
+            Whether to add those of the networks, as ``networks__upper__hidden``.
+
+        Returns
+        -------
+        dict of str to object
+            Their values.
+        """
         params: dict[str, Any] = super().get_params(deep)
         if deep and isinstance(self.networks, Mapping):
             for name, network in self.networks.items():
@@ -253,7 +296,23 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         return params
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters by name; ``networks__upper__hidden`` is that of the network named "upper"."""
+        """Set parameters by name; ``networks__upper__hidden`` is that of the network named "upper".
+
+        Parameters
+        ----------
+        **params
+            Values by name; they are checked by ``fit``.
+
+        Returns
+        -------
+        self
+            The estimator itself.
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter, or `networks` does not name the modality.
+        """
         deep = {name: params.pop(name) for name in list(params) if name.startswith("networks__")}
         super().set_params(**params)
         for name, value in deep.items():
@@ -289,6 +348,11 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         -------
         dict of str to ndarray, or DataFrame
             What comes back is described in :meth:`reconstruct`.
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted, or `n_samples` is below 1.
         """
         return self._sample(n_samples, None, noise, random_state)
 
@@ -305,14 +369,20 @@ class MultimodalAutoencoder(AbstractAutoencoder):
 
     @property
     def sigmas_(self) -> dict[str, float]:
-        """σ of each Gaussian modality, given or learnt."""
+        """The σ of each Gaussian modality, given or learnt."""
         check_is_fitted(self)
         likelihood: Any = self.module_.likelihood
         named = zip(self.modalities_, (block.likelihood.sigma for block in likelihood.blocks), strict=True)
         return {modality.name: float(torch.as_tensor(sigma).detach()) for modality, sigma in named if sigma is not None}
 
     def check_parameters(self) -> None:
-        """Raise ValueError or TypeError for the first parameter without a meaning."""
+        """Check the parameters, the family's own too; see :meth:`isthmus.Autoencoder.check_parameters`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For the first parameter without a meaning.
+        """
         super().check_parameters()
         check_choice("fusion", self.fusion, FUSIONS)
         check_number("modality_dropout", self.modality_dropout, min_val=0, max_val=1)

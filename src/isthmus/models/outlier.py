@@ -96,7 +96,22 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
     def fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Fit the autoencoder, and the threshold to its scores of the same rows.
 
-        `y` holds the conditions for a conditional autoencoder, and is ignored by all others.
+        Parameters
+        ----------
+        X : array-like
+            Rows, as ``fit`` of the autoencoder takes them.
+        y : array-like, optional
+            Conditions for a conditional autoencoder; ignored by all others.
+
+        Returns
+        -------
+        self
+            The detector, fitted.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter has no meaning, or as ``fit`` of the autoencoder does.
         """
         check_number("contamination", self.contamination, min_val=0, max_val=0.5, include_boundaries="right")
         if self.autoencoder is not None and not hasattr(self.autoencoder, "score_samples"):
@@ -129,11 +144,28 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         return autoencoder if self.random_state is None else autoencoder.set_params(random_state=self.random_state)
 
     def declared(self) -> dict[str, Attribute]:
-        """Return the fitted attributes, and how they are saved."""
+        """Return how the fitted attributes are saved.
+
+        Returns
+        -------
+        dict of str to Attribute
+            Their codecs by name.
+        """
         return dict(self.saved)
 
     def adopt(self, autoencoders: Sequence[AbstractAutoencoder]) -> Self:
-        """Take fitted autoencoders, and what they know of the rows, for one's own."""
+        """Take fitted autoencoders, and what they know of the rows, for one's own.
+
+        Parameters
+        ----------
+        autoencoders : sequence of estimators
+            One, or three that were fitted on two thirds of the rows each.
+
+        Returns
+        -------
+        self
+            The detector, without a threshold as yet.
+        """
         self.autoencoders_ = list(autoencoders)
         self.n_features_in_ = self.autoencoder_.n_features_in_
         if hasattr(self.autoencoder_, "feature_names_in_"):
@@ -166,6 +198,12 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n,), or what the autoencoder's ``score_samples(X, per_feature=True)`` returns
+            In nats.
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted, or `X` is not in the form of the rows of ``fit``.
         """
         check_is_fitted(self)
         if per_feature:
@@ -186,15 +224,58 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         return np.where(nothing, np.nextafter(self.offset_, -np.inf), scores)
 
     def decision_function(self, X: ArrayLike) -> np.ndarray:
-        """Return the score above the threshold, in nats: negative for outliers."""
+        """Return the score above the threshold: negative for outliers.
+
+        Parameters
+        ----------
+        X : array-like
+            Rows as in ``fit``.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            In nats.
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted, or `X` is not in the form of the rows of ``fit``.
+        """
         return self.score_samples(X) - self.offset_
 
     def predict(self, X: ArrayLike) -> np.ndarray:
-        """Return 1 for usual rows and −1 for outliers."""
+        """Tell usual rows from outliers.
+
+        Parameters
+        ----------
+        X : array-like
+            Rows as in ``fit``.
+
+        Returns
+        -------
+        ndarray of int, of shape (n,)
+            1 for usual rows and −1 for outliers.
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted, or `X` is not in the form of the rows of ``fit``.
+        """
         return np.where(self.decision_function(X) >= 0, 1, -1)  # what has no score is not usual
 
     def save(self, folder: str | Path) -> None:
-        """Save to a folder, as :meth:`isthmus.Autoencoder.save` does."""
+        """Save to a folder, as :meth:`isthmus.Autoencoder.save` does.
+
+        Parameters
+        ----------
+        folder : path
+            Where to; a model that is there is replaced.
+
+        Raises
+        ------
+        ValueError, FileExistsError, OSError
+            As :meth:`isthmus.Autoencoder.save` does.
+        """
         check_is_fitted(self)
         save_estimator(self, folder)
 

@@ -142,7 +142,13 @@ class Parameters(BaseEstimator, ABC):
         return {}
 
     def check_parameters(self) -> None:
-        """Raise ValueError or TypeError for the first parameter without a meaning; families add their own."""
+        """Check the parameters; families add their own.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For the first parameter without a meaning.
+        """
         whole = ["n_components", "batch_size", "patience"]
         whole += [name for name in ("max_epochs", "k") if getattr(self, name) is not None]
         for name in whole:

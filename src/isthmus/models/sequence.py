@@ -139,6 +139,7 @@ class SequenceAutoencoder(AbstractAutoencoder):
         Returns
         -------
         self
+            The estimator, fitted.
 
         Raises
         ------
@@ -164,6 +165,11 @@ class SequenceAutoencoder(AbstractAutoencoder):
         -------
         ndarray of shape (n, future_steps, features), or (n, future_steps) where `X` has no axis of features
             In the units of `X`: the mean of the prediction.
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted, or `X` is not in the form of the rows of ``fit``.
         """
         given = self._given(X)
         future = self._in_batches(partial(_future, steps=self.future_steps), given)
@@ -184,6 +190,11 @@ class SequenceAutoencoder(AbstractAutoencoder):
         -------
         ndarray of shape (n, steps, features) or (n, steps), or list of arrays where `lengths` are given
             With or without features, as at ``fit``.
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted, `Z` has another shape, or `lengths` are not one a code or above the longest.
         """
         codes, form = self._codes(Z), self.format_
         steps = form.check_lengths(lengths, len(codes))
@@ -192,7 +203,23 @@ class SequenceAutoencoder(AbstractAutoencoder):
 
     @_if_reconstruction
     def reconstruct(self, X: Any) -> Any:
-        """Encode and decode sequences, all of whose steps are taken for past; the result is in the form of `X`."""
+        """Encode and decode sequences, all of whose steps are taken for past.
+
+        Parameters
+        ----------
+        X : array-like or list of arrays
+            Sequences as in ``fit``.
+
+        Returns
+        -------
+        ndarray or list of ndarray
+            In the form and the units of `X`.
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted, or `X` is not in the form of the rows of ``fit``.
+        """
         return self._reconstruct(X)
 
     @_if_reconstruction
@@ -212,6 +239,11 @@ class SequenceAutoencoder(AbstractAutoencoder):
         -------
         ndarray or list of ndarray
             In the form of `X`; the known values are those of `X`, to the bit.
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted, `X` is not in the form of the rows of ``fit``, or `mask` does not fit it.
         """
         return self._impute(X, mask, n_iter)
 
@@ -226,8 +258,24 @@ class SequenceAutoencoder(AbstractAutoencoder):
     ) -> Any:
         """Go from the sequences of `A` to those of `B`, each as long as the longer of the two.
 
-        See :meth:`isthmus.Autoencoder.interpolate`; the result is of shape (n, n_steps, steps, features), or a list
-        with an array for each pair.
+        Parameters
+        ----------
+        A, B : array-like or list of arrays
+            As many sequences of one as of the other, as in ``fit``.
+        n_steps : int, default 9
+            Codes on the way, with both ends.
+        path : {"straight", "spherical"}, default "straight"
+            As :meth:`isthmus.Autoencoder.interpolate` takes it.
+
+        Returns
+        -------
+        ndarray of shape (n, n_steps, steps, features), or list of ndarray
+            A list has an array for each pair.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`isthmus.Autoencoder.interpolate` does.
         """
         return self._interpolate(A, B, n_steps, path)
 
@@ -235,8 +283,24 @@ class SequenceAutoencoder(AbstractAutoencoder):
     def traverse(self, X: Any, unit: int, values: ArrayLike = tuple(range(-3, 4))) -> Any:
         """Encode sequences, set one unit of their codes to each of some values, and decode.
 
-        See :meth:`isthmus.Autoencoder.traverse`; the result is of shape (n, values, steps, features), or a list with
-        an array for each sequence.
+        Parameters
+        ----------
+        X : array-like or list of arrays
+            Sequences as in ``fit``.
+        unit : int
+            Which unit of the code.
+        values : array-like of shape (values,), default −3 … 3
+            In the units of the code.
+
+        Returns
+        -------
+        ndarray of shape (n, values, steps, features), or list of ndarray
+            A list has an array for each sequence.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`isthmus.Autoencoder.traverse` does.
         """
         return self._traverse(X, unit, values)
 
@@ -260,6 +324,12 @@ class SequenceAutoencoder(AbstractAutoencoder):
         Returns
         -------
         ndarray of shape (n,), or in the form of `X`
+            In nats.
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted, or `X` is not in the form of the rows of ``fit``.
         """
         return self._score_samples(X, None, per_feature)
 
@@ -270,7 +340,13 @@ class SequenceAutoencoder(AbstractAutoencoder):
         return tags
 
     def check_parameters(self) -> None:
-        """Raise ValueError or TypeError for the first parameter without a meaning."""
+        """Check the parameters, the family's own too; see :meth:`isthmus.Autoencoder.check_parameters`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For the first parameter without a meaning.
+        """
         super().check_parameters()
         check_scalar(self.future_steps, "future_steps", numbers.Integral, min_val=0)
         check_scalar(self.reconstruction, "reconstruction", (bool, np.bool_))

@@ -20,9 +20,9 @@ class SparseAutoencoder(AbstractAutoencoder):
     k : int or None, default None
         For ``"topk"``; None is a tenth of the units, at least one.
     sparsity_target : float in (0, 1), default 0.05
-        ρ, for ``"kl"``.
+        Share ρ of the rows in which a unit should be on, for ``"kl"``.
     sparsity_weight : float, default 0.1
-        β, for ``"kl"`` and ``"l1"``. All other parameters are those of :class:`isthmus.Autoencoder`.
+        Weight β of the term, for ``"kl"`` and ``"l1"``. All other parameters are those of :class:`isthmus.Autoencoder`.
 
     Attributes
     ----------

@@ -47,6 +47,11 @@ class _Layers:
         -------
         ndarray of shape (n, n_components) or (n, units of all layers)
             A DataFrame where ``set_output`` says so, with a name for each.
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted, or `X` is not in the form of the rows of ``fit``.
         """
         check_choice("layers", layers, ("code", "all", None))
         estimator = self
@@ -182,6 +187,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         Returns
         -------
         self
+            The estimator, fitted.
 
         Raises
         ------
@@ -199,17 +205,43 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         return super().fit(X, y, **kept)
 
     def inverse_transform(self, Z: ArrayLike) -> Any:
-        """Decode codes of shape (n, n_components) to a table as in ``fit``: each number's mean, else what is likeliest.
+        """Decode codes to a table as in ``fit``: each number's mean, else what is likeliest.
+
+        Parameters
+        ----------
+        Z : array-like of shape (n, n_components)
+            Codes.
 
         Returns
         -------
         DataFrame or ndarray of shape (n, columns)
             In the units, the categories and the dtypes of the table given to ``fit``.
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted, or `Z` has another shape or holds what is no finite number.
         """
         return self._inverse_transform(Z)
 
     def reconstruct(self, X: ArrayLike) -> Any:
-        """Encode and decode rows; see :meth:`inverse_transform`. Columns that are left out come back as they are."""
+        """Encode and decode rows; columns that are left out come back as they are.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n, columns)
+            Rows as in ``fit``.
+
+        Returns
+        -------
+        DataFrame or ndarray of shape (n, columns)
+            As in :meth:`inverse_transform`.
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted, or `X` is not in the form of the rows of ``fit``.
+        """
         return self._reconstruct(X)
 
     def impute(self, X: ArrayLike, mask: ArrayLike | None = None, *, n_iter: int = 10) -> Any:
@@ -229,19 +261,30 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         DataFrame or ndarray
             Shaped like `X`, in the units, the categories and the dtypes of ``fit``; the known cells are those of `X`,
             to the bit.
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted, `X` is not in the form of the rows of ``fit``, or `mask` does not fit it.
         """
         return self._impute(X, mask, n_iter)
 
     @property
     def sigma_(self) -> float:
-        """σ of the normal that scaled numbers are taken for, given or learnt."""
+        """The σ of the normal that scaled numbers are taken for, given or learnt."""
         check_is_fitted(self)
         if not self.schema_.count("number"):
             raise AttributeError("a table without numbers has no sigma_")
         return super().sigma_
 
     def check_parameters(self) -> None:
-        """Raise ValueError or TypeError for the first parameter without a meaning."""
+        """Check the parameters, the family's own too; see :meth:`isthmus.Autoencoder.check_parameters`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For the first parameter without a meaning.
+        """
         check_choice("corruption", self.corruption, ("swap", "masking", None))
         check_choice("numbers", self.numbers, SCALING)
         check_choice("categories", self.categories, ("auto", "onehot", "embedding"))
@@ -283,7 +326,23 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         )
 
     def schema_of(self, table: pd.DataFrame) -> Schema:
-        """Return what ``fit`` would take the columns of a table for."""
+        """Return what ``fit`` would take the columns of a table for.
+
+        Parameters
+        ----------
+        table : DataFrame
+            Rows to train on.
+
+        Returns
+        -------
+        Schema
+            Kinds, dtypes, categories and scaling of the columns.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`fit` does for such a table.
+        """
         return self._form().schema_of(table)
 
     def _inputs(self) -> Cells:

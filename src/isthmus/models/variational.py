@@ -44,7 +44,13 @@ class AbstractVariationalAutoencoder(AbstractAutoencoder):
         return likelihoods - (given.known.reshape(len(given.x), -1) @ log_scale.ravel()).astype(likelihoods.dtype)
 
     def check_parameters(self) -> None:
-        """Raise ValueError or TypeError for the first parameter without a meaning."""
+        """Check the parameters, the family's own too; see :meth:`isthmus.Autoencoder.check_parameters`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For the first parameter without a meaning.
+        """
         super().check_parameters()
         check_number("beta", self.beta, min_val=0)
         check_scalar(self.beta_warm_up, "beta_warm_up", numbers.Integral, min_val=0)
@@ -79,12 +85,12 @@ class VariationalAutoencoder(AbstractVariationalAutoencoder):
         Standard deviation of the Gaussian likelihood, in the units of X. It sets what the two terms weigh against one
         another: one that is learnt spares the guess; ½ of the squared error is σ = 1, the squared error itself σ = √½.
     beta : float, default 1
-        β, the weight of the KL term (Higgins et al. 2017); 1 makes minus the loss a lower bound of log p(x).
+        Weight β of the KL term (Higgins et al. 2017); 1 makes minus the loss a lower bound of log p(x).
     beta_warm_up : int, default 0
         Epochs over which β rises from 0 in training, evenly (Sønderby et al. 2016). The loss on held-out rows always
         has the whole of it, and so has a warm start.
     free_bits : float, default 0
-        λ, nats that each unit may carry without paying: Σ max(KL_j, λ) (Kingma et al. 2016). All other parameters are
+        Nats λ that each unit may carry without paying: Σ max(KL_j, λ) (Kingma et al. 2016). All other parameters are
         those of :class:`isthmus.Autoencoder`.
 
     Attributes
@@ -126,6 +132,11 @@ class VariationalAutoencoder(AbstractVariationalAutoencoder):
         -------
         ndarray of float32, of shape (n_samples, *row_shape), or DataFrame
             A DataFrame where ``fit`` was given one: of its columns and dtypes, within the ranges that these had.
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted, or `n_samples` is below 1.
         """
         return self._sample(n_samples, None, noise, random_state)
 
@@ -144,5 +155,11 @@ class VariationalAutoencoder(AbstractVariationalAutoencoder):
         Returns
         -------
         ndarray of shape (n,)
+            In nats.
+
+        Raises
+        ------
+        ValueError
+            If `n_importance_samples` is below 1, or as in :meth:`transform`.
         """
         return self._log_likelihood(X, n_importance_samples, None)

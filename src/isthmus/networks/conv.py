@@ -139,7 +139,19 @@ class Conv(Parameters):
     def build(
         self, row_shape: tuple[int, ...], n_components: int, *, moments: int = 1, n_context: int = 0
     ) -> tuple[nn.Module, nn.Module]:
-        """Build an encoder, (rows, *row_shape) → (rows, moments · n_components), and its decoder.
+        """Build an encoder and its decoder.
+
+        Parameters
+        ----------
+        row_shape : tuple of int
+            (height, width) or (channels, height, width), in pixels.
+        n_components, moments, n_context : int
+            As in :meth:`MLP.build`.
+
+        Returns
+        -------
+        tuple of two Modules
+            As in :meth:`MLP.build`.
 
         Raises
         ------

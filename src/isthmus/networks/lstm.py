@@ -58,7 +58,7 @@ class LSTM(Parameters):
     def build(
         self, row_shape: tuple[int, ...], n_components: int, *, moments: int = 1, n_context: int = 0
     ) -> tuple[nn.Module, nn.Module]:
-        """Build an encoder, (rows, *row_shape) → (rows, moments · n_components), and a decoder back.
+        """Build an encoder and a decoder.
 
         Parameters
         ----------
@@ -70,6 +70,11 @@ class LSTM(Parameters):
             Numbers for each unit of the code: 2 for a Gaussian one.
         n_context : int, default 0
             1 where lengths come as the context.
+
+        Returns
+        -------
+        tuple of two Modules
+            As in :meth:`MLP.build`.
 
         Raises
         ------
@@ -98,7 +103,20 @@ class LSTM(Parameters):
             raise InputError(f"dropout={self.dropout!r} falls between layers, and there is one: give layers=2 or more")
 
     def recurrent(self, inputs: int, width: int) -> nn.LSTM:
-        """Build the layers for so many inputs a step."""
+        """Build the layers of one side.
+
+        Parameters
+        ----------
+        inputs : int
+            Numbers a step.
+        width : int
+            Units of each layer.
+
+        Returns
+        -------
+        LSTM
+            Of torch, with open forget gates.
+        """
         lstm = nn.LSTM(inputs, width, self.layers, batch_first=True, dropout=self.dropout)
         for name, parameter in lstm.named_parameters():
             if name.startswith("bias_ih"):

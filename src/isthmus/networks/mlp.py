@@ -67,7 +67,24 @@ class MLP(Parameters):
     def build(
         self, row_shape: tuple[int, ...], n_components: int, *, moments: int = 1, n_context: int = 0
     ) -> tuple[nn.Module, nn.Module]:
-        """Build an encoder, (rows, *row_shape) → (rows, moments · n_components), and its mirror image.
+        """Build an encoder and its mirror image.
+
+        Parameters
+        ----------
+        row_shape : tuple of int
+            Shape of a row, of any number of axes.
+        n_components : int
+            Units of the code.
+        moments : int, default 1
+            Numbers for each unit of the code: 2 for a Gaussian one, all means and then all log-variances.
+        n_context : int, default 0
+            Width of the context, (rows, n_context); 0 is none.
+
+        Returns
+        -------
+        tuple of two Modules
+            The encoder, (rows, *row_shape) → (rows, moments · n_components), and the decoder,
+            (rows, n_components) → (rows, *row_shape); with a context both take it as a second argument.
 
         Raises
         ------

@@ -35,7 +35,22 @@ class Modules(Parameters):
     ) -> tuple[nn.Module, nn.Module]:
         """Copy both modules, together, so that what they share stays shared.
 
-        The modules are what they are: sizes, `moments` and `n_context` are accepted, and change nothing.
+        Parameters
+        ----------
+        row_shape : tuple of int
+            Changes nothing, nor do the others: the modules are what they are.
+        n_components, moments, n_context : int
+            As in :meth:`MLP.build`.
+
+        Returns
+        -------
+        tuple of two Modules
+            Copies of `encoder` and `decoder`.
+
+        Raises
+        ------
+        TypeError
+            If a module cannot be copied.
         """
         return copy.deepcopy((self.encoder, self.decoder))
 

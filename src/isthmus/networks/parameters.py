@@ -13,11 +13,38 @@ class Parameters:
     """``get_params`` and ``set_params`` for a dataclass, so that ``clone`` and ``network__hidden`` work on it."""
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters by name; `deep` is scikit-learn's and changes nothing here."""
+        """Return the parameters by name.
+
+        Parameters
+        ----------
+        deep : bool, default True
+            There for scikit-learn's sake; it changes nothing.
+
+        Returns
+        -------
+        dict of str to object
+            Their values.
+        """
         return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters by name; a name that is not one raises ValueError."""
+        """Set parameters by name.
+
+        Parameters
+        ----------
+        **params
+            Values by name; they are checked by ``build``.
+
+        Returns
+        -------
+        self
+            The network itself.
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter.
+        """
         for name, value in params.items():
             if name not in self.get_params():
                 raise InputError(

@@ -93,9 +93,20 @@ class Transformer(Parameters):
     def build(
         self, row_shape: tuple[int, ...], n_components: int, *, moments: int = 1, n_context: int = 0
     ) -> tuple[nn.Module, nn.Module]:
-        """Build an encoder, (rows, *row_shape) → (rows, moments · n_components), and its decoder.
+        """Build an encoder and its decoder.
 
-        The encoder is called with (x, context, known), `known` a tensor of bool shaped like x, or None.
+        Parameters
+        ----------
+        row_shape : tuple of int
+            Shape of a row, of as many axes as a patch.
+        n_components, moments, n_context : int
+            As in :meth:`MLP.build`.
+
+        Returns
+        -------
+        tuple of two Modules
+            As in :meth:`MLP.build`; the encoder is called with (x, context, known), `known` a tensor of bool
+            shaped like x, or None.
 
         Raises
         ------
@@ -125,11 +136,32 @@ class Transformer(Parameters):
         """Return the same network for sequences, (steps, features): a number of `patch` is that of a token's steps.
 
         Built without a context, as `known` says how long each sequence is, its pair pays no heed to the lengths.
+
+        Returns
+        -------
+        Transformer
+            Itself where `patch` has an axis for each of a row's.
         """
         return self if values_of(self.patch) is not None else replace(self, patch=(self.patch, None))  # type: ignore[arg-type]
 
     def patch_shape(self, row_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the shape of a patch of rows of that shape, an axis each; a model hides whole ones by it."""
+        """Return the shape of a patch; a model hides whole ones by it.
+
+        Parameters
+        ----------
+        row_shape : tuple of int
+            Shape of a row.
+
+        Returns
+        -------
+        tuple of int
+            As many axes as a row has.
+
+        Raises
+        ------
+        ValueError
+            If `patch` has another number of axes.
+        """
         sizes = values_of(self.patch)
         if sizes is None:
             sizes = (None, self.patch, self.patch)[-len(row_shape) :] if len(row_shape) > 1 else (self.patch,)

@@ -10,7 +10,7 @@ import pandas as pd
 class Dataset(NamedTuple):
     """Rows and what is known of them.
 
-    Attributes
+    Parameters
     ----------
     X : ndarray or DataFrame
         Rows: (n, features), or images (n, height, width) or (n, channels, height, width).

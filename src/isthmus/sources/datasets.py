@@ -73,11 +73,13 @@ def load(
         A folder that holds one folder a data set.
     label : str, optional
         The column of a table, or the array of an ``.npz``, that holds the labels.
-    size, fit, skip_bad, max_pixels
+    size, fit, skip_bad : optional
         For a folder of images: see :func:`load_folder`.
     max_gb : float, optional
         How many gigabytes a file or folder may take in memory, which of a compressed one may be far more than on disk;
         default: a quarter of this machine's memory, 16 at the most.
+    max_pixels : int, optional
+        For a folder of images: see :func:`load_folder`.
 
     Returns
     -------
@@ -197,12 +199,36 @@ def is_path(name: str | Path) -> bool:
 
 
 def names() -> list[str]:
-    """Return the names that ``load`` knows."""
+    """Return the names that :func:`load` knows.
+
+    Returns
+    -------
+    list of str
+        In the order of the catalogue.
+    """
     return list(CATALOGUE)
 
 
 def location(name: str, data_dir: str | Path | None = None) -> str:
-    """Say where a data set's files are: a folder, "built in", or "not here: downloaded at first use"."""
+    """Say where a data set's files are.
+
+    Parameters
+    ----------
+    name : str
+        One of ``names()``.
+    data_dir : path, optional
+        As :func:`load` takes it.
+
+    Returns
+    -------
+    str
+        A folder, "built in", or "not here: downloaded at first use".
+
+    Raises
+    ------
+    KeyError
+        If there is no such data set.
+    """
     if not CATALOGUE[name].files:
         return "built in"
     found = [_find(f"{name}/{file}", None if data_dir is None else Path(data_dir)) for file in CATALOGUE[name].files]

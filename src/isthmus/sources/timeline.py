@@ -30,7 +30,7 @@ class TimeSeries(NamedTuple):
 
     Printed, it says what was understood of a table.
 
-    Attributes
+    Parameters
     ----------
     values : ndarray of shape (n_steps, features)
         What was measured, one series after another, each in order of time; NaN where nothing was.
@@ -79,7 +79,17 @@ class TimeSeries(NamedTuple):
         return "\n".join(self.lines)
 
     def places(self, length: int, stride: int = 1) -> np.ndarray:
-        """Return which steps are in each window: shape (n, length).
+        """Return which steps are in each window.
+
+        Parameters
+        ----------
+        length, stride : int
+            As :meth:`windows` takes them.
+
+        Returns
+        -------
+        ndarray of int, of shape (n, length)
+            Numbers of steps, from 0.
 
         Raises
         ------
@@ -110,6 +120,7 @@ class TimeSeries(NamedTuple):
         Returns
         -------
         ndarray of shape (n, length), or (n, length, features) where there is more than one
+            In the units of the table.
 
         Raises
         ------
@@ -144,15 +155,65 @@ class TimeSeries(NamedTuple):
         return rows
 
     def step_scores(self, shares: ArrayLike, stride: int = 1) -> np.ndarray:
-        """Score each of the table's rows; see :func:`isthmus.data.step_scores`."""
+        """Score each of the table's rows; see :func:`isthmus.data.step_scores`.
+
+        Parameters
+        ----------
+        shares : array-like of shape (n, length) or (n, length, features)
+            In nats: ``score_samples(windows, per_feature=True)``; NaN is no value.
+        stride : int, default 1
+            The stride that the windows were cut with.
+
+        Returns
+        -------
+        ndarray of shape (n_rows,) or (n_rows, features)
+            In nats; NaN for a row in no window that has a value for it.
+
+        Raises
+        ------
+        ValueError
+            If the series have another number of windows.
+        """
         return self.on_time_axis(with_windows(shares), stride)
 
     def starts(self, length: int, stride: int = 1) -> np.ndarray:
-        """Return the table's row at which each window begins; shape (n,)."""
+        """Return the table's row at which each window begins.
+
+        Parameters
+        ----------
+        length, stride : int
+            As :meth:`windows` takes them.
+
+        Returns
+        -------
+        ndarray of int, of shape (n,)
+            Numbers of rows, from 0.
+
+        Raises
+        ------
+        ValueError
+            If no stretch is as long as a window.
+        """
         return self._first_rows()[self.places(length, stride)[:, 0]]
 
     def window_names(self, length: int, stride: int = 1) -> list[str]:
-        """Say of which steps each window is, and of which series."""
+        """Say of which steps each window is, and of which series.
+
+        Parameters
+        ----------
+        length, stride : int
+            As :meth:`windows` takes them.
+
+        Returns
+        -------
+        list of str
+            A name for each window.
+
+        Raises
+        ------
+        ValueError
+            If no stretch is as long as a window.
+        """
         places = self.places(length, stride)
         rows = self._first_rows()
         if self.labels:
@@ -165,7 +226,17 @@ class TimeSeries(NamedTuple):
         return [f"{self.group.name} {group}, {window}" for group, window in zip(of, said, strict=True)]
 
     def understood(self, length: int, stride: int = 1) -> list[str]:
-        """Return what was understood of the table, a line each, and how it is cut into windows.
+        """Say what was understood of the table, and how it is cut into windows.
+
+        Parameters
+        ----------
+        length, stride : int
+            As :meth:`windows` takes them.
+
+        Returns
+        -------
+        list of str
+            Lines of text.
 
         Raises
         ------
@@ -182,7 +253,18 @@ class TimeSeries(NamedTuple):
         return [*self.lines, line]
 
     def another_step(self, paces: Sequence[float]) -> str | None:
-        """Say how far the steps are others than some, the shortest and the longest; None where they are as these."""
+        """Say how far the steps are others than those of another series.
+
+        Parameters
+        ----------
+        paces : sequence of float
+            Its shortest and its longest step, as in `paces` here.
+
+        Returns
+        -------
+        str or None
+            A clause; None where they are alike.
+        """
         if not (self.paces and paces) or (
             self.paces[0] >= paces[0] / STEP_OFF and self.paces[-1] <= paces[-1] * STEP_OFF
         ):
@@ -237,6 +319,7 @@ def time_series(
     Returns
     -------
     TimeSeries
+        Its ``windows(length)`` are what :class:`isthmus.SequenceAutoencoder` is trained on.
 
     Raises
     ------
