@@ -24,7 +24,9 @@ from isthmus.saving import persistence
 from isthmus.saving.untrusted import WRONG, one_line
 
 FAMILIES: Families = {
-    each.__name__: each for each in vars().values() if isinstance(each, type) and issubclass(each, BaseEstimator)
+    each.__name__: each
+    for each in vars().values()
+    if isinstance(each, type) and issubclass(each, BaseEstimator) and each is not BaseEstimator
 }
 """The families that can be loaded: those that are imported here."""
 

@@ -4,7 +4,11 @@ from isthmus.networks.conv import Conv as Conv
 from isthmus.networks.lstm import LSTM as LSTM
 from isthmus.networks.mlp import MLP as MLP
 from isthmus.networks.modules import Modules as Modules
-from isthmus.networks.parameters import Parameters as _Parameters
+from isthmus.networks.parameters import Parameters
 from isthmus.networks.transformer import Transformer as Transformer
 
-NETWORKS = {each.__name__: each for each in vars().values() if isinstance(each, type) and issubclass(each, _Parameters)}
+NETWORKS = {
+    each.__name__: each
+    for each in vars().values()
+    if isinstance(each, type) and issubclass(each, Parameters) and each is not Parameters
+}
