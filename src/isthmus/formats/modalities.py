@@ -15,6 +15,8 @@ import torch
 from pandas.api.types import is_bool_dtype, is_numeric_dtype, pandas_dtype
 from torch import Tensor
 
+from isthmus.core.likelihoods import build_likelihood
+from isthmus.core.likelihoods.categorical import CategoricalLikelihood
 from isthmus.errors import InputError, InputTypeError, shown
 from isthmus.formats.checks import check_array
 from isthmus.formats.columns import Column, Kind, levels_of
@@ -334,8 +336,8 @@ def cost_at_mean(cells: np.ndarray, likelihood: str, sigma: float | None) -> flo
     ----------
     cells : ndarray of float, of shape (n, size)
         The rows, with NaN where they are not known; a label is the index of its class.
-    likelihood : {"gaussian", "bernoulli", "categorical"}
-        What they are held against.
+    likelihood : str
+        The name of what they are held against.
     sigma : float or None
         Of a Gaussian; None is the rows' own root mean variance, where it is most likely.
 
@@ -347,19 +349,5 @@ def cost_at_mean(cells: np.ndarray, likelihood: str, sigma: float | None) -> flo
     >>> round(cost_at_mean(rows, "bernoulli", None), 3)  # log 2
     0.693
     """
-    if likelihood == "categorical":
-        classes = cells[~np.isnan(cells)].astype(int)
-        return float(_entropy(np.bincount(classes) / len(classes)).sum())
-    if likelihood == "bernoulli":
-        mean = np.nanmean(cells, 0)
-        lost = _entropy(mean) + _entropy(1 - mean) - np.nanmean(_entropy(cells) + _entropy(1 - cells), 0)
-        return float(lost.sum())
-    variance = float(np.nanvar(cells, 0).sum())
-    if sigma is None:
-        return 0.5 * cells.shape[1] * (variance > 0)
-    return 0.5 * variance / sigma**2
-
-
-def _entropy(p: np.ndarray) -> np.ndarray:
-    """Return −p log p, 0 where p is."""
-    return -p * np.log(np.where(p == 0, 1, p))
+    of_cells = CategoricalLikelihood(()) if likelihood == "categorical" else build_likelihood(likelihood, sigma)
+    return of_cells.cost_at_mean(torch.tensor(cells))

@@ -1,5 +1,6 @@
 """From a person's array to tensors, and from tensors to batches."""
 
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -135,9 +136,15 @@ def check_support(rows: np.ndarray, support: tuple[float, float] | None, likelih
     low, high = np.fmin.reduce(rows, None), np.fmax.reduce(rows, None)  # past NaN
     if low < support[0] or high > support[1]:
         raise InputError(
-            f"likelihood={likelihood!r} needs X in [{support[0]:g}, {support[1]:g}], and it reaches from {low:g} to "
-            f"{high:g}: scale it, or take 'gaussian'"
+            f"likelihood={likelihood!r} needs X in {interval(support)}, and it reaches from {low:g} to {high:g}: scale "
+            "it, or take 'gaussian'"
         )
+
+
+def interval(support: tuple[float, float]) -> str:
+    """Return what to call the numbers from one to another, both included unless infinite."""
+    low, high = support
+    return f"{'(' if math.isinf(low) else '['}{low:g}, {high:g}{')' if math.isinf(high) else ']'}"
 
 
 def text_error(error: ValueError, table: Any) -> ValueError:

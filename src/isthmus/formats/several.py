@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import pandas as pd
 
+from isthmus.core.likelihoods import LIKELIHOODS
 from isthmus.errors import InputError, InputTypeError, NewCategoryWarning, warn_caller
 from isthmus.formats.base import Fill, Format
 from isthmus.formats.checks import check_choice
@@ -15,6 +16,7 @@ from isthmus.formats.frames import Frame, mask_of, with_index
 from isthmus.formats.given import Given
 from isthmus.formats.modalities import Modality, cost_at_mean, flat_rows, in_blocks, listed, slices
 from isthmus.formats.names import columns_of_ids
+from isthmus.formats.rows import interval
 from isthmus.formats.schema import put_known_cells
 from isthmus.saving.attributes import NAMES, SHAPE, SIZE, Attribute, all_of, check_lengths, dict_of, is_dict, is_finite
 from isthmus.saving.untrusted import MOST_TENSORS
@@ -280,14 +282,14 @@ class ModalitiesFormat(Format):
     def _check_targets(self, rows: np.ndarray) -> None:
         """Raise ValueError where a likelihood cannot give rise to such rows."""
         for modality, part in self.places:
-            cells = rows[:, part]
-            if self.kind(modality) != "bernoulli" or np.isnan(cells).all():
+            cells, kind = rows[:, part], self.kind(modality)
+            if modality.classes is not None or np.isnan(cells).all():
                 continue
-            low, high = np.nanmin(cells), np.nanmax(cells)
-            if low < 0 or high > 1:
+            (low, high), support = (np.nanmin(cells), np.nanmax(cells)), LIKELIHOODS[kind].support
+            if low < support[0] or high > support[1]:
                 raise InputError(
-                    f"likelihood 'bernoulli' needs numbers in [0, 1], and modality {modality.name!r} reaches from "
-                    f"{low:g} to {high:g}: scale it, or take 'gaussian'"
+                    f"likelihood {kind!r} needs numbers in {interval(support)}, and modality {modality.name!r} reaches "
+                    f"from {low:g} to {high:g}: scale it, or take 'gaussian'"
                 )
 
     def _check_given(self, given: Sequence[str], X: Any) -> None:

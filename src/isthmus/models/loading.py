@@ -4,39 +4,31 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sklearn.base import BaseEstimator
 from torch import Tensor
 
 from isthmus.errors import InputError
-from isthmus.models.autoencoder import Autoencoder
+from isthmus.models.autoencoder import Autoencoder as Autoencoder
 from isthmus.models.building import Families, build, plan, unpacked
-from isthmus.models.conditional import ConditionalVariationalAutoencoder
-from isthmus.models.contractive import ContractiveAutoencoder
-from isthmus.models.denoising import DenoisingAutoencoder
-from isthmus.models.multimodal import MultimodalAutoencoder
-from isthmus.models.outlier import OutlierDetector
+from isthmus.models.conditional import ConditionalVariationalAutoencoder as ConditionalVariationalAutoencoder
+from isthmus.models.contractive import ContractiveAutoencoder as ContractiveAutoencoder
+from isthmus.models.denoising import DenoisingAutoencoder as DenoisingAutoencoder
+from isthmus.models.multimodal import MultimodalAutoencoder as MultimodalAutoencoder
+from isthmus.models.outlier import OutlierDetector as OutlierDetector
 from isthmus.models.own import Trusted
-from isthmus.models.sequence import SequenceAutoencoder
-from isthmus.models.sparse import SparseAutoencoder
-from isthmus.models.tabular import TabularAutoencoder
-from isthmus.models.variational import VariationalAutoencoder
+from isthmus.models.sequence import SequenceAutoencoder as SequenceAutoencoder
+from isthmus.models.sparse import SparseAutoencoder as SparseAutoencoder
+from isthmus.models.tabular import TabularAutoencoder as TabularAutoencoder
+from isthmus.models.variational import VariationalAutoencoder as VariationalAutoencoder
 from isthmus.saving import persistence
 from isthmus.saving.untrusted import WRONG, one_line
 
 FAMILIES: Families = {
-    family.__name__: family
-    for family in (
-        Autoencoder,
-        ConditionalVariationalAutoencoder,
-        ContractiveAutoencoder,
-        DenoisingAutoencoder,
-        MultimodalAutoencoder,
-        OutlierDetector,
-        SequenceAutoencoder,
-        SparseAutoencoder,
-        TabularAutoencoder,
-        VariationalAutoencoder,
-    )
+    each.__name__: each
+    for each in vars().values()
+    if isinstance(each, type) and issubclass(each, BaseEstimator) and each is not BaseEstimator
 }
+"""The families that can be loaded: those that are imported here."""
 
 
 def load(folder: str | Path, *, network: Any = None, trusted: Trusted = ()) -> Any:

@@ -15,7 +15,7 @@ from torch import Tensor
 from isthmus.core.batch import Batch
 from isthmus.core.bottlenecks.gaussian import GaussianBottleneck
 from isthmus.core.corruption import hide_modalities
-from isthmus.core.likelihoods import build_likelihood
+from isthmus.core.likelihoods import LIKELIHOODS, build_likelihood
 from isthmus.core.likelihoods.base import Likelihood
 from isthmus.core.likelihoods.categorical import CategoricalLikelihood
 from isthmus.core.likelihoods.product import Block, ProductLikelihood
@@ -28,13 +28,14 @@ from isthmus.formats.modalities import Modality, listed
 from isthmus.formats.several import ModalitiesFormat
 from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.engine import encode, rebuild
+from isthmus.models.params import NO_BOUNDS
 from isthmus.networks import Conv
 from isthmus.networks.multimodal import Modality as NetworkModality
 from isthmus.networks.multimodal import build_multimodal
 from isthmus.networks.parameters import Network
 
 FUSIONS = ("concatenation", "product_of_experts")
-KINDS = ("gaussian", "bernoulli", "categorical")
+KINDS = (*LIKELIHOODS, "categorical")
 
 
 def _is_variational(model: Any) -> bool:
@@ -107,7 +108,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
     _: KW_ONLY
     blocks: Mapping[str, Sequence[Any]] | None = None
     networks: Mapping[str, Network] | None = None
-    likelihoods: Mapping[str, Literal["gaussian", "bernoulli", "categorical"]] | None = None
+    likelihoods: Mapping[str, str] | None = None
     fusion: Literal["concatenation", "product_of_experts"] = "concatenation"
     modality_dropout: float = 0.3
     block_weights: Literal["balanced"] | Mapping[str, float] = "balanced"
@@ -446,7 +447,8 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         if isinstance(network, Conv):
             network = replace(network, refine=False)  # no modality starts at its own PCA
         kind = self._kind(modality)
-        if kind != "gaussian" and getattr(network, "output_activation", None) is not None:
+        has_activation = modality.classes is not None or LIKELIHOODS[kind].support != NO_BOUNDS
+        if has_activation and getattr(network, "output_activation", None) is not None:
             raise InputError(
                 f"modality {modality.name!r} is {kind}, which has its activation in itself: give it a network with "
                 "output_activation=None"

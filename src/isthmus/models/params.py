@@ -25,6 +25,7 @@ from isthmus.errors import InputError, InputTypeError
 from isthmus.formats.arrays import ArrayFormat
 from isthmus.formats.base import Format
 from isthmus.formats.checks import check_choice, check_number, check_scalar
+from isthmus.formats.rows import interval
 from isthmus.models.engine import PRECISIONS
 from isthmus.networks import MLP, Conv, Transformer
 from isthmus.networks.parameters import Network
@@ -54,7 +55,7 @@ class Parameters(BaseEstimator, ABC):
     n_components: int = 2
     _: KW_ONLY
     network: Network | None = None
-    likelihood: Literal["gaussian", "bernoulli"] = "gaussian"
+    likelihood: str = "gaussian"
     sigma: float | Literal["learned"] = 1.0
     scale: Literal["standard", "auto"] | None = None
     corruption: Literal["gaussian", "masking", "dropout", "salt_and_pepper", "swap", "block"] | None = None
@@ -90,7 +91,8 @@ class Parameters(BaseEstimator, ABC):
 
     def _form(self) -> Format:
         """Return the format that rows have, of which nothing is learnt; by default :class:`ArrayFormat`."""
-        sigma = None if self.likelihood != "gaussian" or isinstance(self.sigma, str) else float(self.sigma)
+        has_sigma = LIKELIHOODS[self.likelihood].has_sigma
+        sigma = float(self.sigma) if has_sigma and not isinstance(self.sigma, str) else None
         return ArrayFormat(type(self).__name__, self.scale, self.likelihood, self._support, sigma)
 
     def _build(self) -> Model:
@@ -161,8 +163,9 @@ class Parameters(BaseEstimator, ABC):
             check_choice("sigma", self.sigma, ("learned",))
         else:
             check_number("sigma", self.sigma, **between)
-        if self.likelihood == "bernoulli" and self.sigma != type(self).sigma:
-            raise InputError(f"sigma={self.sigma!r} has no meaning for likelihood='bernoulli': leave it out")
+        check_choice("likelihood", self.likelihood, LIKELIHOODS)
+        if not LIKELIHOODS[self.likelihood].has_sigma and self.sigma != type(self).sigma:
+            raise InputError(f"sigma={self.sigma!r} has no meaning for likelihood={self.likelihood!r}: leave it out")
         check_number("sparsity_target", self.sparsity_target, max_val=1, **between)
         if self.max_grad_norm is not None:
             check_number("max_grad_norm", self.max_grad_norm, **between)
@@ -185,7 +188,6 @@ class Parameters(BaseEstimator, ABC):
                 f"callbacks={self.callbacks!r}: give a list of functions that take a record of the history"
             )
         check_choice("precision", self.precision, PRECISIONS)
-        check_choice("likelihood", self.likelihood, LIKELIHOODS)
         check_choice("corruption", self.corruption, (None, *CORRUPTIONS))
         self._check_scale()
         check_choice("sparsity", self.sparsity, (None, "kl", "l1", "topk"))
@@ -195,8 +197,11 @@ class Parameters(BaseEstimator, ABC):
         check_choice("scale", self.scale, (None, "standard", "auto"))
         if self.scale is not None and self.scales_itself:
             raise InputError(f"scale={self.scale!r} has no meaning for {type(self).__name__}, which scales by itself")
-        if self.scale == "standard" and self.likelihood == "bernoulli":
-            raise InputError("likelihood='bernoulli' needs X in [0, 1], where scale='standard' does not leave it")
+        if self.scale == "standard" and self._support is not None:
+            raise InputError(
+                f"likelihood={self.likelihood!r} needs X in {interval(self._support)}, where scale='standard' does not "
+                "leave it"
+            )
 
     @property
     def format_(self) -> Format:
@@ -212,8 +217,10 @@ class Parameters(BaseEstimator, ABC):
             network = network.along_time()
         if not isinstance(network, MLP | Conv | Transformer):
             return network
-        if self.likelihood == "bernoulli" and network.output_activation is not None:
-            raise InputError("likelihood='bernoulli' has the sigmoid in itself: leave output_activation=None")
+        if self._support is not None and network.output_activation is not None:
+            raise InputError(
+                f"likelihood={self.likelihood!r} has its activation in itself: leave output_activation=None"
+            )
         if self.sparsity == "kl" and network.code_activation not in (None, "sigmoid"):
             raise InputError("sparsity='kl' needs a code in (0, 1): leave code_activation=None, or give 'sigmoid'")
         if self.sparsity is not None and isinstance(network, Conv):
@@ -228,8 +235,8 @@ class Parameters(BaseEstimator, ABC):
     @property
     def _support(self) -> tuple[float, float] | None:
         """The lowest and the highest number that the likelihood can give rise to; None: any."""
-        support = LIKELIHOODS[self.likelihood].support
-        return None if support == (-math.inf, math.inf) else support
+        support = LIKELIHOODS[self.likelihood].support if self.likelihood in LIKELIHOODS else NO_BOUNDS
+        return None if support == NO_BOUNDS else support
 
     def _input_width(self) -> int:
         """Return how many numbers the encoder is given of a row."""
@@ -242,4 +249,5 @@ class Parameters(BaseEstimator, ABC):
         return {name: n for name, n in layout.items() if n != DEFAULT_LAYOUT[name]}
 
 
+NO_BOUNDS = (-math.inf, math.inf)
 DEFAULT_LAYOUT = {"moments": 1, "n_context": 0}

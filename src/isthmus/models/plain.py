@@ -78,7 +78,7 @@ def value_of(value: Any, most: int) -> Any:
     params = {name: value_of(item, most) for name, item in value["params"].items()}
     if value["class"] == "dict":
         return params
-    if value["class"] not in networks.__all__ or value["class"] == "Modules":
+    if value["class"] not in networks.NETWORKS or value["class"] == "Modules":
         raise InputError(f"there is no network {value['class']!r}")
     if any(isinstance(item, tuple) and len(item) > max(most, 3) for item in params.values()):
         raise InputError(f"its network has more layers than its weights, which are {most} tensors")

@@ -401,7 +401,7 @@ class SequenceAutoencoder(AbstractAutoencoder):
     def _likelihood(self) -> Likelihood:
         """Return the likelihood of a decoder's steps."""
         likelihood = build_likelihood(self.likelihood, None if isinstance(self.sigma, str) else float(self.sigma))
-        return StandardisedLikelihood(likelihood, *self._moments()) if likelihood.has_sigma else likelihood
+        return StandardisedLikelihood(likelihood, *self._moments()) if self._support is None else likelihood
 
     def _moments(self) -> tuple[Tensor, Tensor]:
         """Return mean and standard deviation of each feature."""

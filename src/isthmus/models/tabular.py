@@ -291,7 +291,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         self._check_column_parameters()
         check_choice("layers", self.layers, ("code", "all"))
         check_scalar(self.bins, "bins", numbers.Integral, min_val=0)
-        if self.likelihood != "gaussian":
+        if self._support is not None:  # numbers are scaled, and may then be any
             raise InputError(
                 f"likelihood={self.likelihood!r} has no meaning for TabularAutoencoder: each kind of column has its own"
             )

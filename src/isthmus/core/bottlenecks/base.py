@@ -70,6 +70,9 @@ class Bottleneck(ABC):
 
     Attributes
     ----------
+    name : str
+        What it can be asked for by; one that is not declared in a class itself has none, as of a bottleneck that needs
+        parameters.
     n_params : int
         Numbers that the encoder gives of each unit: its value; or its mean and the logarithm of its variance.
     prior : Prior or None
@@ -88,6 +91,7 @@ class Bottleneck(ABC):
         The names of what :meth:`measure` gives.
     """
 
+    name: ClassVar[str]
     n_params: ClassVar[int] = 1
     prior: Prior | None = None
     on_by: float | None = None

@@ -16,6 +16,7 @@ class Deterministic(Bottleneck):
     """Hand the encoder's output on as it is."""
 
     on_by: float | None = None
+    name = "deterministic"
     is_identity = True
 
     def __call__(self, h: Tensor, generator: torch.Generator | None = None) -> Code:

@@ -53,6 +53,7 @@ class GaussianBottleneck(Bottleneck):
     """
 
     prior: Prior = StandardNormal()
+    name = "gaussian"
     n_params = 2
     linear_start = "probabilistic PCA"
     measures = ("active_units",)

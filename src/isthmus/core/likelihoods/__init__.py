@@ -1,10 +1,11 @@
-"""Likelihoods, and the names of those that numbers may have."""
+"""Likelihoods: those that are imported here and have a name are what `likelihood=` takes."""
 
-from isthmus.core.likelihoods.base import Likelihood
-from isthmus.core.likelihoods.bernoulli import BernoulliLikelihood
-from isthmus.core.likelihoods.gaussian import GaussianLikelihood
+from isthmus.core.likelihoods.base import Likelihood as Likelihood
+from isthmus.core.likelihoods.bernoulli import BernoulliLikelihood as BernoulliLikelihood
+from isthmus.core.likelihoods.gaussian import GaussianLikelihood as GaussianLikelihood
+from isthmus.core.named import named
 
-LIKELIHOODS: dict[str, type[Likelihood]] = {"gaussian": GaussianLikelihood, "bernoulli": BernoulliLikelihood}
+LIKELIHOODS = named(vars(), Likelihood)  # type: ignore[type-abstract]
 
 
 def build_likelihood(name: str, sigma: float | None) -> Likelihood:

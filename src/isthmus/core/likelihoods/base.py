@@ -56,6 +56,8 @@ class Likelihood(nn.Module, ABC):
 
     Attributes
     ----------
+    name : str
+        What `likelihood=` takes for it; one that is not declared in a class itself has none.
     n_params : int or tuple of int
         Parameters that an entry takes of the decoder's output; a tuple where that is not the same for all.
     support : tuple of float
@@ -66,6 +68,7 @@ class Likelihood(nn.Module, ABC):
         σ where it was given.
     """
 
+    name: ClassVar[str]
     n_params: int | tuple[int, ...] = 1
     support: tuple[float, float] = (-math.inf, math.inf)
     has_sigma: ClassVar[bool] = False
@@ -150,6 +153,15 @@ def squared_error(x: Tensor, mean: Tensor, observed: Tensor | None) -> Tensor:
     if observed is not None:
         error = error * observed.flatten(1)
     return torch.linalg.vecdot(error, error)
+
+
+def fit_by_entry(distribution: Distribution, x: Tensor, observed: Tensor | None) -> Fit:
+    """Hold a distribution of independent entries against the rows `x`, where `observed` is True."""
+    log_density = distribution.log_density(x)
+    if observed is not None:
+        log_density = log_density * observed
+    error = squared_error(x, distribution.mean.detach(), observed)
+    return Fit({"reconstruction": log_density.flatten(1).sum(1)}, error)
 
 
 def entropy(p: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from isthmus.core.likelihoods.base import Fit, Likelihood, entropy, squared_error
+from isthmus.core.likelihoods.base import Fit, Likelihood, entropy, fit_by_entry
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,7 @@ class Bernoulli:
 
     def fit(self, x: Tensor, observed: Tensor | None = None) -> Fit:
         """Hold the distribution against the rows `x`, whose values are in [0, 1], where `observed` is True."""
-        log_density = self.log_density(x)
-        if observed is not None:
-            log_density = log_density * observed
-        error = squared_error(x, self.mean.detach(), observed)
-        return Fit({"reconstruction": log_density.flatten(1).sum(1)}, error)
+        return fit_by_entry(self, x, observed)
 
     def log_density(self, x: Tensor) -> Tensor:
         """Return the log-probability of each entry of the rows `x`."""
@@ -46,6 +42,7 @@ class Bernoulli:
 class BernoulliLikelihood(Likelihood):
     """On/off features: logits → Bernoulli."""
 
+    name = "bernoulli"
     support = (0.0, 1.0)
 
     def forward(self, logits: Tensor) -> Bernoulli:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from isthmus.core.likelihoods.base import Estimated, Fit, Likelihood, squared_error
+from isthmus.core.likelihoods.base import Distribution, Estimated, Fit, Likelihood, squared_error
 
 LEAST_SIGMA = 1e-3
 """What a σ that is learnt does not fall below, as a share of the rows' standard deviation."""
@@ -60,6 +60,7 @@ class GaussianLikelihood(Likelihood):
         something better is known: rows that can be rebuilt exactly would make the density infinite.
     """
 
+    name = "gaussian"
     has_sigma = True
     floor: Tensor
 
@@ -75,7 +76,7 @@ class GaussianLikelihood(Likelihood):
         """σ as it is now."""
         return self.floor + self.log_excess.exp() if self.fixed is None else self.fixed
 
-    def forward(self, mean: Tensor) -> Gaussian:
+    def forward(self, mean: Tensor) -> Distribution:
         """Return the distribution around the decoder's output."""
         return Gaussian(mean, self.sigma)
 
