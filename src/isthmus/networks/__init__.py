@@ -12,3 +12,5 @@ NETWORKS = {
     for each in vars().values()
     if isinstance(each, type) and issubclass(each, Parameters) and each is not Parameters
 }
+
+__all__ = sorted(NETWORKS)
