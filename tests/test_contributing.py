@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"^`([\w/.]+)`(?:, in `(\w+)`)?\n\n```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 ADDED = ("laplace", "bounded", "shallow")
 
-USES = '''
+USES = """
 import sys, tempfile
 import numpy as np, torch
 from typer.testing import CliRunner
@@ -80,7 +80,7 @@ assert done.exit_code == 0, done.output
 done = runner.invoke(cli.app, ["codes", folder + "/run", "digits"])
 assert done.exit_code == 0, (done.output, done.exception)
 assert "of 2 units vary" in done.output, done.output
-'''
+"""
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,8 @@ def with_line(file, table, line):
     """Put a line at the head of a table, or else behind the last import."""
     if table:
         return file.replace(f"\n{table} = {{\n", f"\n{table} = {{\n{line}", 1)
-    last = [match.end() for match in re.finditer(r"^from isthmus[\w.]* import (?:[^(\n]*|\([^)]*\))\n", file, re.MULTILINE)]
+    imports = re.finditer(r"^from isthmus[\w.]* import (?:[^(\n]*|\([^)]*\))\n", file, re.MULTILINE)
+    last = [match.end() for match in imports]
     return file[: last[-1]] + line + file[last[-1] :]
 
 
