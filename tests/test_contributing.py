@@ -108,9 +108,8 @@ def with_line(file, table, line):
     """Put a line at the head of a table, or else behind the last import."""
     if table:
         return file.replace(f"\n{table} = {{\n", f"\n{table} = {{\n{line}", 1)
-    last = [
-        match.end() for match in re.finditer(r"^from isthmus[\w.]* import (?:[^(\n]*|\([^)]*\))\n", file, re.MULTILINE)
-    ]
+    imports = re.finditer(r"^from isthmus[\w.]* import (?:[^(\n]*|\([^)]*\))\n", file, re.MULTILINE)
+    last = [match.end() for match in imports]
     return file[: last[-1]] + line + file[last[-1] :]
 
 
