@@ -54,7 +54,7 @@ _MODULES = {
     **{
         name: f"isthmus.{name}"
         for name in (
-            "cli", "comparison", "core", "data", "errors", "evaluation", "formats", "models", "networks", "randomness",
+            "cli", "comparison", "core", "data", "errors", "evaluation", "formats", "models", "networks", "parts", "randomness",
             "report", "reproduce", "runs", "saving", "sources", "threads", "training",
         )
     },
