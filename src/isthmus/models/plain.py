@@ -69,7 +69,7 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in value]
     if isinstance(value, dict):
         items = {name: plain(item) for name, item in value.items()}
-        return NOT_SAVED if NOT_SAVED in items.values() else {"class": "dict", "params": items}
+        return NOT_SAVED if any(map(_lacks, items.values())) else {"class": "dict", "params": items}
     if type(value) is getattr(networks, type(value).__name__, None):
         params = {name: plain(item) for name, item in value.get_params().items()}
         return NOT_SAVED if NOT_SAVED in params.values() else {"class": type(value).__name__, "params": params}
