@@ -100,6 +100,8 @@ def _arguments(value: Any) -> dict[str, Any] | None:
     is_function = callable(value) and not isinstance(value, nn.Module)
     if not isinstance(value, Likelihood | Bottleneck | Prior) and not is_function:
         return None
+    if type(value).__init__ in (nn.Module.__init__, object.__init__):  # it has none of its own
+        return {}
     try:
         parameters = inspect.signature(type(value)).parameters.values()
     except (ValueError, TypeError):
