@@ -15,6 +15,7 @@ ROOMS = {  # room: the rooms that it may import from
     "saving": set(),
     "core": set(),
     "networks": {"core"},
+    "parts": {"core"},
     "formats": {"core", "saving"},
     "sources": {"formats", "saving"},
     "data": {"sources"},

@@ -54,8 +54,8 @@ _MODULES = {
     **{
         name: f"isthmus.{name}"
         for name in (
-            "cli", "comparison", "core", "data", "errors", "evaluation", "formats", "models", "networks", "randomness",
-            "report", "reproduce", "runs", "saving", "sources", "threads", "training",
+            "cli", "comparison", "core", "data", "errors", "evaluation", "formats", "models", "networks", "parts",
+            "randomness", "report", "reproduce", "runs", "saving", "sources", "threads", "training",
         )
     },
 }  # fmt: skip

@@ -146,10 +146,12 @@ class Model(nn.Module):
         shown = batch if shown is None else shown
         code = self.encode(shown, generator)
         counted = self.counted(batch, shown)
-        fit = self.decode(code.z, shown.context).fit(batch.x, counted)
+        decoded = self.decode(code.z, shown.context)
+        fit = decoded.fit(batch.x, counted)
         terms = {name: -log_prob for name, log_prob in fit.parts.items()} | code.terms
         if self.penalties:
-            forward = Forward(self.encode, tuple(self.parameters()), shown, code, generator, self._squared_jacobian)
+            weights = tuple(self.parameters())
+            forward = Forward(self.encode, weights, shown, code, generator, self._squared_jacobian, decoded)
             terms |= {name: penalty(forward) for name, penalty in self.penalties.items()}
         if self.training and self.bottleneck.contends:
             terms["revival"] = self._revival(batch, shown, code, counted)

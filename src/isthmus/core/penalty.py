@@ -12,6 +12,7 @@ from torch import Tensor
 from isthmus.core.batch import Batch
 from isthmus.core.bottlenecks.base import Code
 from isthmus.core.bottlenecks.gaussian import unit_kl
+from isthmus.core.likelihoods.base import Distribution
 
 Encode = Callable[[Batch, torch.Generator | None], Code]
 
@@ -33,6 +34,8 @@ class Forward(NamedTuple):
         For what is drawn.
     squared_jacobian : callable, optional
         The code's mean → ‖∂h/∂x‖²_F of each row in closed form, or None where it has none.
+    decoded : Distribution, optional
+        What the decoder made of the code.
     """
 
     encode: Encode
@@ -41,6 +44,7 @@ class Forward(NamedTuple):
     code: Code
     generator: torch.Generator | None = None
     squared_jacobian: Callable[[Tensor], Tensor | None] | None = None
+    decoded: Distribution | None = None
 
 
 Penalty = Callable[[Forward], Tensor]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from isthmus.core.batch import Batch
+from isthmus.core.bottlenecks.base import Code
 from isthmus.core.bound import elbo, expected_log_density, kl, n_draws
 from isthmus.core.imputation import WIDEST_NEWTON, fill_in
 from isthmus.core.model import Model
@@ -171,14 +172,23 @@ def _scores_of_known(model: Model, shown: Batch, known: Tensor | None) -> Tensor
     """Return what is scored of known entries, by the code of the rows that the encoder is shown."""
     if model.bottleneck.prior is not None:
         return elbo(model, shown, known)
-    return model.decode(model.encode(shown).z, shown.context).fit(shown.x, known).log_prob
+    code = model.encode(shown)
+    log_prob = model.decode(code.z, shown.context).fit(shown.x, known).log_prob
+    return log_prob - _cost_of_code(code) if code.terms else log_prob
+
+
+def _cost_of_code(code: Code) -> Tensor:
+    """Return the sum of the terms that a point of a code has of its own for each row, such as a commitment."""
+    costs = [term for term in code.terms.values() if term.ndim]
+    return torch.stack([code.z.new_zeros(len(code.z)), *costs]).sum(0)
 
 
 def _known_densities(model: Model, batch: Batch) -> tuple[Tensor, Tensor]:
     """Return the log-density of each entry, NaN where it is missing, and what of each row's score is no entry's."""
     shown = inferred(model, batch)
     densities = log_densities(model, shown)
-    of_code = densities.new_zeros(len(densities)) if model.bottleneck.prior is None else kl(model, model.encode(shown))
+    code = model.encode(shown)
+    of_code = _cost_of_code(code) if model.bottleneck.prior is None else kl(model, code)
     densities = densities if batch.observed is None else densities.masked_fill(~batch.observed, torch.nan)
     return _of_whole_rows(model, densities), -of_code
 

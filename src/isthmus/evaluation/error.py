@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from isthmus.core.corruption import CORRUPTIONS, HIDINGS, NOISES
+from isthmus.core.corruption import CORRUPTIONS, HIDINGS, NOISES, Noise
 from isthmus.errors import InputError
 
 AT_ONCE = 2**22
@@ -83,15 +83,17 @@ def as_numbers(column: pd.Series) -> np.ndarray:
     return np.where(column.isna(), np.nan, days)
 
 
-def corrupted(rows: np.ndarray, corruption: str, level: float, seed: int = 0) -> np.ndarray:
+def corrupted(rows: np.ndarray, corruption: str | Noise, level: float, seed: int = 0) -> np.ndarray:
     """Corrupt rows once, for every model to be measured on the same ones; parameters as those of the estimators.
 
     What ``masking`` and ``block`` hide is NaN, which every model takes for missing, as in training.
     """
-    if corruption not in CORRUPTIONS:
+    if not callable(corruption) and corruption not in CORRUPTIONS:
         raise InputError(f"unknown corruption {corruption!r}: give one of {', '.join(CORRUPTIONS)}")
     x, generator = torch.tensor(rows), torch.Generator().manual_seed(seed)
-    if corruption in NOISES:
+    if callable(corruption):
+        x = corruption(x, generator=generator)
+    elif corruption in NOISES:
         x = NOISES[corruption](x, level, generator)
     else:
         shown = HIDINGS[corruption](x, None, level, generator)

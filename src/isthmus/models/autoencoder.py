@@ -19,9 +19,9 @@ class Autoencoder(AbstractAutoencoder):
     network : MLP, Conv, Transformer, Modules or None, default None
         The encoder and the decoder; None is ``MLP()``, whose first layer has fewer than 512 units where it would have
         more than a million weights, and more than a quarter of as many as there are numbers in X; never under 16.
-    likelihood : {"gaussian", "bernoulli"}, default "gaussian"
+    likelihood : {"gaussian", "bernoulli"} or Likelihood, default "gaussian"
         What the decoder's output means: the mean of a normal (squared error), or the logit of a pixel in [0, 1]
-        (cross-entropy).
+        (cross-entropy); or an :class:`isthmus.parts.Likelihood` of your own, or its class (``docs/own-parts.md``).
     sigma : float or "learned", default 1
         Standard deviation of that normal, one for all features, in the units of X: given, or learnt with the weights
         and put, after each epoch, where it is most likely.
@@ -30,13 +30,17 @@ class Autoencoder(AbstractAutoencoder):
         1 over the training rows. All that is given back is in the units of X, scores in nats of these; `sigma`, a
         corruption's level, the terms in the history and codes are as if X had been standardised before. ``"auto"``
         does it where X has a spread that does harm, of which None only warns, and says so.
-    corruption : {"gaussian", "masking", "dropout", "salt_and_pepper", "swap", "block"} or None, default None
+    bottleneck : Bottleneck or None, default None
+        What becomes of the encoder's output: an :class:`isthmus.parts.Bottleneck` of your own, or its class; ``fit``
+        trains a copy. None is what the family and `sparsity` say.
+    corruption : {"gaussian", "masking", "dropout", "salt_and_pepper", "swap", "block"}, callable or None, default None
         What is done in training to the rows that the encoder is shown. ``masking`` hides entries, ``block`` a rectangle
         of an image or a run of a row: what is hidden looks to the encoder as what is missing (NaN) does at use, so that
         such a model fills gaps in. The others are noise: ``gaussian`` adds some, ``dropout`` sets entries to 0 and
         scales up the rest, ``salt_and_pepper`` sets entries to the batch's lowest or highest value, ``swap`` takes them
         from another row. With a Transformer ``masking`` hides whole patches, which are not encoded at all, and the loss
         counts the hidden ones alone (He et al. 2021).
+        A function of your own is called as ``function(x, generator=generator)`` and returns rows shaped like `x`.
     corruption_level : float, default 0.25
         The noise's standard deviation in the units of X for ``gaussian``, else the share of entries, or of
         patches, in [0, 1].
@@ -55,6 +59,9 @@ class Autoencoder(AbstractAutoencoder):
         Weight λ of ‖∂h/∂x‖²_F (Rifai et al. 2011).
     weight_decay : float, default 0
         Weight λ of ‖W‖², summed over all weight matrices.
+    penalties : dict of str to (callable, float) or None, default None
+        Further terms of the loss, each a function of an :class:`isthmus.parts.Forward` and its weight. A term is of
+        shape (rows,), or () where it belongs to the batch; it is in the history by its name, unweighted.
     max_epochs : int or None, default None
         Passes over the training rows; None is 15 for 60,000 rows and more the fewer there are, up to 150.
     batch_size : int, default 128
@@ -63,6 +70,9 @@ class Autoencoder(AbstractAutoencoder):
         Adam's learning rate, or its peak. The weights of a layer of more than 784 inputs have 784/inputs of it.
     lr_schedule : {"one_cycle", "constant"}, default "one_cycle"
         Whether the learning rate rises and falls once over the training, or stays.
+    optimizer : callable or None, default None
+        A class of ``torch.optim``, or a function of groups of parameters that returns an optimizer; `lr` and
+        `lr_schedule` apply to it, and its momentum is its own. None is Adam.
     max_grad_norm : float or None, default None
         What the norm of the gradient, over all weights, is cut to; None leaves it.
     on_nonfinite : {"roll_back", "raise"}, default "roll_back"
@@ -73,8 +83,11 @@ class Autoencoder(AbstractAutoencoder):
     validation_fraction : float in (0, 1) or None, default 0.1
         Share of the rows held out to choose the best epoch by; no fewer than 50 rows, or a quarter where that is less,
         as fewer could not tell better from worse. None trains on every row and keeps the last weights.
+    monitor : str, default "loss"
+        By what the best epoch is chosen on held-out rows, the lower the better: any name in the record's
+        ``"validation"``, such as ``"reconstruction"``, ``"mse"`` or that of a penalty.
     early_stopping : bool, default False
-        Whether to stop when the loss on held-out rows has not fallen for `patience` epochs. The best weights are kept
+        Whether to stop when `monitor` on held-out rows has not fallen for `patience` epochs. The best weights are kept
         either way; ``lr_schedule="constant"`` goes well with it, as a cycle that is cut short never comes to rest.
     patience : int, default 10
         See `early_stopping`; in epochs.
@@ -89,7 +102,8 @@ class Autoencoder(AbstractAutoencoder):
         them. ``"auto"`` is ``"32-true"``, or ``"64-true"`` on a CPU for up to 250,000 numbers of float64. What is
         computed after the training is in the dtype of X.
     callbacks : sequence of callables, default ()
-        Each is handed every epoch's record; the training ends where one returns True.
+        Each is handed every epoch's record, and one that has a second argument without a default also the estimator,
+        fitted so far; the training ends where one returns True.
     verbose : int, default 0
         0 is silent, 1 shows a progress bar, 2 also what Lightning Fabric logs. A model that is loaded is silent again.
 

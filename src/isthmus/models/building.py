@@ -9,7 +9,7 @@ from torch import Tensor
 from isthmus.errors import InputError
 from isthmus.models.own import Trusted, find
 from isthmus.models.packed import unpack
-from isthmus.models.plain import NOT_SAVED, check_plain, saved_params, value_of
+from isthmus.models.plain import NOT_SAVED, OF_THE_WEIGHTS, check_plain, saved_params, value_of
 from isthmus.saving import persistence
 from isthmus.saving.attributes import check_attributes
 from isthmus.saving.untrusted import AtMost
@@ -54,7 +54,7 @@ def build(
         raise InputError(f"{config['class']!r} has no autoencoder")
     kind: Any = find(config["path"], family, trusted) if is_own else family
     check_plain(params)
-    values = {name: value_of(value, len(tensors)) for name, value in params.items()}
+    values = {name: value_of(value, len(tensors), trusted) for name, value in params.items()}
     detector = kind(**{"autoencoder": None} | saved_params(values))
     set_fitted(detector, config["fitted"])
     if "autoencoder" in config:
@@ -87,11 +87,14 @@ def _autoencoder_of(
         raise InputError(f"it holds a {config['class']!r}, and this isthmus has none")
     kind: Any = find(config["path"], family, trusted) if "path" in config else family
     check_plain(config["params"])
-    params = {name: value_of(value, len(tensors)) for name, value in config["params"].items()}
+    params = {name: value_of(value, len(tensors), trusted) for name, value in config["params"].items()}
     if network is not None:
         params["networks" if isinstance(network, dict) else "network"] = network
     if NOT_SAVED in (params.get("network"), params.get("networks")):
         raise InputError("its weights are for a network of your own: give it again, load(folder, network=...)")
+    lost = [name for name in OF_THE_WEIGHTS if params.get(name) == NOT_SAVED]
+    if lost:
+        raise InputError(f"its weights are for a {lost[0]} that was not saved")
     quiet = {"verbose": 0} if "verbose" in params else {}  # who trained it wanted a progress bar
     estimator = kind(**saved_params(params) | quiet)
     estimator.check_parameters()

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from isthmus.core.corruption import Noise
 from isthmus.models.base import AbstractAutoencoder
 
 
@@ -27,4 +28,4 @@ class DenoisingAutoencoder(AbstractAutoencoder):
     (1, 8, 8)
     """
 
-    corruption: Literal["gaussian", "masking", "dropout", "salt_and_pepper", "swap", "block"] | None = "masking"
+    corruption: Literal["gaussian", "masking", "dropout", "salt_and_pepper", "swap", "block"] | Noise | None = "masking"

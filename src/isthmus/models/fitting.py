@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -40,8 +40,9 @@ from isthmus.models.engine import (
     work_of_a_row,
 )
 from isthmus.models.kept import kept_start, why_start_is_kept
+from isthmus.models.own_parts import check_terms, takes_estimator
 from isthmus.models.params import Parameters
-from isthmus.models.plain import plain_params, unsaved_params
+from isthmus.models.plain import BROUGHT, check_saved, plain_params, unsaved_params
 from isthmus.models.saved import check_keepable
 from isthmus.models.start import start_model
 from isthmus.networks import MLP, Modules
@@ -60,7 +61,7 @@ from isthmus.saving.attributes import (
 from isthmus.saving.untrusted import check_dtypes, float_dtype
 from isthmus.threads import suited_to
 from isthmus.training import EarlyStopping, Progress, State, new_state, run
-from isthmus.training.callbacks import Callback
+from isthmus.training.callbacks import Callback, Record
 from isthmus.training.keeper import Checkpoints
 from isthmus.training.settings import checksum
 
@@ -150,10 +151,12 @@ class Fitting(Parameters, ABC):
             rows = model.filled(rows)
             if kept is not None:
                 check_keepable(self, model.state_dict())
+                check_saved(self, BROUGHT)
             train, validation = train.of(rows), None if validation is None else validation.of(rows)
             epochs = self.max_epochs or self.default_epochs(rows.n_rows, self.batch_size)
             steps = epochs * train.n_batches(self.batch_size)
-            state = new_state(model, self.lr, generator, self.lr_schedule, steps)
+            state = new_state(model, self.lr, generator, self.lr_schedule, steps, self.optimizer)
+            state.monitor = self.monitor
             if go_on:
                 model.warm_up.clear()  # each fit would begin it anew
             self._train(fabric, state, train, validation, epochs=epochs, seed=seed, kept=kept)
@@ -192,7 +195,7 @@ class Fitting(Parameters, ABC):
             if first or state is None:
                 model = self._new_model(rows, seed, Rows(rows)) if first else self._continued(rows)
                 generator = torch.Generator(fabric.device).manual_seed(seed)
-                state = new_state(model, self.lr, generator, "constant", 0)
+                state = new_state(model, self.lr, generator, "constant", 0, self.optimizer)
                 state.history = list(getattr(self, "history_", []))
                 state.epoch = len(state.history)
             state.best = None  # there are no held-out rows here, and those of a fit before must not undo the epoch
@@ -305,9 +308,9 @@ class Fitting(Parameters, ABC):
         pass for better on those held out.
         """
         self.__dict__.pop("threshold_", None)
-        if self.sparsity == "l1" and self._parts().bottleneck.n_params == 1:
+        if self.sparsity == "l1" and self.bottleneck is None and self._parts().bottleneck.n_params == 1:
             self.threshold_ = float(self.sparsity_weight)
-        self.rescaled_ = self.corruption in HIDINGS or bool(rows.x.isnan().any())
+        self.rescaled_ = (not callable(self.corruption) and self.corruption in HIDINGS) or bool(rows.x.isnan().any())
         self.__dict__.pop("hidden_", None)
         if self.network is None and self.default_network is MLP:
             with building(torch.Generator()):  # of a table the width is that of what its cells are embedded in
@@ -363,6 +366,9 @@ class Fitting(Parameters, ABC):
             shape = model.decode(code, context).mean.shape
         if shape != x.shape:
             raise InputError(f"the decoder gives rows of shape {tuple(shape[1:])}, but X has {tuple(x.shape[1:])}")
+        if self.penalties or self.bottleneck is not None:
+            with torch.no_grad():
+                check_terms(model, two)
         if self.layers == "all":
             n_activations(model)  # which says where a network has none that are known
 
@@ -409,9 +415,9 @@ class Fitting(Parameters, ABC):
         ):
             if kept is not None:
                 kept.restore(state, epochs)
-            callbacks: list[Callback] = [progress, *self.callbacks]
+            callbacks: list[Callback] = [progress, *(self._told(state, each) for each in self.callbacks)]
             if validation is not None and self.early_stopping:
-                callbacks.append(EarlyStopping(self.patience))
+                callbacks.append(EarlyStopping(self.patience, self.monitor))
                 for record in state.history:
                     callbacks[-1](record)  # it was told of them before
             if kept is not None and state.stopped:
@@ -428,7 +434,7 @@ class Fitting(Parameters, ABC):
                 sigma_rows=train.take(slice(None, None, math.ceil(len(train) / SIGMA_ROWS))).rows,
                 roll_back=self.on_nonfinite == "roll_back",
             )
-            progress.end_with(state.best_epoch, None if state.best is None else state.best.lowest)
+            progress.end_with(state.best_epoch, None if state.best is None else state.best.lowest, self.monitor)
         learn_usual(state.model, train.whole, train.index, anew=anew)  # by the weights that are kept
         self.module_ = state.model.eval()
         self.history_ = list(state.history)
@@ -439,6 +445,17 @@ class Fitting(Parameters, ABC):
         if kept_start(self):
             warn_caller(why_start_is_kept(self), ConvergenceWarning)
         self._note_units(train, validation)
+
+    def _told(self, state: State, callback: Callable[..., bool | None]) -> Callback:
+        """Return a callback of the record alone; one that takes the estimator too finds it fitted so far."""
+        if not takes_estimator(callback):
+            return callback
+
+        def call(record: Record) -> bool | None:
+            self.module_, self.history_ = state.model.eval(), list(state.history)
+            return callback(record, self)
+
+        return call
 
     def _note_units(self, train: Rows, validation: Rows | None) -> None:
         """Note what the bottleneck says of its units, and tell of it where they are of no use."""
@@ -456,7 +473,7 @@ class Fitting(Parameters, ABC):
         if stats.get("dead_units", 0) > max(1, MOST_DEAD * self.n_components):
             warn_caller(
                 f"{stats['dead_units']} of the code's {self.n_components} units are on in no row of X and of no use "
-                f"(dead_units_): {CURES[str(self.sparsity)]}"
+                f"(dead_units_): {CURES.get(str(self.sparsity), 'take fewer n_components')}"
                 + ("" if self.starts_at_pca or self.sparsity != "topk" else ", or a network with linear_path='pca'")
             )
         if stats.get("active_units") == 0:

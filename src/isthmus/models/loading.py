@@ -41,9 +41,10 @@ def load(folder: str | Path, *, network: Any = None, trusted: Trusted = ()) -> A
     network : MLP, Modules, dict of these or None, default None
         For a model whose network is not described by names and numbers (your own modules, activations as modules):
         the same network again, for its weights to be put into; a dict where it was `networks` that was one.
-    trusted : class, str or sequence of these, default ()
-        For a model whose class is a subclass of your own: the class, or its import path as text, such as
-        ``"package.module:Mine"``, which is then imported. Nothing that a folder names is imported unless it is named
+    trusted : class, function, str or sequence of these, default ()
+        For a model whose class is a subclass of your own, or that has parts of your own (likelihood, bottleneck,
+        penalties, corruption, optimizer): these classes and functions, or their import paths as text, such as
+        ``"package.module:Mine"``, which are then imported. Nothing that a folder names is imported unless it is named
         here. A class of a script (``__main__``) or of a function has no import path: give the class itself.
 
     Returns

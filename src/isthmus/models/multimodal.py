@@ -410,6 +410,8 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         """Raise ValueError for inherited parameters without a meaning here."""
         if self.corruption is not None:
             raise InputError(f"corruption={self.corruption!r} has no meaning here: modality_dropout hides modalities")
+        if self.bottleneck is not None or not isinstance(self.likelihood, str):
+            raise InputError("bottleneck and a likelihood of your own have no meaning here: each modality has its own")
         if self.contraction_weight:
             raise InputError("contraction_weight has no meaning for rows of several modalities: leave it at 0")
         if self.sparsity == "kl" or (self.sparsity == "topk" and _is_variational(self)):
@@ -421,7 +423,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         parameters = {name: getattr(self, name) for name in ("networks", "likelihoods", "block_weights")}
         named = {name: tuple(value) for name, value in parameters.items() if isinstance(value, Mapping)}
         kinds = self.likelihoods or {}
-        return ModalitiesFormat(self.blocks, kinds, self.likelihood, self._fixed_sigma, self.block_weights, named)
+        return ModalitiesFormat(self.blocks, kinds, str(self.likelihood), self._fixed_sigma, self.block_weights, named)
 
     @property
     def _fixed_sigma(self) -> float | None:

@@ -3,21 +3,29 @@
 import importlib
 import re
 from abc import ABC
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
+
+from isthmus.core.bottlenecks.base import Bottleneck, Prior
+from isthmus.core.likelihoods.base import Likelihood
 from isthmus.errors import InputError, InputTypeError
 
 PATH = re.compile(r"[\w.]{1,500}:[\w.<>]{1,500}")
 """``module:Class``, also of a class inside of another, or of a function's."""
 
-Trusted = type[Any] | str | Sequence[type[Any] | str]
-"""Classes, or their import paths."""
+Trusted = Callable[..., Any] | str | Sequence[Callable[..., Any] | str]
+"""Classes and functions, or their import paths."""
+
+OURS = ("isthmus.core.bottlenecks.", "isthmus.core.likelihoods.", "isthmus.core.corruption:", "isthmus.core.penalty:")
+"""Where parts are isthmus's own, which need no trust."""
 
 
-def path_of(kind: type[Any]) -> str:
-    """Return a class's import path, ``module:Class``."""
-    return f"{kind.__module__}:{kind.__qualname__}"
+def path_of(kind: Callable[..., Any]) -> str:
+    """Return a class's or a function's import path, ``module:Name``; that of torch's optimisers by the shorter one."""
+    name = kind.__qualname__
+    return f"torch.optim:{name}" if getattr(torch.optim, name, None) is kind else f"{kind.__module__}:{name}"
 
 
 def can_be_imported(path: str) -> bool:
@@ -47,24 +55,46 @@ def find(path: Any, family: type[Any], trusted: Trusted) -> type[Any]:
     ValueError
         If it is not trusted, is not there, or is no subclass of `family`.
     """
-    if not isinstance(path, str) or not PATH.fullmatch(path):
-        raise InputError("it has a class of its own under a path that is none")
-    named = [trusted] if isinstance(trusted, str | type) else list(trusted)
-    wrong = next((each for each in named if not isinstance(each, str | type)), None)
-    if wrong is not None:
-        raise InputTypeError(f"trusted has {wrong!r}: give classes, or their paths as text, such as {path!r}")
-    classes = [each for each in named if isinstance(each, type)]
-    same = [each for each in classes if path_of(each) == path]
-    same += [each for each in classes if each.__name__ == path.rpartition(":")[2].rpartition(".")[2]]  # which has moved
-    if same:
-        found: Any = same[0]
-    elif path in named and can_be_imported(path):
-        found = _imported(path)
-    else:
-        raise InputError(_not_trusted(path))
+    found = _found(path, trusted, "class")
     if not isinstance(found, type) or not issubclass(found, family):
         raise InputError(f"{path} is no subclass of {family.__name__}, and was one when it was saved")
     return found
+
+
+def find_part(path: Any, trusted: Trusted) -> Any:
+    """Return the class or function of a part that was saved under a path, where it is trusted, or is no stranger's.
+
+    Raises
+    ------
+    ValueError
+        If it is not trusted, or is not there.
+    """
+    module, _, name = path.partition(":") if isinstance(path, str) else ("", "", "")
+    if module == "torch.optim" and isinstance(getattr(torch.optim, name, None), type):
+        return getattr(torch.optim, name)
+    if isinstance(path, str) and path.startswith(OURS) and PATH.fullmatch(path):
+        found = _imported(path)
+        is_part = isinstance(found, type) and issubclass(found, Likelihood | Bottleneck | Prior)
+        if is_part or getattr(found, "__module__", None) == module:
+            return found
+    return _found(path, trusted, "part")
+
+
+def _found(path: Any, trusted: Trusted, what: str) -> Any:
+    if not isinstance(path, str) or not PATH.fullmatch(path):
+        raise InputError(f"it has a {what} of its own under a path that is none")
+    named: list[Any] = [trusted] if isinstance(trusted, str) or callable(trusted) else list(trusted)
+    wrong = next((each for each in named if not (isinstance(each, str) or hasattr(each, "__qualname__"))), None)
+    if wrong is not None:
+        raise InputTypeError(f"trusted has {wrong!r}: give classes, or their paths as text, such as {path!r}")
+    classes = [each for each in named if not isinstance(each, str)]
+    same = [each for each in classes if path_of(each) == path]
+    same += [each for each in classes if each.__name__ == path.rpartition(":")[2].rpartition(".")[2]]  # which has moved
+    if same:
+        return same[0]
+    if path in named and can_be_imported(path):
+        return _imported(path)
+    raise InputError(_not_trusted(path, what))
 
 
 def _imported(path: str) -> Any:
@@ -78,9 +108,9 @@ def _imported(path: str) -> Any:
     return found
 
 
-def _not_trusted(path: str) -> str:
+def _not_trusted(path: str, what: str) -> str:
     name = path.rpartition(":")[2].rpartition(".")[2]
-    said = f"it holds a class of your own, {path}: give it, load(folder, trusted=[{name}])"
+    said = f"it holds a {what} of your own, {path}: give it, load(folder, trusted=[{name}])"
     if not can_be_imported(path):
         return f"{said}; it has no import path"
     return f"{said}, or trusted=[{path!r}], which imports it"

@@ -3,7 +3,7 @@
 import math
 import numbers
 from abc import ABC
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from typing import Any, ClassVar, Literal
@@ -11,13 +11,15 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from sklearn.base import BaseEstimator
 from torch import nn
+from torch.optim import Optimizer
 
 from isthmus.core.bottlenecks.base import Bottleneck
 from isthmus.core.bottlenecks.deterministic import LEAST_CHANGE, Deterministic
 from isthmus.core.bottlenecks.soft_threshold import SoftThreshold
 from isthmus.core.bottlenecks.top_k import TopK
-from isthmus.core.corruption import CORRUPTIONS, HIDINGS, NOISES, hide_patches
-from isthmus.core.likelihoods import LIKELIHOODS, build_likelihood
+from isthmus.core.corruption import CORRUPTIONS, HIDINGS, NOISES, Noise, hide_patches
+from isthmus.core.likelihoods import LIKELIHOODS
+from isthmus.core.likelihoods.base import Likelihood
 from isthmus.core.model import Model
 from isthmus.core.parts import Parts
 from isthmus.core.penalty import Penalty, contractive, kl_sparsity, l1, weight_decay
@@ -27,6 +29,20 @@ from isthmus.formats.base import Format
 from isthmus.formats.checks import check_choice, check_number, check_scalar
 from isthmus.formats.rows import interval
 from isthmus.models.engine import PRECISIONS
+from isthmus.models.own_parts import (
+    GivenBottleneck,
+    GivenLikelihood,
+    GivenPenalties,
+    bottleneck_of,
+    check_bottleneck,
+    check_corruption,
+    check_likelihood,
+    check_optimizer,
+    check_penalties,
+    declared_likelihood,
+    likelihood_of,
+    name_of,
+)
 from isthmus.networks import MLP, Conv, Transformer
 from isthmus.networks.parameters import Network
 from isthmus.training.callbacks import Callback
@@ -55,10 +71,11 @@ class Parameters(BaseEstimator, ABC):
     n_components: int = 2
     _: KW_ONLY
     network: Network | None = None
-    likelihood: str = "gaussian"
+    likelihood: GivenLikelihood = "gaussian"
     sigma: float | Literal["learned"] = 1.0
     scale: Literal["standard", "auto"] | None = None
-    corruption: Literal["gaussian", "masking", "dropout", "salt_and_pepper", "swap", "block"] | None = None
+    bottleneck: GivenBottleneck = None
+    corruption: Literal["gaussian", "masking", "dropout", "salt_and_pepper", "swap", "block"] | Noise | None = None
     corruption_level: float = 0.25
     sparsity: Literal["kl", "l1", "topk"] | None = None
     sparsity_target: float = 0.05
@@ -66,13 +83,16 @@ class Parameters(BaseEstimator, ABC):
     k: int | None = None
     contraction_weight: float = 0.0
     weight_decay: float = 0.0
+    penalties: GivenPenalties = None
     max_epochs: int | None = None
     batch_size: int = 128
     lr: float = 2e-3
     lr_schedule: Literal["one_cycle", "constant"] = "one_cycle"
+    optimizer: Callable[[Any], Optimizer] | None = None
     max_grad_norm: float | None = None
     on_nonfinite: Literal["roll_back", "raise"] = "roll_back"
     validation_fraction: float | None = 0.1
+    monitor: str = "loss"
     early_stopping: bool = False
     patience: int = 10
     warm_start: bool = False
@@ -87,19 +107,24 @@ class Parameters(BaseEstimator, ABC):
     default_grad_norm: ClassVar["staticmethod[[int], float | None]"] = staticmethod(no_limit)
     scales_itself: ClassVar[bool] = False
     is_sequential: ClassVar[bool] = False
+    draws_codes: ClassVar[bool] = False
     layers: ClassVar[str] = "code"
 
     def _form(self) -> Format:
         """Return the format that rows have, of which nothing is learnt; by default :class:`ArrayFormat`."""
-        has_sigma = LIKELIHOODS[self.likelihood].has_sigma
+        has_sigma = declared_likelihood(self.likelihood).has_sigma
         sigma = float(self.sigma) if has_sigma and not isinstance(self.sigma, str) else None
-        return ArrayFormat(type(self).__name__, self.scale, self.likelihood, self._support, sigma)
+        return ArrayFormat(type(self).__name__, self.scale, name_of(self.likelihood), self._support, sigma)
 
     def _build(self) -> Model:
         """Build the model of its network and its parts; by default of one network for whole rows."""
-        encoder, decoder = self._network.build(self.format_.row_shape_, self.n_components, **self._code_layout)
+        shape, layout = self.format_.row_shape_, self._code_layout
+        encoder, decoder = self._network.build(shape, self.n_components, **layout)
         parts = replace(self._parts(), inputs=self._inputs())
-        return Model(encoder, decoder, parts, row_shape=self.format_.row_shape_)
+        width = parts.likelihood.width(shape[0])
+        if width != shape[0]:
+            decoder = self._network.build((width, *shape[1:]), self.n_components, **layout)[1]
+        return Model(encoder, decoder, parts, row_shape=shape)
 
     def _inputs(self) -> nn.Module | None:
         """Return what makes of rows what the encoder is given; by default None: these are the same."""
@@ -122,9 +147,10 @@ class Parameters(BaseEstimator, ABC):
             penalties["contractive"] = contractive, self.contraction_weight
         if self.weight_decay:
             penalties["weight_decay"] = weight_decay, self.weight_decay
+        penalties |= {name: (penalty, float(weight)) for name, (penalty, weight) in (self.penalties or {}).items()}
         return Parts(
-            bottleneck=bottleneck,
-            likelihood=build_likelihood(self.likelihood, sigma),
+            bottleneck=bottleneck_of(self.bottleneck, bottleneck),
+            likelihood=likelihood_of(self.likelihood, sigma),
             rescaled=getattr(self, "rescaled_", False),
             penalties={name: penalty for name, (penalty, _) in penalties.items()},
             weights={"revival": REVIVAL_WEIGHT} | {name: weight for name, (_, weight) in penalties.items()},
@@ -137,6 +163,8 @@ class Parameters(BaseEstimator, ABC):
         if self.corruption == "masking" and patch_shape is not None:
             patch = patch_shape(self.format_.row_shape_)
             return {"hiding": partial(hide_patches, level=self.corruption_level, patch=patch), "hidden_only": True}
+        if callable(self.corruption):
+            return {"corruption": self.corruption}
         if self.corruption in HIDINGS:
             return {"hiding": partial(HIDINGS[self.corruption], level=self.corruption_level)}
         if self.corruption is not None:
@@ -163,16 +191,14 @@ class Parameters(BaseEstimator, ABC):
             check_choice("sigma", self.sigma, ("learned",))
         else:
             check_number("sigma", self.sigma, **between)
-        check_choice("likelihood", self.likelihood, LIKELIHOODS)
-        if not LIKELIHOODS[self.likelihood].has_sigma and self.sigma != type(self).sigma:
-            raise InputError(f"sigma={self.sigma!r} has no meaning for likelihood={self.likelihood!r}: leave it out")
+        self._check_parts()
         check_number("sparsity_target", self.sparsity_target, max_val=1, **between)
         if self.max_grad_norm is not None:
             check_number("max_grad_norm", self.max_grad_norm, **between)
         check_choice("on_nonfinite", self.on_nonfinite, ("roll_back", "raise"))
         if self.validation_fraction is not None:
             check_number("validation_fraction", self.validation_fraction, max_val=1, **between)
-        if self.corruption not in (None, "gaussian") and self.corruption_level > 1:
+        if self.corruption in (*CORRUPTIONS,) and self.corruption != "gaussian" and self.corruption_level > 1:
             raise InputError(f"corruption_level={self.corruption_level!r}: {self.corruption} takes a share in [0, 1]")
         if self.k is not None and self.k > self.n_components:
             raise InputError(f"k={self.k} is more than n_components={self.n_components}: keep fewer units")
@@ -185,13 +211,29 @@ class Parameters(BaseEstimator, ABC):
         check_scalar(self.verbose, "verbose", (bool, numbers.Integral))
         if not isinstance(self.callbacks, Iterable) or not all(map(callable, self.callbacks)):
             raise InputTypeError(
-                f"callbacks={self.callbacks!r}: give a list of functions that take a record of the history"
+                f"callbacks={self.callbacks!r}: give a list of functions that take a record of the history, or "
+                "that and the estimator"
             )
         check_choice("precision", self.precision, PRECISIONS)
-        check_choice("corruption", self.corruption, (None, *CORRUPTIONS))
         self._check_scale()
         check_choice("sparsity", self.sparsity, (None, "kl", "l1", "topk"))
         check_choice("lr_schedule", self.lr_schedule, ("one_cycle", "constant"))
+
+    def _check_parts(self) -> None:
+        """Raise ValueError or TypeError where a part that is named or brought is none, or does not go with another."""
+        check_likelihood(self.likelihood, None if isinstance(self.sigma, str) else float(self.sigma))
+        takes_sigma = declared_likelihood(self.likelihood).has_sigma and not isinstance(self.likelihood, Likelihood)
+        if not takes_sigma and self.sigma != type(self).sigma:
+            raise InputError(
+                f"sigma={self.sigma!r} has no meaning for likelihood={name_of(self.likelihood)!r}: leave it out"
+            )
+        check_bottleneck(self.bottleneck, sparsity=self.sparsity, needs_prior=self.draws_codes)
+        check_corruption(self.corruption, (None, *CORRUPTIONS))
+        check_penalties(self.penalties)
+        check_optimizer(self.optimizer)
+        check_scalar(self.monitor, "monitor", str)
+        if self.monitor != "loss" and self.validation_fraction is None:
+            raise InputError(f"monitor={self.monitor!r} is of held-out rows: give a validation_fraction")
 
     def _check_scale(self) -> None:
         check_choice("scale", self.scale, (None, "standard", "auto"))
@@ -199,8 +241,8 @@ class Parameters(BaseEstimator, ABC):
             raise InputError(f"scale={self.scale!r} has no meaning for {type(self).__name__}, which scales by itself")
         if self.scale == "standard" and self._support is not None:
             raise InputError(
-                f"likelihood={self.likelihood!r} needs X in {interval(self._support)}, where scale='standard' does not "
-                "leave it"
+                f"likelihood={name_of(self.likelihood)!r} needs X in {interval(self._support)}, where scale='standard' "
+                "does not leave it"
             )
 
     @property
@@ -235,7 +277,9 @@ class Parameters(BaseEstimator, ABC):
     @property
     def _support(self) -> tuple[float, float] | None:
         """The lowest and the highest number that the likelihood can give rise to; None: any."""
-        support = LIKELIHOODS[self.likelihood].support if self.likelihood in LIKELIHOODS else NO_BOUNDS
+        if isinstance(self.likelihood, str) and self.likelihood not in LIKELIHOODS:  # which is told of elsewhere
+            return None
+        support = declared_likelihood(self.likelihood).support
         return None if support == NO_BOUNDS else support
 
     def _input_width(self) -> int:

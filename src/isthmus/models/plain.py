@@ -1,30 +1,44 @@
 """Parameters ↔ what JSON can hold of them."""
 
+import inspect
 import math
 import numbers
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import partial
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from torch import nn
 
 from isthmus import networks
+from isthmus.core.bottlenecks.base import Bottleneck, Prior
 from isthmus.core.description import description_of
-from isthmus.errors import InputError
+from isthmus.core.likelihoods.base import Likelihood
+from isthmus.errors import InputError, shown
+from isthmus.models.own import Trusted, find_part, path_of
 
 NOT_SAVED = "not saved"
+
+OF_THE_WEIGHTS = ("likelihood", "bottleneck")
+"""Parameters without which weights mean nothing."""
+
+BROUGHT = (*OF_THE_WEIGHTS, "corruption", "penalties", "optimizer")
+"""Parameters that may be code of a person's own."""
 
 
 def plain_params(estimator: Any) -> dict[str, Any]:
     """Return the parameters as JSON can hold them, all but the callbacks."""
-    return {name: plain(value) for name, value in estimator.get_params(deep=False).items() if name != "callbacks"}
+    found = {name: plain(value) for name, value in estimator.get_params(deep=False).items() if name != "callbacks"}
+    return {name: NOT_SAVED if _is_own(value) and name not in BROUGHT else value for name, value in found.items()}
 
 
 def unsaved_params(estimator: Any) -> dict[str, dict[str, str]]:
     """Describe the parameters that JSON cannot hold, all but the callbacks, so that they can be told apart."""
     plain = plain_params(estimator)
     params = estimator.get_params(deep=False)
-    return {name: description_of(params[name]) for name, value in plain.items() if _lacks(value)}
+    return {name: description_of(params[name]) for name, value in plain.items() if _lacks(value) or _is_own(value)}
 
 
 def _lacks(value: Any) -> bool:
@@ -32,8 +46,19 @@ def _lacks(value: Any) -> bool:
     return value == NOT_SAVED or (isinstance(value, list) and any(map(_lacks, value)))
 
 
+def _is_own(value: Any) -> bool:
+    """Tell whether code of a person's own is part of a plain parameter."""
+    if isinstance(value, list):
+        return any(map(_is_own, value))
+    return isinstance(value, dict) and ("path" in value or any(map(_is_own, value.values())))
+
+
 def plain(value: Any) -> Any:
-    """Return what JSON can hold of a parameter; ``"not saved"`` for what it cannot."""
+    """Return what JSON can hold of a parameter; ``"not saved"`` for what it cannot.
+
+    Of functions, classes and objects of a person's own it is the import path, and of objects also the arguments of the
+    constructor, which they keep as attributes of the same names.
+    """
     if value is None or isinstance(value, bool | str):
         return value
     if isinstance(value, numbers.Integral | np.bool_):
@@ -44,11 +69,77 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in value]
     if isinstance(value, dict):
         items = {name: plain(item) for name, item in value.items()}
-        return NOT_SAVED if NOT_SAVED in items.values() else {"class": "dict", "params": items}
+        return NOT_SAVED if any(map(_lacks, items.values())) else {"class": "dict", "params": items}
     if type(value) is getattr(networks, type(value).__name__, None):
         params = {name: plain(item) for name, item in value.get_params().items()}
         return NOT_SAVED if NOT_SAVED in params.values() else {"class": type(value).__name__, "params": params}
-    return NOT_SAVED
+    return _plain_own(value)
+
+
+def _plain_own(value: Any) -> Any:
+    """Return the import path of a function or class, or of an object's class, and its arguments."""
+    if isinstance(value, type | FunctionType):
+        return {"class": "own", "path": path_of(value)} if "<" not in path_of(value) else NOT_SAVED
+    if isinstance(value, partial):
+        kind, arguments = value.func, None if value.args else dict(value.keywords)
+    else:
+        kind, arguments = type(value), _arguments(value)
+    if arguments is None or not isinstance(kind, type | FunctionType) or "<" in path_of(kind):
+        return NOT_SAVED
+    params = {name: plain(item) for name, item in arguments.items()}
+    is_partial = {"partial": True} if isinstance(value, partial) else {}
+    return (
+        NOT_SAVED
+        if any(map(_lacks, params.values()))
+        else {"class": "own", "path": path_of(kind), "params": params} | is_partial
+    )
+
+
+def _arguments(value: Any) -> dict[str, Any] | None:
+    """Return what an object's class would be called with to build it again; None where it does not keep all of it."""
+    is_function = callable(value) and not isinstance(value, nn.Module)
+    if not isinstance(value, Likelihood | Bottleneck | Prior) and not is_function:
+        return None
+    if type(value).__init__ in (nn.Module.__init__, object.__init__):  # it has none of its own
+        return {}
+    try:
+        parameters = inspect.signature(type(value)).parameters.values()
+    except (ValueError, TypeError):
+        return None
+    wrong = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD, inspect.Parameter.POSITIONAL_ONLY)
+    if any(each.kind in wrong or not hasattr(value, each.name) for each in parameters):
+        return None
+    return {each.name: getattr(value, each.name) for each in parameters}
+
+
+def check_saved(estimator: Any, names: Iterable[str]) -> None:
+    """Raise ValueError where one of these parameters is code that has no import path, or keeps not all it is made of.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Some of ``BROUGHT``.
+    """
+    for name in names:
+        value = getattr(estimator, name, None)
+        if plain(value) == NOT_SAVED:
+            raise InputError(
+                f"{name}={shown(repr(value))} could not be saved: define it in a module, not as a lambda or inside of "
+                "a function, and keep its constructor's arguments as attributes of the same names"
+            )
+
+
+def code_in(value: Any) -> list[Any]:
+    """Return the classes and functions that a parameter is made of, of a person's own or not."""
+    if isinstance(value, Mapping | list | tuple):
+        return [code for each in (value.values() if isinstance(value, Mapping) else value) for code in code_in(each)]
+    if isinstance(value, type | FunctionType):
+        return [value]
+    if isinstance(value, partial):
+        return [value.func, *code_in(value.keywords)]
+    if value is None or isinstance(value, bool | str | numbers.Number):
+        return []
+    return [type(value), *code_in(_arguments(value) or {})]
 
 
 def saved_params(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,15 +158,20 @@ def check_plain(params: Mapping[str, Any]) -> None:
             raise InputError(f"{name}={value!r} cannot be")
 
 
-def value_of(value: Any, most: int) -> Any:
+def value_of(value: Any, most: int, trusted: Trusted = ()) -> Any:
     """Turn what JSON held into a parameter again; `most` is how many layers a network may have."""
     if isinstance(value, float) and not math.isfinite(value):
         raise InputError(f"a parameter is {value}")
     if isinstance(value, list):
-        return tuple(value_of(item, most) for item in value)
+        return tuple(value_of(item, most, trusted) for item in value)
     if not isinstance(value, dict):
         return value
-    params = {name: value_of(item, most) for name, item in value["params"].items()}
+    params = {name: value_of(item, most, trusted) for name, item in value.get("params", {}).items()}
+    if value["class"] == "own":
+        found = find_part(value["path"], trusted)
+        if "params" not in value:
+            return found
+        return partial(found, **params) if value.get("partial") is True else found(**params)
     if value["class"] == "dict":
         return params
     if value["class"] not in networks.NETWORKS or value["class"] == "Modules":

@@ -13,7 +13,7 @@ from isthmus.errors import InputError
 from isthmus.models.building import plan
 from isthmus.models.own import family_of, path_of
 from isthmus.models.packed import pack
-from isthmus.models.plain import plain, plain_params
+from isthmus.models.plain import BROUGHT, OF_THE_WEIGHTS, check_saved, code_in, plain, plain_params
 from isthmus.saving import persistence
 from isthmus.saving.attributes import check_attributes
 from isthmus.saving.untrusted import WRONG, one_line
@@ -22,6 +22,7 @@ from isthmus.saving.untrusted import WRONG, one_line
 def save_estimator(estimator: BaseEstimator, folder: str | Path) -> None:
     """Write a fitted estimator to a folder, once it is sure that it can be read again."""
     autoencoder: Any = _thawed(getattr(estimator, "autoencoder_", estimator))
+    check_saved(autoencoder, OF_THE_WEIGHTS)
     config, tensors = _config(estimator), _weights(estimator)
     network = getattr(autoencoder, "networks", None) or autoencoder.network
     written, beside = _packed(config)
@@ -30,7 +31,9 @@ def save_estimator(estimator: BaseEstimator, folder: str | Path) -> None:
     classes = [type(estimator), type(autoencoder)]
     try:
         families = {family_of(kind).__name__: family_of(kind) for kind in classes}
-        plan(content, {name: tensor.to("meta") for name, tensor in tensors.items()}, network, classes, families)
+        code = [each for name in BROUGHT for each in code_in(getattr(autoencoder, name, None))]
+        described = {name: tensor.to("meta") for name, tensor in tensors.items()}
+        plan(content, described, network, [*classes, *code], families)
     except WRONG as error:
         theirs = next((kind.__name__ for kind in classes if family_of(kind) is not kind), None)
         if theirs is not None:

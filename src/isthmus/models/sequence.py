@@ -13,7 +13,6 @@ from sklearn.utils.metaestimators import available_if
 from torch import Tensor
 
 from isthmus.core.batch import Batch
-from isthmus.core.likelihoods import build_likelihood
 from isthmus.core.likelihoods.base import Likelihood
 from isthmus.core.likelihoods.product import Block, ProductLikelihood
 from isthmus.core.likelihoods.standardised import StandardisedLikelihood
@@ -26,6 +25,7 @@ from isthmus.formats.given import Given
 from isthmus.formats.sequences import without_features
 from isthmus.formats.steps import SequenceFormat
 from isthmus.models.base import AbstractAutoencoder
+from isthmus.models.own_parts import declared_likelihood, likelihood_of, name_of
 from isthmus.networks import LSTM, Modules
 from isthmus.networks.composite import CompositeDecoder, PastEncoder, Standardise
 
@@ -350,6 +350,10 @@ class SequenceAutoencoder(AbstractAutoencoder):
         super().check_parameters()
         check_scalar(self.future_steps, "future_steps", numbers.Integral, min_val=0)
         check_scalar(self.reconstruction, "reconstruction", (bool, np.bool_))
+        if declared_likelihood(self.likelihood).n_params != 1:
+            raise InputError(
+                f"likelihood={name_of(self.likelihood)!r} takes several numbers a value, and sequences one"
+            )
         if not self.reconstruction and not self.future_steps:
             raise InputError("reconstruction=False leaves nothing to learn: give future_steps above 0")
 
@@ -363,7 +367,7 @@ class SequenceAutoencoder(AbstractAutoencoder):
         return SequenceFormat(
             type(self).__name__,
             self.future_steps,
-            self.likelihood,
+            name_of(self.likelihood),
             self._support,
             tells_lengths=not hasattr(network, "along_time"),  # a transformer is told by what is known
             follows_lengths=getattr(network, "follows_lengths", False),
@@ -400,7 +404,7 @@ class SequenceAutoencoder(AbstractAutoencoder):
 
     def _likelihood(self) -> Likelihood:
         """Return the likelihood of a decoder's steps."""
-        likelihood = build_likelihood(self.likelihood, None if isinstance(self.sigma, str) else float(self.sigma))
+        likelihood = likelihood_of(self.likelihood, None if isinstance(self.sigma, str) else float(self.sigma))
         return StandardisedLikelihood(likelihood, *self._moments()) if self._support is None else likelihood
 
     def _moments(self) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
-from isthmus.core.corruption import hide_entries
+from isthmus.core.corruption import Noise, hide_entries
 from isthmus.core.likelihoods.bernoulli import BernoulliLikelihood
 from isthmus.core.likelihoods.categorical import CategoricalLikelihood, FactoredSoftmax, PlainSoftmax
 from isthmus.core.likelihoods.product import Block, ProductLikelihood
@@ -25,6 +25,7 @@ from isthmus.formats.schema import Schema
 from isthmus.formats.table import TableFormat
 from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.engine import exact_up_to
+from isthmus.models.own_parts import check_corruption
 from isthmus.networks import MLP
 from isthmus.networks.cells import Cells
 
@@ -158,7 +159,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
 
     n_components: int = 32
     _: KW_ONLY
-    corruption: Literal["swap", "masking"] | None = "swap"
+    corruption: Literal["swap", "masking"] | Noise | None = "swap"
     corruption_level: float = 0.15
     numbers: Literal["auto", "standard", "rankgauss"] | None = "auto"
     categories: Literal["auto", "onehot", "embedding"] = "auto"
@@ -285,7 +286,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         ValueError, TypeError
             For the first parameter without a meaning.
         """
-        check_choice("corruption", self.corruption, ("swap", "masking", None))
+        check_corruption(self.corruption, ("swap", "masking", None))
         check_choice("numbers", self.numbers, SCALING)
         check_choice("categories", self.categories, ("auto", "onehot", "embedding"))
         self._check_column_parameters()

@@ -3,7 +3,7 @@
 import numbers
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,6 +18,7 @@ from isthmus.core.penalty import free_bits
 from isthmus.errors import InputError
 from isthmus.formats.checks import check_number, check_scalar
 from isthmus.models.base import AbstractAutoencoder
+from isthmus.models.own_parts import bottleneck_of
 
 
 @dataclass(eq=False, repr=False)
@@ -29,6 +30,8 @@ class AbstractVariationalAutoencoder(AbstractAutoencoder):
     beta: float = 1.0
     beta_warm_up: int = 0
     free_bits: float = 0.0
+
+    draws_codes: ClassVar[bool] = True
 
     def _log_likelihood(self, X: ArrayLike, samples: int, y: Any) -> np.ndarray:
         check_scalar(samples, "n_importance_samples", numbers.Integral, min_val=1)
@@ -63,7 +66,7 @@ class AbstractVariationalAutoencoder(AbstractAutoencoder):
         free = {"free_bits": partial(free_bits, nats=self.free_bits)} if self.free_bits else {}
         return replace(
             parts,
-            bottleneck=GaussianBottleneck(),
+            bottleneck=bottleneck_of(self.bottleneck, GaussianBottleneck()),
             penalties=parts.penalties | free,
             weights=parts.weights | {"kl": self.beta, "free_bits": self.beta},
             warm_up=dict.fromkeys(("kl", "free_bits"), self.beta_warm_up),

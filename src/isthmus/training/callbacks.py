@@ -18,24 +18,27 @@ Callback = Callable[[Record], bool | None]
 
 
 class EarlyStopping:
-    """Ask to stop when the loss on validation rows has not fallen for `patience` epochs.
+    """Ask to stop when a measure of the validation rows has not fallen for `patience` epochs.
 
     Parameters
     ----------
     patience : int
-        Epochs to wait for a lower loss.
+        Epochs to wait for a lower one.
+    monitor : str, default "loss"
+        Which measure of the record.
     """
 
-    def __init__(self, patience: int) -> None:
+    def __init__(self, patience: int, monitor: str = "loss") -> None:
         self.patience = patience
+        self.monitor = monitor
         self.lowest = float("inf")
         self.epoch = 0
 
     def __call__(self, record: Record) -> bool:
         """Return True where it is time to stop."""
-        loss = record["validation"]["loss"]
-        if loss < self.lowest:
-            self.lowest, self.epoch = loss, record["epoch"]
+        value = record["validation"][self.monitor]
+        if value < self.lowest:
+            self.lowest, self.epoch = value, record["epoch"]
         return bool(record["epoch"] - self.epoch >= self.patience)
 
 
@@ -62,9 +65,9 @@ class Progress:
             losses.append(f"held out {record['validation']['loss']:.5g}")
         self._bar.update(self._task, completed=record["epoch"], loss=", ".join(losses))
 
-    def end_with(self, best_epoch: int, held_out: float | None) -> None:
+    def end_with(self, best_epoch: int, held_out: float | None, monitor: str = "loss") -> None:
         """Show the epoch whose weights are kept, and their loss on held-out rows, in place of the last one's."""
-        loss = "" if held_out is None else f", loss held out {held_out:.5g}"
+        loss = "" if held_out is None else f", {monitor} held out {held_out:.5g}"
         self._bar.update(self._task, loss=f"kept: epoch {best_epoch}{loss}")
 
     def __enter__(self) -> Self:

@@ -7,7 +7,7 @@ from typing import Any, TypeGuard
 from torch import Tensor
 
 from isthmus.errors import InputError, shown
-from isthmus.training.state import State
+from isthmus.training.state import State, expected_moments
 
 MOST = 2.0**63
 """Beyond any number in a checkpoint."""
@@ -66,8 +66,13 @@ def check_generators(state: State, tensors: Mapping[str, Tensor]) -> None:
             raise InputError(f"{name} is no state of a generator of random numbers")
 
 
-def check_moments(state: State, prefix: str, found: Mapping[str, Tensor]) -> None:
-    """Raise ValueError where Adam's moments are not those of all weights, or of none, as before the first step."""
+def check_moments(state: State, prefix: str, found: Mapping[str, Tensor], kept: Mapping[str, Any]) -> None:
+    """Raise ValueError where moments are not those of all weights, or of none, as before the first step."""
+    if state.optimize is not None:
+        _check_own_moments(state, prefix, {**found, **kept})
+        return
+    if kept:
+        raise InputError(f"{prefix} has other moments than those of Adam")
     weights = [weight for group in state.optimizer.param_groups for weight in group["params"]]
     names = ("step", "exp_avg", "exp_avg_sq")
     own = {f"{i}.{name}": weights[i] for i in range(len(weights)) for name in names}
@@ -77,6 +82,19 @@ def check_moments(state: State, prefix: str, found: Mapping[str, Tensor]) -> Non
         shape = () if name.endswith(".step") else own[name].shape
         if tensor.shape != shape or not tensor.is_floating_point():
             raise InputError(f"{prefix}.{name} is of shape {tuple(tensor.shape)} and {tensor.dtype}")
+
+
+def _check_own_moments(state: State, prefix: str, found: Mapping[str, Any]) -> None:
+    """Raise ValueError where they are not such as the optimiser itself has after a step."""
+    own = {f"{i}.{name}": value for i, each in expected_moments(state).items() for name, value in each.items()}
+    if found and found.keys() != own.keys():
+        raise InputError(f"{prefix} has other moments than those of the model's weights")
+    for name, value in found.items():
+        like, is_tensor = own[name], isinstance(value, Tensor)
+        if is_tensor and isinstance(like, Tensor) and value.shape == like.shape and value.dtype == like.dtype:
+            continue
+        if is_tensor or type(value) is not type(like):
+            raise InputError(f"{prefix}.{name} is not what this optimizer has there")
 
 
 def check_figures(

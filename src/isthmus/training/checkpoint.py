@@ -31,7 +31,7 @@ from isthmus.training.checked import (
     is_number,
 )
 from isthmus.training.history_file import Records
-from isthmus.training.state import Best, Evaluation, Position, Snapshot, Start, State
+from isthmus.training.state import Best, Evaluation, Position, Snapshot, Start, State, expected_moments
 
 CHECKPOINT = "checkpoint.safetensors"
 VERSION = 3
@@ -131,6 +131,7 @@ def _config(state: State) -> dict[str, Any]:
             "seconds": position.seconds,
             "figures": list(position.figures[0]) if position.figures else [],  # a file of tensors keeps no order
             "optimizer": _groups(position.start.optimizer),
+            "kept": _kept(position.start.optimizer),
             "scheduler": None if position.start.scheduler is None else _numbers(position.start.scheduler),
         }
     return {
@@ -140,6 +141,7 @@ def _config(state: State) -> dict[str, Any]:
         "stopped": state.stopped,
         "start": None if state.start is None else state.start._asdict(),
         "optimizer": _groups(state.optimizer.state_dict()),
+        "kept": _kept(state.optimizer.state_dict()),
         "scheduler": None if state.scheduler is None else _numbers(state.scheduler.state_dict()),
         "best": best and {"means": best.start.means, "lowest": best.lowest, "epoch": best.epoch},
         "position": at,
@@ -166,7 +168,7 @@ def _restored(state: State, config: Mapping[str, Any], tensors: Mapping[str, Ten
     device = state.device
     _check(state, config, tensors)
     state.model.load_state_dict(_part("model", tensors))
-    state.optimizer.load_state_dict(_optimizer(config["optimizer"], "optimizer", tensors))
+    state.optimizer.load_state_dict(_optimizer(state, config, "optimizer", tensors))
     if state.scheduler is not None:
         state.scheduler.load_state_dict(config["scheduler"])
     state.generator.set_state(tensors["generator"])
@@ -177,10 +179,10 @@ def _restored(state: State, config: Mapping[str, Any], tensors: Mapping[str, Ten
     if config["best"] is not None:
         start = Evaluation(config["best"]["means"], tensors["losses"].to(device))
         weights = {name: tensor.to(device) for name, tensor in _part("best", tensors).items()}
-        state.best = Best(start, config["best"]["lowest"], weights, config["best"]["epoch"])
+        state.best = Best(start, config["best"]["lowest"], weights, config["best"]["epoch"], state.monitor)
     at = config["position"]
     if at is not None:
-        optimizer = _optimizer(at["optimizer"], "start.optimizer", tensors)
+        optimizer = _optimizer(state, at, "start.optimizer", tensors)
         snapshot = Snapshot(_part("start.model", tensors), optimizer, at["scheduler"], tensors["start.generator"])
         columns = {name: tensors[f"figures.{name}"].to(device) for name in at["figures"]}
         figures = [{name: column[i] for name, column in columns.items()} for i in range(len(at["sizes"]))]
@@ -222,10 +224,10 @@ def _check_tensors(state: State, config: Mapping[str, Any], tensors: Mapping[str
         check_weights("best", _part("best", tensors), own)
         if tensors["losses"].ndim != 1 or not tensors["losses"].is_floating_point():
             raise InputError("its losses of held-out rows are no list of numbers")
-    check_moments(state, "optimizer", _part("optimizer", tensors))
+    check_moments(state, "optimizer", _part("optimizer", tensors), config.get("kept", {}))
     if at is not None:
         check_weights("start.model", _part("start.model", tensors), own)
-        check_moments(state, "start.optimizer", _part("start.optimizer", tensors))
+        check_moments(state, "start.optimizer", _part("start.optimizer", tensors), at.get("kept", {}))
         known = [each["means"] for each in (best, config["start"]) if each is not None]
         check_figures(at["figures"], at["sizes"], _part("figures", tensors), known)
 
@@ -244,6 +246,17 @@ def _moments(prefix: str, optimizer: Mapping[str, Any]) -> dict[str, Tensor]:
         f"{prefix}.{weight}.{name}": tensor
         for weight, moments in optimizer["state"].items()
         for name, tensor in moments.items()
+        if isinstance(tensor, Tensor)
+    }
+
+
+def _kept(optimizer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of an optimiser's state is no tensor, by the same names."""
+    return {
+        f"{weight}.{name}": value
+        for weight, moments in optimizer["state"].items()
+        for name, value in moments.items()
+        if not isinstance(value, Tensor)
     }
 
 
@@ -257,9 +270,38 @@ def _numbers(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if not callable(value)}
 
 
-def _optimizer(groups: list[dict[str, Any]], prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in _part(prefix, tensors).items():
+def _optimizer(state: State, config: Mapping[str, Any], prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    moments: dict[int, dict[str, Any]] = {}
+    for name, value in (_part(prefix, tensors) | config.get("kept", {})).items():
         weight, _, moment = name.partition(".")
-        state.setdefault(int(weight), {})[moment] = tensor
-    return {"state": state, "param_groups": [group | {"betas": tuple(group["betas"])} for group in groups]}
+        moments.setdefault(int(weight), {})[moment] = value
+    own = state.optimizer.state_dict()["param_groups"]
+    groups = [
+        {name: tuple(value) if isinstance(like.get(name), tuple) else value for name, value in group.items()}
+        for group, like in zip(config["optimizer"], own, strict=True)
+    ]
+    return {"state": moments, "param_groups": groups}
+
+
+def check_optimizer_is_kept(state: State) -> None:
+    """Raise ValueError where the state of a person's own optimiser is none that a file holds to the bit."""
+    if state.optimize is None:
+        return
+    fault = None
+    weights = [weight for group in state.optimizer.param_groups for weight in group["params"]]
+    for index, moments in expected_moments(state).items():
+        for name, value in moments.items():
+            is_plain = value is None or isinstance(value, bool | int | float | str)
+            if isinstance(value, Tensor):  # torch brings all but a step to the weight's dtype when it is put back
+                is_plain = name == "step" or not value.is_floating_point() or value.dtype == weights[index].dtype
+            fault = fault if is_plain else name
+    groups = state.optimizer.state_dict()["param_groups"]
+    try:
+        json.dumps([_numbers(group) for group in groups])
+    except TypeError:
+        fault = "its settings"
+    if fault is not None:
+        called = type(state.optimizer).__name__
+        raise InputError(
+            f"the run cannot be kept: {called} holds {fault!r}, which no checkpoint does; leave out resume_from"
+        )

@@ -12,7 +12,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from isthmus.saving.atomic import remove_left
-from isthmus.training.checkpoint import CHECKPOINT, read, read_about, write
+from isthmus.training.checkpoint import CHECKPOINT, check_optimizer_is_kept, read, read_about, write
 from isthmus.training.history_file import HISTORY, Records
 from isthmus.training.loop import Interrupted
 from isthmus.training.settings import check_readable, check_same
@@ -73,6 +73,7 @@ class Checkpoints:
     def restore(self, state: State, epochs: int) -> None:
         """Bring a state to where the checkpoint is; where there is none, leave it at the beginning of its epochs."""
         self.epochs = epochs
+        check_optimizer_is_kept(state)
         if self.path.exists():
             read(self.path, state, self.records, epochs)
         # About what it holds at the end of an epoch: weights, two moments of each, the best ones.

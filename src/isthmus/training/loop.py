@@ -108,7 +108,7 @@ def run(
     wrapped, optimizer = fabric.setup(state.model, state.optimizer)
     model = state.model if _computes_in_its_own_dtype(fabric) else wrapped
     if state.best is None and validation is not None:
-        state.best = Best.begin(state.model, evaluate(state, validation(None)))
+        state.best = Best.begin(state.model, evaluate(state, validation(None)), state.monitor)
     if roll_back and state.start is None:
         state.start = _start(state, train, epochs)
     step = partial(_step, fabric, state, model, optimizer, max_grad_norm)
@@ -304,6 +304,14 @@ def _figures(model: Model, outcome: Outcome, loss: Tensor, batch: Batch) -> dict
     return means | model.bottleneck.measure(outcome.code)
 
 
+def _by_row(monitor: str, outcome: Outcome, figures: Mapping[str, Tensor], batch: Batch) -> Tensor:
+    """Return a measure of each row; one that belongs to the batch is the same for all of its rows."""
+    if monitor == "mse" and outcome.counted is None:
+        return outcome.squared_error * (batch.n_rows / batch.x.numel())
+    term = outcome.terms.get(monitor, figures[monitor])
+    return term if term.ndim else term.expand(batch.n_rows)
+
+
 def _terms(model: Model, figures: Mapping[str, float] | Mapping[str, Tensor]) -> dict[str, float]:
     """Return those of a record's figures that are terms of the loss."""
     others = (*MEASURES, *model.bottleneck.measures)
@@ -355,5 +363,6 @@ def _evaluated(state: State, batches: Iterable[Batch]) -> Evaluation:
             row_losses = model.row_losses(outcome.terms)
             figures.append(_figures(model, outcome, row_losses.mean(), batch))
             sizes.append(batch.n_rows)
-            losses.append(row_losses)
+            is_loss = state.monitor == "loss" or state.monitor not in figures[-1]
+            losses.append(row_losses if is_loss else _by_row(state.monitor, outcome, figures[-1], batch))
     return Evaluation(_row_means(figures, sizes), torch.cat(losses))

@@ -1,7 +1,10 @@
 """What a run is at one moment: all that must be kept for it to go on as if nothing had happened."""
 
 import copy
+import difflib
+import inspect
 import math
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,15 +12,18 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Adam
+from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 
 from isthmus.core.model import Model
-from isthmus.errors import InputError
+from isthmus.errors import InputError, InputTypeError
 from isthmus.randomness import DrawingFrom, DrawingNothing, draws, is_own
 from isthmus.training.callbacks import Record
 
 Schedule = Literal["one_cycle", "constant"]
+
+Optimize = Callable[[Any], Optimizer]
+"""A class of optimisers, or a function: groups of parameters, each with its learning rate → optimiser."""
 
 WIDE = 784
 """Inputs of a unit, those of an MNIST image, beyond which its weights learn the more slowly the more there are."""
@@ -34,7 +40,7 @@ class Evaluation(NamedTuple):
     means : dict of str to float
         The mean of each term, of the weighted sum (``loss``) and of the squared error an entry (``mse``).
     losses : Tensor of shape (rows,)
-        The weighted sum for each row.
+        What the best epoch is chosen by, for each row: the weighted sum, or another measure.
     """
 
     means: dict[str, float]
@@ -43,7 +49,7 @@ class Evaluation(NamedTuple):
 
 @dataclass
 class Best:
-    """The weights of the epoch with the lowest loss on the validation rows.
+    """The weights of the epoch with the lowest loss, or other measure, on the validation rows.
 
     The start counts as an epoch. It is left only for weights whose loss is lower by more than three standard errors of
     the difference, so that a few lucky rows do not pass for progress: so an autoencoder that starts at PCA stays
@@ -59,17 +65,24 @@ class Best:
         These weights.
     epoch : int
         The epoch that ended with them; 0 is the start.
+    monitor : str
+        The measure, ``"loss"`` by default.
     """
 
     start: Evaluation
     lowest: float
     weights: dict[str, Tensor]
     epoch: int = 0
+    monitor: str = "loss"
 
     @classmethod
-    def begin(cls, model: Model, start: Evaluation) -> "Best":
+    def begin(cls, model: Model, start: Evaluation, monitor: str = "loss") -> "Best":
         """Take the weights as they are before the first step."""
-        return cls(start, start.means["loss"], copy.deepcopy(model.state_dict()))
+        if monitor not in start.means:
+            close = difflib.get_close_matches(monitor, start.means, n=1, cutoff=0.3)
+            hint = f"did you mean {close[0]!r}?" if close else f"give one of {', '.join(map(repr, start.means))}"
+            raise InputError(f"unknown monitor {monitor!r}: {hint}")
+        return cls(start, start.means[monitor], copy.deepcopy(model.state_dict()), monitor=monitor)
 
     def consider(self, model: Model, evaluation: Evaluation, epoch: int) -> None:
         """Keep the model's weights, as that epoch left them, if they are better than the best so far."""
@@ -80,8 +93,8 @@ class Best:
             )
         gain = (self.start.losses - evaluation.losses).double()
         beyond_chance = gain.mean() > 3 * gain.std() / math.sqrt(len(gain))
-        if beyond_chance and evaluation.means["loss"] < self.lowest:
-            self.lowest = evaluation.means["loss"]
+        if beyond_chance and evaluation.means[self.monitor] < self.lowest:
+            self.lowest = evaluation.means[self.monitor]
             self.weights = _copied(model.state_dict(), self.weights)
             self.epoch = epoch
 
@@ -180,10 +193,14 @@ class State:
     spare : Snapshot or None
         The one of the epoch before, whose tensors take the next: memory that is new each epoch costs more than the
         copying.
+    monitor : str
+        What of the record the best epoch is chosen by.
+    optimize : callable, optional
+        What the optimiser is of, where it is a person's own.
     """
 
     model: Model
-    optimizer: Adam
+    optimizer: Optimizer
     generator: torch.Generator
     scheduler: LRScheduler | None = None
     epoch: int = 0
@@ -195,6 +212,8 @@ class State:
     halvings: int = 0
     stopped: bool = False
     spare: Snapshot | None = None
+    monitor: str = "loss"
+    optimize: Optimize | None = None
 
     def __post_init__(self) -> None:
         self.draws = torch.Generator(self.generator.device)
@@ -265,8 +284,15 @@ def _copied(value: Any, into: Any) -> Any:
     return into.copy_(value) if fits else value.detach().clone()
 
 
-def new_state(model: Model, lr: float, generator: torch.Generator, schedule: Schedule, steps: int) -> State:
-    """Pair a model with Adam and a schedule of the learning rate.
+def new_state(
+    model: Model,
+    lr: float,
+    generator: torch.Generator,
+    schedule: Schedule,
+    steps: int,
+    optimize: Optimize | None = None,
+) -> State:
+    """Pair a model with Adam, or another optimiser, and a schedule of the learning rate.
 
     Adam moves every weight of a unit by about the learning rate at once, and the unit by that times the sum of its
     inputs: of 3,072 pixels, which are bright together, more than training can bear. Beyond 784 inputs the learning rate
@@ -281,13 +307,61 @@ def new_state(model: Model, lr: float, generator: torch.Generator, schedule: Sch
         ``one_cycle`` rises to `lr` over the first 30 % of the steps and falls to nothing (Smith & Topin 2018).
     steps : int
         How many steps there will be.
+    optimize : callable, optional
+        What makes another optimiser than Adam of the groups of parameters; its momentum is left as it is.
     """
     shares = _by_share_of_the_rate(model).items()
     groups = [{"params": weights, "lr": lr * share, "share": share} for share, weights in shares]
-    optimizer = Adam(groups, lr=lr, fused=True)
+    optimizer = Adam(groups, lr=lr, fused=True) if optimize is None else own_optimizer(optimize, groups, lr)
     rates = [group["lr"] for group in optimizer.param_groups]
-    scheduler = OneCycleLR(optimizer, rates, total_steps=steps + 1) if schedule == "one_cycle" and steps else None
-    return State(model, optimizer, generator, scheduler)
+    scheduler = None
+    if schedule == "one_cycle" and steps:
+        scheduler = OneCycleLR(optimizer, rates, total_steps=steps + 1, cycle_momentum=optimize is None)
+    return State(model, optimizer, generator, scheduler, optimize=optimize)
+
+
+def own_optimizer(optimize: Optimize, groups: list[dict[str, Any]], lr: float) -> Optimizer:
+    """Make the optimiser of a person's own class or function, with the learning rate of each group.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it makes none, of some of the parameters alone, or one that wants the loss again in each step.
+    """
+    called = getattr(optimize, "__name__", type(optimize).__name__)
+    n_weights = sum(len(group["params"]) for group in groups)
+    try:
+        optimizer = optimize(groups)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"optimizer={called} cannot be made: {' '.join(str(error).split())}") from error
+    if not isinstance(optimizer, Optimizer):
+        raise InputTypeError(f"optimizer={called} returned a {type(optimizer).__name__}: let it return an optimizer")
+    if sum(len(group["params"]) for group in optimizer.param_groups) != n_weights:
+        raise InputError(f"optimizer={called} left some of the parameters out: let it have all that it is given")
+    closure = inspect.signature(optimizer.step).parameters.get("closure")
+    if closure is not None and closure.default is inspect.Parameter.empty:
+        raise InputError(
+            f"optimizer={called} computes the loss again in each step, and it is computed once: give another"
+        )
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group.setdefault("share", 1.0)
+    return optimizer
+
+
+def expected_moments(state: State) -> dict[int, dict[str, Any]]:
+    """Return the state that a person's own optimiser has after one step: its names, shapes and kinds, by weight."""
+    assert state.optimize is not None
+    groups = [
+        {name: value for name, value in group.items() if name in ("lr", "share")}
+        | {"params": [nn.Parameter(torch.zeros_like(weight)) for weight in group["params"]]}
+        for group in state.optimizer.param_groups
+    ]
+    for weight in (weight for group in groups for weight in group["params"]):
+        weight.grad = torch.zeros_like(weight)
+    trial = own_optimizer(state.optimize, groups, 1.0)
+    trial.step()
+    moments: dict[int, dict[str, Any]] = trial.state_dict()["state"]
+    return moments
 
 
 def _by_share_of_the_rate(model: nn.Module) -> dict[float, list[nn.Parameter]]:

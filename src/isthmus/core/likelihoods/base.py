@@ -94,8 +94,18 @@ class Likelihood(nn.Module, ABC):
         """
 
     def link(self, x: Tensor) -> Tensor:
-        """Return the parameters whose mean is `x`, where the linear start aims; by default `x` itself."""
-        return x
+        """Return the parameters whose mean is `x`, where the linear start aims; by default `x` itself, then zeros.
+
+        Parameters
+        ----------
+        x : Tensor of shape (rows, size, ...)
+
+        Returns
+        -------
+        Tensor of shape (rows, width(size), ...)
+        """
+        more = self.width(x.shape[1]) - x.shape[1]
+        return x if more <= 0 else torch.cat([x, x.new_zeros(len(x), more, *x.shape[2:])], 1)
 
     def width(self, size: int) -> int:
         """Return how many parameters so many entries take."""

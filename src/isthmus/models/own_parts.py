@@ -1,0 +1,138 @@
+"""Parts of a person's own: whether they are what they must be, and how a model gets its copy of them."""
+
+import copy
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
+
+import torch
+from torch.optim import Optimizer
+
+from isthmus.core.batch import Batch
+from isthmus.core.bottlenecks.base import Bottleneck
+from isthmus.core.likelihoods import LIKELIHOODS
+from isthmus.core.likelihoods.base import Likelihood
+from isthmus.core.model import Model
+from isthmus.core.penalty import Penalty
+from isthmus.errors import InputError, InputTypeError, shown
+from isthmus.formats.checks import check_choice, check_number
+
+Part = TypeVar("Part", Likelihood, Bottleneck)
+
+GivenLikelihood = str | Likelihood | type[Likelihood]
+GivenBottleneck = Bottleneck | type[Bottleneck] | None
+GivenPenalties = Mapping[str, tuple[Penalty, float]] | None
+
+TAKEN = ("loss", "mse", "revival", "kl", "kl_sparsity", "l1", "contractive", "weight_decay", "free_bits")
+"""Names of a record that a penalty of one's own must not take, beside those of reconstruction."""
+
+
+def name_of(part: object) -> str:
+    """Return what a part is called in messages: its name, or its class's."""
+    return part if isinstance(part, str) else (part if isinstance(part, type) else type(part)).__name__
+
+
+def likelihood_of(given: GivenLikelihood, sigma: float | None) -> Likelihood:
+    """Return the likelihood for a model: of that name or class with that σ, or a copy of one's own."""
+    if isinstance(given, Likelihood):
+        return copy.deepcopy(given)
+    return (LIKELIHOODS[given] if isinstance(given, str) else given).build(sigma)
+
+
+def declared_likelihood(given: GivenLikelihood) -> Likelihood | type[Likelihood]:
+    """Return what says what a likelihood is: its support, whether it takes a σ."""
+    return LIKELIHOODS[given] if isinstance(given, str) else given
+
+
+def bottleneck_of(given: GivenBottleneck, otherwise: Bottleneck) -> Bottleneck:
+    """Return the bottleneck for a model: a copy of one's own, or else another."""
+    if given is None:
+        return otherwise
+    return given() if isinstance(given, type) else copy.deepcopy(given)
+
+
+def check_likelihood(given: GivenLikelihood, sigma: float | None) -> None:
+    """Raise ValueError or TypeError for what is neither the name of a likelihood nor one that can be built."""
+    if isinstance(given, str):
+        check_choice("likelihood", given, LIKELIHOODS)
+    else:
+        _check_part("likelihood", given, Likelihood, lambda: likelihood_of(given, sigma))  # type: ignore[type-abstract]
+
+
+def check_bottleneck(given: GivenBottleneck, *, sparsity: str | None, needs_prior: bool) -> None:
+    """Raise ValueError or TypeError for what is no bottleneck, or none for this code."""
+    if given is None:
+        return
+    found = _check_part("bottleneck", given, Bottleneck, lambda: bottleneck_of(given, given))  # type: ignore[arg-type, type-abstract]
+    if sparsity == "topk":
+        raise InputError("sparsity='topk' is a bottleneck itself: give sparsity=None beside bottleneck")
+    if needs_prior and found.prior is None:
+        raise InputError(f"bottleneck={name_of(given)} has no prior, which a variational code needs: give it one")
+
+
+def _check_part(name: str, given: object, kind: type[Part], build: Callable[[], Part]) -> Part:
+    if not isinstance(given, kind) and not (isinstance(given, type) and issubclass(given, kind)):
+        known = f", or one of {', '.join(map(repr, LIKELIHOODS))}" if kind is Likelihood else ""
+        raise InputTypeError(f"{name}={shown(repr(given))}: give an isthmus.parts.{kind.__name__}{known}")
+    try:
+        return build()
+    except (TypeError, RuntimeError) as error:
+        raise InputTypeError(f"{name}={name_of(given)} cannot be built: {' '.join(str(error).split())}") from error
+
+
+def check_corruption(given: object, names: Iterable[str | None]) -> None:
+    """Raise ValueError for what is neither the name of a corruption nor a function."""
+    if not callable(given):
+        check_choice("corruption", given, names)
+
+
+def check_penalties(given: GivenPenalties) -> None:
+    """Raise ValueError or TypeError for what is no dict of functions and their weights."""
+    if given is None:
+        return
+    if not isinstance(given, Mapping):
+        raise InputTypeError(f"penalties={shown(repr(given))}: give a dict, such as {{'name': (function, weight)}}")
+    for name, each in given.items():
+        if not isinstance(each, tuple | list) or len(each) != 2 or not callable(each[0]):
+            raise InputTypeError(f"penalties[{name!r}]={shown(repr(each))}: give (function of a Forward, weight)")
+        check_number(f"penalties[{name!r}]'s weight", each[1], min_val=0)
+        if not isinstance(name, str) or not name.isidentifier():
+            raise InputError(f"penalties has the name {name!r}: give one of letters, digits and _")
+        if name in TAKEN or name.startswith(("reconstruction", "prediction")):
+            raise InputError(f"penalties has the name {name!r}, which is that of another term: give another name")
+
+
+def check_optimizer(given: object) -> None:
+    """Raise TypeError for what is neither a class of optimisers nor a function."""
+    if given is not None and (not callable(given) or isinstance(given, Optimizer)):
+        raise InputTypeError(
+            f"optimizer={shown(repr(given))}: give a class of torch.optim, such as torch.optim.SGD, or a function of "
+            "the parameters that returns an optimizer"
+        )
+
+
+def check_terms(model: Model, two: Batch) -> None:
+    """Raise ValueError where a part gives terms of another shape than () or one value a row, or of another's name."""
+    code = model.encode(two, torch.Generator(two.x.device).manual_seed(0))
+    if model.bottleneck.prior is not None and code.log_variance is None:
+        raise InputError(f"bottleneck={name_of(model.bottleneck)} has a prior: its Code needs log_variance")
+    twice = [name for name in model.penalties if name in code.terms or name in model.bottleneck.measures]
+    if twice:
+        raise InputError(f"penalties has the name {twice[0]!r}, which is that of another term: give another name")
+    terms = model(two, generator=torch.Generator(two.x.device).manual_seed(0)).terms
+    for name, term in terms.items():
+        if tuple(getattr(term, "shape", (None,))) not in ((), (two.n_rows,)):
+            raise InputError(
+                f"the term {name!r} is of shape {tuple(getattr(term, 'shape', ()))}: give one value a row, of shape "
+                f"({two.n_rows},) for these {two.n_rows}, or one, of shape ()"
+            )
+
+
+def takes_estimator(callback: Callable[..., object]) -> bool:
+    """Tell whether a callback wants the estimator beside the record: a second argument that has no default."""
+    try:
+        parameters = inspect.signature(callback).parameters.values()
+    except (ValueError, TypeError):  # some builtins tell nothing of themselves
+        return False
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(each.kind in positional and each.default is each.empty for each in parameters) > 1
