@@ -10,7 +10,15 @@ import pytest
 import torch
 from torch import nn
 
-from isthmus import Autoencoder, ContractiveAutoencoder, DenoisingAutoencoder, OutlierDetector, load
+from isthmus import (
+    Autoencoder,
+    ContractiveAutoencoder,
+    DenoisingAutoencoder,
+    OutlierDetector,
+    TabularAutoencoder,
+    VariationalAutoencoder,
+    load,
+)
 from isthmus.core.batch import Batch
 from isthmus.core.score import SEARCH
 from isthmus.formats.rows import Rows
@@ -431,3 +439,19 @@ class TestWhatIsSaid:
         again.partial_fit(digits[:50])
         again.fit(digits[:50])
         assert capfd.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"likelihood": "foo"}, {"likelihood": None}, {"sigma": None}, {"verbose": None}, {"precision": None}]
+)
+@pytest.mark.parametrize("family", [Autoencoder, VariationalAutoencoder, TabularAutoencoder])
+def test_a_fitted_model_is_used_as_it_is_whatever_its_parameters_are_set_to(family, wrong, table, tmp_path):
+    model = family(2, max_epochs=1, random_state=0).fit(table)
+    uses = [model.transform, model.reconstruct, model.score_samples]
+    before = [use(table) for use in uses]
+    model.set_params(**wrong)
+    for use, then in zip(uses, before, strict=True):
+        np.testing.assert_array_equal(use(table), then)
+    if "likelihood" in wrong:
+        with pytest.raises(ValueError, match="the parameters are not those of the last fit"):
+            model.save(tmp_path / "model")

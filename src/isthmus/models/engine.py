@@ -94,7 +94,7 @@ def chosen_precision(precision: str, device: str, rows: np.ndarray, before: torc
 def exact_up_to(precision: str, device: str) -> float:
     """Return the size of a table of float64, in numbers, up to which it is trained on in float64."""
     if precision != "auto":
-        return math.inf if precision.startswith("64") else -1
+        return math.inf if str(precision).startswith("64") else -1
     on_cpu = device == "cpu" or (device == "auto" and not _has_accelerator())
     return EXACT_UP_TO if on_cpu else -1
 

@@ -40,8 +40,13 @@ def likelihood_of(given: GivenLikelihood, sigma: float | None) -> Likelihood:
 
 
 def declared_likelihood(given: GivenLikelihood) -> Likelihood | type[Likelihood]:
-    """Return what says what a likelihood is: its support, whether it takes a σ."""
-    return LIKELIHOODS[given] if isinstance(given, str) else given
+    """Return what says what a likelihood is: its support, whether it takes a σ.
+
+    Of what is none, which :func:`check_likelihood` tells of before a fit, it is what likelihoods say by default: a
+    fitted model is used as it is, whatever its parameters are set to since.
+    """
+    is_one = isinstance(given, Likelihood) or (isinstance(given, type) and issubclass(given, Likelihood))
+    return given if is_one else LIKELIHOODS.get(str(given), Likelihood)  # type: ignore[return-value]
 
 
 def bottleneck_of(given: GivenBottleneck, otherwise: Bottleneck) -> Bottleneck:

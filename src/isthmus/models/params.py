@@ -18,7 +18,6 @@ from isthmus.core.bottlenecks.deterministic import LEAST_CHANGE, Deterministic
 from isthmus.core.bottlenecks.soft_threshold import SoftThreshold
 from isthmus.core.bottlenecks.top_k import TopK
 from isthmus.core.corruption import CORRUPTIONS, HIDINGS, NOISES, Noise, hide_patches
-from isthmus.core.likelihoods import LIKELIHOODS
 from isthmus.core.likelihoods.base import Likelihood
 from isthmus.core.model import Model
 from isthmus.core.parts import Parts
@@ -113,7 +112,7 @@ class Parameters(BaseEstimator, ABC):
     def _form(self) -> Format:
         """Return the format that rows have, of which nothing is learnt; by default :class:`ArrayFormat`."""
         has_sigma = declared_likelihood(self.likelihood).has_sigma
-        sigma = float(self.sigma) if has_sigma and not isinstance(self.sigma, str) else None
+        sigma = float(self.sigma) if has_sigma and isinstance(self.sigma, numbers.Real) else None
         return ArrayFormat(type(self).__name__, self.scale, name_of(self.likelihood), self._support, sigma)
 
     def _build(self) -> Model:
@@ -277,8 +276,6 @@ class Parameters(BaseEstimator, ABC):
     @property
     def _support(self) -> tuple[float, float] | None:
         """The lowest and the highest number that the likelihood can give rise to; None: any."""
-        if isinstance(self.likelihood, str) and self.likelihood not in LIKELIHOODS:  # which is told of elsewhere
-            return None
         support = declared_likelihood(self.likelihood).support
         return None if support == NO_BOUNDS else support
 

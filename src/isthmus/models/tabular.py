@@ -323,7 +323,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
             self.min_frequency,
             self.bins,
             exact_up_to(self.precision, self.device),
-            verbose=self.verbose > 0,
+            verbose=bool(self.verbose),
         )
 
     def schema_of(self, table: pd.DataFrame) -> Schema:
