@@ -79,7 +79,10 @@ class Study:
 
     def note(self, name: str, model: Any, seconds: float) -> None:
         """Note down a model that was fitted, with all its parameters."""
-        with config_context(print_changed_only=False):
-            description = model.__repr__(N_CHAR_MAX=10_000)  # scikit-learn cuts longer ones short
+        with config_context(
+            print_changed_only=False
+        ):  # of what is inside; scikit-learn shows 30 parameters at the most
+            params = ", ".join(f"{key}={value!r}" for key, value in sorted(model.get_params(deep=False).items()))
+        description = f"{type(model).__name__}({params})"
         self.fits.append(Fit(name, " ".join(description.split()), seconds))
         self.progress(f"{name}: trained in {seconds:.0f} s, squared error {model.history_[-1]['train']['mse']:.4f}")
