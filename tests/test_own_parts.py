@@ -169,6 +169,22 @@ def test_the_best_epoch_is_by_the_monitor():
     model = Autoencoder(**params, monitor="size").fit(ROWS)
     values = [model.start_["size"], *(record["validation"]["size"] for record in model.history_)]
     assert values[model.best_epoch_] <= values[0]
+    by_loss = Autoencoder(**params).fit(ROWS)
+    assert model.history_[0]["validation"] == by_loss.history_[0]["validation"], "the training is the same"
+    # Heavier codes fit better: what is best by the one is not by the other.
+    assert values[model.best_epoch_] < values[by_loss.best_epoch_]
+
+
+def test_a_penalty_of_a_higher_weight_is_smaller():
+    light, heavy = (
+        Autoencoder(**LAST | {"max_epochs": 8}, penalties={"size": (size_of_code, weight)}).fit(ROWS)
+        for weight in (0.0, 5.0)
+    )
+    assert size_of(heavy) < 0.8 * size_of(light)
+
+
+def size_of(model):
+    return np.square(model.transform(ROWS)).sum(1).mean()
 
 
 def size_of_code(forward):

@@ -100,20 +100,10 @@ class Conditions:
         return sum(widths) - (len(widths) - 1 if self._shares_unknown else 0)
 
     def encode(self, y: Any, n: int) -> np.ndarray:
-        """Return what a network is told of the conditions of `n` rows; of each condition, and behind it 1 if unknown.
+        """Return what a network is told of the conditions of `n` rows, of shape (n, width).
 
-        Parameters
-        ----------
-        y : scalar, array-like of shape (n,), (n, n_conditions) or (n_conditions,), DataFrame, dict, or None
-            One condition for all rows, or one for each; None, and NaN among them, is unknown.
-        n : int
-            How many rows there are.
-
-        Returns
-        -------
-        ndarray of shape (n, width)
-            Of classes a one among zeros, of a number its distance from the mean in standard deviations; each with an
-            entry more that is 1 where it is unknown. Several numbers of a model by an older version share that one.
+        It is described in :meth:`isthmus.ConditionalVariationalAutoencoder.context`. Several numbers of a model by an
+        older version share the entry that says whether they are unknown.
         """
         told_each = told_of(self.known, y, n)
         if not self._shares_unknown:

@@ -390,12 +390,5 @@ def _with_levels_of(column: pd.Series, values: pd.Series) -> pd.Series:
     return column.cat.add_categories(new) if new else column
 
 
-def with_index(rows: Any, given: Any) -> Any:
-    """Give a DataFrame the index of the one that it is made of."""
-    if isinstance(rows, pd.DataFrame) and isinstance(given, pd.DataFrame):
-        return rows.set_axis(given.index)
-    return rows
-
-
 def _plain(name: str | SupportsInt) -> str | int:
     return name if isinstance(name, str) else int(name)

@@ -390,7 +390,7 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         return self._conditions.known
 
     def context(self, y: Any, n: int) -> np.ndarray:
-        """Return what encoder and decoder are told beside `n` rows; see :meth:`Conditions.encode`.
+        """Return what encoder and decoder are told beside `n` rows.
 
         Parameters
         ----------
