@@ -1,8 +1,12 @@
 """Fixtures; and one thread a worker, as two workers share two cores."""
 
+import gc
+import json
 import os
 import shutil
+import statistics
 import sys
+import time
 import warnings
 from pathlib import Path
 
@@ -124,6 +128,47 @@ def score_of(model, shares):
     usual, unknown = (each.double().numpy() for each in (model.module_.usual, model.module_.unknown))
     shares = np.asarray(shares, float).reshape(len(shares), -1)
     return np.nansum(shares, 1) + usual.sum() + np.isnan(shares).mean(1) * unknown
+
+
+PACE = 0.065
+"""Seconds of the processor in which `work` is done where limits on seconds were set."""
+
+
+class Timed:
+    """The seconds of the processor that something takes, without a collection of all that the tests have left."""
+
+    def __enter__(self):
+        gc.disable()
+        self.start = time.process_time()
+        return self
+
+    def __exit__(self, *_):
+        self.seconds = time.process_time() - self.start
+        gc.enable()
+
+
+def work():
+    """Do what limits on seconds are held against: JSON to objects, and back to text."""
+    numbers = json.loads("[" + "1.25," * 200_000 + "0]")
+    names = json.loads("{" + ",".join(f'"{i}":{i}' for i in range(50_000)) + "}")
+    return len(json.dumps(numbers)) + len(json.dumps(names))
+
+
+def slowness():
+    """How many times as long as there the processor takes here and now, 1 at the least: the machines are not alike."""
+    seconds = []
+    for _ in range(3):
+        with Timed() as timed:
+            work()
+        seconds.append(timed.seconds)
+    return max(1, statistics.median(seconds) / PACE)
+
+
+def assert_within(most, seconds, what=""):
+    """Assert that what took `seconds` of the processor would have taken no more than `most` where they were set."""
+    if seconds >= most:
+        pace = slowness()
+        assert seconds < most * pace, f"{seconds:.2f} s, where {most * pace:.2f} s are allowed: {what}"
 
 
 def numbers():

@@ -13,7 +13,6 @@ import signal
 import socket
 import struct
 import sys
-import time
 import warnings
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load as tensors_of
 
 import isthmus
+from conftest import Timed, assert_within
 from isthmus import cli, runs
 from isthmus.errors import InputError
 from isthmus.saving import persistence
@@ -152,19 +152,17 @@ def sealed(text, key, digest):
 
 def reads(act, *args):
     """Do what reads a folder: it does, or says why not in one line; return whether it does."""
-    start = time.process_time()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+    with Timed() as timed, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
             act(*args)
-        error = None
-    except (InputError, OSError) as raised:
-        error = raised
-    seconds = time.process_time() - start
+            error = None
+        except (InputError, OSError) as raised:
+            error = raised
     said = "read" if error is None else str(error)
     assert said.isprintable(), said
     assert 0 < len(said) <= 1000
-    assert seconds < MOST_SECONDS, f"{seconds:.2f} s: {said}"
+    assert_within(MOST_SECONDS, timed.seconds, said)
     return error is None
 
 
@@ -329,11 +327,11 @@ def test_commands_on_a_run(made, tmp_path, monkeypatch, capfd, which, verb, plac
     folder = fresh(tmp_path, made / which)
     noted = json.loads((folder / RUN).read_text())
     (folder / RUN).write_text(altered(noted, place, way, BARRED))
-    start = time.process_time()
     words = {"RUN": folder, "DATA": made / "d.csv", "X": tmp_path / "x.csv"}
-    status = command(*(words.get(word, word) for word in verb.split()))
+    with Timed() as timed:
+        status = command(*(words.get(word, word) for word in verb.split()))
     ends_well(status, capfd.readouterr().err)
-    assert time.process_time() - start < 4 * MOST_SECONDS
+    assert_within(4 * MOST_SECONDS, timed.seconds)
 
 
 # Checkpoints.

@@ -6,7 +6,6 @@ import re
 import struct
 import sys
 import tempfile
-import time
 import warnings
 import zipfile
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from conftest import Timed, assert_within
 from isthmus import cli
 from isthmus.errors import DataWarning, InputError, InputTypeError
 from isthmus.sources import bounds, files
@@ -91,8 +91,7 @@ def altered(draw, content):
 def check(read, path, content):
     """Rows, or one line of ours; in little time."""
     path.write_bytes(content)
-    begun = time.process_time()
-    with warnings.catch_warnings(), bounds.allowed(gb=0.1):
+    with Timed() as timed, warnings.catch_warnings(), bounds.allowed(gb=0.1):
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", DataWarning)
         found, refusal = None, None
@@ -100,7 +99,7 @@ def check(read, path, content):
             found = read(path)
         except (InputError, InputTypeError, OSError) as error:
             refusal = str(error)
-    assert time.process_time() - begun < MOST_SECONDS
+    assert_within(MOST_SECONDS, timed.seconds)
     assert refusal is None or (0 < len(refusal) <= 1000 and not CONTROL.search(refusal)), refusal
     return found
 
