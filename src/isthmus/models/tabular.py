@@ -20,6 +20,8 @@ from isthmus.core.model import Model
 from isthmus.core.parts import Parts
 from isthmus.errors import InputError, InputTypeError
 from isthmus.formats.checks import check_choice, check_number, check_scalar
+from isthmus.formats.containers import Dataframe
+from isthmus.formats.kinds import Kinds
 from isthmus.formats.scaling import SCALING
 from isthmus.formats.schema import Schema
 from isthmus.formats.table import TableFormat
@@ -164,15 +166,15 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
     numbers: Literal["auto", "standard", "rankgauss"] | None = "auto"
     categories: Literal["auto", "onehot", "embedding"] = "auto"
     bins: int = 24
-    kinds: Mapping[Any, Any] | None = None
-    drop: Sequence[Any] = ()
-    na_values: Sequence[Any] | None = None
+    kinds: Kinds | None = None
+    drop: Sequence[str | int] = ()
+    na_values: Sequence[object] | None = None
     min_frequency: int | float | None = None
     layers: Literal["code", "all"] = "code"  # type: ignore[misc]
 
     scales_itself: ClassVar[bool] = True
 
-    def fit(self, X: ArrayLike, y: Any = None, **kept: Any) -> Self:
+    def fit(self, X: ArrayLike, y: object = None, **kept: Any) -> Self:
         """Learn what the columns of a table are, and train on its rows.
 
         Parameters
@@ -205,7 +207,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         """
         return super().fit(X, y, **kept)
 
-    def inverse_transform(self, Z: ArrayLike) -> Any:
+    def inverse_transform(self, Z: ArrayLike) -> np.ndarray | Dataframe:
         """Decode codes to a table as in ``fit``: each number's mean, else what is likeliest.
 
         Parameters
@@ -225,7 +227,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         """
         return self._inverse_transform(Z)
 
-    def reconstruct(self, X: ArrayLike) -> Any:
+    def reconstruct(self, X: ArrayLike) -> np.ndarray | Dataframe:
         """Encode and decode rows; columns that are left out come back as they are.
 
         Parameters
@@ -245,7 +247,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         """
         return self._reconstruct(X)
 
-    def impute(self, X: ArrayLike, mask: ArrayLike | None = None, *, n_iter: int = 10) -> Any:
+    def impute(self, X: ArrayLike, mask: ArrayLike | None = None, *, n_iter: int = 10) -> np.ndarray | Dataframe:
         """Fill in what is missing from what is known; see :meth:`isthmus.Autoencoder.impute`.
 
         Parameters
