@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.base import BaseEstimator
 
 from isthmus import models, runs
 from isthmus.cli.anew import described_from, estimator_from, option_name
@@ -20,12 +21,13 @@ from isthmus.errors import InputError, with_kind
 from isthmus.models.kept import kept_in_words
 from isthmus.models.savable import check_savable
 from isthmus.runs import Run, take_rows
+from isthmus.saving.attributes import JsonObject
 from isthmus.sources.windowing import windowing_of
 from isthmus.threads import suited_to
 from isthmus.training import Interrupted
 from isthmus.training.keeper import locked
 
-Asked = dict[str, Any]
+Asked = JsonObject
 """What a run is asked for, as its folder notes it."""
 
 BESIDE_RESUME = ("resume", "device", "checkpoint_minutes", "max_gb", "max_pixels")
@@ -154,7 +156,7 @@ def _keep(folder: Path, asked: Asked, options: TrainOptions) -> tuple[Asked, Run
 def _stopping_at_once() -> Iterator[None]:
     """Make Ctrl-C and SIGTERM end a command in good order, where no training waits for the end of a step."""
 
-    def stop(number: int, frame: Any) -> None:
+    def stop(number: int, frame: object) -> None:
         raise Interrupted(number)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -187,7 +189,7 @@ def _fit(folder: Path, asked: Asked, options: TrainOptions) -> tuple[Asked, Run]
     return asked, run
 
 
-def _run(asked: Asked, estimator: Any) -> Run:
+def _run(asked: Asked, estimator: BaseEstimator) -> Run:
     """Return a run's model with the rows that it is, or was, trained on."""
     data_dir = None if asked["data_dir"] is None else Path(asked["data_dir"])
     framing = runs.framing_asked(asked, estimator)

@@ -7,6 +7,7 @@ from typing import Any, TypeGuard
 from torch import Tensor
 
 from isthmus.errors import InputError, shown
+from isthmus.saving.attributes import JsonObject
 from isthmus.training.state import State, expected_moments
 
 MOST = 2.0**63
@@ -38,7 +39,7 @@ def check_alike(name: str, found: object, own: object) -> None:
         raise InputError(f"{name} is {shown(found, 50)}, and not {own!r}")
 
 
-def check_schedule(found: Mapping[str, Any] | None, own: Mapping[str, Any] | None) -> None:
+def check_schedule(found: JsonObject | None, own: JsonObject | None) -> None:
     """Raise ValueError where a schedule of the learning rate is of other steps, or beyond the last."""
     if found is not None and own is not None and "total_steps" in own:
         if found["total_steps"] != own["total_steps"]:
@@ -66,7 +67,7 @@ def check_generators(state: State, tensors: Mapping[str, Tensor]) -> None:
             raise InputError(f"{name} is no state of a generator of random numbers")
 
 
-def check_moments(state: State, prefix: str, found: Mapping[str, Tensor], kept: Mapping[str, Any]) -> None:
+def check_moments(state: State, prefix: str, found: Mapping[str, Tensor], kept: Mapping[str, object]) -> None:
     """Raise ValueError where moments are not those of all weights, or of none, as before the first step."""
     if state.optimize is not None:
         _check_own_moments(state, prefix, {**found, **kept})
