@@ -1,5 +1,6 @@
 """Half-way images, mixed in pixel space and in code space, on MNIST."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 from sklearn.neighbors import NearestNeighbors
 
 from isthmus.models import Autoencoder, VariationalAutoencoder
+from isthmus.models.base import AbstractAutoencoder
 from isthmus.reproduce.judge import Judge
 from isthmus.reproduce.result import Findings, Images, Table
 from isthmus.reproduce.study import Study
@@ -62,7 +64,7 @@ def run(study: Study) -> Findings:
     )
 
 
-def on_the_way(models: dict[str, Any], a: np.ndarray, b: np.ndarray) -> dict[str, np.ndarray]:
+def on_the_way(models: Mapping[str, AbstractAutoencoder], a: np.ndarray, b: np.ndarray) -> dict[str, np.ndarray]:
     """Return the images on the way from one to the other: in pixel space, and in each model's code space."""
     share = np.linspace(0, 1, STEPS)[:, None, None]
     ways = {name: model.interpolate(a[None], b[None], STEPS)[0] for name, model in models.items()}

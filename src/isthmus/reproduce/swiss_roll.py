@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
 from sklearn.manifold import Isomap, trustworthiness
 
@@ -99,7 +100,7 @@ def grown(study: Study, X: np.ndarray, distances: np.ndarray, seed: int) -> Auto
     return model
 
 
-def measured(model: Any, X: np.ndarray, codes: np.ndarray, position: np.ndarray) -> dict[str, float]:
+def measured(model: BaseEstimator, X: np.ndarray, codes: np.ndarray, position: np.ndarray) -> dict[str, float]:
     """Take every measure of a model; Isomap cannot decode, and has no error."""
     decodes = hasattr(model, "inverse_transform")
     return {

@@ -8,6 +8,7 @@ import pandas as pd
 
 from isthmus.evaluation.error import mean_squared_error
 from isthmus.models import ConditionalVariationalAutoencoder, VariationalAutoencoder
+from isthmus.models.variational import AbstractVariationalAutoencoder
 from isthmus.networks import MLP
 from isthmus.reproduce.judge import Judge
 from isthmus.reproduce.result import Figure, Findings, Images, Table
@@ -73,7 +74,7 @@ def setting(study: Study) -> dict[str, Any]:
     }
 
 
-def terms(model: Any, split: Split, *y: np.ndarray) -> dict[str, float]:
+def terms(model: AbstractVariationalAutoencoder, split: Split, *y: np.ndarray) -> dict[str, float]:
     """Return both terms in training, their sum on test images too, the bound on log p(x), and the error of the mean.
 
     The bound has the constant of the Gaussian's density, which the squared error and the KL term have not.
@@ -93,7 +94,9 @@ def terms(model: Any, split: Split, *y: np.ndarray) -> dict[str, float]:
     }
 
 
-def pictures(vae: Any, cvae: Any, split: Split, seed: int) -> list[Images]:
+def pictures(
+    vae: VariationalAutoencoder, cvae: ConditionalVariationalAutoencoder, split: Split, seed: int
+) -> list[Images]:
     """Return raw, rebuilt, generated and class-conditional images, ten to a line."""
     of_each_class = [np.flatnonzero(split.y_test == label)[:LINES] for label in range(COLUMNS)]
     raw = [split.X_test[list(line)] for line in zip(*of_each_class, strict=True)]
