@@ -37,7 +37,7 @@ def sample(
     if output.suffix == ".png":
         _draw_grid(output, rows, min(n, len(estimator.classes_) if in_turn else round(n**0.5)))
         return
-    columns: dict[str, Any] = {"condition": y} if in_turn else {}
+    columns = {"condition": np.asarray(y)} if in_turn else {}
     write_rows(output, rows, features(estimator, rows), columns, formulas=formulas)
 
 

@@ -5,7 +5,6 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -81,9 +80,11 @@ def _new(options: TrainOptions, typed: Collection[str]) -> tuple[Path, Path, Ask
     runs.check_free(out, overwrite=options.overwrite)
     is_folder = Path(data).is_dir()
     has_columns = (options.model == "tabular" or options.window is not None) and not is_folder  # an array's too
-    columns: dict[str, Any] = {} if has_columns else {"drop": options.drop, "na": options.na}
-    columns |= {"kinds": options.kinds} if is_folder else {}
-    refuse_without_meaning(data, size=options.size, fit=options.fit, skip_bad=options.skip_bad, **columns)
+    drop, na = (None, None) if has_columns else (options.drop, options.na)
+    kinds = options.kinds if is_folder else None
+    refuse_without_meaning(
+        data, size=options.size, fit=options.fit, skip_bad=options.skip_bad, kinds=kinds, drop=drop, na=na
+    )
     given = options._asdict() | {"size": parse_size(options.size)}
     asked = {name: given.get(name) for name in (*runs.WHERE, *runs.HOW)}
     asked = runs.described(**asked) if options.source is None else described_from(options.source, asked, typed)

@@ -150,11 +150,7 @@ class Frame:
 
 
 def mask_of(
-    mask: RowsLike,
-    names: Names | None,
-    shape: tuple[int, ...],
-    *,
-    may_lack: Collection[object] = (),
+    mask: RowsLike, names: Names | None, shape: tuple[int, ...], *, may_lack: Collection[object] = ()
 ) -> np.ndarray:
     """Return which entries a mask marks as missing; its columns go by names where it and the rows have them.
 

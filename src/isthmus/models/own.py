@@ -4,7 +4,8 @@ import importlib
 import re
 from abc import ABC
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from operator import attrgetter
+from typing import TypeVar
 
 import torch
 
@@ -105,12 +106,9 @@ def _found(path: object, trusted: Trusted, what: str) -> Code:
 def _imported(path: str) -> Code:
     module, _, name = path.partition(":")
     try:
-        found: Any = importlib.import_module(module)
-        for part in name.split("."):
-            found = getattr(found, part)
+        return attrgetter(name)(importlib.import_module(module))
     except (ImportError, AttributeError) as error:
         raise InputError(f"{path} cannot be imported: {error}") from error
-    return found
 
 
 def _not_trusted(path: str, what: str) -> str:

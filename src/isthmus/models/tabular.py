@@ -20,7 +20,6 @@ from isthmus.core.model import Model
 from isthmus.core.parts import Parts
 from isthmus.errors import InputError, InputTypeError
 from isthmus.formats.checks import check_choice, check_number, check_scalar
-from isthmus.formats.containers import Dataframe
 from isthmus.formats.kinds import Kinds
 from isthmus.formats.scaling import SCALING
 from isthmus.formats.schema import Schema
@@ -207,7 +206,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         """
         return super().fit(X, y, **kept)
 
-    def inverse_transform(self, Z: ArrayLike) -> np.ndarray | Dataframe:
+    def inverse_transform(self, Z: ArrayLike) -> Any:
         """Decode codes to a table as in ``fit``: each number's mean, else what is likeliest.
 
         Parameters
@@ -227,7 +226,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         """
         return self._inverse_transform(Z)
 
-    def reconstruct(self, X: ArrayLike) -> np.ndarray | Dataframe:
+    def reconstruct(self, X: ArrayLike) -> Any:
         """Encode and decode rows; columns that are left out come back as they are.
 
         Parameters
@@ -247,7 +246,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         """
         return self._reconstruct(X)
 
-    def impute(self, X: ArrayLike, mask: ArrayLike | None = None, *, n_iter: int = 10) -> np.ndarray | Dataframe:
+    def impute(self, X: ArrayLike, mask: ArrayLike | None = None, *, n_iter: int = 10) -> Any:
         """Fill in what is missing from what is known; see :meth:`isthmus.Autoencoder.impute`.
 
         Parameters

@@ -30,11 +30,7 @@ LETTERS = 36
 
 
 def sequence_pictures(
-    model: SequenceAutoencoder,
-    X: Sequences | pd.DataFrame,
-    names: Sequence[str],
-    order: np.ndarray,
-    parts: Parts,
+    model: SequenceAutoencoder, X: Sequences | pd.DataFrame, names: Sequence[str], order: np.ndarray, parts: Parts
 ) -> list[Picture]:
     """Show what a model makes of sequences X, an array or a list of arrays; the first of an order are shown."""
     X = X.to_numpy() if isinstance(X, pd.DataFrame) else X

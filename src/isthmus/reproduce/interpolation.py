@@ -1,7 +1,6 @@
 """Half-way images, mixed in pixel space and in code space, on MNIST."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +10,7 @@ from isthmus.models import Autoencoder, VariationalAutoencoder
 from isthmus.models.base import AbstractAutoencoder
 from isthmus.reproduce.judge import Judge
 from isthmus.reproduce.result import Findings, Images, Table
-from isthmus.reproduce.study import Study
+from isthmus.reproduce.study import Setting, Study
 
 TITLE = "Interpolation in pixel space and in code space"
 
@@ -38,7 +37,7 @@ def run(study: Study) -> Findings:
     split = study.load("mnist")
     a, b = pairs(split.y_test, study.seed)
     A, B = split.X_test[a], split.X_test[b]
-    setting: dict[str, Any] = {"max_epochs": study.epochs(5), "random_state": study.seed}
+    setting: Setting = {"max_epochs": study.epochs(5), "random_state": study.seed}
     models = {
         "autoencoder": study.fit("autoencoder", Autoencoder(32, **setting), split.X),
         "variational": study.fit("variational", VariationalAutoencoder(32, **setting), split.X),

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from sklearn import config_context
@@ -14,6 +14,9 @@ from isthmus.reproduce.result import Fit
 from isthmus.sources import datasets
 
 Model = TypeVar("Model", bound=AbstractAutoencoder)
+
+Setting = dict[str, Any]
+"""Parameters of models, by their names."""
 
 QUICK_ROWS, QUICK_EPOCHS, QUICK_SEEDS = 2000, 2, 2
 """What a quick run is cut to."""

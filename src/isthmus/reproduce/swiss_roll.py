@@ -1,7 +1,6 @@
 """A sheet rolled up in space, and codes of two units that are to unroll it."""
 
 import time
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,7 @@ from isthmus.evaluation.error import mean_squared_error
 from isthmus.models import Autoencoder, ContractiveAutoencoder, DenoisingAutoencoder
 from isthmus.networks import MLP
 from isthmus.reproduce.result import Figure, Findings, Points, Table
-from isthmus.reproduce.study import Study
+from isthmus.reproduce.study import Setting, Study
 
 TITLE = "The Swiss roll"
 
@@ -73,7 +72,7 @@ def run(study: Study) -> Findings:
     )
 
 
-def setting(study: Study, epochs: int) -> dict[str, Any]:
+def setting(study: Study, epochs: int) -> Setting:
     """Return the parameters that all models share."""
     return {
         "network": MLP(hidden=(128, 128), activation="silu", linear_path=None),

@@ -1,7 +1,6 @@
 """A variational autoencoder and its conditional twin on MNIST, and what they generate."""
 
 import math
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +11,7 @@ from isthmus.models.variational import AbstractVariationalAutoencoder
 from isthmus.networks import MLP
 from isthmus.reproduce.judge import Judge
 from isthmus.reproduce.result import Figure, Findings, Images, Table
-from isthmus.reproduce.study import Split, Study
+from isthmus.reproduce.study import Setting, Split, Study
 
 TITLE = "Variational and conditional variational"
 
@@ -59,7 +58,7 @@ def run(study: Study) -> Findings:
     )
 
 
-def setting(study: Study) -> dict[str, Any]:
+def setting(study: Study) -> Setting:
     """Return the parameters that the twins share."""
     return {
         "network": MLP(hidden=(784, 784), activation="leaky_relu", output_activation="sigmoid", linear_path=None),

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 from torch import Tensor
 
@@ -85,16 +85,16 @@ def check_moments(state: State, prefix: str, found: Mapping[str, Tensor], kept: 
             raise InputError(f"{prefix}.{name} is of shape {tuple(tensor.shape)} and {tensor.dtype}")
 
 
-def _check_own_moments(state: State, prefix: str, found: Mapping[str, Any]) -> None:
+def _check_own_moments(state: State, prefix: str, found: Mapping[str, object]) -> None:
     """Raise ValueError where they are not such as the optimiser itself has after a step."""
     own = {f"{i}.{name}": value for i, each in expected_moments(state).items() for name, value in each.items()}
     if found and found.keys() != own.keys():
         raise InputError(f"{prefix} has other moments than those of the model's weights")
     for name, value in found.items():
-        like, is_tensor = own[name], isinstance(value, Tensor)
-        if is_tensor and isinstance(like, Tensor) and value.shape == like.shape and value.dtype == like.dtype:
-            continue
-        if is_tensor or type(value) is not type(like):
+        like, fits = own[name], type(value) is type(own[name])
+        if isinstance(value, Tensor) and isinstance(like, Tensor):
+            fits = value.shape == like.shape and value.dtype == like.dtype
+        if not fits:
             raise InputError(f"{prefix}.{name} is not what this optimizer has there")
 
 
