@@ -65,7 +65,7 @@ _MODULES = {
 def __getattr__(name: str) -> Any:
     """Import what a name stands for when it is first asked for: PyTorch alone takes more than a second."""
     if name in _MODULES:
-        found: Any = import_module(_MODULES[name])
+        found = import_module(_MODULES[name])
     elif name in __all__:
         found = getattr(import_module("isthmus.comparison" if name == "compare" else "isthmus.models"), name)
     else:

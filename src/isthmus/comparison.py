@@ -3,14 +3,14 @@
 import numbers
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
@@ -46,7 +46,7 @@ HIGHER_IS_BETTER = ("linear_probe", "nearest_neighbour")
 class PCABaseline(PCA):
     """scikit-learn's PCA as autoencoders are: for rows of any shape, and able to rebuild them."""
 
-    def fit(self, X: np.ndarray, y: Any = None) -> Self:
+    def fit(self, X: np.ndarray, y: object = None) -> Self:
         """Find the components of rows of shape (n, ...)."""
         return super().fit(X.reshape(len(X), -1))
 
@@ -88,13 +88,17 @@ class Comparison:
     """
 
     table: pd.DataFrame
-    models: dict[str, Any]
+    models: dict[str, BaseEstimator]
     X_test: np.ndarray
     corrupted_test: np.ndarray
     y_test: np.ndarray | None
     names_test: list[str]
-    columns: list[Any] | None
+    columns: Sequence[Hashable] | None
     corruption: str
+
+
+Line = dict[str, float | str]
+"""Of the table: a model's name and measures."""
 
 
 def default_models(n_components: int, features: int, corruption: str, level: float) -> dict[str, AbstractAutoencoder]:
@@ -196,7 +200,7 @@ def compare(
     candidates = _chosen(models, default_models(n_components, features, corruption, corruption_level))
     if max_epochs is not None:
         candidates = {name: clone(model).set_params(max_epochs=max_epochs) for name, model in candidates.items()}
-    fitted: dict[str, Any] = {}
+    fitted: dict[str, BaseEstimator] = {}
     lines, each_seed = [], range(random_state, random_state + seeds)
     sizes = {model.n_components for model in candidates.values()}
     for size in sorted(size for size in sizes if size < min(len(split.X), features)):
@@ -286,8 +290,8 @@ def _chosen(
 
 
 def _fit_and_measure(
-    name: str, candidate: Any, split: Split, seeds: Sequence[int], progress: Callable[[str], None] | None
-) -> tuple[dict[str, Any], Any]:
+    name: str, candidate: BaseEstimator, split: Split, seeds: Sequence[int], progress: Callable[[str], None] | None
+) -> tuple[Line, BaseEstimator]:
     """Return a line of the table, averaged over seeds, and the model of the first seed."""
     fitted, runs = [], []
     for seed in seeds:
@@ -301,11 +305,11 @@ def _fit_and_measure(
         runs.append({"seconds": time.perf_counter() - began} | _measure(fitted[-1], split))
     frame = pd.DataFrame(runs)
     spread = float(frame["mse"].std()) if len(runs) > 1 else float("nan")
-    means: dict[str, Any] = {str(measure): value for measure, value in frame.mean().items()}
-    return {"model": name, "mse_sd": spread} | means, fitted[0]
+    means: Line = {str(measure): value for measure, value in frame.mean().items()}
+    return {"model": name, "mse_sd": spread, **means}, fitted[0]
 
 
-def _measure(model: Any, split: Split) -> dict[str, float]:
+def _measure(model: BaseEstimator, split: Split) -> dict[str, float]:
     """Take every measure of a fitted model."""
     codes = np.asarray(model.transform(split.X_test))  # which may be a frame, as set_output says
     measured = {
@@ -326,7 +330,7 @@ def _measure(model: Any, split: Split) -> dict[str, float]:
     return measured | {"jacobian": jacobian, "best_epoch": model.best_epoch_, "parameters": parameters}
 
 
-def _in_order(lines: list[dict[str, Any]], models: Mapping[str, Any]) -> pd.DataFrame:
+def _in_order(lines: list[Line], models: Mapping[str, BaseEstimator]) -> pd.DataFrame:
     """Make the table, with each model's error as a share of the error of PCA of its size."""
     table = pd.DataFrame(lines).set_index("model")
     pca = [f"PCA-{model.n_components}" for model in models.values()]

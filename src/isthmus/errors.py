@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Literal
+from typing import Literal
 
 MOST_LETTERS = 1000
 """Of a message; of a longer one the middle is left out."""
@@ -46,7 +46,7 @@ def in_one_line(text: str, most: int = MOST_LETTERS) -> str:
     return shortened(printable(spaced), most)
 
 
-def shown(value: Any, most: int = 80) -> str:
+def shown(value: object, most: int = 80) -> str:
     """Return a value as a message has room for it."""
     return in_one_line(str(value), most)
 
@@ -63,14 +63,14 @@ class InputError(ValueError):
     It is one line of printable letters, whatever of a user's data it repeats.
     """
 
-    def __init__(self, *said: Any) -> None:
+    def __init__(self, *said: object) -> None:
         super().__init__(*(in_one_line(each) if isinstance(each, str) else each for each in said))
 
 
 class InputTypeError(TypeError):
     """What a user gave is of no type that can be used; the message says which can."""
 
-    def __init__(self, *said: Any) -> None:
+    def __init__(self, *said: object) -> None:
         super().__init__(*(in_one_line(each) if isinstance(each, str) else each for each in said))
 
 

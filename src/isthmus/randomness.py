@@ -5,13 +5,14 @@ another.
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 import torch
 from torch import nn
+from torch._ops import OpOverload
 from torch.nn.modules.dropout import _DropoutNd
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -46,8 +47,8 @@ class DrawingFrom(TorchDispatchMode):
         self.generator = generator
 
     def __torch_dispatch__(
-        self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
+        self, func: OpOverload, types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> object:
         """Hand the generator to an operation that draws and was given none."""
         kwargs = kwargs or {}
         if torch.Tag.nondeterministic_seeded not in func.tags or not self._is_for(args, kwargs):
@@ -87,8 +88,8 @@ class DrawingNothing(TorchDispatchMode):
     """
 
     def __torch_dispatch__(
-        self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
+        self, func: OpOverload, types: object, args: tuple[object, ...] = (), kwargs: dict[str, object] | None = None
+    ) -> object:
         """Let through what draws nothing."""
         if torch.Tag.nondeterministic_seeded in func.tags:
             raise InputError(
@@ -99,7 +100,7 @@ class DrawingNothing(TorchDispatchMode):
 
 
 @cache
-def _with_generator(func: Any) -> Any:
+def _with_generator(func: OpOverload) -> OpOverload | None:
     """Return the overload of an operation that takes a generator: itself, or one with the same arguments beside."""
     names = {argument.name for argument in func._schema.arguments}
     for each in (func, *(getattr(func.overloadpacket, name) for name in func.overloadpacket.overloads())):

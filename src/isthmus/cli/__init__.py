@@ -1,7 +1,7 @@
 """The command line: what the verbs take stands in one file, what they do in one a group; parse, call, print."""
 
 from importlib import import_module
-from typing import Any
+from types import ModuleType
 
 from isthmus.cli import verbs
 from isthmus.cli.app import app, main
@@ -9,7 +9,7 @@ from isthmus.cli.app import app, main
 __all__ = ["app", "main", "verbs"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> ModuleType:
     """Import a file of verbs when it is asked for."""
     try:
         return import_module(f"isthmus.cli.{name}")

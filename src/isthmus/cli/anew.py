@@ -2,13 +2,15 @@
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+
+from sklearn.base import BaseEstimator
 
 from isthmus import models, runs
 from isthmus.cli.estimators import parameters
 from isthmus.cli.options import MODELS
 from isthmus.cli.parsing import parse_settings
 from isthmus.errors import InputError
+from isthmus.saving.attributes import JsonObject
 from isthmus.sources import datasets
 
 OF_TRAINING = (
@@ -33,7 +35,7 @@ def option_name(name: str) -> str:
     )
 
 
-def described_from(source: Path, asked: dict[str, Any], typed: Collection[str]) -> dict[str, Any]:
+def described_from(source: Path, asked: JsonObject, typed: Collection[str]) -> JsonObject:
     """Describe a run that goes on from another's weights: of its model and its rows all is as there."""
     estimator = _loaded(source)
     noted = runs.read_if_noted(source)
@@ -56,7 +58,7 @@ def described_from(source: Path, asked: dict[str, Any], typed: Collection[str]) 
     return runs.described(**asked | nothing | kept | {"model": kind, "from": str(source), "skip_bad": skip_bad})
 
 
-def estimator_from(asked: dict[str, Any], **of_the_machine: Any) -> Any:
+def estimator_from(asked: JsonObject, **of_the_machine: object) -> BaseEstimator:
     """Load the model that a run goes on from, ready to go on from its weights, with what is asked for of it."""
     source = Path(asked["from"])
     estimator = _loaded(source)
@@ -66,14 +68,14 @@ def estimator_from(asked: dict[str, Any], **of_the_machine: Any) -> Any:
     return estimator.set_params(warm_start=True, random_state=asked["seed"], **of_the_machine).set_params(**params)
 
 
-def _loaded(source: Path) -> Any:
+def _loaded(source: Path) -> BaseEstimator:
     estimator = models.load(source)
     if not hasattr(estimator, "partial_fit"):
         raise InputError(f"{source} holds an OutlierDetector: train cannot go on from it; give its autoencoder's run")
     return estimator
 
 
-def _check_settings(estimator: Any, settings: dict[str, Any], source: Path) -> None:
+def _check_settings(estimator: BaseEstimator, settings: dict[str, object], source: Path) -> None:
     """Raise ValueError for a parameter that would make another model of it."""
     before = estimator.get_params()
     for name, value in settings.items():

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
 from rich.table import Table
@@ -25,7 +25,7 @@ class LenientOutput:
         Why no more is printed.
     """
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self.error: OSError | None = None
 
@@ -38,7 +38,7 @@ class LenientOutput:
         """Pass on what was written."""
         self._try(self._stream.flush)
 
-    def _try(self, act: Callable[[], Any]) -> None:
+    def _try(self, act: Callable[[], object]) -> None:
         if self.error is not None:
             return
         try:
@@ -59,7 +59,7 @@ MOST_LETTERS = 20_000
 """Of a text that is printed."""
 
 
-def show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
+def show_warning(message: Warning | str, category: type[Warning], *_: object) -> None:
     """Say in one line what concerns the user, and not what a library has to say to its developers."""
     if issubclass(category, DataWarning):
         return  # what was understood of the data is printed before training

@@ -1,12 +1,12 @@
 """The estimator that `isthmus train` is asked for."""
 
-from collections.abc import Mapping
-from typing import Any
+from sklearn.base import BaseEstimator
 
 from isthmus import models, networks
 from isthmus.cli.options import MODELS, NETWORKS
 from isthmus.cli.parsing import check_choice, parse_kinds, parse_settings, parse_whole
 from isthmus.errors import InputError
+from isthmus.saving.attributes import JsonObject
 
 WIDTHS = {"mlp": "hidden", "conv": "channels", "lstm": "hidden", "transformer": "width"}
 """What the widths of a network's layers are called."""
@@ -15,7 +15,7 @@ PARAMETERS = {"components": "n_components", "epochs": "max_epochs", "batch_size"
 """Options, and the parameters that they are."""
 
 
-def estimator_asked(asked: Mapping[str, Any], **of_the_machine: Any) -> Any:
+def estimator_asked(asked: JsonObject, **of_the_machine: object) -> BaseEstimator:
     """Return the estimator that a run is asked for."""
     check_choice("model", asked["model"], MODELS)
     family = getattr(models, MODELS[asked["model"]])
@@ -28,17 +28,17 @@ def estimator_asked(asked: Mapping[str, Any], **of_the_machine: Any) -> Any:
     return family(random_state=asked["seed"], **of_the_machine).set_params(**params)
 
 
-def parameters(asked: Mapping[str, Any]) -> dict[str, Any]:
+def parameters(asked: JsonObject) -> dict[str, object]:
     """Return the parameters that all models have, as far as they are asked for."""
     return {name: asked[option] for option, name in PARAMETERS.items() if asked[option] is not None}
 
 
-def _network(family: type[Any], name: str | None, **widths: str | None) -> dict[str, Any]:
+def _network(family: type[BaseEstimator], name: str | None, **widths: str | None) -> dict[str, object]:
     """Return the parameters that choose a network and the widths of its layers."""
     if name is not None:
         check_choice("network", name, NETWORKS)
     kind = name or next(key for key, each in NETWORKS.items() if each == family.default_network.__name__)
-    params: dict[str, Any] = {} if name is None else {"network": getattr(networks, NETWORKS[name])()}
+    params: dict[str, object] = {} if name is None else {"network": getattr(networks, NETWORKS[name])()}
     for option, text in widths.items():
         if text is not None and option != WIDTHS[kind]:
             other = f"give --{WIDTHS[kind]}" if WIDTHS[kind] in widths else f"give --set network__{WIDTHS[kind]}=64"
@@ -49,7 +49,7 @@ def _network(family: type[Any], name: str | None, **widths: str | None) -> dict[
     return params
 
 
-def _columns(family: type[Any], asked: Mapping[str, Any]) -> dict[str, Any]:
+def _columns(family: type[BaseEstimator], asked: JsonObject) -> dict[str, object]:
     """Return the parameters that say what the columns of a table are; models of numbers alone have none."""
     kinds = parse_kinds(asked["kinds"])
     if family is not models.TabularAutoencoder:

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from sklearn.base import BaseEstimator
 
 from isthmus import models
 from isthmus.cli.console import say
@@ -15,6 +16,7 @@ from isthmus.cli.saved import features, shaped, used
 from isthmus.errors import InputError
 from isthmus.evaluation.imputation import cell_errors, hidden_entries, imputation_errors
 from isthmus.runs import Run
+from isthmus.sources.dataset import Table
 from isthmus.sources.timeline import TimeSeries
 from isthmus.threads import suited_to
 
@@ -82,7 +84,7 @@ def _impute_numbers(run: Run, hiding: Hiding, output: Path, formulas: bool) -> N
         say(f"squared error an entry that was hidden {error:.5g}, by the mean row {of_mean:.5g}")
 
 
-def _write(run: Run, filled: Any, output: Path, formulas: bool) -> None:
+def _write(run: Run, filled: Table, output: Path, formulas: bool) -> None:
     """Write rows that were filled in; of a table in the order of its file."""
     names = features(run.estimator, filled)
     if isinstance(run.X, pd.DataFrame) and output.suffix != ".npy":
@@ -146,7 +148,7 @@ def _beside_known(series: TimeSeries, filled: np.ndarray, hidden: np.ndarray | N
     return np.where(is_known, series.rows, filled)
 
 
-def _mean_row(estimator: Any) -> np.ndarray:
+def _mean_row(estimator: BaseEstimator) -> np.ndarray:
     """Return the mean of the training rows; of sequences, of each feature."""
     mean: np.ndarray = (
         estimator.mean_

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from sklearn.base import BaseEstimator
 
 from isthmus.cli.console import say
 from isthmus.cli.options import RowsOptions
@@ -16,6 +17,7 @@ from isthmus.cli.saved import features, ready, used
 from isthmus.errors import InputError, shown
 from isthmus.formats.conditions import Condition, read_classes
 from isthmus.formats.labels import spread_order
+from isthmus.formats.values import Category
 from isthmus.models import TabularAutoencoder
 from isthmus.runs import Run, count_rows, take_rows
 from isthmus.sources import bounds
@@ -35,7 +37,7 @@ def sample(
     if output.suffix == ".png":
         _draw_grid(output, rows, min(n, len(estimator.classes_) if in_turn else round(n**0.5)))
         return
-    columns: dict[str, Any] = {"condition": y} if in_turn else {}
+    columns = {"condition": np.asarray(y)} if in_turn else {}
     write_rows(output, rows, features(estimator, rows), columns, formulas=formulas)
 
 
@@ -45,7 +47,7 @@ def _draw_grid(output: Path, rows: np.ndarray, n_columns: int) -> None:
     draw(output, grid_png(rows, n_columns))
 
 
-def _check_memory(option: str, n: int, estimator: Any) -> None:
+def _check_memory(option: str, n: int, estimator: BaseEstimator) -> None:
     """Raise ValueError where so many rows take more memory than is sensible."""
     needed, most = 8 * n * int(np.prod(estimator.row_shape_)), bounds.most_bytes()
     if needed > most:
@@ -95,7 +97,7 @@ def _ends(run: Run, start: str | None, end: str | None) -> tuple[np.ndarray, np.
     return a, b
 
 
-def _write_ways(output: Path, estimator: Any, rows: Any, n: int, steps: int, formulas: bool) -> None:
+def _write_ways(output: Path, estimator: BaseEstimator, rows: Any, n: int, steps: int, formulas: bool) -> None:
     """Write the rows on `n` ways, each of so many steps."""
     if isinstance(rows, pd.DataFrame) and output.suffix == ".npy" and not isinstance(estimator, TabularAutoencoder):
         rows = rows.to_numpy(dtype=float).reshape(n, steps, -1)
@@ -114,7 +116,9 @@ def _write_ways(output: Path, estimator: Any, rows: Any, n: int, steps: int, for
         write_rows(output, rows, features(estimator, rows), places, formulas=formulas)
 
 
-def _condition(estimator: Any, text: str | None, n: int) -> Any:
+def _condition(
+    estimator: BaseEstimator, text: str | None, n: int
+) -> np.ndarray | Category | list[Category | None] | None:
     """Read a condition as a class of the model's, or its numbers, or several of either; without one classes take turns.
 
     Of several conditions, with commas between, one of which nothing stands is unknown.
@@ -132,7 +136,7 @@ def _condition(estimator: Any, text: str | None, n: int) -> Any:
     return values if len(values) > 1 else values[0]
 
 
-def _as_value(part: str, condition: Condition, text: str) -> Any:
+def _as_value(part: str, condition: Condition, text: str) -> Category | None:
     """Read one condition."""
     if not part:
         return None

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from isthmus.errors import InputError
 from isthmus.sources import bounds, datasets, files
@@ -23,7 +22,7 @@ def refuse_without_meaning(
     """Raise ValueError for what is of images beside other data, and for what is of columns beside what has none."""
     is_folder = data not in datasets.names() and Path(data).is_dir()
     is_there = data in datasets.names() or Path(data).exists()  # of what is not, the reader says so
-    of_images: dict[str, Any] = {
+    of_images: dict[str, object] = {
         "--size": size,
         "--fit": None if fit == "crop" else fit,
         "--skip-bad": skip_bad or None,

@@ -3,7 +3,7 @@
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from isthmus.evaluation.retrieval import nearest_by_code
 from isthmus.formats.labels import are_classes, spread_order
 from isthmus.runs import Run, take_rows
 from isthmus.sources import files
+from isthmus.sources.dataset import Read
 from isthmus.threads import suited_to
 
 
@@ -37,7 +38,7 @@ class _Queries(NamedTuple):
 
     run: Run
     rows: np.ndarray
-    X: Any
+    X: Read
     y: np.ndarray | None
     codes: np.ndarray
     own: np.ndarray | None

@@ -6,7 +6,7 @@ Nothing is imported here that takes time: `isthmus --help` needs it.
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, get_type_hints
+from typing import Annotated, Literal, NamedTuple, get_type_hints
 
 import typer
 
@@ -266,7 +266,7 @@ def spread(verb: Callable[..., None]) -> Callable[..., None]:
     fields = inspect.signature(record).parameters
     hints = {**hints, **get_type_hints(record, include_extras=True)}
 
-    def called(**given: Any) -> None:
+    def called(**given: object) -> None:
         verb(options=record(**{name: given.pop(name) for name in fields}), **given)
 
     parameters = [

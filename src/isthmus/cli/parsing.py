@@ -2,7 +2,6 @@
 
 import ast
 from collections.abc import Collection, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -69,7 +68,7 @@ def _whole(option: str, text: str) -> tuple[int, ...]:
         raise InputError(f"{option} {shown(text)}: give whole numbers with commas, such as 128,64") from error
 
 
-def parse_settings(settings: list[str] | None) -> dict[str, Any]:
+def parse_settings(settings: list[str] | None) -> dict[str, object]:
     """Read NAME=VALUE pairs; a value that is no Python literal is text."""
     parsed = {}
     for setting in settings or ():

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,12 +11,16 @@ from isthmus.formats.labels import spread_order
 from isthmus.runs import Run
 from isthmus.saving.atomic import replacing
 from isthmus.sources import files
+from isthmus.sources.dataset import Read, Table
 from isthmus.sources.files import Source
 from isthmus.sources.timeline import TimeSeries
 
+Column = Sequence[object] | np.ndarray
+"""What stands beside rows in a table."""
+
 
 def write_rows(
-    output: Path, values: Any, columns: list[str], first: dict[str, Any] | None = None, *, formulas: bool = False
+    output: Path, values: Read, columns: list[str], first: Mapping[str, Column] | None = None, *, formulas: bool = False
 ) -> None:
     """Write rows, a DataFrame as it is; in a table of named columns some others stand first.
 
@@ -37,13 +40,13 @@ def write_rows(
     say(f"{len(values):,} rows: {output}")
 
 
-def _beside(first: Mapping[str, Any], rows: pd.DataFrame, output: Path) -> pd.DataFrame:
+def _beside(first: Mapping[str, Column], rows: pd.DataFrame, output: Path) -> pd.DataFrame:
     """Return a table with columns before its own; names of rows go without a name in text, as they come."""
     named = {name or ("" if output.suffix == ".csv" else "row"): values for name, values in first.items()}
     return pd.concat([pd.DataFrame(named, index=rows.index), rows], axis=1)
 
 
-def as_in_file(rows: Any, source: Source, names: Sequence[str]) -> Any:
+def as_in_file(rows: Table, source: Source, names: Sequence[str]) -> Table:
     """Return rows that were filled in as a table with their labels among them, in the file's order of columns.
 
     Parameters

@@ -2,20 +2,22 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.base import BaseEstimator
 
 from isthmus import models, runs
 from isthmus.cli.console import complain
 from isthmus.cli.meaning import allow, refuse_without_meaning
 from isthmus.cli.options import RowsOptions
 from isthmus.errors import InputError
+from isthmus.formats.containers import RowsLike
 from isthmus.formats.rows import to_rows
 from isthmus.runs import Run, has_images
 from isthmus.saving.atomic import check_writable
 from isthmus.sources import files
+from isthmus.sources.dataset import Read
 
 
 def used(options: RowsOptions, method: str, output: Path, *, pictures: bool = False) -> Run:
@@ -46,7 +48,7 @@ def say_warnings(run: Run) -> None:
         complain(f"{run.data}: {line}")
 
 
-def ready(run: Path, output: Path, method: str, *, pictures: bool = False) -> Any:
+def ready(run: Path, output: Path, method: str, *, pictures: bool = False) -> BaseEstimator:
     """Load a run's model once it is sure that the result can be written."""
     files.check_output(output, (*files.WRITABLE, ".png") if pictures else files.WRITABLE)
     check_writable(output)
@@ -57,7 +59,7 @@ def ready(run: Path, output: Path, method: str, *, pictures: bool = False) -> An
     return estimator
 
 
-def loaded(run: Path, method: str) -> Any:
+def loaded(run: Path, method: str) -> BaseEstimator:
     """Load a run's model, which must have the method."""
     estimator = models.load(run)
     if hasattr(estimator, method):
@@ -71,7 +73,7 @@ def loaded(run: Path, method: str) -> Any:
     raise InputError(f"{kind} that was trained without reconstruction has no {method}: train another")
 
 
-def features(estimator: Any, rows: Any) -> list[str]:
+def features(estimator: BaseEstimator, rows: Read) -> list[str]:
     """Return the names of the entries of flattened rows."""
     if isinstance(rows, pd.DataFrame | Mapping):
         return []  # they have names of their own
@@ -79,7 +81,7 @@ def features(estimator: Any, rows: Any) -> list[str]:
     return list(getattr(estimator, "feature_names_in_", names))
 
 
-def shaped(estimator: Any, X: Any) -> np.ndarray:
+def shaped(estimator: BaseEstimator, X: RowsLike) -> np.ndarray:
     """Return rows as numbers in the shape that the model knows, gaps as NaN."""
     rows = to_rows(X, allow_nan=True)
     return rows.reshape(-1, *estimator.row_shape_) if rows[0].size == estimator.n_features_in_ else rows

@@ -5,9 +5,9 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from sklearn.base import BaseEstimator
 
 from isthmus import models, runs
 from isthmus.cli.anew import described_from, estimator_from, option_name
@@ -20,12 +20,13 @@ from isthmus.errors import InputError, with_kind
 from isthmus.models.kept import kept_in_words
 from isthmus.models.savable import check_savable
 from isthmus.runs import Run, take_rows
+from isthmus.saving.attributes import JsonObject
 from isthmus.sources.windowing import windowing_of
 from isthmus.threads import suited_to
 from isthmus.training import Interrupted
 from isthmus.training.keeper import locked
 
-Asked = dict[str, Any]
+Asked = JsonObject
 """What a run is asked for, as its folder notes it."""
 
 BESIDE_RESUME = ("resume", "device", "checkpoint_minutes", "max_gb", "max_pixels")
@@ -79,9 +80,11 @@ def _new(options: TrainOptions, typed: Collection[str]) -> tuple[Path, Path, Ask
     runs.check_free(out, overwrite=options.overwrite)
     is_folder = Path(data).is_dir()
     has_columns = (options.model == "tabular" or options.window is not None) and not is_folder  # an array's too
-    columns: dict[str, Any] = {} if has_columns else {"drop": options.drop, "na": options.na}
-    columns |= {"kinds": options.kinds} if is_folder else {}
-    refuse_without_meaning(data, size=options.size, fit=options.fit, skip_bad=options.skip_bad, **columns)
+    drop, na = (None, None) if has_columns else (options.drop, options.na)
+    kinds = options.kinds if is_folder else None
+    refuse_without_meaning(
+        data, size=options.size, fit=options.fit, skip_bad=options.skip_bad, kinds=kinds, drop=drop, na=na
+    )
     given = options._asdict() | {"size": parse_size(options.size)}
     asked = {name: given.get(name) for name in (*runs.WHERE, *runs.HOW)}
     asked = runs.described(**asked) if options.source is None else described_from(options.source, asked, typed)
@@ -154,7 +157,7 @@ def _keep(folder: Path, asked: Asked, options: TrainOptions) -> tuple[Asked, Run
 def _stopping_at_once() -> Iterator[None]:
     """Make Ctrl-C and SIGTERM end a command in good order, where no training waits for the end of a step."""
 
-    def stop(number: int, frame: Any) -> None:
+    def stop(number: int, frame: object) -> None:
         raise Interrupted(number)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -187,7 +190,7 @@ def _fit(folder: Path, asked: Asked, options: TrainOptions) -> tuple[Asked, Run]
     return asked, run
 
 
-def _run(asked: Asked, estimator: Any) -> Run:
+def _run(asked: Asked, estimator: BaseEstimator) -> Run:
     """Return a run's model with the rows that it is, or was, trained on."""
     data_dir = None if asked["data_dir"] is None else Path(asked["data_dir"])
     framing = runs.framing_asked(asked, estimator)

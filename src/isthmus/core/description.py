@@ -33,13 +33,13 @@ LIBRARIES = ("torch", "isthmus", "builtins", "numpy", "collections", "typing", "
 """Packages whose code is taken to be the same wherever they are imported: a checkpoint is of a version of these."""
 
 
-Seen = dict[int, Any]
+Seen = dict[int, object]
 """What was looked at, by its address, and kept alive, as another's address may else be the same."""
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None))
 
 
-def description_of(value: Any) -> dict[str, str]:
+def description_of(value: object) -> dict[str, str]:
     """Describe a parameter.
 
     Returns
@@ -66,13 +66,13 @@ def description_of(value: Any) -> dict[str, str]:
     }
 
 
-def are_alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+def are_alike(one: Mapping[str, object], other: Mapping[str, object]) -> bool:
     """Tell whether two descriptions are of the same; code that another Python has compiled is not compared."""
     names = ("sha256", "code") if one.get("python") == other.get("python") else ("sha256",)
     return all(one.get(name) == other.get(name) for name in names)
 
 
-def _parts(value: Any, seen: Seen, codes: list[str]) -> Iterator[str]:
+def _parts(value: object, seen: Seen, codes: list[str]) -> Iterator[str]:
     """Yield lines that say what a value is, and whatever is in it; put what its code is into `codes`."""
     if isinstance(value, PLAIN):
         yield repr(value)
@@ -99,7 +99,7 @@ def _parts(value: Any, seen: Seen, codes: list[str]) -> Iterator[str]:
         yield from _object(value, seen, codes)
 
 
-def _set(values: Iterable[Any], codes: list[str]) -> Iterator[str]:
+def _set(values: Iterable[object], codes: list[str]) -> Iterator[str]:
     """Yield what is in a set, in an order that does not go by addresses or hashes."""
     members = []
     for value in values:
@@ -124,7 +124,7 @@ def _array(value: Any) -> Iterator[str]:
     yield hashlib.sha256(content).hexdigest()
 
 
-def _callable(value: Any, seen: Seen, codes: list[str]) -> Iterator[str]:
+def _callable(value: FunctionType | MethodType | partial[object] | type, seen: Seen, codes: list[str]) -> Iterator[str]:
     if isinstance(value, type):
         yield _name(value)
         yield from _class(value, seen, codes)
@@ -145,7 +145,7 @@ def _callable(value: Any, seen: Seen, codes: list[str]) -> Iterator[str]:
                 yield from _parts(cell.cell_contents, seen, codes)
 
 
-def _object(value: Any, seen: Seen, codes: list[str]) -> Iterator[str]:
+def _object(value: object, seen: Seen, codes: list[str]) -> Iterator[str]:
     """Yield class and attributes of a module, or of another object; what a library's object shows of itself."""
     yield _name(type(value))
     yield from _class(type(value), seen, codes)
@@ -168,11 +168,11 @@ def _object(value: Any, seen: Seen, codes: list[str]) -> Iterator[str]:
         yield from _parts(each, seen, codes)
 
 
-def _name(value: Any) -> str:
+def _name(value: object) -> str:
     return f"{getattr(value, '__module__', '')}:{getattr(value, '__qualname__', '')}"
 
 
-def _class(kind: type[Any], seen: Seen, codes: list[str]) -> Iterator[str]:
+def _class(kind: type, seen: Seen, codes: list[str]) -> Iterator[str]:
     """Yield what a class, and those that it comes from up to the libraries', hold: values and functions."""
     for each in kind.__mro__:
         if each.__module__.partition(".")[0] in LIBRARIES:
@@ -187,7 +187,7 @@ def _class(kind: type[Any], seen: Seen, codes: list[str]) -> Iterator[str]:
                 yield from _parts(member, seen, codes)
 
 
-def _slots(kind: type[Any]) -> tuple[str, ...]:
+def _slots(kind: type) -> tuple[str, ...]:
     names = vars(kind).get("__slots__", ())
     return (names,) if isinstance(names, str) else tuple(names)
 

@@ -1,7 +1,5 @@
 """How far reconstructions are from rows."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import torch
@@ -18,7 +16,7 @@ def mean_squared_error(rows: np.ndarray, reconstruction: np.ndarray) -> float:
     return float(np.square(rows.astype(np.float64) - reconstruction.reshape(rows.shape)).mean())
 
 
-def known_squared_error(rows: Any, reconstruction: Any) -> float:
+def known_squared_error(rows: np.ndarray | list[np.ndarray], reconstruction: np.ndarray | list[np.ndarray]) -> float:
     """Return the squared error of an entry that is known, in the squared units of the rows.
 
     Parameters

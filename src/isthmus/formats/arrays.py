@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from isthmus.errors import InputError, warn_caller
 from isthmus.formats.base import Fill, Format
 from isthmus.formats.checks import Columns, validate
 from isthmus.formats.conditional import Conditions
-from isthmus.formats.containers import back, container_of, plain
+from isthmus.formats.containers import Dataframe, RowsLike, back, container_of, plain
 from isthmus.formats.frames import Frame, mask_of, squeezed, steps_index, with_index
 from isthmus.formats.given import Given
 from isthmus.formats.names import columns_of_ids
@@ -79,7 +79,7 @@ class ArrayFormat(Format):
     mean_: np.ndarray | None = None
     scale_: np.ndarray | None = None
 
-    def learn(self, X: Any, y: Any = None) -> tuple[Self, Given]:
+    def learn(self, X: RowsLike, y: RowsLike | None = None) -> tuple[Self, Given]:
         """Note the shape of rows, what a dataframe is, mean and spread where they are to be standardised."""
         rows, columns = read_array(self.family, X)
         new = replace(self, **columns._asdict(), row_shape_=rows.shape[1:])
@@ -96,7 +96,7 @@ class ArrayFormat(Format):
             new = replace(new, conditions=new.conditions.learn(y))
         return new, Given(new.scaled(rows), new.context(y, len(rows)))
 
-    def learn_more(self, X: Any, y: Any = None) -> tuple[Self, Given]:
+    def learn_more(self, X: RowsLike, y: RowsLike | None = None) -> tuple[Self, Given]:
         """Widen the ranges of a dataframe's columns by further training rows."""
         rows = self._rows(X)
         self._check_targets(rows)
@@ -105,21 +105,21 @@ class ArrayFormat(Format):
             self.conditions.check(y)
         return new, Given(self.scaled(rows), self.context(y, len(rows)))
 
-    def read(self, X: Any, y: Any = None, *, targets: bool = False) -> Given:
+    def read(self, X: RowsLike, y: RowsLike | None = None, *, targets: bool = False) -> Given:
         """Return rows in the units of `X`, floats or bytes."""
         rows = self._rows(X)
         if targets:
             self._check_targets(rows)
         return Given(rows, self.context(y, len(rows)))
 
-    def decode(self, rows: np.ndarray, like: Any = None) -> Any:
+    def decode(self, rows: np.ndarray, like: RowsLike | None = None) -> np.ndarray | Dataframe:
         """Return rows as arrays, or as a dataframe where ``fit`` was given one, and `like` is one, if any."""
         rows = self.unscaled(rows)
         if self.frame_ is None or not (like is None or container_of(like)):
             return rows
         return back(with_index(self.frame_.decode(rows), like), container_of(like) or self.frame_.container)
 
-    def decode_steps(self, rows: np.ndarray, n: int, like: Any) -> Any:
+    def decode_steps(self, rows: np.ndarray, n: int, like: RowsLike) -> np.ndarray | Dataframe:
         """Return decoded steps as an array of shape (n, steps, *row_shape), or as a dataframe, a line a step."""
         rows, steps = self.unscaled(rows), len(rows) // n
         if self.frame_ is None or container_of(like) is None:
@@ -127,17 +127,17 @@ class ArrayFormat(Format):
         frame = self.frame_.decode(rows.reshape(n * steps, -1))
         return back(frame.set_axis(steps_index(n, steps)), container_of(like))
 
-    def entries(self, values: np.ndarray, like: Any) -> Any:
+    def entries(self, values: np.ndarray, like: RowsLike) -> np.ndarray | Dataframe:
         """Return values as an array, or under the names of a dataframe's columns."""
         if self.frame_ is None or container_of(like) is None:
             return values
         return back(with_index(pd.DataFrame(values, columns=self.frame_.columns), like), container_of(like))
 
-    def fill(self, X: Any, mask: Any, y: Any, fill_in: Fill) -> Any:
+    def fill(self, X: RowsLike, mask: RowsLike | None, y: RowsLike | None, fill_in: Fill) -> np.ndarray | Dataframe:
         """Return rows with their gaps filled in."""
         given = self.read(X, y, targets=True)
         if mask is not None:
-            names: Any = self.feature_names_in_ if self.frame_ is None else self.frame_.names
+            names = self.feature_names_in_ if self.frame_ is None else self.frame_.names
             given = given._replace(hidden=mask_of(mask, names, given.x.shape))
         filled = given.put_known(self.unscaled(fill_in(given._replace(x=self.scaled(given.x)))))
         if self.frame_ is None or container_of(X) is None:
@@ -171,7 +171,7 @@ class ArrayFormat(Format):
         """How many numbers encoder and decoder are told of the conditions of a row."""
         return 0 if self.conditions is None else self.conditions.width
 
-    def context(self, y: Any, n: int) -> np.ndarray | None:
+    def context(self, y: RowsLike | None, n: int) -> np.ndarray | None:
         """Return what encoder and decoder are told of the conditions of `n` rows."""
         return None if self.conditions is None else self.conditions.encode(y, n)
 
@@ -191,11 +191,11 @@ class ArrayFormat(Format):
         if self.conditions is not None:
             self.conditions.verify()
 
-    def fitted(self) -> dict[str, Any]:
+    def fitted(self) -> dict[str, object]:
         """Return what was learnt, of conditions too, by the names of an estimator's attributes."""
         return super().fitted() | ({} if self.conditions is None else self.conditions.fitted())
 
-    def restored(self, fitted: Mapping[str, Any]) -> Self:
+    def restored(self, fitted: Mapping[str, object]) -> Self:
         """Return the format that has learnt what an estimator's attributes say."""
         conditions = None if self.conditions is None else self.conditions.restored(fitted)
         return replace(super().restored(fitted), conditions=conditions)
@@ -226,11 +226,10 @@ class ArrayFormat(Format):
         return rows.ndim == 2 and self.support is None
 
     @property
-    def _column_names(self) -> Sequence[Any]:
-        names: Any = self.feature_names_in_
-        return range(self.n_features_in_ or 0) if names is None else names
+    def _column_names(self) -> Sequence[object] | np.ndarray:
+        return range(self.n_features_in_ or 0) if self.feature_names_in_ is None else self.feature_names_in_
 
-    def _rows(self, X: Any) -> np.ndarray:
+    def _rows(self, X: RowsLike) -> np.ndarray:
         before = Columns(self.n_features_in_, self.feature_names_in_)
         return read_array(self.family, X, before, self.row_shape_)[0]
 
@@ -249,7 +248,7 @@ class ArrayFormat(Format):
 
 
 def read_array(
-    family: str, X: Any, before: Columns | None = None, row_shape: tuple[int, ...] | None = None
+    family: str, X: RowsLike, before: Columns | None = None, row_shape: tuple[int, ...] | None = None
 ) -> tuple[np.ndarray, Columns]:
     """Validate rows once, at the door.
 
@@ -293,7 +292,7 @@ def read_array(
     return table.reshape(-1, *row_shape), columns
 
 
-def _check_width(family: str, table: Any, before: Columns | None) -> None:
+def _check_width(family: str, table: object, before: Columns | None) -> None:
     """Raise ValueError for another number of features than at ``fit``, before anything is said of their names."""
     shape: tuple[int, ...] = tuple(getattr(table, "shape", ()))
     if len(shape) > 2:
@@ -306,7 +305,7 @@ def _check_width(family: str, table: Any, before: Columns | None) -> None:
         )
 
 
-def _text_error(error: ValueError, table: Any) -> ValueError:
+def _text_error(error: ValueError, table: object) -> ValueError:
     """Return what to raise where a table could not be turned into numbers."""
     if isinstance(table, pd.DataFrame) and "could not convert string" in str(error):
         return InputError(

@@ -5,7 +5,7 @@ import math
 import numbers
 from collections.abc import Callable, Iterable
 from functools import wraps
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 from sklearn import utils
@@ -14,17 +14,20 @@ from sklearn.utils import validation
 
 from isthmus.errors import InputError, InputTypeError, users_mistake
 
+Asked = ParamSpec("Asked")
+Value = TypeVar("Value")
 
-def _of_the_user(check: Callable[..., Any]) -> Callable[..., Any]:
+
+def _of_the_user(check: Callable[Asked, Value]) -> Callable[Asked, Value]:
     @wraps(check)
-    def checked(*args: Any, **named: Any) -> Any:
+    def checked(*args: Asked.args, **named: Asked.kwargs) -> Value:
         with users_mistake():
             return check(*args, **named)
 
     return checked
 
 
-def check_scalar(value: Any, name: str, kind: Any, **bounds: Any) -> Any:
+def check_scalar(value: Value, name: str, kind: type | tuple[type, ...], **bounds: object) -> Value:
     """Raise TypeError for what is of another type, True and False where a number is meant among it, ValueError beyond.
 
     See :func:`sklearn.utils.check_scalar`.
@@ -51,7 +54,7 @@ def check_choice(name: str, value: object, choices: Iterable[str | None]) -> Non
         raise InputError(f"unknown {name} {value!r}: {hint}")
 
 
-def check_number(name: str, value: Any, **bounds: Any) -> None:
+def check_number(name: str, value: float, **bounds: object) -> None:
     """Raise TypeError for what is no number, ValueError for NaN, infinity and what is out of bounds."""
     check_scalar(value, name, numbers.Real, **bounds)
     if not math.isfinite(value):
@@ -73,7 +76,7 @@ class Columns(NamedTuple):
     feature_names_in_: np.ndarray | None = None
 
 
-def validate(family: str, columns: Columns | None, X: Any, **checks: Any) -> tuple[Any, Columns]:
+def validate(family: str, columns: Columns | None, X: object, **checks: object) -> tuple[Any, Columns]:
     """Check rows as :func:`sklearn.utils.validation.validate_data` does for an estimator of that name.
 
     Parameters

@@ -3,14 +3,15 @@
 import datetime
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from isthmus.errors import InputError
+from isthmus.saving.attributes import Json
 
-Name = Any
+Name: TypeAlias = "str | float | datetime.date | pd.Period | tuple[Name, ...]"
 """A text, a number, a truth value, a moment, a date, a period, or a tuple of these, as a MultiIndex has."""
 
 
@@ -31,7 +32,7 @@ def plain_name(name: object) -> Name:
     return name if isinstance(name, bool | int | float | pd.Timestamp | pd.Period | datetime.date) else str(name)
 
 
-def index_of(names: Sequence[Name], levels: Sequence[str | None] = (None,)) -> pd.Index:
+def index_of(names: Sequence[Any], levels: Sequence[str | None] = (None,)) -> pd.Index:
     """Return the index that columns have by their names, of several levels where these are tuples of one length."""
     several = len(levels) > 1 and all(isinstance(name, tuple) and len(name) == len(levels) for name in names)
     if several:
@@ -44,7 +45,7 @@ def levels_of(columns: pd.Index) -> tuple[str | None, ...]:
     return tuple(None if level is None else str(level) for level in columns.names)
 
 
-def to_json(name: Name) -> Any:
+def to_json(name: Name) -> Json:
     """Return what JSON can hold of a name of :func:`plain_name`."""
     if isinstance(name, tuple):
         return {"tuple": [to_json(each) for each in name]}
@@ -55,7 +56,7 @@ def to_json(name: Name) -> Any:
     return {"date": name.isoformat()} if isinstance(name, datetime.date) else name
 
 
-def from_json(content: Any) -> Name:
+def from_json(content: object) -> Name:
     """Make a name of what :func:`to_json` gave, and JSON may have held since; raise InputError where it is none."""
     try:
         return _from_json(content)
@@ -68,7 +69,7 @@ def have_names(names: Iterable[object]) -> bool:
     return not (isinstance(names, pd.RangeIndex) and names.start == 0 and names.step == 1)
 
 
-def _from_json(content: Any) -> Name:
+def _from_json(content: object) -> Name:
     if not isinstance(content, Mapping):
         if isinstance(content, str | bool | int) or (isinstance(content, float) and math.isfinite(content)):
             return content

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from isthmus.formats.values import (
     Category,
     Dtype,
     Kind,
+    Levels,
     as_floats,
     dtype_named,
     index_in,
@@ -31,6 +32,7 @@ from isthmus.formats.values import (
     reading,
     truth_values,
 )
+from isthmus.saving.attributes import JsonObject
 
 __all__ = ["KINDS", "PLURAL", "Cell", "Column", "Kind", "as_floats", "kind_of", "levels_of", "truth_values"]
 
@@ -79,7 +81,7 @@ class Column:
     kind: Kind
     dtype: str
     categories: tuple[Category, ...] = ()
-    levels: Mapping[str, Any] | None = None
+    levels: Levels | None = None
     low: float | None = None
     high: float | None = None
     whole: bool = False
@@ -91,7 +93,7 @@ class Column:
     marks: tuple[str, ...] = ()
 
     @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> Self:
+    def from_json(cls, fields: JsonObject) -> Self:
         """Make one of what ``dataclasses.asdict`` gave, and JSON may have held since; raise where it is no column."""
         lists = {name: tuple(fields[name]) for name in ("categories", "counts", "marks") if name in fields}
         parts = fields.get("parts")

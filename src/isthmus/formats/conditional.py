@@ -8,6 +8,7 @@ import numpy as np
 
 from isthmus.errors import InputError
 from isthmus.formats.conditions import Condition, Values, columns_of, told_of, warn_of_marks
+from isthmus.formats.containers import RowsLike
 from isthmus.saving.attributes import (
     NUMBERS,
     SCALES,
@@ -49,7 +50,7 @@ class Conditions:
     y_scale_: np.ndarray | None = None
     conditions_: tuple[Condition, ...] | None = None
 
-    def learn(self, y: Any) -> Self:
+    def learn(self, y: RowsLike | None) -> Self:
         """Note the classes, or the mean and spread of numbers, of each column."""
         _check_there(y)
         columns = columns_of(y)
@@ -66,7 +67,7 @@ class Conditions:
         new._warn_of_marks(columns)
         return new
 
-    def check(self, y: Any) -> None:
+    def check(self, y: RowsLike | None) -> None:
         """Raise ValueError where `kinds` says something else of a column than what it was at the last fit."""
         _check_there(y)
         columns = columns_of(y)
@@ -99,7 +100,7 @@ class Conditions:
         widths = [each.width for each in self.known]
         return sum(widths) - (len(widths) - 1 if self._shares_unknown else 0)
 
-    def encode(self, y: Any, n: int) -> np.ndarray:
+    def encode(self, y: RowsLike | None, n: int) -> np.ndarray:
         """Return what a network is told of the conditions of `n` rows, of shape (n, width).
 
         It is described in :meth:`isthmus.ConditionalVariationalAutoencoder.context`. Several numbers of a model by an
@@ -116,7 +117,7 @@ class Conditions:
         n = 0 if self.y_mean_ is None else len(self.y_mean_)
         check_lengths(self, {"y_mean_": n, "y_scale_": n})
 
-    def fitted(self) -> dict[str, Any]:
+    def fitted(self) -> dict[str, object]:
         """Return what was learnt by the names of an estimator's attributes."""
         found = {name: getattr(self, name) for name in self.attributes}
         return {name: value for name, value in found.items() if value is not None}
@@ -150,7 +151,7 @@ class Conditions:
         return list(self.kinds)
 
 
-def _check_there(y: Any) -> None:
+def _check_there(y: object) -> None:
     if y is None:
         raise InputError(
             "ConditionalVariationalAutoencoder requires y to be passed, but the target y is None: "

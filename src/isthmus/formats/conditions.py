@@ -14,10 +14,12 @@ import pandas as pd
 from isthmus.errors import InputError, warn_caller
 from isthmus.formats.column_names import have_names
 from isthmus.formats.columns import Column
-from isthmus.formats.containers import container_of, plain
+from isthmus.formats.containers import RowsLike, container_of, plain
 from isthmus.formats.labels import are_classes, of_one_kind
 from isthmus.formats.marks import Marks
 from isthmus.formats.names import few
+from isthmus.formats.values import Category
+from isthmus.saving.attributes import JsonObject
 
 KINDS = ("auto", "classes", "numbers")
 
@@ -70,7 +72,7 @@ class Condition:
     """
 
     name: str | int | None
-    classes: tuple[Any, ...] | None = None
+    classes: tuple[Category, ...] | None = None
     mean: float = 0.0
     scale: float = 1.0
 
@@ -115,7 +117,7 @@ class Condition:
         return "y" if self.name is None else f"column {self.name!r} of y"
 
     @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> Self:
+    def from_json(cls, fields: JsonObject) -> Self:
         """Make one of what ``dataclasses.asdict`` gave, and JSON may have held since; raise where it is none."""
         condition = cls(**dict(fields) | {"classes": fields["classes"] and tuple(fields["classes"])})
         if not (condition.name is None or type(condition.name) in (str, int)):
@@ -133,7 +135,7 @@ class Condition:
         return condition
 
 
-def class_index(values: np.ndarray, classes: Sequence[Any], name: Any = None) -> np.ndarray:
+def class_index(values: np.ndarray, classes: Sequence[Category], name: object = None) -> np.ndarray:
     """Return the place of each value among the classes, however it is written: "3" or 3.0 for 3.
 
     Raises
@@ -150,7 +152,7 @@ def class_index(values: np.ndarray, classes: Sequence[Any], name: Any = None) ->
     return index
 
 
-def read_classes(values: np.ndarray, classes: Sequence[Any]) -> np.ndarray:
+def read_classes(values: np.ndarray, classes: Sequence[Category]) -> np.ndarray:
     """Return the place of each value among the classes, however it is written; −1 where it is none of them."""
     listed = [each.item() if isinstance(each, np.generic) else each for each in classes]
     given = pd.Series(values.tolist())
@@ -164,7 +166,7 @@ def read_classes(values: np.ndarray, classes: Sequence[Any]) -> np.ndarray:
     return index
 
 
-def _reading_of(value: Any, column: Column) -> Any:
+def _reading_of(value: object, column: Column) -> object:
     """Return the category that says what a value does, or the value itself."""
     try:
         return column.as_at_fit(pd.Series([value])).iloc[0]
@@ -172,7 +174,7 @@ def _reading_of(value: Any, column: Column) -> Any:
         return value
 
 
-def columns_of(y: Any) -> list[Values]:
+def columns_of(y: RowsLike | None) -> list[Values]:
     """Return the columns of conditions, one line a row, as they were given: an array, a frame, or a list of lists."""
     if isinstance(y, Mapping):
         arrays = list(map(as_array, y.values()))
@@ -188,7 +190,7 @@ def columns_of(y: Any) -> list[Values]:
     return [Values(None, array)] if array.ndim < 2 else [Values(i, array[:, i]) for i in range(array.shape[1])]
 
 
-def as_array(y: Any) -> np.ndarray:
+def as_array(y: RowsLike | None) -> np.ndarray:
     """Return conditions as an array, of objects where words and numbers stand side by side; a column of one is flat."""
     if container_of(y) is not None:
         columns = columns_of(y)
@@ -206,7 +208,7 @@ def as_array(y: Any) -> np.ndarray:
     return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
 
 
-def told_of(conditions: Sequence[Condition], y: Any, n: int) -> np.ndarray:
+def told_of(conditions: Sequence[Condition], y: RowsLike | None, n: int) -> np.ndarray:
     """Return what a network is told of the conditions of `n` rows; `y` is one for all of them, or one for each.
 
     Returns
@@ -219,7 +221,7 @@ def told_of(conditions: Sequence[Condition], y: Any, n: int) -> np.ndarray:
     return np.concatenate([each.encode(values) for each, values in zip(conditions, columns, strict=True)], axis=1)
 
 
-def _in_order(conditions: Sequence[Condition], y: Any, n: int) -> list[np.ndarray]:
+def _in_order(conditions: Sequence[Condition], y: RowsLike | None, n: int) -> list[np.ndarray]:
     """Return the values of each condition for each row."""
     several, y = len(conditions) > 1, _by_names([each.name for each in conditions], y, n)
     array = as_array(y)
@@ -233,7 +235,7 @@ def _in_order(conditions: Sequence[Condition], y: Any, n: int) -> list[np.ndarra
     return [array[:, i] for i in range(width)] if several else [array]
 
 
-def _by_names(names: Sequence[str | int | None], y: Any, n: int) -> Any:
+def _by_names(names: Sequence[str | int | None], y: RowsLike | None, n: int) -> RowsLike | None:
     """Return conditions in the order of ``fit``, where both have names: a frame, a dict, or a Series of one for all."""
     has_names = len(names) > 1 and None not in names
     if isinstance(y, Mapping):
@@ -260,7 +262,7 @@ def _order(names: Sequence[str | int | None], given: Sequence[str | int]) -> lis
     return [place[name] for name in names if name is not None]
 
 
-def _frame_of(y: Mapping[Any, Any], order: Sequence[int], n: int) -> pd.DataFrame:
+def _frame_of(y: Mapping[str, Any], order: Sequence[int], n: int) -> pd.DataFrame:
     """Return a dict of conditions, of each one for all rows or one a row, as a frame of `n` rows."""
     columns = {}
     for place in order:
@@ -272,7 +274,7 @@ def _frame_of(y: Mapping[Any, Any], order: Sequence[int], n: int) -> pd.DataFram
     return pd.DataFrame(columns)
 
 
-def _names_of(given: Iterable[Any]) -> list[str | int]:
+def _names_of(given: Iterable[object]) -> list[str | int]:
     """Return names as text or whole numbers; raise InputError where two are the same."""
     names = [int(name) if isinstance(name, int | np.integer) else str(name) for name in given]
     twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
@@ -281,7 +283,7 @@ def _names_of(given: Iterable[Any]) -> list[str | int]:
     return names
 
 
-def are_marks(values: np.ndarray, classes: Sequence[Any] = ()) -> np.ndarray:
+def are_marks(values: np.ndarray, classes: Sequence[object] = ()) -> np.ndarray:
     """Tell which values are marks for what is missing, such as "?", and none of the classes; of shape (n,)."""
     if values.dtype.kind not in "OUT":
         return np.zeros(len(values), dtype=bool)
@@ -291,7 +293,7 @@ def are_marks(values: np.ndarray, classes: Sequence[Any] = ()) -> np.ndarray:
     return given.isin(found).to_numpy(bool) if found else np.zeros(len(values), dtype=bool)
 
 
-def warn_of_marks(columns: Sequence[Values], classes: Sequence[Sequence[Any]]) -> None:
+def warn_of_marks(columns: Sequence[Values], classes: Sequence[Sequence[object]]) -> None:
     """Say which marks of conditions, that are none of the classes of their column, are taken for unknown."""
     for column, known in zip(columns, classes, strict=True):
         marked = are_marks(column.values, known)
@@ -342,7 +344,7 @@ def _values(column: pd.Series) -> np.ndarray:
     return column.to_numpy()
 
 
-def _of_lists(y: Sequence[Any]) -> np.ndarray:
+def _of_lists(y: Sequence[object]) -> np.ndarray:
     array = np.asarray(y) if not any(isinstance(row, list | tuple) for row in y) else np.array(y, dtype=object)
     mixed = array.dtype.kind in "US" and array.ndim == 1 and not all(isinstance(each, str) for each in y)
     return np.array(y, dtype=object) if mixed else array

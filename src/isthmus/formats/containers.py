@@ -1,20 +1,53 @@
 """From whatever rows come in to arrays and pandas, once at the door, and back to the dataframe that they came in."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import torch
+from numpy.typing import ArrayLike
+from pandas.api.extensions import ExtensionDtype
 from pandas.api.types import is_object_dtype
 from scipy import sparse
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from isthmus.errors import InputError, InputTypeError
+
+
+class ArrowStream(Protocol):
+    """A dataframe, or a column of one, of a library that gives it as Arrow's: polars, pyarrow, DuckDB and others."""
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Return it as a stream of Arrow."""
+
+
+class Sparse(Protocol):
+    """A sparse matrix or array of scipy."""
+
+    @property
+    def nnz(self) -> int:
+        """How many values are stored."""
+
+
+RowsLike: TypeAlias = (
+    ArrayLike | Tensor | pd.DataFrame | pd.Series | ArrowStream | Sparse | Mapping[str, "RowsLike | None"]
+)
+"""What rows, conditions and masks may come in as, and :func:`plain` takes.
+
+An array of NumPy, HDF5 or zarr, a tensor, a sparse matrix, a dataframe or a column of any library that knows Arrow,
+lists of numbers, a list of sequences, or a dict of these: modalities by name.
+"""
+
+Dataframe: TypeAlias = pd.DataFrame | pa.Table | ArrowStream
+"""What rows that came in as a dataframe are given back as: that of pandas, Arrow or polars."""
+
+RowsAsGiven: TypeAlias = np.ndarray | Dataframe | dict[str, np.ndarray] | list[np.ndarray]
+"""What rows are given back as: an array, a dataframe, modalities by name or a list of sequences, as they came in."""
 
 Container = Literal["pandas", "polars", "pyarrow"]
 CONTAINERS: tuple[Container, ...] = ("pandas", "polars", "pyarrow")
@@ -23,7 +56,7 @@ CONTAINERS: tuple[Container, ...] = ("pandas", "polars", "pyarrow")
 SPARSE_AT_ONCE = 2**22
 """Numbers of a sparse matrix that are made dense at once at use, at the most."""
 
-NULLABLE: dict[pa.DataType, Any] = {
+NULLABLE: dict[pa.DataType, ExtensionDtype] = {
     pa.bool_(): pd.BooleanDtype(),
     pa.int8(): pd.Int8Dtype(),
     pa.int16(): pd.Int16Dtype(),
@@ -37,7 +70,7 @@ NULLABLE: dict[pa.DataType, Any] = {
 """What whole numbers and truth values are in pandas where some are missing, so that they stay what they are."""
 
 
-def container_of(X: Any) -> Container | None:
+def container_of(X: RowsLike | None) -> Container | None:
     """Return which dataframe `X` is, those that are not known by name being pandas'; None where it is none."""
     if isinstance(X, pd.DataFrame):
         return "pandas"
@@ -49,7 +82,7 @@ def container_of(X: Any) -> Container | None:
     return next((name for name in CONTAINERS if name == root), "pandas")
 
 
-def plain(X: Any) -> Any:
+def plain(X: RowsLike | None) -> Any:
     """Return rows as pandas or arrays; lists, and pandas' frames of plain dtypes, are left as they are.
 
     Dataframes of other libraries become pandas' through Arrow, decimals floats, sparse matrices dense, HDF5's and
@@ -108,7 +141,7 @@ def _as_plain_tensor(tensor: Tensor) -> Tensor:
     return tensor.to(wider.get(tensor.dtype, tensor.dtype)).contiguous()
 
 
-def back(frame: pd.DataFrame, container: Container | None) -> Any:
+def back(frame: pd.DataFrame, container: Container | None) -> Dataframe:
     """Return a pandas frame as the dataframe that rows came in; an index of several levels goes before its columns."""
     if container in (None, "pandas"):
         return frame
@@ -146,7 +179,7 @@ def by_pieces(function: Callable[[Any], np.ndarray], X: Any) -> np.ndarray:
     return np.concatenate([function(rows[start : start + size]) for start in range(0, X.shape[0], size)])
 
 
-def decimals_of(X: Any) -> list[int | None]:
+def decimals_of(X: Dataframe) -> list[int | None]:
     """Return of each column of a dataframe how many digits behind the point its decimals have; None for others."""
     if isinstance(X, pd.DataFrame):
         return [_digits(column) for _, column in X.items()]
@@ -177,7 +210,7 @@ def _free_memory() -> int | None:
         return None
 
 
-def _check_holds_rows(X: Any) -> None:
+def _check_holds_rows(X: object) -> None:
     """Raise TypeError for what gives its rows one after the other, with what to give instead."""
     kind = type(X).__name__
     if isinstance(X, DataLoader):
@@ -193,11 +226,11 @@ def _check_holds_rows(X: Any) -> None:
         raise InputTypeError(f"X is a {kind}: give rows as an array or a DataFrame, or call partial_fit on each batch")
 
 
-def _has_shape(X: Any) -> bool:
+def _has_shape(X: object) -> bool:
     return any(hasattr(X, name) for name in ("shape", "__array__", "__len__"))
 
 
-def _without_mask(X: Any) -> np.ndarray:
+def _without_mask(X: np.ma.MaskedArray) -> np.ndarray:
     if not np.ma.is_masked(X):
         return as_native(X.data)
     if X.dtype.kind not in "biuf":
@@ -226,7 +259,7 @@ def _of_plain_dtype(column: pd.Series) -> pd.Series | None:
     return None
 
 
-def _is_decimal(dtype: Any, column: pd.Series) -> bool:
+def _is_decimal(dtype: np.dtype | ExtensionDtype, column: pd.Series) -> bool:
     if isinstance(dtype, pd.ArrowDtype):
         return pa.types.is_decimal(dtype.pyarrow_dtype)
     if not is_object_dtype(dtype):
@@ -252,5 +285,4 @@ def _column_from_arrow(column: pa.ChunkedArray) -> pd.Series:
     if pa.types.is_date32(kind):  # as moments they would not come back as dates
         return pd.Series(pd.array(column, dtype=pd.ArrowDtype(kind)))
     mapper = NULLABLE.get if column.null_count else None
-    values: pd.Series = column.to_pandas(types_mapper=mapper, date_as_object=False)
-    return values
+    return column.to_pandas(types_mapper=mapper, date_as_object=False)

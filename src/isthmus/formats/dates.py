@@ -1,9 +1,10 @@
 """Dates: text ↔ moments, and moments ↔ the parts that a model can learn from."""
 
+import datetime
 import re
 from collections.abc import Mapping
 from itertools import product
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -109,7 +110,7 @@ def _spellings(form: str) -> list[str]:
     return forms
 
 
-def read_dates(values: pd.Series, form: str | None, zone: Any = None) -> pd.Series:
+def read_dates(values: pd.Series, form: str | None, zone: datetime.tzinfo | str | None = None) -> pd.Series:
     """Return moments as clocks show them; NaT where a text is none of that format, or there is none.
 
     Parameters
@@ -169,8 +170,7 @@ def days_since_1970(moments: pd.Series) -> np.ndarray:
 
 def part(moments: pd.Series, name: str) -> pd.Series:
     """Return one of `PARTS` of each moment; NaN for NaT."""
-    values: pd.Series = moments.dt.day_of_week if name == "weekday" else getattr(moments.dt, name)
-    return values
+    return moments.dt.day_of_week if name == "weekday" else getattr(moments.dt, name)
 
 
 def unit(moments: pd.Series) -> str:

@@ -1,19 +1,26 @@
 """What a dataframe of numbers was at ``fit``, so that rows come back as one that could have been given there."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Self
+from typing import Self, TypeVar
 
 import numpy as np
 import pandas as pd
+from pandas.api.extensions import ExtensionDtype
 from pandas.api.types import is_bool_dtype, is_complex_dtype, is_integer_dtype, is_numeric_dtype, pandas_dtype
 
 from isthmus.errors import InputError
 from isthmus.formats import column_names
-from isthmus.formats.column_names import have_names, index_of, levels_of, plain_name
-from isthmus.formats.containers import CONTAINERS, Container, decimals_of, plain
+from isthmus.formats.column_names import Name, have_names, index_of, levels_of, plain_name
+from isthmus.formats.containers import CONTAINERS, Container, Dataframe, RowsLike, decimals_of, plain
 from isthmus.formats.names import few
+from isthmus.saving.attributes import Json, JsonObject
+
+Rows = TypeVar("Rows")
+
+Names = Sequence[object] | np.ndarray
+"""Names of columns, in order."""
 
 WIDEST = 16
 """Bytes of a number, at the most."""
@@ -53,7 +60,7 @@ class Frame:
     """
 
     container: Container
-    names: tuple[Any, ...]
+    names: tuple[Name, ...]
     dtypes: tuple[str, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
@@ -61,7 +68,7 @@ class Frame:
     levels: tuple[str | None, ...] = (None,)
 
     @classmethod
-    def learn(cls, X: Any, rows: np.ndarray, container: Container) -> Self:
+    def learn(cls, X: Dataframe, rows: np.ndarray, container: Container) -> Self:
         """Note what a frame is; `rows` are its numbers, of shape (n, columns), NaN where one is missing."""
         frame = plain(X)
         dtypes = (str(dtype) if _is_plain(dtype) else str(rows.dtype) for dtype in frame.dtypes)
@@ -109,12 +116,12 @@ class Frame:
         columns = [_put(decoded.iloc[:, i], X.iloc[:, i], known[:, i]) for i in range(X.shape[1])]
         return pd.concat(columns, axis=1).set_axis(X.columns, axis=1).set_axis(X.index)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Json]:
         """Return it as what JSON can hold."""
         return asdict(self) | {"names": list(map(column_names.to_json, self.names))}
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Self:
+    def from_json(cls, content: JsonObject) -> Self:
         """Make one of what :meth:`as_json` gave, and JSON may have held since; raise ValueError where it is none."""
         of_before = {"decimals": [None] * len(content.get("names", ())), "levels": [None]}  # which older models lack
         content = of_before | dict(content)
@@ -143,7 +150,7 @@ class Frame:
 
 
 def mask_of(
-    mask: Any, names: Sequence[Any] | None, shape: tuple[int, ...], *, may_lack: Collection[Any] = ()
+    mask: RowsLike, names: Names | None, shape: tuple[int, ...], *, may_lack: Collection[object] = ()
 ) -> np.ndarray:
     """Return which entries a mask marks as missing; its columns go by names where it and the rows have them.
 
@@ -183,7 +190,8 @@ def mask_of(
     if marked.shape in ((shape[0], *flat), flat) or squeezed(marked.shape[1:]) == squeezed(shape[1:]):
         marked = marked.reshape(-1, *shape[1:])
         if len(marked) not in (1, shape[0]):
-            raise InputError(f"mask has the shape {np.shape(mask)}, and X {shape[0]} rows: give as many, or one")
+            shown = np.shape(mask)  # type: ignore[arg-type]
+            raise InputError(f"mask has the shape {shown}, and X {shape[0]} rows: give as many, or one")
     elif marked.shape not in (shape[1:], shape[-2:]):
         raise InputError(f"mask has the shape {marked.shape}: give that of X, {shape}, or that of a row")
     return np.broadcast_to(marked, shape)
@@ -194,12 +202,12 @@ def squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(length for length in shape if length != 1)
 
 
-def _goes_by_names(given: pd.Index, names: Sequence[Any] | None) -> bool:
+def _goes_by_names(given: pd.Index, names: Names | None) -> bool:
     """Tell whether what is given goes by the names of columns: where these have some, and it has more than numbers."""
     return names is not None and (have_names(given) or set(map(plain_name, given)) == set(map(plain_name, names)))
 
 
-def _by_names(mask: pd.DataFrame, names: Sequence[Any] | None, may_lack: Collection[Any]) -> np.ndarray:
+def _by_names(mask: pd.DataFrame, names: Names | None, may_lack: Collection[object]) -> np.ndarray:
     """Return a mask in the order of the names."""
     wanted, given = (
         [plain_name(name) for name in (() if names is None else names)],
@@ -232,7 +240,7 @@ def _bools(column: pd.Series, where: str) -> pd.Series:
     return column.astype(bool)
 
 
-def _is_plain(dtype: Any) -> bool:
+def _is_plain(dtype: np.dtype | ExtensionDtype) -> bool:
     """Tell whether a dtype is one of real numbers or truth values, to which rows can be brought back."""
     return (is_numeric_dtype(dtype) and not is_complex_dtype(dtype)) or is_bool_dtype(dtype)
 
@@ -292,7 +300,7 @@ def steps_index(n: int, steps: int) -> pd.MultiIndex:
     return pd.MultiIndex.from_product([range(n), range(steps)], names=["row", "step"])
 
 
-def with_index(rows: Any, given: Any) -> Any:
+def with_index(rows: Rows, given: object) -> Rows:
     """Give a DataFrame the index of the one that it is made of."""
     if isinstance(rows, pd.DataFrame) and isinstance(given, pd.DataFrame):
         return rows.set_axis(given.index)

@@ -1,12 +1,14 @@
 """Rows, conditions and what is hidden of them, as arrays that a model takes."""
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from isthmus.formats.rows import in_unit_interval
 from isthmus.formats.sequences import Ragged
+
+Results = TypeVar("Results", np.ndarray, Ragged)
 
 AT_ONCE = 2**18
 """Numbers that are compared at once."""
@@ -30,15 +32,14 @@ class Given(NamedTuple):
     hidden: np.ndarray | None = None
 
     @property
-    def dtype(self) -> np.dtype[Any]:
+    def dtype(self) -> np.dtype:
         """In which results are handed back."""
         return np.dtype(np.float32) if self.x.dtype == np.uint8 else self.x.dtype
 
     @property
     def values(self) -> np.ndarray:
         """All numbers, in an array of some shape."""
-        values: np.ndarray = self.x.steps if isinstance(self.x, Ragged) else self.x
-        return values
+        return self.x.steps if isinstance(self.x, Ragged) else self.x
 
     @property
     def known(self) -> np.ndarray:
@@ -46,7 +47,7 @@ class Given(NamedTuple):
         known = ~np.isnan(self.x)
         return known if self.hidden is None else known & ~self.hidden
 
-    def put_known(self, results: Any) -> Any:
+    def put_known(self, results: Results) -> Results:
         """Put what is known of the rows in its place in what was computed of them, to the bit."""
         if isinstance(results, Ragged):
             np.copyto(results.steps, self.x.steps, where=~np.isnan(self.x.steps))

@@ -1,7 +1,8 @@
 """What a column of a person's table is: found out by its values, or as it was asked for."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,13 @@ from isthmus.formats import dates
 from isthmus.formats.columns import LEVELS, Column
 from isthmus.formats.marks import Marks
 from isthmus.formats.names import FEWEST_IDS, called_an_id, few
-from isthmus.formats.values import DATES, KINDS, Category, Kind, as_floats, kind_of, levels_of, truth_values
+from isthmus.formats.values import DATES, KINDS, Category, Kind, Levels, as_floats, kind_of, levels_of, truth_values
 
 Asked = str | tuple[Category, ...] | None
 """What a column is asked to be taken for: a kind, a format of dates, or its categories."""
+
+Kinds = Mapping[Any, object]
+"""What columns are asked to be taken for by their names, as a person gives it: see :func:`check_kinds`."""
 
 MANY_LEVELS = 100
 """Categories up to which none is rare, where nothing is said of it."""
@@ -66,14 +70,12 @@ def learn(
     if column.isna().all():
         raise InputError(f"Input X has nothing but NaN in column {name!r}: drop it")
     column, kind, form = _as_kind(name, column, asked, has_marks=bool(found))
-    known: dict[str, Any] = {"dtype": str(column.dtype), "marks": tuple(map(str, found))}
+    about = Column(name, kind, str(column.dtype), marks=tuple(map(str, found)))
     if kind == "number":
-        known |= _about_numbers(column)
-    elif kind == "date":
-        known |= _about_dates(name, column, form)
-    elif kind == "category":
-        known |= _about_categories(name, column, asked, min_frequency)
-    return Column(name, kind, **known)
+        return _about_numbers(about, column)
+    if kind == "date":
+        return _about_dates(about, column, form)
+    return _about_categories(about, column, asked, min_frequency) if kind == "category" else about
 
 
 def _as_kind(name: object, column: pd.Series, asked: Asked, *, has_marks: bool) -> tuple[pd.Series, Kind, str | None]:
@@ -213,34 +215,32 @@ def _not_as_asked(name: object, column: pd.Series, what: str) -> InputError:
     return InputError(f"column {name!r} holds {str(first)!r}, and was to be taken for {what}")
 
 
-def _about_numbers(column: pd.Series) -> dict[str, Any]:
+def _about_numbers(about: Column, column: pd.Series) -> Column:
     values = as_floats(column)
     known = values[~np.isnan(values)]
     if not np.isfinite(known).all():
-        return {}  # what is wrong with it is said where all numbers are looked at
+        return about  # what is wrong with it is said where all numbers are looked at
     dtype = str(column.dtype)
     if column.dtype == object:
         dtype = "timedelta64[us]" if infer_dtype(column, skipna=True) == "timedelta" else "float64"
     whole = bool((known == np.rint(known)).all())
-    return {"dtype": dtype, "low": float(known.min()), "high": float(known.max()), "whole": whole}
+    return replace(about, dtype=dtype, low=float(known.min()), high=float(known.max()), whole=whole)
 
 
-def _about_dates(name: object, column: pd.Series, form: str | None) -> dict[str, Any]:
+def _about_dates(about: Column, column: pd.Series, form: str | None) -> Column:
     texts = column if form is None else dates.digits(column)
     moments = dates.read_dates(texts, form, getattr(column.dtype, "tz", None))
     if moments.isna().all():
-        raise InputError(f"column {name!r} has no date in it: drop it")
+        raise InputError(f"column {about.name!r} has no date in it: drop it")
     days = dates.days_since_1970(moments)
     dtype = "datetime64[us]" if form is None and column.dtype == object else str(column.dtype)
-    ends = {"low": float(np.nanmin(days)), "high": float(np.nanmax(days))}
-    return {"dtype": dtype, "format": form, "unit": dates.unit(moments), "parts": dates.parts(moments)} | ends
+    dated = replace(about, dtype=dtype, format=form, unit=dates.unit(moments), parts=dates.parts(moments))
+    return replace(dated, low=float(np.nanmin(days)), high=float(np.nanmax(days)))
 
 
-def _about_categories(
-    name: object, column: pd.Series, asked: Asked, min_frequency: int | float | None
-) -> dict[str, Any]:
+def _about_categories(about: Column, column: pd.Series, asked: Asked, min_frequency: int | float | None) -> Column:
     if isinstance(asked, tuple):
-        return _declared(name, column, asked)
+        return _declared(about, column, asked)
     counts = column.value_counts()
     counts = counts[counts > 0]
     n, is_text = int(counts.sum()), asked is None and not isinstance(column.dtype, pd.CategoricalDtype)
@@ -254,43 +254,42 @@ def _about_categories(
         raise LeftOut("nearly every row has a value of its own")
     if not len(kept):
         raise InputError(
-            f"column {name!r} has no category in {least} rows, the min_frequency asked for: give a lower one, or drop "
-            "the column"
+            f"column {about.name!r} has no category in {least} rows, the min_frequency asked for: give a lower one, or "
+            "drop the column"
         )
-    levels = _levels(name, column)
+    levels = _levels(about.name, column)
     # In the order of a Categorical, else of numbers or letters.
-    place = {value: i for i, value in enumerate(levels["levels"]["values"])} if levels else {}
+    place = {value: i for i, value in enumerate(levels["values"])} if levels else {}
     categories = tuple(sorted(kept.index.tolist(), key=place.__getitem__ if place else None))
     n_pooled = len(counts) - len(kept)
-    known = {"categories": categories, "n_pooled": n_pooled} | levels
+    known = replace(about, categories=categories, n_pooled=n_pooled, levels=levels)
     if len(categories) <= MANY_LEVELS:
         return known
     in_order = (int(kept[category]) for category in categories)
-    return known | {"counts": (*in_order, *([n_rare] if n_pooled else []))}
+    return replace(known, counts=(*in_order, *([n_rare] if n_pooled else [])))
 
 
-def _levels(name: object, column: pd.Series) -> dict[str, Any]:
+def _levels(name: object, column: pd.Series) -> Levels | None:
     if not isinstance(column.dtype, pd.CategoricalDtype):
-        return {}
+        return None
     index = column.cat.categories
     if infer_dtype(index) not in LEVELS:
         raise InputError(f"column {name!r} has categories that are {infer_dtype(index)}: make them text")
-    return {"levels": levels_of(column)}
+    return levels_of(column)
 
 
-def _declared(name: object, column: pd.Series, categories: tuple[Category, ...]) -> dict[str, Any]:
+def _declared(about: Column, column: pd.Series, categories: tuple[Category, ...]) -> Column:
     """Return the categories that were asked for; raise InputError where the column holds others."""
     new = [value for value in column.dropna().unique().tolist() if value not in categories]
     if new:
-        raise InputError(f"column {name!r} holds {new[0]!r}, which is none of the categories in kinds: add it")
-    levels = _levels(name, column)
-    if levels:  # what may be given back has its level
-        values = levels["levels"]["values"]
-        levels["levels"]["values"] = values + [each for each in categories if each not in values]
-    return {"categories": categories} | levels
+        raise InputError(f"column {about.name!r} holds {new[0]!r}, which is none of the categories in kinds: add it")
+    levels = _levels(about.name, column)
+    if levels is not None:  # what may be given back has its level
+        levels["values"] += [each for each in categories if each not in levels["values"]]
+    return replace(about, categories=categories, levels=levels)
 
 
-def check_kinds(kinds: Any, names: Sequence[object]) -> dict[object, Asked]:
+def check_kinds(kinds: Kinds | None, names: Sequence[object]) -> dict[object, Asked]:
     """Return the kinds that were asked for; raise InputError where one is none, or is of a column that is not there.
 
     Lists of categories are tuples of plain values.
@@ -311,7 +310,7 @@ def check_kinds(kinds: Any, names: Sequence[object]) -> dict[object, Asked]:
     return checked
 
 
-def _plain_categories(name: object, values: Any) -> tuple[Category, ...]:
+def _plain_categories(name: object, values: Iterable[Category]) -> tuple[Category, ...]:
     in_order = sorted(values) if isinstance(values, set | frozenset) else list(values)
     categories = tuple(each.item() if isinstance(each, np.generic) else each for each in in_order)
     if not categories or len(set(categories)) < len(categories):

@@ -1,12 +1,13 @@
 """Marks that stand for a missing value in people's tables: "?", "NA", "-" and their like."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 
 from isthmus.errors import InputError
+from isthmus.formats.values import Category
 
 MARKS = frozenset((
     "", "?", "-", "--", ".", "na", "n/a", "#n/a", "#n/a n/a", "#na", "nan", "-nan", "<na>", "nat", "null", "#null!",
@@ -14,6 +15,9 @@ MARKS = frozenset((
 ))  # fmt: skip
 """What is taken for missing where nothing is said, in lower case, without spaces around it; "None" too, but not "none",
 which is often a category."""
+
+
+Value = TypeVar("Value")
 
 
 class Marks:
@@ -39,7 +43,7 @@ class Marks:
         self._numbers = {number for number in numbers if number is not None}
         self._says_numbers = bool(self._numbers) or any(isinstance(value, bool) for value in self.given or ())
 
-    def among(self, values: Iterable[Any]) -> list[Any]:
+    def among(self, values: Iterable[Value]) -> list[Value]:
         """Return those of a column's different values that stand for a missing one.
 
         Where nothing is given, signs without a letter or a digit do so only where all other values have one: "-" beside
@@ -53,7 +57,7 @@ class Marks:
         is_plain = not found or all(_says_something(value) for value in set(values) - set(found))
         return [value for value in found if is_plain or _says_something(value) or not value.strip()]
 
-    def in_column(self, column: pd.Series) -> list[Any]:
+    def in_column(self, column: pd.Series) -> list[Category]:
         """Return the values of a column that stand for a missing one."""
         if column.dtype.kind in "biufmM" and not self._says_numbers:
             return []
@@ -103,7 +107,7 @@ def numbers_with_gaps(table: pd.DataFrame, marks: Marks) -> tuple[pd.DataFrame, 
     return table, lines
 
 
-def _plain(value: object) -> Any:
+def _plain(value: object) -> Category:
     """Return a mark as a plain value; raise InputError for what JSON could not hold, and what is missing anyway."""
     value = value.item() if isinstance(value, np.generic) else value
     if not isinstance(value, str | int | float) or value != value:

@@ -7,7 +7,7 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -21,9 +21,11 @@ from isthmus.errors import InputError, InputTypeError, shown
 from isthmus.formats.checks import check_array
 from isthmus.formats.columns import Column, Kind, levels_of
 from isthmus.formats.conditions import read_classes
-from isthmus.formats.containers import container_of, plain
+from isthmus.formats.containers import RowsLike, container_of, plain
 from isthmus.formats.labels import are_classes, of_one_kind
 from isthmus.formats.rows import check_finite, flatten, in_unit_interval, where_text_is
+from isthmus.formats.values import Category, Levels
+from isthmus.saving.attributes import JsonObject
 
 MOST_AXES = 3
 """Of a row: colours, height and width."""
@@ -33,6 +35,9 @@ WIDEST = 64
 
 KINDS = {"U": "words", "S": "words", "b": "truth values"}
 """What labels are, by the kind of their dtype; of all others, numbers."""
+
+Values: TypeAlias = np.ndarray | Tensor | pd.DataFrame | pd.Series | Sequence[float | str]
+"""What a modality holds, one line a row."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +65,10 @@ class Modality:
     name: str
     shape: tuple[int, ...]
     dtype: str
-    classes: tuple[Any, ...] | None = None
-    columns: tuple[Any, ...] | None = None
+    classes: tuple[Category, ...] | None = None
+    columns: tuple[str | int, ...] | None = None
     dtypes: tuple[str, ...] | None = None
-    levels: Mapping[str, Any] | None = None
+    levels: Levels | None = None
 
     @property
     def size(self) -> int:
@@ -96,9 +101,9 @@ class Modality:
         return cls(name, (), str(values.dtype), classes, columns, (str(values.dtype),), levels)
 
     @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> Self:
+    def from_json(cls, fields: JsonObject) -> Self:
         """Make one of what ``dataclasses.asdict`` gave and JSON held; raise ValueError where it is none."""
-        values: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in fields.items()}
+        values: JsonObject = {n: tuple(value) if isinstance(value, list) else value for n, value in fields.items()}
         modality = cls(**values)
         shape, classes, columns = modality.shape, modality.classes, modality.columns
         is_shape = isinstance(shape, tuple) and len(shape) <= MOST_AXES
@@ -123,7 +128,7 @@ class Modality:
             raise InputError(f"modality {modality.name!r} is of the dtype {modality.dtype}, which is wider than it is")
         return modality
 
-    def encode(self, values: Any, *, mark_new: bool = False) -> np.ndarray:
+    def encode(self, values: Values, *, mark_new: bool = False) -> np.ndarray:
         """Return flat rows of shape (n, size), with NaN where a value is missing.
 
         A class that was not there at fit is NaN too, or has the index after the last one where `mark_new` says so.
@@ -180,7 +185,7 @@ def slices(modalities: Sequence[Modality]) -> dict[str, slice]:
     return {each.name: slice(end - each.size, end) for each, end in zip(modalities, ends, strict=True)}
 
 
-def flat_rows(modalities: Sequence[Modality], values: Mapping[str, Any], *, mark_new: bool = False) -> np.ndarray:
+def flat_rows(modalities: Sequence[Modality], values: Mapping[str, Values], *, mark_new: bool = False) -> np.ndarray:
     """Return flat rows of shape (n, sum of sizes), NaN where a modality, or a value, is missing.
 
     `mark_new` is that of :meth:`Modality.encode`.
@@ -206,7 +211,7 @@ def flat_rows(modalities: Sequence[Modality], values: Mapping[str, Any], *, mark
     return np.concatenate(parts, axis=1)
 
 
-def in_blocks(X: Any, blocks: Mapping[str, Sequence[Any]] | None) -> dict[str, Any]:
+def in_blocks(X: RowsLike, blocks: Mapping[str, Sequence[str | int]] | None) -> dict[str, Values]:
     """Return the values of each modality that `X` holds: those of a dict that are not None, or the blocks of a frame.
 
     Parameters
@@ -248,14 +253,14 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(map(repr, names))
 
 
-def _n_dimensions(name: str, value: Any) -> int:
+def _n_dimensions(name: str, value: Values) -> int:
     try:
         return np.ndim(value)
     except ValueError as error:  # numpy's, of lists that are ragged
         raise InputError(f"modality {name!r} has rows of different lengths: give them as many values each") from error
 
 
-def _columns(X: pd.DataFrame, blocks: Mapping[str, Sequence[Any]] | None) -> dict[str, Any]:
+def _columns(X: pd.DataFrame, blocks: Mapping[str, Sequence[str | int]] | None) -> dict[str, Values]:
     """Take each block's columns; one of which none is there is missing, one of which some are not is an error."""
     if blocks is None:
         raise InputError("X is a DataFrame: say which columns belong together, blocks={'name': [columns], …}")
@@ -266,7 +271,7 @@ def _columns(X: pd.DataFrame, blocks: Mapping[str, Sequence[Any]] | None) -> dic
     new = [column for column in X.columns if column not in named]
     if new:
         raise InputError(f"column {new[0]!r} of X is in none of the blocks: name it in one, or drop it")
-    values: dict[str, Any] = {}
+    values: dict[str, Values] = {}
     for name, columns in blocks.items():
         there = [column for column in columns if column in X.columns]
         if there and len(there) < len(columns):
@@ -277,7 +282,7 @@ def _columns(X: pd.DataFrame, blocks: Mapping[str, Sequence[Any]] | None) -> dic
     return values
 
 
-def _as_array(name: str, values: Any) -> np.ndarray:
+def _as_array(name: str, values: Values) -> np.ndarray:
     """Return what a person gave for a modality as an array; bytes (0…255) of images as float32 in [0, 1]."""
     if isinstance(values, Tensor):
         values = values.detach().cpu()
@@ -298,7 +303,7 @@ def _as_array(name: str, values: Any) -> np.ndarray:
     return array
 
 
-def _as_numbers(name: str, values: Any, array: np.ndarray) -> np.ndarray:
+def _as_numbers(name: str, values: Values, array: np.ndarray) -> np.ndarray:
     """Return numbers as float32 or float64, of shape (n, ...); raise ValueError for text and infinity."""
     try:
         table = check_array(

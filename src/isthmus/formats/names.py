@@ -1,8 +1,7 @@
 """What rows are called, and lists of names in words."""
 
 import re
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Hashable, Iterable, Sized
 
 import pandas as pd
 
@@ -15,7 +14,7 @@ MOST_LETTERS = 200
 _CAMEL = re.compile(r"[a-z0-9](?:Id|ID)$")
 
 
-def row_names(X: Any) -> list[str]:
+def row_names(X: Sized) -> list[str]:
     """Return what rows are called: a frame's index or its column of ids, else "row 17", counted from 0."""
     if isinstance(X, pd.DataFrame):
         if not isinstance(X.index, pd.RangeIndex):
@@ -37,7 +36,7 @@ FEWEST_IDS = 20
 """Different values of a column, under which they are no ids."""
 
 
-def columns_of_ids(frame: pd.DataFrame) -> list[Any]:
+def columns_of_ids(frame: pd.DataFrame) -> list[Hashable]:
     """Return the columns of a table that number its rows: by their names, and as no two of their values are alike."""
     return [name for name in frame.columns if len(frame) >= FEWEST_IDS and _holds_ids(frame[name])]
 

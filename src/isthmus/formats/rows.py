@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeGuard, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -12,17 +12,19 @@ from torch import Tensor
 from isthmus.core.batch import Batch, RaggedBatch
 from isthmus.errors import InputError
 from isthmus.formats.checks import check_array
-from isthmus.formats.containers import plain
+from isthmus.formats.containers import RowsLike, plain
+
+Table = TypeVar("Table")
 
 
 class Flat(NamedTuple):
     """Rows as a table, and the shape that one of them had."""
 
-    table: Any
+    table: object
     row_shape: tuple[int, ...] | None
 
 
-def flatten(X: Any) -> Flat:
+def flatten(X: RowsLike) -> Flat:
     """Turn images into rows of pixels; leave tables, and bytes, as they are.
 
     Parameters
@@ -47,17 +49,17 @@ def flatten(X: Any) -> Flat:
     return Flat(X, None)
 
 
-def are_bytes(table: Any) -> bool:
+def are_bytes(table: object) -> TypeGuard[np.ndarray]:
     """Tell whether an array holds bytes (uint8), which stand for 0…255."""
     return isinstance(table, np.ndarray) and table.dtype == np.uint8
 
 
-def in_unit_interval(table: Any) -> Any:
+def in_unit_interval(table: Table) -> Table:
     """Bring bytes (uint8, 0…255) to float32 in [0, 1]; leave everything else as it is."""
     return np.divide(table, 255, dtype=np.float32) if are_bytes(table) else table
 
 
-def to_rows(X: Any, *, allow_nan: bool = False) -> np.ndarray:
+def to_rows(X: RowsLike, *, allow_nan: bool = False) -> np.ndarray:
     """Bring X to finite floating-point rows of shape (n, ...); see :func:`flatten`. Raises ValueError otherwise."""
     table, row_shape = flatten(X)
     names = table.columns if isinstance(table, pd.DataFrame) else None
@@ -70,7 +72,7 @@ def to_rows(X: Any, *, allow_nan: bool = False) -> np.ndarray:
     return table if row_shape is None else table.reshape(-1, *row_shape)
 
 
-def check_shape(table: Any, least: int = 1) -> None:
+def check_shape(table: object, least: int = 1) -> None:
     """Raise ValueError, in one line, for an array or a frame that is no table of at least so many rows of numbers."""
     if isinstance(table, pd.DataFrame):
         twice = table.columns[table.columns.duplicated()]
@@ -93,7 +95,7 @@ def check_shape(table: Any, least: int = 1) -> None:
             )
 
 
-def _check_names(names: "pd.Index[Any]") -> None:
+def _check_names(names: pd.Index) -> None:
     """Raise InputError where some names of columns are text and others are not."""
     texts, others = [name for name in names if isinstance(name, str)], [x for x in names if not isinstance(x, str)]
     if texts and others:
@@ -103,7 +105,7 @@ def _check_names(names: "pd.Index[Any]") -> None:
         )
 
 
-def check_real(dtype: Any, where: str) -> None:
+def check_real(dtype: object, where: str) -> None:
     """Raise ValueError for dates, durations and complex numbers, which would become other numbers in silence."""
     kind = getattr(dtype, "kind", "f")
     if kind == "c":
@@ -147,14 +149,14 @@ def interval(support: tuple[float, float]) -> str:
     return f"{'(' if math.isinf(low) else '['}{low:g}, {high:g}{')' if math.isinf(high) else ']'}"
 
 
-def text_error(error: ValueError, table: Any) -> ValueError:
+def text_error(error: ValueError, table: object) -> ValueError:
     """Return what to raise where a table could not be turned into numbers: a line that says where text is in it."""
     if "could not convert string" not in str(error):
         return error
     return InputError(f"{where_text_is(table)} holds text where numbers are needed: {error}; encode or drop it")
 
 
-def where_text_is(table: Any) -> str:
+def where_text_is(table: object) -> str:
     """Name the first column of a frame that holds text; of another table just say ``X``."""
     if isinstance(table, pd.DataFrame):
         for name, column in table.items():

@@ -3,12 +3,28 @@
 scikit-learn is imported by those that need it alone: `isthmus data` says without it which tails are compressed.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self
+from collections.abc import Callable, Sequence
+from typing import Protocol, Self
 
 import numpy as np
 
 from isthmus.errors import InputError
+from isthmus.saving.attributes import Json, JsonObject
+
+
+class Transformer(Protocol):
+    """A step of a scaling, with scikit-learn's interface."""
+
+    n_features_in_: int
+
+    def fit(self, X: np.ndarray) -> Self:
+        """Learn the scale of each column."""
+
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        """Bring columns to one scale."""
+
+    def inverse_transform(self, X: np.ndarray) -> np.ndarray:
+        """Bring them back."""
 
 
 class Asinh:
@@ -117,7 +133,7 @@ FEWEST_AT_ONCE, NUMBERS_AT_ONCE = 4, 2**20
 """Columns that a scaling is fitted to at once, at the least, and numbers in them where these are more columns."""
 
 
-def fit_steps(columns: Sequence[np.ndarray], numbers: str | None, names: Sequence[object]) -> list[Any]:
+def fit_steps(columns: Sequence[np.ndarray], numbers: str | None, names: Sequence[object]) -> list[Transformer]:
     """Fit the steps of a scaling to columns of numbers; raise InputError where a column reaches too far for it.
 
     Each column is scaled on its own: some of them are gone through at once, as the steps make copies of what they fit.
@@ -136,7 +152,7 @@ def _parts(n: int, size: int) -> list[slice]:
     return [slice(start, end) for start, end in zip(starts, [*starts[1:], n], strict=True)]
 
 
-def _joined(steps: Sequence[Any], n: int) -> Any:
+def _joined(steps: Sequence[Transformer], n: int) -> Transformer:
     """Return one step of all columns, of those that were fitted to parts of them."""
     if len(steps) == 1:
         return steps[0]
@@ -149,7 +165,7 @@ def _joined(steps: Sequence[Any], n: int) -> Any:
     return joined
 
 
-def _fitted_steps(values: np.ndarray, steps: Sequence[str], names: Sequence[Any]) -> list[Any]:
+def _fitted_steps(values: np.ndarray, steps: Sequence[str], names: Sequence[object]) -> list[Transformer]:
     fitted = []
     for step in steps:
         with np.errstate(over="ignore", invalid="ignore"):
@@ -164,18 +180,18 @@ def _fitted_steps(values: np.ndarray, steps: Sequence[str], names: Sequence[Any]
     return fitted
 
 
-def _check_reach(is_too_far: np.ndarray, names: Sequence[Any]) -> None:
+def _check_reach(is_too_far: np.ndarray, names: Sequence[object]) -> None:
     if is_too_far.any():
         far = names[int(is_too_far.argmax())]
         raise InputError(f"column {far!r} reaches too far for the sum of its squares: divide it")
 
 
-def steps_as_json(steps: Sequence[Any]) -> list[dict[str, list[Any]]]:
+def steps_as_json(steps: Sequence[Transformer]) -> list[dict[str, Json]]:
     """Return what fitted steps know as what JSON can hold."""
     return [{name: getattr(step, name).tolist() for name in FITTED[type(step).__name__]} for step in steps]
 
 
-def steps_from_json(content: Sequence[Mapping[str, Any]], numbers: str | None, n: int) -> list[Any]:
+def steps_from_json(content: Sequence[JsonObject], numbers: str | None, n: int) -> list[Transformer]:
     """Make the steps of `n` columns of what :func:`steps_as_json` gave, and JSON may have held since."""
     steps = []
     for step, fitted in zip(SCALING[numbers] if n else (), content, strict=True):
@@ -199,7 +215,7 @@ def _fitted(name: str, values: Sequence[object], n: int) -> np.ndarray:
     return array
 
 
-def _new_step(kind: str, n_quantiles: int = 0) -> Any:
+def _new_step(kind: str, n_quantiles: int = 0) -> Transformer:
     """Return a transformer that gives arrays, whatever ``sklearn.set_config(transform_output=...)`` says."""
     if kind == "Asinh":
         return Asinh()
@@ -210,7 +226,7 @@ def _new_step(kind: str, n_quantiles: int = 0) -> Any:
     return getattr(preprocessing, kind)(**settings).set_output(transform="default")
 
 
-def _fitted_quantiles(values: np.ndarray) -> Any:
+def _fitted_quantiles(values: np.ndarray) -> Transformer:
     """Fit with a row more beyond either end, so that the ends have quantiles like all others.
 
     scikit-learn puts what is at an end at ±5.2. A column of mostly zeros would be nothing but its zeros then.

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Self, SupportsInt
+from typing import Self, SupportsInt
 
 import numpy as np
 import pandas as pd
@@ -12,8 +12,9 @@ from isthmus.formats import kinds as kinds_
 from isthmus.formats.column_names import check_names
 from isthmus.formats.columns import Cell, Column
 from isthmus.formats.marks import Marks
-from isthmus.formats.scaling import SCALING, fit_steps, steps_as_json, steps_from_json
-from isthmus.formats.values import KINDS, Kind
+from isthmus.formats.scaling import SCALING, Transformer, fit_steps, steps_as_json, steps_from_json
+from isthmus.formats.values import KINDS, Category, Kind
+from isthmus.saving.attributes import Json, JsonObject
 
 AT_ONCE = 16_384
 """Rows that are scaled at once: scikit-learn makes copies of them."""
@@ -55,10 +56,10 @@ class Schema:
 
     columns: tuple[Column, ...]
     numbers: str | None
-    steps: list[Any] = field(default_factory=list, compare=False)
+    steps: list[Transformer] = field(default_factory=list, compare=False)
     names: tuple[str | int, ...] = ()
     left_out: Mapping[str | int, str] = field(default_factory=dict)
-    na_values: tuple[Any, ...] | None = None
+    na_values: tuple[Category, ...] | None = None
 
     def __post_init__(self) -> None:
         if not self.names:
@@ -70,7 +71,7 @@ class Schema:
         frame: pd.DataFrame,
         numbers: str | None = "auto",
         *,
-        kinds: Mapping[Any, Any] | None = None,
+        kinds: kinds_.Kinds | None = None,
         drop: Sequence[str | int] = (),
         na_values: Sequence[object] | None = None,
         min_frequency: int | float | None = None,
@@ -176,7 +177,7 @@ class Schema:
         return frame
 
     def to_cells(
-        self, frame: pd.DataFrame, dtype: type[np.floating[Any]] = np.float64, *, mark_new: bool = False
+        self, frame: pd.DataFrame, dtype: type[np.floating] = np.float64, *, mark_new: bool = False
     ) -> np.ndarray:
         """Turn a table into cells of shape (rows, cells); NaN where missing, or a category unknown at fit.
 
@@ -302,7 +303,7 @@ class Schema:
         read = self.read(self.with_left_out(frame))
         return replace(self, columns=tuple(column.widened(read[column.name]) for column in self.columns))
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Json]:
         """Return all that was learnt as what JSON can hold."""
         return {
             "columns": [asdict(column) for column in self.columns],
@@ -314,7 +315,7 @@ class Schema:
         }
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Self:
+    def from_json(cls, content: JsonObject) -> Self:
         """Make a schema of what :meth:`as_json` gave, and JSON may have held since.
 
         Raises

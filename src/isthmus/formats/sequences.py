@@ -1,16 +1,17 @@
 """Sequences of equal or unequal length, as one padded array; and back."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from isthmus.core.batch import places
 from isthmus.errors import InputError
-from isthmus.formats.containers import plain
+from isthmus.formats.containers import RowsLike, plain
 from isthmus.formats.rows import check_real
 
 
@@ -79,7 +80,7 @@ class Ragged:
         return self.lengths - self.future_steps
 
     @property
-    def dtype(self) -> np.dtype[Any]:
+    def dtype(self) -> np.dtype:
         """Of the values."""
         return self.steps.dtype
 
@@ -129,6 +130,10 @@ class Ragged:
         return self.starts[rows][:, None] + place.numpy(), own.numpy(), before
 
 
+Decoded: TypeAlias = np.ndarray | Ragged | list[np.ndarray]
+"""Rows of a model (n, ..., steps, features): an array, sequences of their own lengths, or a list of arrays."""
+
+
 def lengths_of(X: Any) -> np.ndarray | None:
     """Return how many steps sequences have; None where they are none, as :func:`to_sequences` will say."""
     array = _as_array(X)
@@ -145,7 +150,7 @@ def are_ragged(lengths: np.ndarray, longest: int) -> bool:
     return bool(lengths.sum() < (1 - MOST_PADDING) * longest * len(lengths))
 
 
-def to_list(X: Any) -> list[np.ndarray]:
+def to_list(X: RowsLike) -> list[np.ndarray]:
     """Return sequences (steps, features), checked as :func:`to_sequences` does it, but none of them padded."""
     array = _as_array(X)
     sequences = _each(X) if array is None else list(_whole(array).x)
@@ -154,7 +159,7 @@ def to_list(X: Any) -> list[np.ndarray]:
     return sequences
 
 
-def to_sequences(X: Any) -> Sequences:
+def to_sequences(X: RowsLike) -> Sequences:
     """Bring sequences side by side, those that are shorter than the longest padded at their end.
 
     Parameters
@@ -186,17 +191,16 @@ def _check_finite(x: np.ndarray, first: int = 0) -> None:
         )
 
 
-def as_given(X: Any, x: Any) -> Any:
+def as_given(X: RowsLike, x: Decoded) -> np.ndarray | list[np.ndarray]:
     """Return rows (n, ..., steps, features) in the form of `X`: an array, or a list of arrays of the lengths given.
 
     Rows are an array, :class:`Ragged`, or a list of arrays (..., steps, features).
     """
     array = _as_array(X)
-    if array is not None and not isinstance(x, np.ndarray):
-        x = np.stack([x[row] for row in range(len(x))])
     if array is None:
-        x = [x[row] for row in range(len(x))]
-        return [_cut(row, np.asarray(values)) for row, values in zip(x, plain(X), strict=True)]
+        rows = [x[row] for row in range(len(x))]
+        return [_cut(row, np.asarray(values)) for row, values in zip(rows, plain(X), strict=True)]
+    x = x if isinstance(x, np.ndarray) else np.stack([x[row] for row in range(len(x))])
     x = x[..., : array.shape[1], :]
     return x if array.ndim > 2 else x[..., 0]
 
@@ -207,7 +211,7 @@ def without_features(X: Any) -> bool:
     return np.ndim(next(iter(X))) == 1 if array is None else array.ndim == 2
 
 
-def masked(X: Any, mask: Any) -> Any:
+def masked(X: Any, mask: Any) -> np.ndarray | list[np.ndarray]:
     """Return `X` with NaN where a mask is True, which has its form, or without features, or that of one sequence."""
     array = _as_array(X)
     if array is None:
@@ -218,7 +222,7 @@ def masked(X: Any, mask: Any) -> Any:
     return _masked(array, mask, array.ndim > 2)
 
 
-def _masked(array: np.ndarray, mask: Any, has_features: bool) -> np.ndarray:
+def _masked(array: np.ndarray, mask: ArrayLike, has_features: bool) -> np.ndarray:
     """Return one sequence, or all of them side by side, with NaN where a mask is True; see :func:`masked`."""
     marked = np.asarray(mask)
     if marked.dtype != bool:
@@ -235,7 +239,7 @@ def _masked(array: np.ndarray, mask: Any, has_features: bool) -> np.ndarray:
         ) from error
 
 
-def longer(A: Any, B: Any) -> Any:
+def longer(A: Any, B: Any) -> RowsLike:
     """Return of two lists of sequences the longer one of each pair; of two arrays the longer one."""
     a, b = _as_array(A), _as_array(B)
     if a is not None and b is not None:
@@ -287,7 +291,7 @@ def _future(past: np.ndarray, future_steps: int) -> np.ndarray:
     return np.asarray(past[:, None] + np.arange(future_steps))[:, :, None]
 
 
-def _as_array(X: Any) -> np.ndarray | None:
+def _as_array(X: RowsLike) -> np.ndarray | None:
     """Return sequences of one length as an array; None for a list of them."""
     X = plain(X) if hasattr(X, "__len__") or hasattr(X, "shape") else X
     if isinstance(X, Tensor):
@@ -305,7 +309,7 @@ def _whole(array: np.ndarray) -> Sequences:
     return Sequences(x if x.ndim > 2 else x[:, :, None], np.full(len(x), x.shape[1]))
 
 
-def _padded(X: Any) -> Sequences:
+def _padded(X: RowsLike) -> Sequences:
     sequences = _each(X)
     lengths = np.array([len(values) for values in sequences])
     x = np.full((len(sequences), lengths.max(), sequences[0].shape[1]), np.nan, np.result_type(*sequences))
@@ -337,7 +341,7 @@ def _each(X: Any) -> list[np.ndarray]:
     return sequences
 
 
-def _as_floats(values: Any, where: str) -> np.ndarray:
+def _as_floats(values: RowsLike, where: str) -> np.ndarray:
     """Return numbers as float32 where they are, else as float64."""
     try:
         array = np.asarray(plain(values))

@@ -11,10 +11,10 @@ from isthmus.core.likelihoods import LIKELIHOODS
 from isthmus.errors import InputError, InputTypeError, NewCategoryWarning, warn_caller
 from isthmus.formats.base import Fill, Format
 from isthmus.formats.checks import check_choice
-from isthmus.formats.containers import back, container_of, plain
+from isthmus.formats.containers import Dataframe, RowsLike, back, container_of, plain
 from isthmus.formats.frames import Frame, mask_of, with_index
 from isthmus.formats.given import Given
-from isthmus.formats.modalities import Modality, cost_at_mean, flat_rows, in_blocks, listed, slices
+from isthmus.formats.modalities import Modality, Values, cost_at_mean, flat_rows, in_blocks, listed, slices
 from isthmus.formats.names import columns_of_ids
 from isthmus.formats.rows import interval
 from isthmus.formats.schema import put_known_cells
@@ -57,7 +57,7 @@ class ModalitiesFormat(Format):
         "block_weights_": Attribute(dict_of(is_finite), needed=True),
     }
 
-    blocks: Mapping[str, Sequence[Any]] | None = None
+    blocks: Mapping[str, Sequence[str | int]] | None = None
     likelihoods: Mapping[str, str] = field(default_factory=dict)
     likelihood: str = "gaussian"
     sigma: float | None = None
@@ -70,7 +70,7 @@ class ModalitiesFormat(Format):
     frame_: Frame | None = None
     block_weights_: Mapping[str, float] | None = None
 
-    def learn(self, X: Any, y: Any = None) -> tuple[Self, Given]:
+    def learn(self, X: RowsLike, y: RowsLike | None = None) -> tuple[Self, Given]:
         """Note what the modalities are, what a dataframe is, and what each modality weighs."""
         values = in_blocks(X, self.blocks)
         self._check_names(values)
@@ -89,14 +89,14 @@ class ModalitiesFormat(Format):
                 warn_caller(f"column {ids[0]!r} numbers the rows, and measures nothing: drop it (--drop {ids[0]})")
         return replace(new, block_weights_=new._weights(rows)), Given(rows)
 
-    def learn_more(self, X: Any, y: Any = None) -> tuple[Self, Given]:
+    def learn_more(self, X: RowsLike, y: RowsLike | None = None) -> tuple[Self, Given]:
         """Widen the ranges of a dataframe's columns by further training rows."""
         given = self.read(X, targets=True)
         frame = None if self.frame_ is None else self.frame_.widened(self._by_column(given.x))
         weights = self._weights(given.x) if isinstance(self.block_weights, Mapping) else self.block_weights_
         return replace(self, frame_=frame, block_weights_=weights), given
 
-    def read(self, X: Any, y: Any = None, *, targets: bool = False) -> Given:
+    def read(self, X: RowsLike, y: RowsLike | None = None, *, targets: bool = False) -> Given:
         """Return flat rows; a class that was not there at ``fit`` is NaN, and told of."""
         values = in_blocks(X, self.blocks)
         rows = self._marked_rows(values)
@@ -104,7 +104,7 @@ class ModalitiesFormat(Format):
             self._check_targets(rows)
         return Given(self._without_new_classes(rows, values))
 
-    def encode_to_score(self, X: Any, y: Any = None) -> Given:
+    def encode_to_score(self, X: RowsLike, y: RowsLike | None = None) -> Given:
         """Return flat rows; a class that was not there at ``fit`` is marked."""
         rows = self._marked_rows(in_blocks(X, self.blocks))
         self._check_targets(rows)
@@ -129,7 +129,7 @@ class ModalitiesFormat(Format):
         if framed and names != sorted(str(column) for block in blocks.values() for column in block):
             raise InputError("its feature_names_in_ are not the columns of its modalities")
 
-    def shown(self, X: Any, given: Sequence[str] | None, *, but: str | None = None) -> Given:
+    def shown(self, X: RowsLike, given: Sequence[str] | None, *, but: str | None = None) -> Given:
         """Return rows of which some modalities are shown, the others being NaN.
 
         Parameters
@@ -150,24 +150,26 @@ class ModalitiesFormat(Format):
             rows[:, slices(self.modalities_)[name]] = np.nan
         return Given(rows)
 
-    def decode(self, rows: np.ndarray, like: Any = None) -> Any:
+    def decode(self, rows: np.ndarray, like: RowsLike | None = None) -> dict[str, np.ndarray] | Dataframe:
         """Return flat rows as a dict of arrays, or as a dataframe where ``fit`` was given one."""
         if self.feature_names_in_ is not None:
             return self._in_container(self._as_frame(rows), like)
         return {modality.name: modality.decode(rows[:, part]) for modality, part in self.places}
 
-    def decode_steps(self, rows: np.ndarray, n: int, like: Any) -> dict[str, np.ndarray]:
+    def decode_steps(self, rows: np.ndarray, n: int, like: RowsLike) -> dict[str, np.ndarray]:
         """Return decoded steps as a dict of arrays of shape (n, steps, …), of a dataframe too."""
         decoded = ((modality, modality.decode(rows[:, part])) for modality, part in self.places)
         return {modality.name: values.reshape(n, len(rows) // n, *modality.shape) for modality, values in decoded}
 
-    def entries(self, values: np.ndarray, like: Any) -> Any:
+    def entries(self, values: np.ndarray, like: RowsLike) -> dict[str, np.ndarray] | Dataframe:
         """Return what is one an entry by modality, or as a frame's columns."""
         if container_of(like) is not None:
             return self._in_container(pd.DataFrame(self._by_column(values), columns=self.feature_names_in_), like)
         return {modality.name: values[:, part].reshape(-1, *modality.shape) for modality, part in self.places}
 
-    def fill(self, X: Any, mask: Any, y: Any, fill_in: Fill) -> Any:
+    def fill(
+        self, X: RowsLike, mask: RowsLike | None, y: RowsLike | None, fill_in: Fill
+    ) -> dict[str, np.ndarray] | Dataframe:
         """Return rows with their gaps filled in; a class that was not there at ``fit`` stays as it is."""
         values = in_blocks(X, self.blocks)
         marked = self._marked_rows(values)
@@ -177,7 +179,7 @@ class ModalitiesFormat(Format):
         if mask is not None:
             hidden = self._mask(mask, len(marked))
             given, known = given._replace(hidden=hidden), known._replace(hidden=hidden)
-        filled = self.decode(given.put_known(fill_in(given)), X)
+        filled: Any = self.decode(given.put_known(fill_in(given)), X)
         if container_of(X) is None:
             return self._with_new_classes(filled, values, marked, known.known)
         filled = plain(filled)
@@ -206,11 +208,11 @@ class ModalitiesFormat(Format):
             return "categorical"
         return self.likelihoods.get(modality.name, self.likelihood)
 
-    def _learn_modality(self, name: str, values: Any) -> Modality:
+    def _learn_modality(self, name: str, values: Values) -> Modality:
         categorical = self.likelihoods[name] == "categorical" if name in self.likelihoods else None
         return Modality.learn(name, values, categorical, None if self.blocks is None else self.blocks[name])
 
-    def _check_names(self, values: Mapping[str, Any]) -> None:
+    def _check_names(self, values: Mapping[str, Values]) -> None:
         """Raise ValueError or TypeError where training rows have no modalities, or not those that parameters name."""
         for parameter, names in self.named.items():
             unknown = [name for name in names if name not in values]
@@ -222,7 +224,7 @@ class ModalitiesFormat(Format):
         if wrong:
             raise InputTypeError(f"X has a modality by the name {wrong[0]!r}: give names as text")
 
-    def _marked_rows(self, values: Mapping[str, Any], least: int = 1) -> np.ndarray:
+    def _marked_rows(self, values: Mapping[str, Values], least: int = 1) -> np.ndarray:
         """Return flat rows, in which a class that was not there at ``fit`` has the index after the last one."""
         rows = flat_rows(self.modalities_, values, mark_new=True)
         if len(rows) < least:
@@ -235,7 +237,7 @@ class ModalitiesFormat(Format):
         new = [(label, part, marked[:, part.start] == len(label.classes or ())) for label, part in labels]
         return [(label, part, rows) for label, part, rows in new if rows.any()]
 
-    def _without_new_classes(self, marked: np.ndarray, values: Mapping[str, Any]) -> np.ndarray:
+    def _without_new_classes(self, marked: np.ndarray, values: Mapping[str, Values]) -> np.ndarray:
         """Put NaN in the place of classes that were not there at ``fit``, as they have no unit, and tell of them."""
         for modality, part, new in self._new_classes(marked):
             unseen = np.asarray(plain(values[modality.name]), dtype=object)[new][0]
@@ -248,8 +250,8 @@ class ModalitiesFormat(Format):
         return marked
 
     def _with_new_classes(
-        self, filled: dict[str, Any], values: Mapping[str, Any], marked: np.ndarray, known: np.ndarray
-    ) -> dict[str, Any]:
+        self, filled: dict[str, np.ndarray], values: Mapping[str, Values], marked: np.ndarray, known: np.ndarray
+    ) -> dict[str, np.ndarray]:
         """Put classes that were not there at ``fit`` back in their places: nothing was missing there."""
         for modality, part, new in self._new_classes(marked):
             is_new, labels = new & known[:, part.start], filled[modality.name]
@@ -292,7 +294,7 @@ class ModalitiesFormat(Format):
                     f"from {low:g} to {high:g}: scale it, or take 'gaussian'"
                 )
 
-    def _check_given(self, given: Sequence[str], X: Any) -> None:
+    def _check_given(self, given: Sequence[str], X: RowsLike) -> None:
         """Raise ValueError or TypeError where the modalities to encode from are none that rows hold."""
         if isinstance(given, str):
             raise InputTypeError(f"given={given!r}: give a list of modalities, such as [{given!r}]")
@@ -305,13 +307,13 @@ class ModalitiesFormat(Format):
                 raise InputError(f"given names {name!r}, which X does not hold: it holds {listed(held)}")
 
     @property
-    def _columns(self) -> list[Any]:
+    def _columns(self) -> list[str | int]:
         """The columns given to ``fit``."""
-        names: Any = self.feature_names_in_
-        return list(names)
+        assert self.feature_names_in_ is not None
+        return list(self.feature_names_in_)
 
     @property
-    def _flat_columns(self) -> list[Any]:
+    def _flat_columns(self) -> list[str | int]:
         """The columns given to ``fit`` in the order of flat rows."""
         return [name for modality in self.modalities_ for name in modality.columns or ()]
 
@@ -329,12 +331,12 @@ class ModalitiesFormat(Format):
         decoded = {column.name: column.decode(rows[:, [i]]) for i, column in enumerate(columns)}
         return pd.DataFrame({name: decoded[name] for name in names})
 
-    def _in_container(self, frame: pd.DataFrame, like: Any) -> Any:
+    def _in_container(self, frame: pd.DataFrame, like: RowsLike | None) -> Dataframe:
         """Return a frame, with the index of `like`, as the dataframe that this is, or that ``fit`` was given."""
         container = container_of(like) or (None if self.frame_ is None else self.frame_.container)
         return back(with_index(frame, like), container)
 
-    def _mask(self, mask: Any, n: int) -> np.ndarray:
+    def _mask(self, mask: RowsLike, n: int) -> np.ndarray:
         """Return a mask for `n` flat rows, from a dict of masks or a frame of them."""
         if not isinstance(mask, Mapping) and self.feature_names_in_ is not None:
             return self._mask_of_columns(plain(mask), n)
@@ -351,7 +353,7 @@ class ModalitiesFormat(Format):
             marked[:, part] = np.broadcast_to(one, whole).reshape(n, -1)
         return marked
 
-    def _mask_of_columns(self, mask: Any, n: int) -> np.ndarray:
+    def _mask_of_columns(self, mask: RowsLike, n: int) -> np.ndarray:
         """Return a mask for flat rows from one for a frame's columns, which may be without whole blocks."""
         flat, names = self._flat_columns, self._columns
         there = set(mask.columns if isinstance(mask, pd.DataFrame) else flat)

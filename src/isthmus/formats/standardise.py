@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
@@ -47,7 +47,7 @@ def spread_fault(rows: np.ndarray, sigma: float | None) -> str | None:
     return f"X has a spread of {spread:.1g} where sigma={sigma:g} is expected, and {harm}"
 
 
-def unequal_fault(rows: np.ndarray, names: Sequence[Any]) -> str | None:
+def unequal_fault(rows: np.ndarray, names: Sequence[object] | np.ndarray) -> str | None:
     """Say where a table's columns differ wildly in spread; pixels in a table share one scale, where they do not."""
     low, high, spread, varied = _ranges(rows)
     if not varied.any():
@@ -63,7 +63,7 @@ def unequal_fault(rows: np.ndarray, names: Sequence[Any]) -> str | None:
     )
 
 
-def constant_fault(rows: np.ndarray, names: Sequence[Any]) -> str | None:
+def constant_fault(rows: np.ndarray, names: Sequence[object] | np.ndarray) -> str | None:
     """Say where a column of a table is constant; of pixels those of the border may be, as most others reach as far."""
     low, high, _, varied = _ranges(rows)
     if not varied.any():
@@ -128,11 +128,11 @@ class Scaling:
         """The logarithm of the scale of each entry of a row: what a log-density in units of X is less by."""
         return np.asarray(np.broadcast_to(np.log(self._broadcast(self.scale, np.dtype(float))), self.row_shape))
 
-    def _broadcast(self, values: np.ndarray, dtype: Any) -> np.ndarray:
+    def _broadcast(self, values: np.ndarray, dtype: np.dtype) -> np.ndarray:
         return values.astype(dtype).reshape(-1, *(1,) * (len(self.row_shape) - 1))
 
 
-def _moment(rows: np.ndarray, axes: tuple[int, ...], around: Any, power: int) -> np.ndarray:
+def _moment(rows: np.ndarray, axes: tuple[int, ...], around: np.ndarray | float, power: int) -> np.ndarray:
     """Return the mean of a power of the distances of entries that are known, a slice of the rows at a time."""
     total, count = np.zeros(()), np.zeros(())
     for start in range(0, len(rows), 4096):

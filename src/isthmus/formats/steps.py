@@ -1,6 +1,6 @@
 """Sequences of equal or unequal length, whose last steps may be what is to be predicted."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
@@ -11,6 +11,7 @@ from torch import Tensor
 from isthmus.core.batch import of_one_length
 from isthmus.errors import InputError
 from isthmus.formats.base import Fill, Format
+from isthmus.formats.containers import RowsLike
 from isthmus.formats.given import Given
 from isthmus.formats.rows import check_support
 from isthmus.formats.sequences import (
@@ -84,7 +85,7 @@ class SequenceFormat(Format):
     mean_: np.ndarray | None = None
     scale_: np.ndarray | None = None
 
-    def learn(self, X: Any, y: Any = None) -> tuple[Self, Given]:
+    def learn(self, X: RowsLike, y: RowsLike | None = None) -> tuple[Self, Given]:
         """Note the features, the longest sequence, and mean and spread of each feature."""
         ragged = self._ragged(X, reset=True)
         x, lengths = to_sequences(X) if ragged is None else (ragged.steps[None], ragged.lengths)
@@ -111,7 +112,7 @@ class SequenceFormat(Format):
         )
         return new, new._with_future(Sequences(x, lengths))[0] if ragged is None else Given(ragged)
 
-    def read(self, X: Any, y: Any = None, *, targets: bool = False) -> Given:
+    def read(self, X: RowsLike, y: RowsLike | None = None, *, targets: bool = False) -> Given:
         """Return sequences, all of whose steps are taken for past; the future is left open."""
         ragged = self._ragged(X, is_open=True)
         if ragged is not None:
@@ -124,44 +125,48 @@ class SequenceFormat(Format):
         x = np.pad(x, ((0, 0), (0, self.future_steps), (0, 0)), constant_values=np.nan)
         return Given(x, self._told(lengths))
 
-    def encode_to_score(self, X: Any, y: Any = None) -> Given:
+    def encode_to_score(self, X: RowsLike, y: RowsLike | None = None) -> Given:
         """Return sequences, the last steps taken for future, as in training."""
         ragged = self._ragged(X)
         return self._with_future(self._sequences(X))[0] if ragged is None else Given(ragged)
 
-    def decode(self, rows: Any, like: Any = None) -> Any:
+    def decode(self, rows: Any, like: RowsLike | None = None) -> np.ndarray | list[np.ndarray]:
         """Return rows in the form of the sequences `like`; else as an array, with or without features as at ``fit``."""
         if like is not None:
             return as_given(like, rows)
         rows = rows[:, : self.row_shape_[0]]
         return rows[:, :, 0] if self.flat_ else rows
 
-    def decode_steps(self, rows: Any, n: int, like: Any) -> Any:
+    def decode_steps(
+        self, rows: np.ndarray | list[np.ndarray], n: int, like: RowsLike
+    ) -> np.ndarray | list[np.ndarray]:
         """Return decoded steps as (n, steps, …) with the steps and features of `like`, or a list of these."""
         k = len(rows) // n
         if isinstance(rows, list):
             return as_given(like, [np.stack(rows[i * k : (i + 1) * k]) for i in range(n)])
         return as_given(like, rows.reshape(n, k, *rows.shape[1:]))
 
-    def entries(self, values: Any, like: Any) -> Any:
+    def entries(self, values: np.ndarray | Ragged, like: RowsLike) -> np.ndarray | list[np.ndarray]:
         """Return what is one a value as sequences, the future behind the past again."""
         if isinstance(values, Ragged):
             return as_given(like, values)
         past = self._with_future(self._sequences(like))[1]
         return as_given(like, join_future(Sequences(values, past), self.future_steps))
 
-    def fill(self, X: Any, mask: Any, y: Any, fill_in: Fill) -> Any:
+    def fill(
+        self, X: RowsLike, mask: RowsLike | None, y: RowsLike | None, fill_in: Fill
+    ) -> np.ndarray | list[np.ndarray]:
         """Return sequences with their gaps filled in."""
         X = X if mask is None else masked(X, mask)
         given = self.read(X, targets=True)
         return as_given(X, given.put_known(fill_in(given)))
 
-    def cut(self, rows: Any, lengths: np.ndarray) -> list[np.ndarray]:
+    def cut(self, rows: Sequence[np.ndarray] | np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
         """Return decoded sequences of so many steps each, with or without features as at ``fit``."""
         each = (row[: int(length)] for row, length in zip(rows, lengths, strict=True))
         return [row[:, 0] if self.flat_ else row for row in each]
 
-    def check_lengths(self, lengths: Any, n: int) -> np.ndarray:
+    def check_lengths(self, lengths: RowsLike | None, n: int) -> np.ndarray:
         """Return the lengths of `n` sequences to decode, of shape (n,); None are those of the longest at ``fit``."""
         longest = self.row_shape_[0]
         steps = np.asarray(longest if lengths is None else lengths, dtype=float)
@@ -183,7 +188,7 @@ class SequenceFormat(Format):
         """One: the length, where the network is told of it."""
         return int(self.tells_lengths)
 
-    def context(self, y: Any, n: int) -> np.ndarray | None:
+    def context(self, y: RowsLike | None, n: int) -> np.ndarray | None:
         """Return the lengths of `n` sequences, `y` or the longest at ``fit``."""
         return self._told(self.check_lengths(y, n))
 
@@ -191,7 +196,7 @@ class SequenceFormat(Format):
         """Return the length of the longer sequence of each pair."""
         return None if a.context is None or b.context is None else np.maximum(a.context, b.context)
 
-    def longer(self, A: Any, B: Any) -> Any:
+    def longer(self, A: RowsLike, B: RowsLike) -> RowsLike:
         """Return the longer sequence of each pair."""
         return longer(A, B)
 
@@ -205,7 +210,7 @@ class SequenceFormat(Format):
         """Return the mean of each feature."""
         return torch.as_tensor(self.mean_)
 
-    def own_entries(self, X: Any) -> Any:
+    def own_entries(self, X: RowsLike) -> np.ndarray | Ragged:
         """Return which entries are no padding behind the end of a sequence."""
         ragged = self._ragged(X)
         if ragged is not None:
@@ -229,7 +234,7 @@ class SequenceFormat(Format):
         """Return the lengths of sequences as the network is told them, if it is."""
         return lengths[:, None].astype(float) if self.tells_lengths else None
 
-    def _sequences(self, X: Any) -> Sequences:
+    def _sequences(self, X: RowsLike) -> Sequences:
         """Check sequences for use, and pad them to the length of the longest at fit."""
         x, lengths = to_sequences(X)
         longest = self.row_shape_[0]
@@ -242,7 +247,7 @@ class SequenceFormat(Format):
         x, past = split_future(sequences, self.future_steps)
         return Given(x, self._told(past)), past
 
-    def _ragged(self, X: Any, *, reset: bool = False, is_open: bool = False) -> Ragged | None:
+    def _ragged(self, X: RowsLike, *, reset: bool = False, is_open: bool = False) -> Ragged | None:
         """Return sequences that differ so much in length that padding all to the longest would be most of them.
 
         None where they do not, or the network needs all steps. With `is_open` all of their steps are past.

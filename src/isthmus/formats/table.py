@@ -3,7 +3,7 @@
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -13,9 +13,10 @@ from isthmus.errors import DataWarning, InputError, NewCategoryWarning, hushed, 
 from isthmus.formats.arrays import read_array
 from isthmus.formats.base import Fill, Format
 from isthmus.formats.checks import Columns, validate
-from isthmus.formats.containers import CONTAINERS, Container, back, container_of, plain
+from isthmus.formats.containers import CONTAINERS, Container, Dataframe, RowsLike, back, container_of, plain
 from isthmus.formats.frames import mask_of, steps_index, with_index
 from isthmus.formats.given import Given
+from isthmus.formats.kinds import Kinds
 from isthmus.formats.new_values import warn_of_frequent, warn_of_new_categories
 from isthmus.formats.overview import table_overview, worth_a_warning
 from isthmus.formats.rows import in_unit_interval
@@ -60,9 +61,9 @@ class TableFormat(Format):
 
     family: str
     numbers: str | None = "auto"
-    kinds: Mapping[Any, Any] | None = None
-    drop: Sequence[Any] = ()
-    na_values: Sequence[Any] | None = None
+    kinds: Kinds | None = None
+    drop: Sequence[str | int] = ()
+    na_values: Sequence[object] | None = None
     min_frequency: int | float | None = None
     bins: int = 24
     exact_up_to: float = math.inf
@@ -75,9 +76,9 @@ class TableFormat(Format):
     schema_: Schema | None = None
     bins_: int | None = None
     _asked: Mapping[str, str] | None = None
-    _told_of: Collection[Any] = frozenset()
+    _told_of: Collection[str | int] = frozenset()
 
-    def learn(self, X: Any, y: Any = None) -> tuple[Self, Given]:
+    def learn(self, X: RowsLike, y: RowsLike | None = None) -> tuple[Self, Given]:
         """Find out what the columns of a table are."""
         container, X = container_of(X) or "pandas", plain(X)
         if isinstance(X, pd.DataFrame):
@@ -109,7 +110,7 @@ class TableFormat(Format):
         cells = new._cells(table, single=len(table) * len(schema.cells) > self.exact_up_to)
         return new, Given(cells)
 
-    def learn_more(self, X: Any, y: Any = None) -> tuple[Self, Given]:
+    def learn_more(self, X: RowsLike, y: RowsLike | None = None) -> tuple[Self, Given]:
         """Widen what numbers and dates reach to by further training rows."""
         if self.numbers != self._schema.numbers:  # the weights know no other scale
             raise InputError(
@@ -130,22 +131,22 @@ class TableFormat(Format):
         with hushed(NewCategoryWarning):  # it was said
             return widened, widened.read(X)
 
-    def read(self, X: Any, y: Any = None, *, targets: bool = False) -> Given:
+    def read(self, X: RowsLike, y: RowsLike | None = None, *, targets: bool = False) -> Given:
         """Return the cells of a table; a category that was not there at ``fit`` is NaN, and told of."""
         return Given(self._cells(self._table(X)))
 
-    def encode_to_score(self, X: Any, y: Any = None) -> Given:
+    def encode_to_score(self, X: RowsLike, y: RowsLike | None = None) -> Given:
         """Return the cells of a table; a category that was not there at ``fit`` is marked."""
         return Given(self._cells(self._table(X), mark_new=True))
 
-    def decode(self, rows: np.ndarray, like: Any = None) -> Any:
+    def decode(self, rows: np.ndarray, like: RowsLike | None = None) -> np.ndarray | Dataframe:
         """Return cells as a table in the units, categories and dtypes of ``fit``, with what is left out of `like`."""
         frame, dtype = self._schema.to_frame(rows), rows.dtype
         if like is not None:
             return self._whole(frame, like, dtype)
         return self._in_container(frame) if self.framed_ else frame.to_numpy(dtype=dtype)
 
-    def decode_steps(self, rows: np.ndarray, n: int, like: Any) -> Any:
+    def decode_steps(self, rows: np.ndarray, n: int, like: RowsLike) -> np.ndarray | Dataframe:
         """Return decoded steps as a table, a line a step, or as an array of shape (n, steps, columns)."""
         steps = len(rows) // n
         frame = self._schema.to_frame(rows)
@@ -153,7 +154,7 @@ class TableFormat(Format):
             return frame.to_numpy(dtype=rows.dtype).reshape(n, steps, -1)
         return self._in_container(frame.set_axis(steps_index(n, steps)), like)
 
-    def entries(self, values: np.ndarray, like: Any) -> Any:
+    def entries(self, values: np.ndarray, like: RowsLike) -> np.ndarray | Dataframe:
         """Return what is one a cell as a table, in the order of its columns."""
         values = self._schema.by_column(values)
         if not self.framed_:
@@ -161,7 +162,7 @@ class TableFormat(Format):
         frame = pd.DataFrame(values, columns=[column.name for column in self._schema.columns])
         return self._in_container(with_index(frame, like), like)
 
-    def fill(self, X: Any, mask: Any, y: Any, fill_in: Fill) -> Any:
+    def fill(self, X: RowsLike, mask: RowsLike | None, y: RowsLike | None, fill_in: Fill) -> np.ndarray | Dataframe:
         """Return the table with its gaps filled in; a category that was not there at ``fit`` stays as it is."""
         schema, table = self._schema, self._schema.as_at_fit(self._table(X))
         cells = self._cells(table, mark_new=True)
@@ -205,7 +206,7 @@ class TableFormat(Format):
             raise InputError(f"its columns make rows of {len(self._schema.cells)} cells, and it has {self.row_shape_}")
         check_lengths(self, {"feature_names_in_": self.n_features_in_})
 
-    def restored(self, fitted: Mapping[str, Any]) -> Self:
+    def restored(self, fitted: Mapping[str, object]) -> Self:
         """Return the format of a fitted estimator; of one that was loaded, what is asked for now is what was."""
         new = super().restored(fitted)
         return new if new._asked is not None or new.schema_ is None else replace(new, _asked=self._asked_now)
@@ -224,7 +225,7 @@ class TableFormat(Format):
     def _is_mixed(self) -> bool:
         return any(column.kind != "number" for column in self._schema.columns) or bool(self._schema.left_out)
 
-    def _table(self, X: Any) -> pd.DataFrame:
+    def _table(self, X: RowsLike) -> pd.DataFrame:
         """Validate a table for use; return a DataFrame, of arrays too."""
         X, before = plain(X), Columns(self.n_features_in_, self.feature_names_in_)
         if isinstance(X, pd.DataFrame) and not len(X):
@@ -252,11 +253,11 @@ class TableFormat(Format):
             cells[new] = np.nan
         return cells
 
-    def _in_container(self, frame: pd.DataFrame, like: Any = None) -> Any:
+    def _in_container(self, frame: pd.DataFrame, like: RowsLike | None = None) -> Dataframe:
         """Return a frame as the dataframe that `like` is, or that ``fit`` was given."""
         return back(frame, container_of(like) or self.container_)
 
-    def _whole(self, rows: pd.DataFrame, X: Any, dtype: Any) -> Any:
+    def _whole(self, rows: pd.DataFrame, X: RowsLike, dtype: np.dtype) -> np.ndarray | Dataframe:
         """Put the columns that are left out, as far as they were given, back in their places; return rows like `X`."""
         names, given = self._schema.names, plain(X)
         given = given if isinstance(given, pd.DataFrame) else pd.DataFrame(np.asarray(given))
@@ -269,7 +270,7 @@ class TableFormat(Format):
             return rows.to_numpy(dtype=dtype)
         return self._in_container(with_index(rows, plain(X)), X)
 
-    def _mask_of_all(self, mask: Any, X: Any, n: int) -> np.ndarray:
+    def _mask_of_all(self, mask: RowsLike, X: RowsLike, n: int) -> np.ndarray:
         """Return a mask of all columns, of one that is of those of `X`; what is left out is never filled in."""
         names = list(self._schema.names)
         if self.framed_ and isinstance(plain(mask), pd.DataFrame | pd.Series):

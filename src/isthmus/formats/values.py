@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,14 @@ from isthmus.errors import InputError
 Kind = Literal["number", "boolean", "category", "date"]
 Category = str | int | float | bool
 Dtype = np.dtype | ExtensionDtype
+
+
+class Levels(TypedDict):
+    """The dtype of a pandas Categorical, as JSON can hold it."""
+
+    values: list[Category]
+    dtype: str
+    ordered: bool
 
 
 KINDS: tuple[Kind, ...] = ("number", "boolean", "category", "date")
@@ -53,13 +61,13 @@ def kind_of(name: object, column: pd.Series) -> Kind:
     )
 
 
-def levels_of(column: pd.Series) -> dict[str, Any]:
+def levels_of(column: pd.Series) -> Levels:
     """Return what JSON can hold of the dtype of a pandas Categorical."""
     index = column.cat.categories
     return {"values": index.tolist(), "dtype": str(index.dtype), "ordered": bool(column.cat.ordered)}
 
 
-def reading(value: object) -> Any:
+def reading(value: object) -> str | float:
     """Return what a value says, however it is written: a number, "true" or "false", or text."""
     text = str(value)
     if text.lower() in ("true", "false"):
@@ -84,7 +92,7 @@ def dtype_named(name: str) -> Dtype:
     return pandas_dtype(name)
 
 
-def numpy_dtype(dtype: Dtype) -> Any:
+def numpy_dtype(dtype: Dtype) -> Dtype:
     """Return the dtype that NumPy has for one of pandas' own."""
     return getattr(dtype, "numpy_dtype", dtype)
 

@@ -4,21 +4,26 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from sklearn.base import BaseEstimator
 from torch import Tensor
 
 from isthmus.errors import InputError
 from isthmus.models.own import Trusted, find
 from isthmus.models.packed import unpack
 from isthmus.models.plain import NOT_SAVED, OF_THE_WEIGHTS, check_plain, saved_params, value_of
+from isthmus.networks.parameters import Network
 from isthmus.saving import persistence
-from isthmus.saving.attributes import check_attributes
+from isthmus.saving.attributes import JsonObject, check_attributes
 from isthmus.saving.untrusted import AtMost
 
-Families = Mapping[str, type[Any]]
+Families = Mapping[str, type[BaseEstimator]]
 """Classes of isthmus, by their names."""
 
+Networks = Network | Mapping[str, Network] | None
+"""A person's own network, or those of modalities, for weights to be put into; None: what the config describes."""
 
-def unpacked(whole: Mapping[str, Any], tensors: dict[str, Tensor]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+
+def unpacked(whole: JsonObject, tensors: dict[str, Tensor]) -> tuple[JsonObject, dict[str, Tensor]]:
     """Return a model's config whole, and its weights, of whatever version the file is."""
     if whole["version"] == persistence.LONG_VERSION:
         return unpack(whole["model"], tensors)
@@ -26,7 +31,7 @@ def unpacked(whole: Mapping[str, Any], tensors: dict[str, Tensor]) -> tuple[dict
 
 
 def plan(
-    config: Mapping[str, Any], described: dict[str, Tensor], network: Any, trusted: Trusted, families: Families
+    config: JsonObject, described: dict[str, Tensor], network: Networks, trusted: Trusted, families: Families
 ) -> None:
     """Build what a config describes on the "meta" device, where it takes no memory, and hold it against the weights."""
     with torch.device("meta"), AtMost(len(described)):
@@ -43,8 +48,8 @@ def _with_scores(version: int, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def build(
-    config: Mapping[str, Any], tensors: dict[str, Tensor], network: Any, trusted: Trusted, families: Families
-) -> Any:
+    config: JsonObject, tensors: dict[str, Tensor], network: Networks, trusted: Trusted, families: Families
+) -> BaseEstimator:
     """Build the estimator that a config describes, of one of the families, and put the weights into it."""
     if "autoencoder" not in config and "autoencoders" not in config:
         return _autoencoder_of(config, tensors, network, trusted, families)
@@ -52,7 +57,7 @@ def build(
     params, is_own = dict(config["params"]), "path" in config
     if not hasattr(family, "adopt") or (not is_own and set(params) != {"contamination", "random_state"}):
         raise InputError(f"{config['class']!r} has no autoencoder")
-    kind: Any = find(config["path"], family, trusted) if is_own else family
+    kind = find(config["path"], family, trusted) if is_own else family
     check_plain(params)
     values = {name: value_of(value, len(tensors), trusted) for name, value in params.items()}
     detector = kind(**{"autoencoder": None} | saved_params(values))
@@ -66,9 +71,9 @@ def build(
     return detector.adopt([_autoencoder_of(each, part, network, trusted, families) for each, part in pairs])
 
 
-def _family(config: Mapping[str, Any], families: Families) -> type[Any]:
+def _family(config: JsonObject, families: Families) -> type[BaseEstimator]:
     """Return the class of isthmus that a config is of, or is of a subclass of."""
-    name = config.get("family", config["class"]) if "path" in config else config["class"]
+    name: Any = config.get("family", config["class"]) if "path" in config else config["class"]
     if name not in families:
         raise InputError(f"it holds a {name!r}, and this isthmus has none")
     return families[name]
@@ -80,12 +85,12 @@ def part_of(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def _autoencoder_of(
-    config: Mapping[str, Any], tensors: dict[str, Tensor], network: Any, trusted: Trusted, families: Families
-) -> Any:
+    config: JsonObject, tensors: dict[str, Tensor], network: Networks, trusted: Trusted, families: Families
+) -> BaseEstimator:
     family = _family(config, families)
     if not hasattr(family, "restore"):
         raise InputError(f"it holds a {config['class']!r}, and this isthmus has none")
-    kind: Any = find(config["path"], family, trusted) if "path" in config else family
+    kind = find(config["path"], family, trusted) if "path" in config else family
     check_plain(config["params"])
     params = {name: value_of(value, len(tensors), trusted) for name, value in config["params"].items()}
     if network is not None:
@@ -103,7 +108,7 @@ def _autoencoder_of(
     return estimator.restore(tensors)
 
 
-def set_fitted(estimator: Any, fitted: Mapping[str, Any]) -> None:
+def set_fitted(estimator: BaseEstimator, fitted: JsonObject) -> None:
     """Set the attributes that JSON held, checked, as a file may be a stranger's."""
     declared = estimator.declared()
     check_attributes(declared, fitted)

@@ -1,15 +1,19 @@
 """What scores of rows with gaps are worth: their quantiles, by how much of a row is missing."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 
 from isthmus.errors import InputError
 from isthmus.formats.given import Given
 from isthmus.formats.sequences import Ragged
+from isthmus.saving.attributes import Json, JsonObject
+
+Own: TypeAlias = np.ndarray | Ragged | None
+"""Which entries are a row's own, the others being there for the shape; None: all."""
 
 PROBABILITIES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 """Of the quantiles: more of them at the low end, where thresholds are."""
@@ -66,7 +70,7 @@ class Calibration:
         score: Callable[[Sequence[Given]], np.ndarray],
         given: Sequence[Given],
         scores: np.ndarray,
-        own: Any = None,
+        own: Own = None,
     ) -> Self:
         """Score training rows again of which, for each share, as much is hidden at random.
 
@@ -104,7 +108,7 @@ class Calibration:
             quantiles.append(np.quantile(found, PROBABILITIES))
         return cls(np.array(shares), np.array(quantiles), shares.index(usual), centre)
 
-    def __call__(self, scores: np.ndarray, missing: np.ndarray, own: Any = None) -> np.ndarray:
+    def __call__(self, scores: np.ndarray, missing: np.ndarray, own: Own = None) -> np.ndarray:
         """Bring scores of rows, of whose entries a share `missing` is missing, to the scale of the common rows."""
         known_by = np.interp(missing, self.shares, np.arange(len(self.shares)))
         scores = _by_length(scores, own, self.centre)
@@ -117,13 +121,13 @@ class Calibration:
             calibrated[rows] = _by_rank(scores[rows], quantiles, self.quantiles[self.base])
         return calibrated
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Json]:
         """Return it as what JSON can hold."""
         quantiles = self.quantiles.tolist()
         return {"shares": self.shares.tolist(), "quantiles": quantiles, "base": self.base, "centre": self.centre}
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Self:
+    def from_json(cls, content: JsonObject) -> Self:
         """Make one of what :meth:`as_json` gave, and JSON may have held since; raise ValueError where it is none."""
         shares, quantiles = (np.array(content[name], dtype=float) for name in ("shares", "quantiles"))
         base, centre = content["base"], content.get("centre")  # which was not there at first
@@ -138,7 +142,7 @@ class Calibration:
         return cls(shares, quantiles, base, centre)
 
 
-def missing_shares(rows: Any, own: Any = None) -> np.ndarray:
+def missing_shares(rows: np.ndarray | Ragged, own: Any = None) -> np.ndarray:
     """Return the share of each row's own entries that is missing; shape (n,). A row that has none misses all."""
     if isinstance(rows, Ragged):
         return rows.missing_shares()
@@ -178,7 +182,7 @@ def _hidden(given: Given, share: float, lot: np.ndarray, own: np.ndarray | None)
     return given._replace(hidden=hidden.reshape(given.x.shape))
 
 
-def _by_length(scores: np.ndarray, own: Any, centre: float | None) -> np.ndarray:
+def _by_length(scores: np.ndarray, own: Own, centre: float | None) -> np.ndarray:
     """Bring scores of rows of unequal length to one spread: a sum of n terms has one that rises with √n."""
     if own is None or centre is None:
         return scores

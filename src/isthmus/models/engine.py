@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from torch._ops import OpOverload
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
@@ -53,7 +54,7 @@ def new_fabric(device: str, precision: Any) -> Fabric:
 
 
 @contextmanager
-def fabric_speaks(verbose: Any) -> Iterator[None]:
+def fabric_speaks(verbose: object) -> Iterator[None]:
     """Keep back, unless `verbose` is above 1, what Fabric logs: it advises on a trainer that nobody has called."""
     token = _is_loud.set(isinstance(verbose, numbers.Real) and float(verbose) > 1)
     try:
@@ -147,7 +148,9 @@ class _Flops(TorchDispatchMode):
 
     total = 0.0
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        self, func: OpOverload, types: object, args: tuple[object, ...] = (), kwargs: dict[str, object] | None = None
+    ) -> object:
         result = func(*args, **(kwargs or {}))
         if func.overloadpacket in flop_registry:
             self.total += flop_registry[func.overloadpacket](*args, **(kwargs or {}), out_val=result)
@@ -184,7 +187,7 @@ def in_batches(
     model: Model,
     function: Callable[[Model, Batch], Tensor],
     given: Given,
-) -> Any:
+) -> np.ndarray | Ragged:
     """Apply a function of the model to rows, batch by batch, in the rows' own dtype: what it gives, of each row.
 
     Where memory runs out, a batch is tried again with half of its rows, and so are those after it.
@@ -203,7 +206,7 @@ def in_batches(
 
 def _in_batches_by_length(
     model: Model, function: Callable[[Model, Batch], Tensor], rows: Ragged, dtype: torch.dtype
-) -> Any:
+) -> np.ndarray | Ragged:
     """Go through sequences in batches of about one length; results are in the order of the rows.
 
     Where they are sequences of the same lengths, they are stored likewise.

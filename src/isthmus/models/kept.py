@@ -1,14 +1,14 @@
 """Which weights a fit has kept, in words."""
 
-from typing import Any
+from sklearn.base import BaseEstimator
 
 
-def kept_start(estimator: Any) -> bool:
+def kept_start(estimator: BaseEstimator) -> bool:
     """Tell whether what training began with is what a fitted estimator is; False where that is not known."""
     return getattr(estimator, "best_epoch_", None) == 0
 
 
-def name_of_start(estimator: Any) -> str:
+def name_of_start(estimator: BaseEstimator) -> str:
     """Say what training began with."""
     if estimator.warm_start:
         return "what this fit began with (warm_start)"
@@ -20,7 +20,7 @@ def name_of_start(estimator: Any) -> str:
     return f"the start ({estimator.module_.bottleneck.linear_start})"
 
 
-def kept_in_words(estimator: Any) -> str:
+def kept_in_words(estimator: BaseEstimator) -> str:
     """Say which weights a fitted estimator has; nothing where an older version did not note it."""
     if not hasattr(estimator, "best_epoch_"):
         return ""
@@ -29,7 +29,7 @@ def kept_in_words(estimator: Any) -> str:
     return f"kept: epoch {estimator.best_epoch_} of {estimator.n_iter_}"
 
 
-def why_start_is_kept(estimator: Any) -> str:
+def why_start_is_kept(estimator: BaseEstimator) -> str:
     """Say why what training began with is what came out, and what to try."""
     is_scaled = estimator.scales_itself or hasattr(estimator, "scale_")
     scaled = "" if is_scaled else "scale='standard', "

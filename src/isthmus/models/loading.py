@@ -1,15 +1,13 @@
 """Saved estimators of all families, from their folders."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from sklearn.base import BaseEstimator
 from torch import Tensor
 
 from isthmus.errors import InputError
 from isthmus.models.autoencoder import Autoencoder as Autoencoder
-from isthmus.models.building import Families, build, plan, unpacked
+from isthmus.models.building import Families, Networks, build, plan, unpacked
 from isthmus.models.conditional import ConditionalVariationalAutoencoder as ConditionalVariationalAutoencoder
 from isthmus.models.contractive import ContractiveAutoencoder as ContractiveAutoencoder
 from isthmus.models.denoising import DenoisingAutoencoder as DenoisingAutoencoder
@@ -21,6 +19,7 @@ from isthmus.models.sparse import SparseAutoencoder as SparseAutoencoder
 from isthmus.models.tabular import TabularAutoencoder as TabularAutoencoder
 from isthmus.models.variational import VariationalAutoencoder as VariationalAutoencoder
 from isthmus.saving import persistence
+from isthmus.saving.attributes import JsonObject
 from isthmus.saving.untrusted import WRONG, one_line
 
 FAMILIES: Families = {
@@ -31,7 +30,7 @@ FAMILIES: Families = {
 """The families that can be loaded: those that are imported here."""
 
 
-def load(folder: str | Path, *, network: Any = None, trusted: Trusted = ()) -> Any:
+def load(folder: str | Path, *, network: Networks = None, trusted: Trusted = ()) -> BaseEstimator:
     """Load a saved estimator; it computes the same numbers to the bit.
 
     Parameters
@@ -78,7 +77,7 @@ def load(folder: str | Path, *, network: Any = None, trusted: Trusted = ()) -> A
     """
     folder = Path(folder)
 
-    def check(whole: Mapping[str, Any], described: dict[str, Tensor]) -> None:
+    def check(whole: JsonObject, described: dict[str, Tensor]) -> None:
         config, weights = unpacked(whole, described)
         plan(config, weights, network, trusted, FAMILIES)
 

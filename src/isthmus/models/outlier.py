@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, OutlierMixin, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.frozen import FrozenEstimator
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from isthmus.errors import InputTypeError, hushed, warn_caller
 from isthmus.formats.checks import check_number
-from isthmus.formats.containers import by_pieces, container_of, plain
+from isthmus.formats.containers import RowsLike, by_pieces, container_of, plain
 from isthmus.formats.given import Given
 from isthmus.formats.sequences import Ragged
 from isthmus.models.base import AbstractAutoencoder
@@ -93,7 +93,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         self.contamination = contamination
         self.random_state = random_state
 
-    def fit(self, X: ArrayLike, y: Any = None) -> Self:
+    def fit(self, X: RowsLike, y: RowsLike | None = None) -> Self:
         """Fit the autoencoder, and the threshold to its scores of the same rows.
 
         Parameters
@@ -127,7 +127,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         self.offset_ = float(np.percentile(calibrated, 100 * self.contamination))
         return self
 
-    def _fit_autoencoders(self, X: Any, y: Any) -> None:
+    def _fit_autoencoders(self, X: RowsLike, y: RowsLike | None) -> None:
         """Fit the autoencoder, or three where rows are fewer than their entries."""
         new = self._new_autoencoder()
         n_rows, entries = _size(X)
@@ -177,13 +177,13 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         """The fitted autoencoder; the first where there are several."""
         return self.autoencoders_[0]
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         """Tell scikit-learn that NaN is welcome, and so are sparse matrices."""
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = tags.input_tags.sparse = True
         return tags
 
-    def score_samples(self, X: ArrayLike, *, per_feature: bool = False) -> Any:
+    def score_samples(self, X: RowsLike, *, per_feature: bool = False) -> Any:
         """Return the autoencoder's score of each row in nats; higher is more usual.
 
         Parameters
@@ -210,7 +210,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
             return self.autoencoder_.format_.entries(self._shares(self._given(X)), X)
         return by_pieces(self._calibrated, X)
 
-    def _calibrated(self, X: Any) -> np.ndarray:
+    def _calibrated(self, X: RowsLike) -> np.ndarray:
         """Return the score of each row, on the scale of rows without gaps."""
         given = self._given(X)
         scores, own, x = self._lowest(given), self.autoencoder_.format_.own_entries(X), given[0].x
@@ -223,7 +223,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
             nothing = missing_shares(x, self._scored(x, own)) == 1
         return np.where(nothing, np.nextafter(self.offset_, -np.inf), scores)
 
-    def decision_function(self, X: ArrayLike) -> np.ndarray:
+    def decision_function(self, X: RowsLike) -> np.ndarray:
         """Return the score above the threshold: negative for outliers.
 
         Parameters
@@ -243,7 +243,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         """
         return self.score_samples(X) - self.offset_
 
-    def predict(self, X: ArrayLike) -> np.ndarray:
+    def predict(self, X: RowsLike) -> np.ndarray:
         """Tell usual rows from outliers.
 
         Parameters
@@ -279,11 +279,11 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         check_is_fitted(self)
         save_estimator(self, folder)
 
-    def _given(self, X: Any) -> list[Given]:
+    def _given(self, X: RowsLike) -> list[Given]:
         """Validate rows to be scored, for each autoencoder."""
         return [autoencoder.format_.encode_to_score(X) for autoencoder in self.autoencoders_]
 
-    def _scored(self, x: np.ndarray, own: np.ndarray | None) -> np.ndarray | None:
+    def _scored(self, x: np.ndarray, own: Any) -> np.ndarray | None:
         """Return which entries of rows have a part in their score; None: all."""
         unmodelled = self.autoencoder_.module_.usual.isnan().numpy(force=True)
         if not unmodelled.any() or unmodelled.all():  # an older version did not learn what is usual
@@ -315,7 +315,7 @@ def _frozen(frozen: FrozenEstimator) -> AbstractAutoencoder:
     return autoencoder
 
 
-def _size(X: Any) -> tuple[int, int]:
+def _size(X: RowsLike) -> tuple[int, int]:
     """Return how many rows there are, and entries of a row; 0 entries where rows differ in their lengths."""
     if isinstance(X, Mapping):
         sizes = [_size(values) for values in X.values() if values is not None]
@@ -327,7 +327,7 @@ def _size(X: Any) -> tuple[int, int]:
     return (shape[0], math.prod(shape[1:])) if shape else (0, 0)
 
 
-def _without_each_fold(X: Any, y: Any, n: int) -> list[tuple[Any, Any]]:
+def _without_each_fold(X: RowsLike, y: RowsLike | None, n: int) -> list[tuple[RowsLike, RowsLike | None]]:
     """Return X and y without the rows of each fold, drawn by chance but the same each time."""
     fold = np.random.default_rng(0).permutation(n) % FOLDS
     kept = [np.flatnonzero(fold != i) for i in range(FOLDS)]
@@ -335,7 +335,7 @@ def _without_each_fold(X: Any, y: Any, n: int) -> list[tuple[Any, Any]]:
     return [(_taken(X, rows), None if y is None else _taken(y, rows)) for rows in kept]
 
 
-def _taken(X: Any, rows: np.ndarray) -> Any:
+def _taken(X: Any, rows: np.ndarray) -> RowsLike:
     """Return some rows of what may be an array, a tensor, a frame, a list, or a dict of these."""
     if isinstance(X, Mapping):
         return {name: None if values is None else _taken(values, rows) for name, values in X.items()}

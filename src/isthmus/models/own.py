@@ -4,7 +4,8 @@ import importlib
 import re
 from abc import ABC
 from collections.abc import Callable, Sequence
-from typing import Any
+from operator import attrgetter
+from typing import TypeVar
 
 import torch
 
@@ -12,17 +13,22 @@ from isthmus.core.bottlenecks.base import Bottleneck, Prior
 from isthmus.core.likelihoods.base import Likelihood
 from isthmus.errors import InputError, InputTypeError
 
+Family = TypeVar("Family")
+
 PATH = re.compile(r"[\w.]{1,500}:[\w.<>]{1,500}")
 """``module:Class``, also of a class inside of another, or of a function's."""
 
-Trusted = Callable[..., Any] | str | Sequence[Callable[..., Any] | str]
+Code = Callable[..., object]
+"""A class or a function."""
+
+Trusted = Code | str | Sequence[Code | str]
 """Classes and functions, or their import paths."""
 
 OURS = ("isthmus.core.bottlenecks.", "isthmus.core.likelihoods.", "isthmus.core.corruption:", "isthmus.core.penalty:")
 """Where parts are isthmus's own, which need no trust."""
 
 
-def path_of(kind: Callable[..., Any]) -> str:
+def path_of(kind: Code) -> str:
     """Return a class's or a function's import path, ``module:Name``; that of torch's optimisers by the shorter one."""
     name = kind.__qualname__
     return f"torch.optim:{name}" if getattr(torch.optim, name, None) is kind else f"{kind.__module__}:{name}"
@@ -33,7 +39,7 @@ def can_be_imported(path: str) -> bool:
     return not path.startswith("__main__:") and "<" not in path
 
 
-def family_of(kind: type[Any]) -> type[Any]:
+def family_of(kind: type) -> type:
     """Return the class of isthmus that a class is, or is a subclass of.
 
     Raises
@@ -47,7 +53,7 @@ def family_of(kind: type[Any]) -> type[Any]:
     raise InputTypeError(f"{kind.__name__} is no subclass of a family of isthmus, such as Autoencoder: it is not saved")
 
 
-def find(path: Any, family: type[Any], trusted: Trusted) -> type[Any]:
+def find(path: object, family: type[Family], trusted: Trusted) -> type[Family]:
     """Return the class that was saved under a path, where it is trusted; nothing else is imported.
 
     Raises
@@ -61,7 +67,7 @@ def find(path: Any, family: type[Any], trusted: Trusted) -> type[Any]:
     return found
 
 
-def find_part(path: Any, trusted: Trusted) -> Any:
+def find_part(path: object, trusted: Trusted) -> Code:
     """Return the class or function of a part that was saved under a path, where it is trusted, or is no stranger's.
 
     Raises
@@ -80,10 +86,10 @@ def find_part(path: Any, trusted: Trusted) -> Any:
     return _found(path, trusted, "part")
 
 
-def _found(path: Any, trusted: Trusted, what: str) -> Any:
+def _found(path: object, trusted: Trusted, what: str) -> Code:
     if not isinstance(path, str) or not PATH.fullmatch(path):
         raise InputError(f"it has a {what} of its own under a path that is none")
-    named: list[Any] = [trusted] if isinstance(trusted, str) or callable(trusted) else list(trusted)
+    named: list[Code | str] = [trusted] if isinstance(trusted, str) or callable(trusted) else list(trusted)
     wrong = next((each for each in named if not (isinstance(each, str) or hasattr(each, "__qualname__"))), None)
     if wrong is not None:
         raise InputTypeError(f"trusted has {wrong!r}: give classes, or their paths as text, such as {path!r}")
@@ -97,15 +103,12 @@ def _found(path: Any, trusted: Trusted, what: str) -> Any:
     raise InputError(_not_trusted(path, what))
 
 
-def _imported(path: str) -> Any:
+def _imported(path: str) -> Code:
     module, _, name = path.partition(":")
     try:
-        found: Any = importlib.import_module(module)
-        for part in name.split("."):
-            found = getattr(found, part)
+        return attrgetter(name)(importlib.import_module(module))
     except (ImportError, AttributeError) as error:
         raise InputError(f"{path} cannot be imported: {error}") from error
-    return found
 
 
 def _not_trusted(path: str, what: str) -> str:

@@ -5,12 +5,12 @@ A config of few numbers holds them itself, as people and older versions can read
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from isthmus.errors import InputError
+from isthmus.saving.attributes import JsonObject
 from isthmus.saving.persistence import OF_CONFIG
 
 SCALES = ("mean_", "scale_", "y_mean_", "y_scale_")
@@ -18,7 +18,7 @@ RANGES = ("low", "high", "decimals")
 """Of a frame: a number of each column."""
 
 
-def pack(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def pack(config: JsonObject) -> tuple[JsonObject, dict[str, Tensor]]:
     """Return a config without its long lists, and these as tensors by name."""
     tensors: dict[str, Tensor] = {}
     config = dict(config)
@@ -35,7 +35,7 @@ def pack(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
     return config, tensors
 
 
-def unpack(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def unpack(config: JsonObject, tensors: Mapping[str, Tensor]) -> tuple[JsonObject, dict[str, Tensor]]:
     """Return a config with its long lists, and the weights that are left; raise ValueError where they do not fit."""
     ours = {name: each for name, each in tensors.items() if name.startswith(OF_CONFIG)}
     config = dict(config)
@@ -53,7 +53,7 @@ def unpack(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> tuple[di
     return config, {name: each for name, each in tensors.items() if not name.startswith(OF_CONFIG)}
 
 
-def _fitted_of(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _fitted_of(config: JsonObject) -> Iterator[JsonObject]:
     """Yield what was learnt, copied into the config, of an estimator and of those within it."""
     config["fitted"] = dict(config["fitted"])
     yield config["fitted"]
@@ -66,13 +66,13 @@ def _fitted_of(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield from _fitted_of(each)
 
 
-def _structure(value: Any) -> Any:
+def _structure(value: object) -> object:
     if isinstance(value, dict):
         return tuple((name, _structure(each)) for name, each in value.items())
     return type(value)
 
 
-def _columns(records: list[dict[str, Any]], tensors: dict[str, Tensor]) -> dict[str, Any]:
+def _columns(records: list[JsonObject], tensors: dict[str, Tensor]) -> JsonObject:
     """Return records of one structure as columns."""
     columns = {name: [record[name] for record in records] for name in records[0]}
     return {
@@ -81,12 +81,12 @@ def _columns(records: list[dict[str, Any]], tensors: dict[str, Tensor]) -> dict[
     }
 
 
-def _records(columns: Any, tensors: dict[str, Tensor]) -> list[dict[str, Any]]:
+def _records(columns: JsonObject, tensors: dict[str, Tensor]) -> list[JsonObject]:
     lists = [_records(each, tensors) if isinstance(each, dict) else _take(each, tensors) for each in columns.values()]
     return [dict(zip(columns, values, strict=True)) for values in zip(*lists, strict=True)]
 
 
-def _put(values: Sequence[Any], tensors: dict[str, Tensor]) -> str:
+def _put(values: Sequence[float | None], tensors: dict[str, Tensor]) -> str:
     name = f"{OF_CONFIG}{len(tensors)}"
     values = [-1 if each is None else each for each in values]  # decimals that are none; no other list has gaps
     whole = all(type(each) is int for each in values)
@@ -94,12 +94,12 @@ def _put(values: Sequence[Any], tensors: dict[str, Tensor]) -> str:
     return name
 
 
-def _taken(given: Any, tensors: dict[str, Tensor]) -> Any:
+def _taken(given: str | list[float], tensors: dict[str, Tensor]) -> list[float]:
     """Return the numbers of a tensor, or those that stand in the config itself."""
     return _take(given, tensors) if isinstance(given, str) else given
 
 
-def _range(name: str, given: Any, tensors: dict[str, Tensor]) -> Any:
+def _range(name: str, given: str | list[float], tensors: dict[str, Tensor]) -> str | Sequence[float | None]:
     """Return what a frame says of its columns."""
     if name not in RANGES:
         return given
@@ -107,10 +107,9 @@ def _range(name: str, given: Any, tensors: dict[str, Tensor]) -> Any:
     return [None if each == -1 else each for each in values] if name == "decimals" else values
 
 
-def _take(name: Any, tensors: dict[str, Tensor]) -> list[Any]:
+def _take(name: object, tensors: dict[str, Tensor]) -> list[float]:
     """Return the numbers of a tensor, which is then gone, so that no few letters ask for much."""
     found = tensors.pop(name, None) if isinstance(name, str) else None
     if found is None or found.dtype not in (torch.int64, torch.float64) or not 1 <= found.ndim <= 2:
         raise InputError("its config names numbers that are not in the file of its weights")
-    values: list[Any] = found.tolist()
-    return values
+    return found.tolist()

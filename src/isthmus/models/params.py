@@ -11,7 +11,6 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from sklearn.base import BaseEstimator
 from torch import nn
-from torch.optim import Optimizer
 
 from isthmus.core.bottlenecks.base import Bottleneck
 from isthmus.core.bottlenecks.deterministic import LEAST_CHANGE, Deterministic
@@ -45,6 +44,7 @@ from isthmus.models.own_parts import (
 from isthmus.networks import MLP, Conv, Transformer
 from isthmus.networks.parameters import Network
 from isthmus.training.callbacks import Callback
+from isthmus.training.state import Optimize
 
 REVIVAL_WEIGHT = 1 / 8
 """Weight of the term that keeps units of a top-k code alive; Gao et al. 2024 (§2.4) have 1/32 for theirs."""
@@ -87,7 +87,7 @@ class Parameters(BaseEstimator, ABC):
     batch_size: int = 128
     lr: float = 2e-3
     lr_schedule: Literal["one_cycle", "constant"] = "one_cycle"
-    optimizer: Callable[[Any], Optimizer] | None = None
+    optimizer: Optimize | None = None
     max_grad_norm: float | None = None
     on_nonfinite: Literal["roll_back", "raise"] = "roll_back"
     validation_fraction: float | None = 0.1
@@ -101,7 +101,7 @@ class Parameters(BaseEstimator, ABC):
     callbacks: Sequence[Callback] = ()
     verbose: int = 0
 
-    default_network: ClassVar[type[Any]] = MLP
+    default_network: ClassVar[Callable[..., Network]] = MLP
     default_epochs: ClassVar["staticmethod[[int, int], int]"] = staticmethod(default_epochs)
     default_grad_norm: ClassVar["staticmethod[[int], float | None]"] = staticmethod(no_limit)
     scales_itself: ClassVar[bool] = False
@@ -253,7 +253,7 @@ class Parameters(BaseEstimator, ABC):
     def _network(self) -> Network:
         """Return the network; for KL sparsity with the sigmoid that puts its code in (0, 1)."""
         hidden = {"hidden": self.hidden_} if hasattr(self, "hidden_") else {}  # the widths that fit has chosen
-        network: Any = self.default_network(**hidden) if self.network is None else self.network
+        network = self.default_network(**hidden) if self.network is None else self.network
         if self.is_sequential and hasattr(network, "along_time"):
             network = network.along_time()
         if not isinstance(network, MLP | Conv | Transformer):

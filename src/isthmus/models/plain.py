@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.base import BaseEstimator
 from torch import nn
 
 from isthmus import networks
@@ -17,7 +18,8 @@ from isthmus.core.bottlenecks.base import Bottleneck, Prior
 from isthmus.core.description import description_of
 from isthmus.core.likelihoods.base import Likelihood
 from isthmus.errors import InputError, shown
-from isthmus.models.own import Trusted, find_part, path_of
+from isthmus.models.own import Code, Trusted, find_part, path_of
+from isthmus.saving.attributes import Json, JsonObject
 
 NOT_SAVED = "not saved"
 
@@ -28,32 +30,32 @@ BROUGHT = (*OF_THE_WEIGHTS, "corruption", "penalties", "optimizer")
 """Parameters that may be code of a person's own."""
 
 
-def plain_params(estimator: Any) -> dict[str, Any]:
+def plain_params(estimator: BaseEstimator) -> dict[str, Json]:
     """Return the parameters as JSON can hold them, all but the callbacks."""
     found = {name: plain(value) for name, value in estimator.get_params(deep=False).items() if name != "callbacks"}
     return {name: NOT_SAVED if _is_own(value) and name not in BROUGHT else value for name, value in found.items()}
 
 
-def unsaved_params(estimator: Any) -> dict[str, dict[str, str]]:
+def unsaved_params(estimator: BaseEstimator) -> dict[str, dict[str, str]]:
     """Describe the parameters that JSON cannot hold, all but the callbacks, so that they can be told apart."""
     plain = plain_params(estimator)
     params = estimator.get_params(deep=False)
     return {name: description_of(params[name]) for name, value in plain.items() if _lacks(value) or _is_own(value)}
 
 
-def _lacks(value: Any) -> bool:
+def _lacks(value: Json) -> bool:
     """Tell whether something in a plain parameter could not be kept."""
     return value == NOT_SAVED or (isinstance(value, list) and any(map(_lacks, value)))
 
 
-def _is_own(value: Any) -> bool:
+def _is_own(value: Json) -> bool:
     """Tell whether code of a person's own is part of a plain parameter."""
     if isinstance(value, list):
         return any(map(_is_own, value))
     return isinstance(value, dict) and ("path" in value or any(map(_is_own, value.values())))
 
 
-def plain(value: Any) -> Any:
+def plain(value: Any) -> Json:
     """Return what JSON can hold of a parameter; ``"not saved"`` for what it cannot.
 
     Of functions, classes and objects of a person's own it is the import path, and of objects also the arguments of the
@@ -76,7 +78,7 @@ def plain(value: Any) -> Any:
     return _plain_own(value)
 
 
-def _plain_own(value: Any) -> Any:
+def _plain_own(value: object) -> Json:
     """Return the import path of a function or class, or of an object's class, and its arguments."""
     if isinstance(value, type | FunctionType):
         return {"class": "own", "path": path_of(value)} if "<" not in path_of(value) else NOT_SAVED
@@ -87,15 +89,12 @@ def _plain_own(value: Any) -> Any:
     if arguments is None or not isinstance(kind, type | FunctionType) or "<" in path_of(kind):
         return NOT_SAVED
     params = {name: plain(item) for name, item in arguments.items()}
-    is_partial = {"partial": True} if isinstance(value, partial) else {}
-    return (
-        NOT_SAVED
-        if any(map(_lacks, params.values()))
-        else {"class": "own", "path": path_of(kind), "params": params} | is_partial
-    )
+    is_partial: dict[str, Json] = {"partial": True} if isinstance(value, partial) else {}
+    saved: dict[str, Json] = {"class": "own", "path": path_of(kind), "params": params}
+    return NOT_SAVED if any(map(_lacks, params.values())) else saved | is_partial
 
 
-def _arguments(value: Any) -> dict[str, Any] | None:
+def _arguments(value: object) -> dict[str, object] | None:
     """Return what an object's class would be called with to build it again; None where it does not keep all of it."""
     is_function = callable(value) and not isinstance(value, nn.Module)
     if not isinstance(value, Likelihood | Bottleneck | Prior) and not is_function:
@@ -112,7 +111,7 @@ def _arguments(value: Any) -> dict[str, Any] | None:
     return {each.name: getattr(value, each.name) for each in parameters}
 
 
-def check_saved(estimator: Any, names: Iterable[str]) -> None:
+def check_saved(estimator: BaseEstimator, names: Iterable[str]) -> None:
     """Raise ValueError where one of these parameters is code that has no import path, or keeps not all it is made of.
 
     Parameters
@@ -129,7 +128,7 @@ def check_saved(estimator: Any, names: Iterable[str]) -> None:
             )
 
 
-def code_in(value: Any) -> list[Any]:
+def code_in(value: object) -> list[Code]:
     """Return the classes and functions that a parameter is made of, of a person's own or not."""
     if isinstance(value, Mapping | list | tuple):
         return [code for each in (value.values() if isinstance(value, Mapping) else value) for code in code_in(each)]
@@ -142,23 +141,23 @@ def code_in(value: Any) -> list[Any]:
     return [type(value), *code_in(_arguments(value) or {})]
 
 
-def saved_params(params: Mapping[str, Any]) -> dict[str, Any]:
+def saved_params(params: Mapping[str, object]) -> JsonObject:
     """Leave out what could not be saved: it is at its default again."""
     return {name: value for name, value in params.items() if value != NOT_SAVED}
 
 
-def check_plain(params: Mapping[str, Any]) -> None:
+def check_plain(params: Mapping[str, object]) -> None:
     """Raise ValueError for parameters that are never saved, and for what no method checks before it needs it."""
     if "callbacks" in params:
         raise InputError("it has callbacks, which are never saved")
-    kinds: dict[str, Any] = {"device": str, "verbose": int, "contamination": float, "random_state": int | None}
+    kinds = {"device": str, "verbose": int, "contamination": float, "random_state": int | None}
     for name, kind in kinds.items():
         value = params.get(name, NOT_SAVED)
         if not isinstance(value, kind) and value != NOT_SAVED:
             raise InputError(f"{name}={value!r} cannot be")
 
 
-def value_of(value: Any, most: int, trusted: Trusted = ()) -> Any:
+def value_of(value: Any, most: int, trusted: Trusted = ()) -> object:
     """Turn what JSON held into a parameter again; `most` is how many layers a network may have."""
     if isinstance(value, float) and not math.isfinite(value):
         raise InputError(f"a parameter is {value}")

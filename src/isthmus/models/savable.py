@@ -1,7 +1,8 @@
 """Parameters that could not be saved with a model are told before it is trained."""
 
 import json
-from typing import Any
+
+from sklearn.base import BaseEstimator
 
 from isthmus.errors import InputError, shown
 from isthmus.models.plain import NOT_SAVED, check_plain, plain_params, value_of
@@ -15,7 +16,7 @@ MOST = 2**32 - 1
 """A whole number that all that follows can count to, and that is a seed."""
 
 
-def check_savable(estimator: Any) -> None:
+def check_savable(estimator: BaseEstimator) -> None:
     """Raise ValueError for a parameter that a file cannot hold, or that `load` would refuse.
 
     Examples
@@ -42,7 +43,7 @@ def check_savable(estimator: Any) -> None:
             ) from error
 
 
-def _check_sizes(value: Any) -> None:
+def _check_sizes(value: object) -> None:
     """Raise ValueError for a whole number, also in a list or a network, that nothing can count to."""
     if isinstance(value, int) and abs(value) > MOST:
         raise InputError(f"{shown(value, 20)} is too large, the largest is {MOST:,}")

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
@@ -15,13 +14,13 @@ from isthmus.models.own import family_of, path_of
 from isthmus.models.packed import pack
 from isthmus.models.plain import BROUGHT, OF_THE_WEIGHTS, check_saved, code_in, plain, plain_params
 from isthmus.saving import persistence
-from isthmus.saving.attributes import check_attributes
+from isthmus.saving.attributes import JsonObject, check_attributes
 from isthmus.saving.untrusted import WRONG, one_line
 
 
 def save_estimator(estimator: BaseEstimator, folder: str | Path) -> None:
     """Write a fitted estimator to a folder, once it is sure that it can be read again."""
-    autoencoder: Any = _thawed(getattr(estimator, "autoencoder_", estimator))
+    autoencoder = _thawed(getattr(estimator, "autoencoder_", estimator))
     check_saved(autoencoder, OF_THE_WEIGHTS)
     config, tensors = _config(estimator), _weights(estimator)
     network = getattr(autoencoder, "networks", None) or autoencoder.network
@@ -46,7 +45,7 @@ def save_estimator(estimator: BaseEstimator, folder: str | Path) -> None:
     persistence.write(folder, written, {**tensors, **beside})
 
 
-def _packed(config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def _packed(config: JsonObject) -> tuple[JsonObject, dict[str, Tensor]]:
     """Return a config as it is written, and its lists that are then beside the weights: a long one's."""
     return pack(config) if json.dumps(config).count(",") > persistence.LONG else (config, {})
 
@@ -70,7 +69,7 @@ def check_keepable(estimator: BaseEstimator, tensors: Mapping[str, Tensor]) -> N
     persistence.check_readable(written, {**tensors, **beside})
 
 
-def _weights(estimator: Any) -> dict[str, Tensor]:
+def _weights(estimator: BaseEstimator) -> dict[str, Tensor]:
     """Return the weights by name; those of several autoencoders by their number before it."""
     autoencoders = getattr(estimator, "autoencoders_", [estimator])
     if len(autoencoders) == 1:
@@ -82,12 +81,12 @@ def _weights(estimator: Any) -> dict[str, Tensor]:
     }
 
 
-def _thawed(estimator: Any) -> Any:
+def _thawed(estimator: BaseEstimator) -> BaseEstimator:
     """Return the estimator in a FrozenEstimator, which is fitted as it is."""
     return estimator.estimator if isinstance(estimator, FrozenEstimator) else estimator
 
 
-def _config(estimator: Any) -> dict[str, Any]:
+def _config(estimator: BaseEstimator) -> JsonObject:
     """Describe an estimator by names and numbers."""
     estimator = _thawed(estimator)
     if hasattr(estimator, "autoencoders_"):
@@ -102,13 +101,13 @@ def _config(estimator: Any) -> dict[str, Any]:
     return _class(estimator) | {"params": plain_params(estimator), "fitted": _fitted(estimator)}
 
 
-def _fitted(estimator: Any) -> dict[str, Any]:
+def _fitted(estimator: BaseEstimator) -> JsonObject:
     """Return the fitted attributes, as JSON can hold them."""
     there = {name: each for name, each in estimator.declared().items() if hasattr(estimator, name)}
     return {name: each.to_json(getattr(estimator, name)) for name, each in there.items()}
 
 
-def _class(estimator: Any) -> dict[str, str]:
+def _class(estimator: BaseEstimator) -> dict[str, str]:
     """Name a class; of a user's own also its import path, and the class of isthmus that it is a subclass of."""
     kind = type(estimator)
     family = family_of(kind)

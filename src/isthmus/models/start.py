@@ -216,8 +216,7 @@ def _standardised(model: Model, rows: Batch) -> np.ndarray:
         x = rows.x.new_empty(len(rows.x), len(encoder.centre))
         for into, piece in zip(x.split(PIECE), rows.x.split(PIECE), strict=True):
             torch.sub(model.inputs(piece).flatten(1), encoder.centre, out=into)
-    standardised: np.ndarray = x.div_(encoder.scale).cpu().numpy()
-    return standardised
+    return x.div_(encoder.scale).cpu().numpy()
 
 
 def _sample(model: Model, rows: Batch, units: int, seed: int) -> Batch:

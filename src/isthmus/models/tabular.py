@@ -20,6 +20,7 @@ from isthmus.core.model import Model
 from isthmus.core.parts import Parts
 from isthmus.errors import InputError, InputTypeError
 from isthmus.formats.checks import check_choice, check_number, check_scalar
+from isthmus.formats.kinds import Kinds
 from isthmus.formats.scaling import SCALING
 from isthmus.formats.schema import Schema
 from isthmus.formats.table import TableFormat
@@ -164,15 +165,15 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
     numbers: Literal["auto", "standard", "rankgauss"] | None = "auto"
     categories: Literal["auto", "onehot", "embedding"] = "auto"
     bins: int = 24
-    kinds: Mapping[Any, Any] | None = None
-    drop: Sequence[Any] = ()
-    na_values: Sequence[Any] | None = None
+    kinds: Kinds | None = None
+    drop: Sequence[str | int] = ()
+    na_values: Sequence[object] | None = None
     min_frequency: int | float | None = None
     layers: Literal["code", "all"] = "code"  # type: ignore[misc]
 
     scales_itself: ClassVar[bool] = True
 
-    def fit(self, X: ArrayLike, y: Any = None, **kept: Any) -> Self:
+    def fit(self, X: ArrayLike, y: object = None, **kept: Any) -> Self:
         """Learn what the columns of a table are, and train on its rows.
 
         Parameters

@@ -17,6 +17,7 @@ from isthmus.core.parts import Parts
 from isthmus.core.penalty import free_bits
 from isthmus.errors import InputError
 from isthmus.formats.checks import check_number, check_scalar
+from isthmus.formats.containers import RowsLike
 from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.own_parts import bottleneck_of
 
@@ -33,7 +34,7 @@ class AbstractVariationalAutoencoder(AbstractAutoencoder):
 
     draws_codes: ClassVar[bool] = True
 
-    def _log_likelihood(self, X: ArrayLike, samples: int, y: Any) -> np.ndarray:
+    def _log_likelihood(self, X: ArrayLike, samples: int, y: RowsLike | None) -> np.ndarray:
         check_scalar(samples, "n_importance_samples", numbers.Integral, min_val=1)
         given = self._given(X, y, targets=True)
         generator = self._generator()

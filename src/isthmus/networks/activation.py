@@ -37,5 +37,4 @@ def build_activation(activation: Activation) -> nn.Module:
         raise InputError(
             f"unknown activation {activation!r}: did you mean {close!r}? Names are PyTorch's, in lower case"
         )
-    module: nn.Module = _CLASSES[name.replace("_", "")]()
-    return module
+    return _CLASSES[name.replace("_", "")]()

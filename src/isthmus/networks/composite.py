@@ -49,8 +49,7 @@ class PastEncoder(nn.Module):
         told: list[Tensor | None] = [x[:, :steps], lengths]
         if self.takes_known:
             told.append(None if known is None else known[:, :steps])
-        h: Tensor = self.encoder(*told)
-        return h
+        return self.encoder(*told)
 
 
 class CompositeDecoder(nn.Module):

@@ -383,7 +383,7 @@ def _times(shape: tuple[int, ...]) -> str:
     return "×".join(str(side) for side in shape)
 
 
-def _listed(value: Any, n: int = 1) -> list[Any]:
+def _listed(value: object, n: int = 1) -> list[Any]:
     """Return what a sequence holds, or a single value `n` times; whole numbers of any library as int."""
     values = values_of(value)
     return [int(each) if is_whole(each) else each for each in ([value] * n if values is None else values)]

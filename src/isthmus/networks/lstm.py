@@ -138,8 +138,7 @@ class Encoder(nn.Module):
         states: Tensor
         states, _ = self.lstm(x if x.ndim > 2 else x[:, :, None])
         last = states[:, -1] if lengths is None else at(states, lengths[:, :1].long() - 1)[:, 0]
-        h: Tensor = self.code(last)
-        return h
+        return self.code(last)
 
 
 class Decoder(nn.Module):
@@ -167,8 +166,7 @@ class Decoder(nn.Module):
     def _from_code(self, z: Tensor, steps: int) -> Tensor:
         """Make so many frames, each from the code alone and the state."""
         states, _ = self.lstm(z[:, None].expand(-1, steps, -1), self._start(z))
-        frames: Tensor = self.frame(states)
-        return frames
+        return self.frame(states)
 
     def _from_own_frames(self, z: Tensor, steps: int) -> Tensor:
         """Make one frame after the other, each from the code, the state and the frame before, at first zeros."""

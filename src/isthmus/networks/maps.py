@@ -82,8 +82,7 @@ class UNet(nn.Sequential):
             kept.append(x)
         for up, same_size in zip(layers[self.depth : -1], kept[-2::-1], strict=True):
             x = up(x) + same_size
-        flat: Tensor = layers[-1](x).flatten(1)
-        return flat
+        return layers[-1](x).flatten(1)
 
 
 class CentralCrop(nn.Module):

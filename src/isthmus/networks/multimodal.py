@@ -68,8 +68,7 @@ class Concatenation(nn.Module):
     def forward(self, codes: Tensor, present: Tensor) -> Tensor:
         """Map (rows, modalities, n_components) → (rows, n_components)."""
         codes = codes.masked_fill(~present[:, :, None], 0)
-        h: Tensor = self.linear(torch.cat([codes.flatten(1), present.to(codes)], dim=1))
-        return h
+        return self.linear(torch.cat([codes.flatten(1), present.to(codes)], dim=1))
 
 
 class ProductOfExperts(nn.Module):
@@ -114,8 +113,7 @@ class MultimodalEncoder(nn.Module):
         present = [
             x.new_ones(len(x), dtype=torch.bool) if part_known is None else part_known.any(1) for part_known in knowns
         ]
-        h: Tensor = self.fusion(torch.stack(codes, dim=1), torch.stack(present, dim=1))
-        return h
+        return self.fusion(torch.stack(codes, dim=1), torch.stack(present, dim=1))
 
 
 def _encode(encoder: nn.Module, shape: nn.Module, part: Tensor, known: Tensor | None) -> Tensor:

@@ -28,8 +28,7 @@ class Path(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (rows, first width) → (rows, last width)."""
         if self.deep is None or self.linear is None:
-            only: Tensor = (self.deep or self.linear)(x)  # type: ignore[misc]
-            return only
+            return (self.deep or self.linear)(x)  # type: ignore[misc]
         sum_: Tensor = self.linear(x) + self.deep(dampened(x))
         return sum_
 
@@ -65,8 +64,7 @@ class Encoder(nn.Module):
         x = x.flatten(1)
         if self.centre is not None and self.scale is not None:
             x = (x - self.centre) / self.scale
-        h: Tensor = self.activation(self.path(joined(x, context)))
-        return h
+        return self.activation(self.path(joined(x, context)))
 
     def squared_jacobian(self, h: Tensor) -> Tensor | None:
         """Return ‖∂h/∂x‖²_F of each row in closed form, or None where there is none.

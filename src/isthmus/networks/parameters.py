@@ -2,7 +2,7 @@
 
 import numbers
 from dataclasses import fields
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeGuard
 
 from torch import nn
 
@@ -12,7 +12,7 @@ from isthmus.errors import InputError, InputTypeError
 class Parameters:
     """``get_params`` and ``set_params`` for a dataclass, so that ``clone`` and ``network__hidden`` work on it."""
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
+    def get_params(self, deep: bool = True) -> dict[str, object]:
         """Return the parameters by name.
 
         Parameters
@@ -27,7 +27,7 @@ class Parameters:
         """
         return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
 
-    def set_params(self, **params: Any) -> Self:
+    def set_params(self, **params: object) -> Self:
         """Set parameters by name.
 
         Parameters
@@ -71,7 +71,7 @@ def values_of(value: Any) -> tuple[Any, ...] | None:
         return None
 
 
-def is_whole(value: object) -> bool:
+def is_whole(value: object) -> TypeGuard[int]:
     """Tell whether a value is a whole number, which True and False are not."""
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
@@ -82,7 +82,7 @@ def check_share(name: str, value: object) -> None:
         raise InputError(f"{name}={value!r}: give a share in [0, 1)")
 
 
-def check_whole(shown: str, value: Any, least: int) -> None:
+def check_whole(shown: str, value: object, least: int) -> None:
     """Raise TypeError for what is no whole number, ValueError for one below the least; `shown` says what it is."""
     if not is_whole(value):
         raise InputTypeError(f"{shown}: give a whole number")
@@ -109,5 +109,5 @@ class Network(Protocol):
         0 both are called with a context, (rows, n_context), as a second argument.
         """
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
+    def get_params(self, deep: bool = True) -> dict[str, object]:
         """Return the parameters by name."""

@@ -194,7 +194,7 @@ class Transformer(Parameters):
             check_whole(f"{name}={getattr(self, name)!r}", getattr(self, name), least)
         if self.width % self.heads:
             raise InputError(f"width={self.width} cannot be shared out among heads={self.heads}: give a multiple")
-        sizes: Any = values_of(self.patch)
+        sizes = values_of(self.patch)
         for size in (self.patch,) if sizes is None else sizes:
             if sizes is None or size is not None:
                 check_whole(f"patch={self.patch!r}", size, 1)
@@ -238,7 +238,7 @@ class Attention(nn.MultiheadAttention):
     ``torch.nn.attention.sdpa_kernel`` would choose so for all threads.
     """
 
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
+    def forward(self, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor | None]:
         """Attend, as torch does."""
         return super().forward(*args, **kwargs | ({"need_weights": True} if _explicit.get() else {}))
 

@@ -1,7 +1,7 @@
 """Rows of a table as a table on the page: what they are, what models make of them, and which cells are furthest off."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Hashable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -48,7 +48,7 @@ class CellTable(NamedTuple):
     foot: list[str]
 
 
-def worst_columns(errors: pd.DataFrame, most: int = MOST_COLUMNS) -> list[Any]:
+def worst_columns(errors: pd.DataFrame, most: int = MOST_COLUMNS) -> list[Hashable]:
     """Return the names of the columns to show, in their order: all, or of many those that are rebuilt worst."""
     worst = errors.error.fillna(-1).argsort(kind="stable").to_numpy()[::-1][:most]
     return list(errors.index[np.sort(worst)])

@@ -4,7 +4,6 @@ import importlib.resources
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import jinja2
 from markupsafe import Markup
@@ -20,7 +19,7 @@ def write_page(page: str, path: str | Path) -> None:
         temporary.write_text(page, encoding="utf-8", errors="backslashreplace")  # halves of a pair, in a file's name
 
 
-def rendered(template: str, **values: Any) -> str:
+def rendered(template: str, **values: object) -> str:
     """Fill a template of this folder in; text is text in it, whatever it holds."""
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_template), autoescape=True, undefined=jinja2.StrictUndefined, finalize=_as_text
@@ -34,7 +33,7 @@ def _template(name: str) -> str:
     return importlib.resources.files("isthmus.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def _as_text(value: object) -> Any:
+def _as_text(value: object) -> object:
     """Show control characters of a text instead of having them work on the page; what is markup already stays."""
     return printable(value, keep="\n") if isinstance(value, str) and not isinstance(value, Markup) else value
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from plotly.offline import get_plotlyjs
+from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
 
 from isthmus.comparison import HIGHER_IS_BETTER, LOWER_IS_BETTER, Comparison, comparison_cells
@@ -23,10 +24,11 @@ from isthmus.report.html import rendered
 from isthmus.report.images import image_lines, sprite, weight_images
 from isthmus.report.parts import Parts
 from isthmus.report.plots import BOUND, code_map, training_curves
-from isthmus.report.sequences import sequence_pictures
+from isthmus.report.sequences import Sequences, sequence_pictures
 from isthmus.report.tables import reconstruction_table, table_pictures
 from isthmus.report.uses import Picture, uses
 from isthmus.report.words import error_in_words, listed
+from isthmus.saving.attributes import JsonObject
 from isthmus.sources.dataset import is_image
 
 MAP_ROWS, FEWEST_ROWS = 800, 3
@@ -74,6 +76,10 @@ def comparison_page(comparison: Comparison, title: str) -> str:
     shape = "×".join(map(str, seen.X.shape[1:]))
     summary = f"{len(models)} models, {len(comparison.X_test):,} test rows of shape {shape}."
     return _page(title, summary, pictures, sections, seen, _table(comparison.table), parts)
+
+
+Rows = Sequences | pd.DataFrame
+"""Rows that a page is about: numbers, a table, or sequences."""
 
 
 class Seen(NamedTuple):
@@ -139,7 +145,7 @@ def _framed(rows: np.ndarray, names: Sequence[object] | None) -> pd.DataFrame:
 
 def model_page(
     model: AbstractAutoencoder,
-    X: Any,
+    X: Rows,
     y: np.ndarray | None,
     title: str,
     *,
@@ -187,14 +193,14 @@ def model_page(
         return _model_page(model, _seen(X, y, names, which), title, summary, parts)
 
 
-def _taken(X: Any, rows: np.ndarray) -> Any:
+def _taken(X: Rows, rows: np.ndarray) -> Any:
     if isinstance(X, pd.DataFrame):
         return X.iloc[rows]
     return X[rows] if isinstance(X, np.ndarray) else [X[i] for i in rows]
 
 
 def _own_pictures(
-    model: AbstractAutoencoder, X: Any, y: np.ndarray | None, names: Sequence[str], parts: Parts
+    model: AbstractAutoencoder, X: Rows, y: np.ndarray | None, names: Sequence[str], parts: Parts
 ) -> list[Picture] | None:
     """Return the pictures of rows that are no plain arrays of numbers; None for those that are."""
     order = spread_order(len(X), y)
@@ -254,18 +260,23 @@ def _from_left(seen: Seen) -> str:
 
 
 def _section(
-    name: str, model: Any, seen: Seen, y: np.ndarray | None, parts: Parts, known: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
+    name: str,
+    model: BaseEstimator,
+    seen: Seen,
+    y: np.ndarray | None,
+    parts: Parts,
+    known: Mapping[str, object] | None = None,
+) -> dict[str, object]:
     """Collect what the page says about one model; `known` is what it is told of the rows on the map."""
     rows = _taken(seen.X, np.arange(min(len(seen.X), MAP_ROWS)))
     baseline = isinstance(model, PCA)
     labels = None if y is None or y.ndim > 1 else y[:MAP_ROWS]
 
-    def plot_codes() -> dict[str, Any]:
+    def plot_codes() -> JsonObject:
         codes = np.asarray(model.transform(rows, **(known or {})))  # which may be a frame, as set_output says
         return code_map(codes, labels, seen.names[:MAP_ROWS])
 
-    def part(title: str, make: Callable[[], Any]) -> Any:
+    def part(title: str, make: Callable[[], object]) -> object:
         return parts.make(f"{title} of {name}", make)
 
     return {
@@ -281,7 +292,7 @@ def _section(
     }
 
 
-def _curves(model: AbstractAutoencoder) -> dict[str, Any]:
+def _curves(model: AbstractAutoencoder) -> JsonObject:
     terms = set(model.history_[0]["train"]) - {"loss", "mse", "active_units"}
     is_bound = terms == {"reconstruction", "kl"} and getattr(model, "beta", None) == 1  # the loss is minus the ELBO
     titles = {"loss": BOUND} if is_bound else None
@@ -296,7 +307,7 @@ def _what_curves_show(model: AbstractAutoencoder) -> str:
     return f"Training: a mean over each epoch, while the weights change{held_out}{shown}{drawn}{rising}."
 
 
-def _weights(model: Any, X: Any) -> str | None:
+def _weights(model: BaseEstimator, X: Rows) -> str | None:
     if isinstance(model, PCA | SequenceAutoencoder) or not isinstance(X, np.ndarray):
         return None
     # Of a Gaussian code the units of the means come first.
@@ -304,7 +315,7 @@ def _weights(model: Any, X: Any) -> str | None:
     return weight_images(model.module_, X.shape[1:], n_units, getattr(model, "feature_names_in_", None))
 
 
-def _facts(model: Any) -> str:
+def _facts(model: BaseEstimator) -> str:
     """Say which weights are kept, and what was found of a code that is a distribution, and of the likelihood's σ."""
     facts = [] if isinstance(model, PCA) else list(filter(None, [kept_in_words(model)]))
     if hasattr(model, "active_units_"):
@@ -314,7 +325,7 @@ def _facts(model: Any) -> str:
     return "; ".join(facts)
 
 
-def _table(table: pd.DataFrame) -> dict[str, Any]:
+def _table(table: pd.DataFrame) -> dict[str, object]:
     """Format the comparison, and mark the best of each measure that has a best."""
     best = {name: table[name].min() for name in LOWER_IS_BETTER if name in table}
     best |= {name: table[name].max() for name in HIGHER_IS_BETTER if name in table}
@@ -330,9 +341,9 @@ def _page(
     title: str,
     summary: str,
     pictures: Sequence[Picture],
-    sections: list[dict[str, Any]],
+    sections: list[dict[str, object]],
     seen: Seen | None,
-    table: Mapping[str, Any] | None,
+    table: Mapping[str, object] | None,
     parts: Parts,
 ) -> str:
     thumbnails = None
@@ -355,6 +366,6 @@ def _page(
     return page
 
 
-def _thumbnails(rows: np.ndarray) -> dict[str, Any]:
+def _thumbnails(rows: np.ndarray) -> JsonObject:
     height, width = rows.shape[-2:]
     return {"sheet": sprite(rows, SHEET_COLUMNS), "columns": SHEET_COLUMNS, "height": height, "width": width}

@@ -1,7 +1,6 @@
 """Plots that answer the mouse: training curves and the map of codes."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,6 +10,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
 from isthmus.report.words import in_markup
+from isthmus.saving.attributes import JsonObject
 
 COLOURS = ("#2f6db5", "#d9742b", "#3a9a5b", "#c2405b", "#7d5ba6", "#8c6d46", "#d27fb0", "#6b7785", "#a8a832", "#38a3b8")
 
@@ -42,11 +42,11 @@ BOUND = "loss: minus the bound (ELBO), nats a row"
 
 
 def training_curves(
-    history: Sequence[dict[str, Any]],
+    history: Sequence[JsonObject],
     start: dict[str, float] | None,
     best_epoch: int | None = None,
     titles: Mapping[str, str] | None = None,
-) -> dict[str, Any]:
+) -> JsonObject:
     """Plot every term over epochs, on training and held-out rows; epoch 0 is the start, before any training.
 
     Parameters
@@ -105,7 +105,7 @@ def plane(codes: np.ndarray) -> tuple[np.ndarray, str]:
     return np.asarray(tsne.fit_transform(codes)), "t-SNE of the codes"
 
 
-def code_map(codes: np.ndarray, labels: np.ndarray | None, names: Sequence[str] | None = None) -> dict[str, Any]:
+def code_map(codes: np.ndarray, labels: np.ndarray | None, names: Sequence[str] | None = None) -> JsonObject:
     """Plot codes in the plane, coloured by label; each point knows its name, and its place for the thumbnail."""
     xy, way = plane(codes)
     names = [f"row {i}" for i in range(len(codes))] if names is None else names
@@ -133,7 +133,7 @@ def code_map(codes: np.ndarray, labels: np.ndarray | None, names: Sequence[str] 
     return _json(figure, height=430)
 
 
-def _classes(labels: np.ndarray | None) -> tuple[np.ndarray, list[Any]]:
+def _classes(labels: np.ndarray | None) -> tuple[np.ndarray, list[Hashable]]:
     """Return the class of each row by number, −1 where it is missing, and the names of all; of measurements nothing."""
     if labels is None or labels.dtype.kind == "f":
         return np.array([], int), []
@@ -141,9 +141,8 @@ def _classes(labels: np.ndarray | None) -> tuple[np.ndarray, list[Any]]:
     return classes, list(names)
 
 
-def _json(figure: go.Figure, height: int) -> dict[str, Any]:
+def _json(figure: go.Figure, height: int) -> JsonObject:
     figure.update_layout(
         height=height, template="plotly_white", margin={"l": 45, "r": 10, "t": 35, "b": 40}, font={"size": 11}
     )
-    plot: dict[str, Any] = figure.to_dict()
-    return plot
+    return figure.to_dict()

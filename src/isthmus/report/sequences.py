@@ -2,12 +2,12 @@
 
 import textwrap
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from isthmus.models import SequenceAutoencoder
 from isthmus.report.images import INK, MUTED, figure_uri
@@ -22,12 +22,15 @@ SHOWN, A_LINE = 10, 5
 MOST_FEATURES = 3
 """Features of a sequence that are drawn."""
 
+Sequences = np.ndarray | Sequence[np.ndarray]
+"""Of one length, side by side, or of several."""
+
 LETTERS = 36
 """Of a line of a title, which is as wide as its picture."""
 
 
 def sequence_pictures(
-    model: SequenceAutoencoder, X: Any, names: Sequence[str], order: np.ndarray, parts: Parts
+    model: SequenceAutoencoder, X: Sequences | pd.DataFrame, names: Sequence[str], order: np.ndarray, parts: Parts
 ) -> list[Picture]:
     """Show what a model makes of sequences X, an array or a list of arrays; the first of an order are shown."""
     X = X.to_numpy() if isinstance(X, pd.DataFrame) else X
@@ -42,7 +45,7 @@ def sequence_pictures(
     return parts.make_all([*makers, ("Most unusual", lambda: _unusual(model, X, names))])
 
 
-def _reconstructions(model: SequenceAutoencoder, X: Any, titles: Sequence[str]) -> Picture:
+def _reconstructions(model: SequenceAutoencoder, X: Sequences, titles: Sequence[str]) -> Picture:
     shown, rebuilt = [steps_of(x) for x in X], [steps_of(x) for x in model.reconstruct(X)]
     features = shown[0].shape[1]
     first = f" The first {MOST_FEATURES} of {features} features." if features > MOST_FEATURES else ""
@@ -50,13 +53,13 @@ def _reconstructions(model: SequenceAutoencoder, X: Any, titles: Sequence[str]) 
     return Picture("Reconstructions", text, _curves(shown, rebuilt, REBUILT, titles), across=True)
 
 
-def steps_of(x: Any) -> np.ndarray:
+def steps_of(x: ArrayLike) -> np.ndarray:
     """Return a sequence as (steps, features)."""
     values = np.asarray(x, dtype=float)
     return values if values.ndim > 1 else values[:, None]
 
 
-def _predictions(model: SequenceAutoencoder, X: Any, titles: Sequence[str]) -> Picture:
+def _predictions(model: SequenceAutoencoder, X: Sequences, titles: Sequence[str]) -> Picture:
     """Cut the last steps off, predict them, and draw them over what came."""
     steps, shown = model.future_steps, [steps_of(x) for x in X]
     past = [np.asarray(x)[:-steps] for x in X]
@@ -66,7 +69,7 @@ def _predictions(model: SequenceAutoencoder, X: Any, titles: Sequence[str]) -> P
     return Picture("Predictions", text, _curves(shown, ahead, PREDICTED, titles), across=True)
 
 
-def _unusual(model: SequenceAutoencoder, X: Any, names: Sequence[str]) -> Picture:
+def _unusual(model: SequenceAutoencoder, X: Sequences, names: Sequence[str]) -> Picture:
     """Draw the sequences with the lowest score a step, coloured by each step's own."""
     shares = [np.nansum(steps_of(share), axis=1) for share in model.score_samples(X, per_feature=True)]
     lowest = np.argsort(model.score_samples(X) / [len(share) for share in shares])[:SHOWN]

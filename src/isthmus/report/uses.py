@@ -1,7 +1,7 @@
 """What a fitted model can be used for, in pictures: to generate, to change, to go between rows, to fill in."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ import pandas as pd
 from isthmus.errors import printable
 from isthmus.evaluation.imputation import hidden_entries, imputation_errors
 from isthmus.models.base import AbstractAutoencoder
-from isthmus.models.conditional import told
+from isthmus.models.conditional import ConditionalVariationalAutoencoder, told
 from isthmus.report.cells import CellTable
 from isthmus.report.images import data_uri, grid_png, histograms, image_lines, scale_of
 from isthmus.report.parts import Parts
@@ -104,7 +104,13 @@ def _traversals(model: AbstractAutoencoder, X: np.ndarray, y: np.ndarray | None,
     return Picture("Traversals", text, image_lines([lines], _titles(values), scale_of(X)))
 
 
-def _restyled(model: Any, X: np.ndarray, y: np.ndarray | None, conditions: np.ndarray, names: Sequence[str]) -> Picture:
+def _restyled(
+    model: ConditionalVariationalAutoencoder,
+    X: np.ndarray,
+    y: np.ndarray | None,
+    conditions: np.ndarray,
+    names: Sequence[str],
+) -> Picture:
     shown, mine = X[:6], told(model, y, slice(6))
     columns = [shown, *(model.reconstruct(shown, **mine, decode_as=value) for value in conditions)]
     lines = {_tail(name): np.stack(line) for name, line in zip(names, zip(*columns, strict=True), strict=False)}

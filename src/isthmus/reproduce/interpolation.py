@@ -1,15 +1,16 @@
 """Half-way images, mixed in pixel space and in code space, on MNIST."""
 
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 from sklearn.neighbors import NearestNeighbors
 
 from isthmus.models import Autoencoder, VariationalAutoencoder
+from isthmus.models.base import AbstractAutoencoder
 from isthmus.reproduce.judge import Judge
 from isthmus.reproduce.result import Findings, Images, Table
-from isthmus.reproduce.study import Study
+from isthmus.reproduce.study import Setting, Study
 
 TITLE = "Interpolation in pixel space and in code space"
 
@@ -36,7 +37,7 @@ def run(study: Study) -> Findings:
     split = study.load("mnist")
     a, b = pairs(split.y_test, study.seed)
     A, B = split.X_test[a], split.X_test[b]
-    setting: dict[str, Any] = {"max_epochs": study.epochs(5), "random_state": study.seed}
+    setting: Setting = {"max_epochs": study.epochs(5), "random_state": study.seed}
     models = {
         "autoencoder": study.fit("autoencoder", Autoencoder(32, **setting), split.X),
         "variational": study.fit("variational", VariationalAutoencoder(32, **setting), split.X),
@@ -62,7 +63,7 @@ def run(study: Study) -> Findings:
     )
 
 
-def on_the_way(models: dict[str, Any], a: np.ndarray, b: np.ndarray) -> dict[str, np.ndarray]:
+def on_the_way(models: Mapping[str, AbstractAutoencoder], a: np.ndarray, b: np.ndarray) -> dict[str, np.ndarray]:
     """Return the images on the way from one to the other: in pixel space, and in each model's code space."""
     share = np.linspace(0, 1, STEPS)[:, None, None]
     ways = {name: model.interpolate(a[None], b[None], STEPS)[0] for name, model in models.items()}

@@ -157,7 +157,7 @@ class Reproduction:
         """Return a figure's verdict; a shortened run has none."""
         return QUICK if self.quick and figure.verdict != UNPUBLISHED else figure.verdict
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Return all of it but the pictures, as JSON has it."""
         told = {name: value for name, value in vars(self).items() if name not in ("findings", "fits")}
         found = self.findings
@@ -177,12 +177,12 @@ def _cell(value: Any) -> str:
     return "–" if pd.isna(value) else f"{value:.4g}"
 
 
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+def _records(frame: pd.DataFrame) -> list[dict[str, object]]:
     lines = frame.astype(object).to_dict("index")
     return [{"name": str(name)} | _without_nan(line) for name, line in lines.items()]
 
 
-def _without_nan(line: dict[Any, Any]) -> dict[str, Any]:
+def _without_nan(line: Mapping[Any, object]) -> dict[str, object]:
     """Say None for NaN, which JSON has not, and plain numbers for NumPy's."""
     plain = {str(name): value.item() if isinstance(value, np.generic) else value for name, value in line.items()}
     return {name: None if isinstance(value, float) and np.isnan(value) else value for name, value in plain.items()}

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from sklearn import config_context
@@ -12,6 +12,11 @@ from sklearn import config_context
 from isthmus.models.base import AbstractAutoencoder
 from isthmus.reproduce.result import Fit
 from isthmus.sources import datasets
+
+Model = TypeVar("Model", bound=AbstractAutoencoder)
+
+Setting = dict[str, Any]
+"""Parameters of models, by their names."""
 
 QUICK_ROWS, QUICK_EPOCHS, QUICK_SEEDS = 2000, 2, 2
 """What a quick run is cut to."""
@@ -67,7 +72,7 @@ class Study:
         """Return the seeds, of as many as a full run has."""
         return range(self.seed, self.seed + (min(full, QUICK_SEEDS) if self.quick else full))
 
-    def fit(self, name: str, model: AbstractAutoencoder, X: np.ndarray, y: np.ndarray | None = None) -> Any:
+    def fit(self, name: str, model: Model, X: np.ndarray, y: np.ndarray | None = None) -> Model:
         """Fit a model and note it down."""
         self.progress(f"{name}: {model.max_epochs} epochs")
         began = time.perf_counter()
@@ -77,7 +82,7 @@ class Study:
         self.note(name, model, time.perf_counter() - began)
         return model
 
-    def note(self, name: str, model: Any, seconds: float) -> None:
+    def note(self, name: str, model: AbstractAutoencoder, seconds: float) -> None:
         """Note down a model that was fitted, with all its parameters."""
         with config_context(
             print_changed_only=False

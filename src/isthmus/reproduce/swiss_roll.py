@@ -1,10 +1,10 @@
 """A sheet rolled up in space, and codes of two units that are to unroll it."""
 
 import time
-from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
 from sklearn.manifold import Isomap, trustworthiness
 
@@ -12,7 +12,7 @@ from isthmus.evaluation.error import mean_squared_error
 from isthmus.models import Autoencoder, ContractiveAutoencoder, DenoisingAutoencoder
 from isthmus.networks import MLP
 from isthmus.reproduce.result import Figure, Findings, Points, Table
-from isthmus.reproduce.study import Study
+from isthmus.reproduce.study import Setting, Study
 
 TITLE = "The Swiss roll"
 
@@ -72,7 +72,7 @@ def run(study: Study) -> Findings:
     )
 
 
-def setting(study: Study, epochs: int) -> dict[str, Any]:
+def setting(study: Study, epochs: int) -> Setting:
     """Return the parameters that all models share."""
     return {
         "network": MLP(hidden=(128, 128), activation="silu", linear_path=None),
@@ -99,7 +99,7 @@ def grown(study: Study, X: np.ndarray, distances: np.ndarray, seed: int) -> Auto
     return model
 
 
-def measured(model: Any, X: np.ndarray, codes: np.ndarray, position: np.ndarray) -> dict[str, float]:
+def measured(model: BaseEstimator, X: np.ndarray, codes: np.ndarray, position: np.ndarray) -> dict[str, float]:
     """Take every measure of a model; Isomap cannot decode, and has no error."""
     decodes = hasattr(model, "inverse_transform")
     return {

@@ -1,17 +1,17 @@
 """A variational autoencoder and its conditional twin on MNIST, and what they generate."""
 
 import math
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from isthmus.evaluation.error import mean_squared_error
 from isthmus.models import ConditionalVariationalAutoencoder, VariationalAutoencoder
+from isthmus.models.variational import AbstractVariationalAutoencoder
 from isthmus.networks import MLP
 from isthmus.reproduce.judge import Judge
 from isthmus.reproduce.result import Figure, Findings, Images, Table
-from isthmus.reproduce.study import Split, Study
+from isthmus.reproduce.study import Setting, Split, Study
 
 TITLE = "Variational and conditional variational"
 
@@ -58,7 +58,7 @@ def run(study: Study) -> Findings:
     )
 
 
-def setting(study: Study) -> dict[str, Any]:
+def setting(study: Study) -> Setting:
     """Return the parameters that the twins share."""
     return {
         "network": MLP(hidden=(784, 784), activation="leaky_relu", output_activation="sigmoid", linear_path=None),
@@ -73,7 +73,7 @@ def setting(study: Study) -> dict[str, Any]:
     }
 
 
-def terms(model: Any, split: Split, *y: np.ndarray) -> dict[str, float]:
+def terms(model: AbstractVariationalAutoencoder, split: Split, *y: np.ndarray) -> dict[str, float]:
     """Return both terms in training, their sum on test images too, the bound on log p(x), and the error of the mean.
 
     The bound has the constant of the Gaussian's density, which the squared error and the KL term have not.
@@ -93,7 +93,9 @@ def terms(model: Any, split: Split, *y: np.ndarray) -> dict[str, float]:
     }
 
 
-def pictures(vae: Any, cvae: Any, split: Split, seed: int) -> list[Images]:
+def pictures(
+    vae: VariationalAutoencoder, cvae: ConditionalVariationalAutoencoder, split: Split, seed: int
+) -> list[Images]:
     """Return raw, rebuilt, generated and class-conditional images, ten to a line."""
     of_each_class = [np.flatnonzero(split.y_test == label)[:LINES] for label in range(COLUMNS)]
     raw = [split.X_test[list(line)] for line in zip(*of_each_class, strict=True)]

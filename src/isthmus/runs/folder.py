@@ -5,9 +5,8 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import pandas as pd
@@ -15,8 +14,10 @@ import pandas as pd
 from isthmus.errors import InputError, shown
 from isthmus.saving import persistence
 from isthmus.saving.atomic import check_writable, replacing
+from isthmus.saving.attributes import Check, JsonObject
 from isthmus.saving.untrusted import MOST_BYTES, one_line, parse, read_file
 from isthmus.sources import datasets
+from isthmus.sources.dataset import Table
 from isthmus.training.checkpoint import CHECKPOINT
 from isthmus.training.history_file import HISTORY
 from isthmus.training.keeper import LOCK
@@ -39,7 +40,7 @@ MOST_WHOLE = 2**53
 """Beyond any number in it: no data have as many rows, steps or columns."""
 
 
-def described(**asked: Any) -> dict[str, Any]:
+def described(**asked: Any) -> JsonObject:
     """Return what was asked for as JSON can hold it; a path as one that holds from anywhere."""
     data, data_dir, start = asked["data"], asked["data_dir"], asked.get("from")
     where = data if data in datasets.names() else str(Path(data).resolve()) if Path(data).exists() else data
@@ -124,7 +125,7 @@ def take_place(folder: Path) -> None:
     new.rmdir()
 
 
-def begin(folder: Path, asked: dict[str, Any], X: Any, y: Any) -> dict[str, Any]:
+def begin(folder: Path, asked: JsonObject, X: Table, y: np.ndarray | None) -> JsonObject:
     """Note a run before its first step; of one that goes on, make sure that its data are the same.
 
     Returns
@@ -155,7 +156,7 @@ def check_there(folder: Path) -> None:
         raise FileNotFoundError(f"{folder}, where the run was kept, has vanished: bring it back, or begin anew")
 
 
-def finish(folder: Path, asked: dict[str, Any]) -> None:
+def finish(folder: Path, asked: JsonObject) -> None:
     """Note that a run is finished; its checkpoint has served."""
     _write(folder, asked | {"finished": True})
     for name in (CHECKPOINT, HISTORY, LOCK):
@@ -181,7 +182,7 @@ def abandon(folder: Path) -> None:
         folder.rmdir()
 
 
-def read(folder: Path) -> dict[str, Any]:
+def read(folder: Path) -> JsonObject:
     """Read what a run was asked for.
 
     Raises
@@ -209,12 +210,12 @@ def read(folder: Path) -> dict[str, Any]:
     return asked
 
 
-def read_if_noted(folder: Path) -> dict[str, Any]:
+def read_if_noted(folder: Path) -> JsonObject:
     """Return what a run was asked for; nothing where its folder does not say."""
     return read(folder) if is_noted(folder) else {}
 
 
-def check_data(asked: dict[str, Any]) -> str:
+def check_data(asked: JsonObject) -> str:
     """Return the data of a run that was noted, which must be no pipe or device: a stranger may have noted it."""
     data = str(asked["data"])
     if Path(data).exists() and not Path(data).is_file() and not Path(data).is_dir():
@@ -222,31 +223,31 @@ def check_data(asked: dict[str, Any]) -> str:
     return data
 
 
-def _is_text(value: Any) -> bool:
+def _is_text(value: object) -> bool:
     return isinstance(value, str) and len(value) <= MOST_LETTERS and "\0" not in value
 
 
-def _is_whole(least: int) -> Callable[[Any], bool]:
+def _is_whole(least: int) -> Check:
     return lambda value: type(value) is int and least <= value < MOST_WHOLE
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return (type(value) is float and math.isfinite(value)) or (type(value) is int and abs(value) < MOST_WHOLE)
 
 
-def _is_truth(value: Any) -> bool:
+def _is_truth(value: object) -> bool:
     return isinstance(value, bool)
 
 
-def _or_nothing(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
+def _or_nothing(check: Check) -> Check:
     return lambda value: value is None or check(value)
 
 
-def _list_of(check: Callable[[Any], bool], n: int | None = None) -> Callable[[Any], bool]:
+def _list_of(check: Check, n: int | None = None) -> Check:
     return lambda value: isinstance(value, list) and (n is None or len(value) == n) and all(map(check, value))
 
 
-CHECKS: dict[str, Callable[[Any], bool]] = {
+CHECKS: dict[str, Check] = {
     "data": _is_text,
     "model": _is_text,
     "finished": _is_truth,
@@ -267,12 +268,12 @@ CHECKS: dict[str, Callable[[Any], bool]] = {
 """What JSON may hold of each; of all others text, or nothing."""
 
 
-def _write(folder: Path, asked: dict[str, Any]) -> None:
+def _write(folder: Path, asked: JsonObject) -> None:
     with replacing(folder / RUN) as temporary:
         temporary.write_text(json.dumps(asked, indent=2), encoding="utf-8")
 
 
-def _checksum(X: Any, y: Any) -> str:
+def _checksum(X: Table, y: np.ndarray | None) -> str:
     """Return the SHA-256 of rows and labels."""
     digest = hashlib.sha256()
     for part in (X, y):

@@ -1,23 +1,27 @@
 """A model and the rows that it is shown, read as those that it was trained on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from isthmus.errors import InputError
 from isthmus.formats.names import row_names
+from isthmus.saving.attributes import JsonObject
 from isthmus.sources import datasets, files
-from isthmus.sources.dataset import Dataset, is_image
+from isthmus.sources.dataset import Dataset, Read, is_image
 from isthmus.sources.files import Source
 from isthmus.sources.images import check_size
 from isthmus.sources.pixels import Fit
 from isthmus.sources.timeline import TimeSeries
 from isthmus.sources.windowing import Windowing, windowing_of
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
 
 
 class Framing(NamedTuple):
@@ -62,7 +66,7 @@ class Run:
         How images and tables become rows.
     """
 
-    estimator: Any
+    estimator: "BaseEstimator"
     data: str
     label: str | None = None
     data_dir: Path | None = None
@@ -134,7 +138,7 @@ class Run:
         return self.rows.y
 
     @property
-    def conditions(self) -> dict[str, Any]:
+    def conditions(self) -> dict[str, np.ndarray | None]:
         """What the model's methods are told beside the rows."""
         takes = self.y is not None and getattr(self.estimator, "takes_conditions", False)
         return {"y": self.y} if takes else {}
@@ -176,7 +180,7 @@ class Run:
         return self.source.names if is_folder else None
 
     @property
-    def beside(self) -> dict[str, Any]:
+    def beside(self) -> dict[str, Sequence[object] | np.ndarray]:
         """What stands beside rows in a table: files of images, names that a table has, where windows begin."""
         if self.windowing is not None:
             columns = [each for each in (self.series.group, self.series.time) if each is not None]
@@ -195,9 +199,9 @@ class Run:
 
 
 def used_on(
-    estimator: Any,
+    estimator: "BaseEstimator",
     folder: Path,
-    noted: Mapping[str, Any],
+    noted: JsonObject,
     data: str,
     *,
     time: str | None = None,
@@ -227,7 +231,7 @@ def used_on(
     return Run(estimator, data, windowing=windowing, framing=framing_of(noted, estimator, skip_bad=skip_bad), **given)
 
 
-def framing_of(noted: Mapping[str, Any], estimator: Any, *, skip_bad: bool = False) -> Framing:
+def framing_of(noted: JsonObject, estimator: "BaseEstimator", *, skip_bad: bool = False) -> Framing:
     """Return how the rows of a run were read; images in the size and colours that its fitted model knows."""
     model = autoencoder_of(estimator)
     framing = Framing(
@@ -239,7 +243,7 @@ def framing_of(noted: Mapping[str, Any], estimator: Any, *, skip_bad: bool = Fal
     return framing._replace(**_of_table(noted, model))
 
 
-def framing_asked(asked: Mapping[str, Any], estimator: Any) -> Framing:
+def framing_asked(asked: JsonObject, estimator: "BaseEstimator") -> Framing:
     """Return how the rows of a run that is to be trained are read: what it leaves out must be there."""
     if asked["from"] is not None and has_images(estimator):
         return framing_of({**asked, "label": None}, estimator)
@@ -247,7 +251,7 @@ def framing_asked(asked: Mapping[str, Any], estimator: Any) -> Framing:
     return Framing(size, asked["fit"] or "crop", skip_bad, strict=asked["from"] is None, **_of_table(asked, estimator))
 
 
-def _of_table(noted: Mapping[str, Any], model: Any) -> dict[str, Any]:
+def _of_table(noted: JsonObject, model: "BaseEstimator") -> dict[str, Any]:
     """Return which columns and marks of a table a run leaves out; a tabular model does it itself."""
     if hasattr(model, "schema_of"):
         return {}
@@ -255,17 +259,17 @@ def _of_table(noted: Mapping[str, Any], model: Any) -> dict[str, Any]:
     return {"drop": tuple(noted.get("drop") or ()), "na_values": None if marks is None else tuple(marks)}
 
 
-def autoencoder_of(estimator: Any) -> Any:
+def autoencoder_of(estimator: "BaseEstimator") -> "BaseEstimator":
     """Return a detector's autoencoder, else the estimator itself."""
     return getattr(estimator, "autoencoder_", estimator)
 
 
-def has_images(estimator: Any) -> bool:
+def has_images(estimator: "BaseEstimator") -> bool:
     """Tell whether a fitted model's rows are images, which sequences are not."""
     return is_image(getattr(estimator, "row_shape_", ())) and not hasattr(estimator, "future_steps")
 
 
-def _known_as_numbers(model: Any) -> tuple[str | int, ...]:
+def _known_as_numbers(model: "BaseEstimator") -> tuple[str | int, ...]:
     """Return the columns that a model knows as numbers: 007 is one there."""
     if hasattr(model, "schema_"):
         columns = [column for column in model.schema_.columns if column.name not in set(model.schema_.text)]
@@ -273,13 +277,13 @@ def _known_as_numbers(model: Any) -> tuple[str | int, ...]:
     return tuple(getattr(model, "feature_names_in_", ()))
 
 
-def _asked_as_text(model: Any) -> tuple[str, ...]:
+def _asked_as_text(model: "BaseEstimator") -> tuple[str, ...]:
     """Return the columns that are categories by --kind: 01234 stays what it is."""
     kinds = getattr(model, "kinds", None)
     return tuple(name for name, kind in kinds.items() if kind == "category") if isinstance(kinds, Mapping) else ()
 
 
-def _in_order(X: Any, model: Any) -> Any:
+def _in_order(X: np.ndarray | pd.DataFrame, model: "BaseEstimator") -> np.ndarray | pd.DataFrame:
     """Put a table's columns into the order that a model knows, where it has all of them; others come last."""
     if not isinstance(X, pd.DataFrame):
         return X
@@ -293,12 +297,12 @@ def _in_order(X: Any, model: Any) -> Any:
     return X if ordered == list(X) else X[ordered]
 
 
-def count_rows(X: Any) -> int:
+def count_rows(X: Read) -> int:
     """Return how many rows there are; of several modalities all have as many."""
     return len(next(iter(X.values()))) if isinstance(X, Mapping) else len(X)
 
 
-def take_rows(X: Any, rows: np.ndarray) -> Any:
+def take_rows(X: Read, rows: np.ndarray) -> Read:
     """Return some of the rows."""
     if isinstance(X, Mapping):
         return {name: values[rows] for name, values in X.items()}

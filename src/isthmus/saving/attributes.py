@@ -1,9 +1,9 @@
 """Fitted attributes that are saved: whoever owns one declares what JSON may hold of it, and how it comes back."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias, TypeGuard, TypeVar
 
 import numpy as np
 
@@ -12,10 +12,18 @@ from isthmus.errors import InputError
 LONGEST_TEXT = 2**24
 """Letters that an array of text may take: each of its words takes as many as the longest."""
 
-Check = Callable[[Any], bool]
+Json: TypeAlias = "str | float | bool | Sequence[Json] | Mapping[str, Json] | None"
+"""What JSON can hold."""
+
+JsonObject: TypeAlias = dict[str, Any]
+"""An object of JSON that was read, or is to be written: whoever owns a value checks what it is."""
+
+Value = TypeVar("Value")
+
+Check = Callable[[object], bool]
 
 
-def same(value: Any) -> Any:
+def same(value: Value) -> Value:
     """Return the value: it is in JSON what it is in Python."""
     return value
 
@@ -40,7 +48,7 @@ class Attribute:
     needed: bool = False
 
 
-def check_attributes(declared: Mapping[str, Attribute], fitted: Mapping[str, Any]) -> None:
+def check_attributes(declared: Mapping[str, Attribute], fitted: Mapping[str, object]) -> None:
     """Raise ValueError where what JSON held is not what is declared."""
     lacking = {name for name, attribute in declared.items() if attribute.needed} - set(fitted)
     if lacking:
@@ -64,44 +72,48 @@ def check_lengths(owner: object, lengths: Mapping[str, int | None]) -> None:
             raise InputError(f"{name} has {len(array)} values, and {lengths[name]} are needed")
 
 
-def is_whole(value: Any) -> bool:
+def is_whole(value: object) -> TypeGuard[int]:
     """Tell whether JSON held a whole number of 64 bits."""
     return type(value) is int and -(2**63) <= value < 2**63
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """Tell whether JSON held a number, NaN and infinity among them."""
     return type(value) is float or is_whole(value)  # of JSON there are no others, and this is fast
 
 
-def is_finite(value: Any) -> bool:
+def is_finite(value: object) -> TypeGuard[float]:
     """Tell whether JSON held a finite number."""
     return is_number(value) and math.isfinite(value)
 
 
-def is_bool(value: Any) -> bool:
+def is_bool(value: object) -> bool:
     """Tell whether JSON held true or false."""
     return isinstance(value, bool)
 
 
-def is_dict(value: Any) -> bool:
+def is_dict(value: object) -> bool:
     """Tell whether JSON held a dict, whose content checks itself."""
     return isinstance(value, dict)
 
 
-def is_count(value: Any) -> bool:
+def is_count(value: object) -> TypeGuard[int]:
     """Tell whether JSON held a whole number from 0 on."""
     return is_whole(value) and value >= 0
 
 
-def is_size(value: Any) -> bool:
+def is_size(value: object) -> TypeGuard[int]:
     """Tell whether JSON held a number of entries that an array may have."""
     return is_whole(value) and 1 <= value < 2**40
 
 
-def all_of(check: Check) -> Check:
+def all_of(check: Check) -> Callable[[object], TypeGuard[list[Any]]]:
     """Return a check for a list of one or more values."""
-    return lambda value: isinstance(value, list) and len(value) > 0 and all(map(check, value))
+
+    def are_all(value: object) -> TypeGuard[list[Any]]:
+        return isinstance(value, list) and len(value) > 0 and all(map(check, value))
+
+    return are_all
 
 
 def dict_of(check: Check) -> Check:
@@ -109,17 +121,17 @@ def dict_of(check: Check) -> Check:
     return lambda value: isinstance(value, dict) and all(map(check, value.values()))
 
 
-def is_shape(value: Any) -> bool:
+def is_shape(value: object) -> bool:
     """Tell whether JSON held the shape of a row."""
     return all_of(is_size)(value) and len(value) <= 3
 
 
-def are_scales(value: Any) -> bool:
+def are_scales(value: object) -> bool:
     """Tell whether JSON held finite numbers above 0."""
     return all_of(is_finite)(value) and min(value) > 0
 
 
-def are_classes(value: Any) -> bool:
+def are_classes(value: object) -> bool:
     """Tell whether JSON held classes, each once: all of them words, or truth values, or numbers."""
     if not isinstance(value, list) or not value:
         return False
@@ -130,7 +142,7 @@ def are_classes(value: Any) -> bool:
     return are_plain and len(set(value)) == len(value)
 
 
-def array_of(check: Check, *, dtype: Any = None, needed: bool = False) -> Attribute:
+def array_of(check: Check, *, dtype: type | None = None, needed: bool = False) -> Attribute:
     """Return an array whose values JSON has as a list."""
     return Attribute(check, lambda value: np.array(value, dtype=dtype), lambda array: array.tolist(), needed)
 

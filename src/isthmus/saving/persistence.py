@@ -20,15 +20,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor
 
 from isthmus.errors import InputError
 from isthmus.saving.atomic import alone_in, check_writable, flush, flush_folder, in_folder, temporary
+from isthmus.saving.attributes import JsonObject
 from isthmus.saving.untrusted import (
     MOST_BYTES,
     MOST_HEADER,
@@ -65,7 +65,7 @@ PATIENCE = 30.0
 """Seconds in which a model is read again that is saved anew each time; reading one takes as long as writing it."""
 
 
-def write(folder: str | Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+def write(folder: str | Path, config: JsonObject, tensors: Mapping[str, Tensor]) -> None:
     """Write a model into a folder, in the place of the one that it holds; other files in it stay.
 
     At each moment there is one whole model, the old or the new; a link is followed. Of two that are written at the same
@@ -100,7 +100,7 @@ def write(folder: str | Path, config: Mapping[str, Any], tensors: Mapping[str, T
         put_in_place(folder, new_weights, new_config, sha256)
 
 
-def _text(config: Mapping[str, Any], tensors: Mapping[str, Tensor], sha256: str) -> str:
+def _text(config: JsonObject, tensors: Mapping[str, Tensor], sha256: str) -> str:
     """Return what is written of a config, whose weights have that digest."""
     version = LONG_VERSION if any(name.startswith(OF_CONFIG) for name in tensors) else VERSION
     whole = {"format": FORMAT, "version": version, "weights_sha256": sha256, "model": dict(config)}
@@ -110,7 +110,7 @@ def _text(config: Mapping[str, Any], tensors: Mapping[str, Tensor], sha256: str)
     return json.dumps(whole, indent=indent, ensure_ascii=False)
 
 
-def check_readable(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+def check_readable(config: JsonObject, tensors: Mapping[str, Tensor]) -> None:
     """Raise ValueError for a model that :func:`read` would refuse for its size, or for the dtype of a tensor.
 
     Parameters
@@ -197,8 +197,8 @@ def _is_unfinished_run(folder: Path) -> bool:
 
 
 def read(
-    folder: str | Path, check: Callable[[dict[str, Any], dict[str, Tensor]], object]
-) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    folder: str | Path, check: Callable[[JsonObject, dict[str, Tensor]], object]
+) -> tuple[JsonObject, dict[str, Tensor]]:
     """Read a model's config, and the weights that belong to it, also where another is saved over it meanwhile.
 
     Parameters
@@ -248,7 +248,7 @@ def _open_config(folder: Path) -> Iterator[BufferedReader]:
         yield file
 
 
-def _read_config(path: Path, file: BufferedReader) -> dict[str, Any]:
+def _read_config(path: Path, file: BufferedReader) -> JsonObject:
     content = read_all(path, file, MOST_BYTES)
     try:
         config = parse(content)
@@ -270,7 +270,7 @@ def _read_config(path: Path, file: BufferedReader) -> dict[str, Any]:
 
 
 def _read_weights(
-    folder: Path, config: dict[str, Any], check: Callable[[dict[str, Any], dict[str, Tensor]], object]
+    folder: Path, config: JsonObject, check: Callable[[JsonObject, dict[str, Tensor]], object]
 ) -> dict[str, Tensor]:
     """Read the weights that a config names by their digest."""
     sha256 = config["weights_sha256"]
@@ -284,7 +284,7 @@ def _read_weights(
     raise FileNotFoundError(f"{folder} is not a model folder: it has no {WEIGHTS}")
 
 
-def _described(path: Path, tensors: Any) -> dict[str, Tensor]:
+def _described(path: Path, tensors: safe_open) -> dict[str, Tensor]:
     """Return the names, shapes and dtypes of a file's tensors: tensors on the "meta" device, which hold no numbers."""
     try:
         names = tensors.keys()
@@ -301,11 +301,11 @@ def _described(path: Path, tensors: Any) -> dict[str, Tensor]:
         raise InputError(f"{path} is truncated or altered: {one_line(error)}") from error
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     return repr(value) if isinstance(value, int | str | None) and len(str(value)) < 50 else "unknown"
 
 
-def _canonical(config: Mapping[str, Any]) -> bytes:
+def _canonical(config: JsonObject) -> bytes:
     return json.dumps(config, sort_keys=True, separators=(",", ":")).encode()
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
+from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from isthmus.errors import InputError, shown
@@ -128,7 +129,7 @@ def check_counts(content: bytes) -> None:
         raise InputError(f"it has more than {MOST_VALUES} values, {MOST_NAMES} names or {MOST_OBJECTS} objects")
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     object_ = dict(pairs)
     if len(object_) < len(pairs):
         raise InputError("it has one name twice in an object")
@@ -140,7 +141,7 @@ class ReplacedError(Exception):
 
 
 @contextmanager
-def opened_tensors(path: Path) -> Iterator[tuple[Any, BufferedReader]]:
+def opened_tensors(path: Path) -> Iterator[tuple[safe_open, BufferedReader]]:
     """Open a safetensors file that may be a stranger's: its tensors, and its bytes. Both are of one file, always.
 
     Raises
@@ -163,7 +164,7 @@ def opened_tensors(path: Path) -> Iterator[tuple[Any, BufferedReader]]:
             yield tensors, file
 
 
-def _tensors_of(path: Path, file: BufferedReader) -> Any:
+def _tensors_of(path: Path, file: BufferedReader) -> safe_open:
     """Open the tensors of an open file, for which safetensors takes a path alone."""
     same = Path(f"/proc/self/fd/{file.fileno()}")  # a path of the open file itself, where the system has one
     try:
@@ -202,7 +203,9 @@ class AtMost(TorchDispatchMode):
         self.tensors = tensors
         self.left = 16 * tensors + 256
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        self, func: OpOverload, types: object, args: tuple[object, ...] = (), kwargs: dict[str, object] | None = None
+    ) -> object:
         """Count an operation."""
         self.left -= 1
         if self.left < 0:

@@ -6,7 +6,7 @@ import zipfile
 import zlib
 from collections import Counter
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 from numpy.lib import format as npy
@@ -33,7 +33,7 @@ class Header(NamedTuple):
     """What an array says of itself."""
 
     shape: tuple[int, ...]
-    dtype: np.dtype[Any]
+    dtype: np.dtype
 
     @property
     def size(self) -> int:
@@ -113,8 +113,7 @@ class Archive:
                 f"{shown(header.shape)} takes {header.size:,}"
             )
         file.seek(0)
-        array: np.ndarray = npy.read_array(file, allow_pickle=False)
-        return array
+        return npy.read_array(file, allow_pickle=False)
 
 
 def _header(what: str, file: IO[bytes]) -> Header:

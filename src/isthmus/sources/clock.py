@@ -1,7 +1,7 @@
 """When the rows of a table were: dates in any usual form, Unix times, counters."""
 
 import re
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -32,7 +32,15 @@ TIMES_OF_DAY = (
 TOLERANCE = 1.5
 """Of how many steps a difference of times is a gap."""
 
-MONTHS_AND_DAYS: tuple[dict[str, Any], ...] = (
+
+class Written(TypedDict, total=False):
+    """How dates are written, as ``pandas.to_datetime`` takes it."""
+
+    dayfirst: bool
+    format: str
+
+
+MONTHS_AND_DAYS: tuple[Written, ...] = (
     {"dayfirst": False},
     {"dayfirst": True},
     {"format": "%d/%b/%Y:%H:%M:%S %z"},  # a web server's log
@@ -260,10 +268,10 @@ def day_seconds(column: pd.Series) -> pd.Series | None:
     return None
 
 
-def _written(distinct: pd.Series) -> dict[str, Any] | None:
+def _written(distinct: pd.Series) -> Written | None:
     """Find how dates are written: as ISO 8601 says; else, where both may be meant, so that they are more regular."""
     ends = distinct if len(distinct) <= 2 * TRIED else pd.concat([distinct[:TRIED], distinct[-TRIED:]])
-    iso: dict[str, Any] = {"format": "ISO8601"}
+    iso: Written = {"format": "ISO8601"}
     if _parsed(ends, iso).notna().mean() > 0.5:
         return iso if _parsed(ends, iso).notna().all() else {"format": "mixed"}
     best, found = (0.5, -1.0, 0.0), None
@@ -288,7 +296,7 @@ def _regularity(differences: np.ndarray) -> tuple[float, float]:
     return -float((differences > TOLERANCE * usual).mean()), float((differences == usual).mean())
 
 
-def _parsed(texts: pd.Series, written: dict[str, Any]) -> pd.Series:
+def _parsed(texts: pd.Series, written: Written) -> pd.Series:
     with warnings_as("ignore"):  # it is our business how they are written
         return pd.to_datetime(texts, errors="coerce", utc=True, **written)
 

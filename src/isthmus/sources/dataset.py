@@ -1,10 +1,16 @@
 """Rows and what is known of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+
+Table = np.ndarray | pd.DataFrame
+"""Rows as they are read of a file, a folder or a data set."""
+
+Read = Table | Mapping[str, np.ndarray]
+"""The same, or modalities by name."""
 
 
 class Dataset(NamedTuple):

@@ -2,7 +2,7 @@
 
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -55,7 +55,7 @@ class Source(NamedTuple):
     warnings: list[str]
     names: list[str] | None = None
     left_out: Sequence[str] = ()
-    columns: Sequence[Any] = ()
+    columns: Sequence[Hashable] = ()
     labels: Sequence[str] = ()
 
 

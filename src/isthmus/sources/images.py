@@ -158,7 +158,7 @@ def _times(size: tuple[int, int]) -> str:
     return f"{size[1]}×{size[0]}"
 
 
-def _room(n: int, row_shape: tuple[int, ...], dtype: type[np.number[Any]], folder: Path) -> np.ndarray:
+def _room(n: int, row_shape: tuple[int, ...], dtype: type[np.number], folder: Path) -> np.ndarray:
     """Take memory for images; raise ValueError where this machine has not as much."""
     needed = n * math.prod(row_shape) * np.dtype(dtype).itemsize
     images = f"{folder}: {n:,} images of {row_shape[-1]}×{row_shape[-2]} pixels take"

@@ -1,9 +1,8 @@
 """Tables from Parquet, whose size in memory is told by what they say of themselves, and counted where they don't."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -92,7 +91,7 @@ def _columns(file: parquet.ParquetFile) -> list[_Column]:
     return columns
 
 
-def _add(column: _Column, chunk: Any, kind: Any, stays: bool) -> None:
+def _add(column: _Column, chunk: parquet.ColumnChunkMetaData, kind: parquet.ColumnSchema, stays: bool) -> None:
     is_text = kind.physical_type == "BYTE_ARRAY"
     width = WIDTHS.get(kind.physical_type, REFERENCE if is_text else max(REFERENCE, kind.length))
     column.size += max(chunk.total_uncompressed_size, width * chunk.num_values)
@@ -104,7 +103,7 @@ def _add(column: _Column, chunk: Any, kind: Any, stays: bool) -> None:
         column.longest = max(column.longest, chunk.total_uncompressed_size)
 
 
-def _kept(kinds: Any, inside: bool = False) -> Iterator[bool]:
+def _kept(kinds: Iterable[pa.Field], inside: bool = False) -> Iterator[bool]:
     """Say of the file's columns, in its order, whether they are dictionaries in memory too; in lists they are not."""
     for kind in (field.type for field in kinds):
         kind = kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
@@ -133,7 +132,7 @@ def _batches(path: Path, columns: list[int], rows: int, as_dictionaries: bool) -
             yield sum(_size(array) for array in batch.columns)
 
 
-def _size(array: Any) -> int:
+def _size(array: pa.Array) -> int:
     """Return how many bytes the values of an array take, each for itself."""
     kind = array.type
     if pa.types.is_dictionary(kind):

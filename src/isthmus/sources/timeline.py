@@ -289,7 +289,7 @@ def _span(begin: str, end: str) -> str:
 
 
 def time_series(
-    table: Any,
+    table: pd.DataFrame | pd.Series | ArrayLike,
     *,
     time: str | None = None,
     group: str | None = None,

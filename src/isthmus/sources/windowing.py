@@ -1,13 +1,13 @@
 """How long series are cut into windows, and which columns of their files are what."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from isthmus.errors import InputError
+from isthmus.saving.attributes import JsonObject
 from isthmus.sources.series_files import read_series
 from isthmus.sources.timeline import TimeSeries
 
@@ -75,7 +75,7 @@ class Windowing:
         return cut
 
 
-def windowing_of(asked: Mapping[str, Any], run: str | None = None) -> Windowing | None:
+def windowing_of(asked: JsonObject, run: str | None = None) -> Windowing | None:
     """Return how a series is cut, as a run's description says; None where --window was not given.
 
     Parameters

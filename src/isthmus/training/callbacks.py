@@ -14,6 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 
 Record = dict[str, Any]
+"""What is known of an epoch: see above."""
+
 Callback = Callable[[Record], bool | None]
 
 

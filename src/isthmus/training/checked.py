@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 from torch import Tensor
 
 from isthmus.errors import InputError, shown
+from isthmus.saving.attributes import JsonObject
 from isthmus.training.state import State, expected_moments
 
 MOST = 2.0**63
@@ -38,7 +39,7 @@ def check_alike(name: str, found: object, own: object) -> None:
         raise InputError(f"{name} is {shown(found, 50)}, and not {own!r}")
 
 
-def check_schedule(found: Mapping[str, Any] | None, own: Mapping[str, Any] | None) -> None:
+def check_schedule(found: JsonObject | None, own: JsonObject | None) -> None:
     """Raise ValueError where a schedule of the learning rate is of other steps, or beyond the last."""
     if found is not None and own is not None and "total_steps" in own:
         if found["total_steps"] != own["total_steps"]:
@@ -66,7 +67,7 @@ def check_generators(state: State, tensors: Mapping[str, Tensor]) -> None:
             raise InputError(f"{name} is no state of a generator of random numbers")
 
 
-def check_moments(state: State, prefix: str, found: Mapping[str, Tensor], kept: Mapping[str, Any]) -> None:
+def check_moments(state: State, prefix: str, found: Mapping[str, Tensor], kept: Mapping[str, object]) -> None:
     """Raise ValueError where moments are not those of all weights, or of none, as before the first step."""
     if state.optimize is not None:
         _check_own_moments(state, prefix, {**found, **kept})
@@ -84,16 +85,16 @@ def check_moments(state: State, prefix: str, found: Mapping[str, Tensor], kept: 
             raise InputError(f"{prefix}.{name} is of shape {tuple(tensor.shape)} and {tensor.dtype}")
 
 
-def _check_own_moments(state: State, prefix: str, found: Mapping[str, Any]) -> None:
+def _check_own_moments(state: State, prefix: str, found: Mapping[str, object]) -> None:
     """Raise ValueError where they are not such as the optimiser itself has after a step."""
     own = {f"{i}.{name}": value for i, each in expected_moments(state).items() for name, value in each.items()}
     if found and found.keys() != own.keys():
         raise InputError(f"{prefix} has other moments than those of the model's weights")
     for name, value in found.items():
-        like, is_tensor = own[name], isinstance(value, Tensor)
-        if is_tensor and isinstance(like, Tensor) and value.shape == like.shape and value.dtype == like.dtype:
-            continue
-        if is_tensor or type(value) is not type(like):
+        like, fits = own[name], type(value) is type(own[name])
+        if isinstance(value, Tensor) and isinstance(like, Tensor):
+            fits = value.shape == like.shape and value.dtype == like.dtype
+        if not fits:
             raise InputError(f"{prefix}.{name} is not what this optimizer has there")
 
 

@@ -8,7 +8,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from isthmus.errors import InputError
 from isthmus.saving.atomic import replacing
+from isthmus.saving.attributes import JsonObject
 from isthmus.saving.untrusted import WRONG, ReplacedError, one_line, opened_tensors, parse
 from isthmus.training.checked import (
     check_alike,
@@ -31,7 +31,7 @@ from isthmus.training.checked import (
     is_number,
 )
 from isthmus.training.history_file import Records
-from isthmus.training.state import Best, Evaluation, Position, Snapshot, Start, State, expected_moments
+from isthmus.training.state import Best, Evaluation, Position, Snapshot, Start, State, StateDict, expected_moments
 
 CHECKPOINT = "checkpoint.safetensors"
 VERSION = 3
@@ -39,7 +39,7 @@ READABLE = (2, 3)
 """In version 2 the history was in the checkpoint itself."""
 
 
-def write(path: Path, state: State, about: Mapping[str, Any], records: Records) -> None:
+def write(path: Path, state: State, about: JsonObject, records: Records) -> None:
     """Write what is new of the history, and then a state to one file, whole or not at all.
 
     Raises
@@ -62,7 +62,7 @@ def write(path: Path, state: State, about: Mapping[str, Any], records: Records) 
         raise OSError(f"cannot keep the run: {path}: {error}; what was kept before is whole, to resume from") from error
 
 
-def read_about(path: Path) -> dict[str, Any]:
+def read_about(path: Path) -> JsonObject:
     """Read what a checkpoint says of its run.
 
     Raises
@@ -115,7 +115,7 @@ def read(path: Path, state: State, records: Records, epochs: int) -> State:
         raise InputError(f"{path} is not of this model and these parameters: {one_line(error)}") from error
 
 
-def _digest(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+def _digest(config: JsonObject, tensors: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
     for name in sorted(tensors):
         array = tensors[name].numpy()
@@ -124,7 +124,7 @@ def _digest(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _config(state: State) -> dict[str, Any]:
+def _config(state: State) -> JsonObject:
     best, position, at = state.best, state.position, None
     if position is not None:
         at = {
@@ -164,7 +164,7 @@ def _tensors(state: State) -> dict[str, Tensor]:
     return tensors
 
 
-def _restored(state: State, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> State:
+def _restored(state: State, config: JsonObject, tensors: Mapping[str, Tensor]) -> State:
     device = state.device
     _check(state, config, tensors)
     state.model.load_state_dict(_part("model", tensors))
@@ -190,7 +190,7 @@ def _restored(state: State, config: Mapping[str, Any], tensors: Mapping[str, Ten
     return state
 
 
-def _check(state: State, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+def _check(state: State, config: JsonObject, tensors: Mapping[str, Tensor]) -> None:
     """Raise ValueError where a checkpoint's numbers and tensors are not of the kind that the state's own are."""
     at, best, start = config["position"], config["best"], config["start"]
     own = None if state.scheduler is None else json.loads(json.dumps(_numbers(state.scheduler.state_dict())))
@@ -217,7 +217,7 @@ def _check(state: State, config: Mapping[str, Any], tensors: Mapping[str, Tensor
     _check_tensors(state, config, tensors)
 
 
-def _check_tensors(state: State, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+def _check_tensors(state: State, config: JsonObject, tensors: Mapping[str, Tensor]) -> None:
     check_generators(state, tensors)
     at, best, own = config["position"], config["best"], state.model.state_dict()
     if best is not None:
@@ -240,7 +240,7 @@ def _part(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name[len(prefix) + 1 :]: tensor for name, tensor in tensors.items() if name.startswith(f"{prefix}.")}
 
 
-def _moments(prefix: str, optimizer: Mapping[str, Any]) -> dict[str, Tensor]:
+def _moments(prefix: str, optimizer: StateDict) -> dict[str, Tensor]:
     """Return the tensors of an optimiser's state, by the number of the weight and their own name."""
     return {
         f"{prefix}.{weight}.{name}": tensor
@@ -250,7 +250,7 @@ def _moments(prefix: str, optimizer: Mapping[str, Any]) -> dict[str, Tensor]:
     }
 
 
-def _kept(optimizer: Mapping[str, Any]) -> dict[str, Any]:
+def _kept(optimizer: StateDict) -> dict[str, object]:
     """Return what of an optimiser's state is no tensor, by the same names."""
     return {
         f"{weight}.{name}": value
@@ -260,18 +260,18 @@ def _kept(optimizer: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _groups(optimizer: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _groups(optimizer: StateDict) -> list[dict[str, object]]:
     """Return the numbers of an optimiser's state: learning rates and the like."""
     return [_numbers(group) for group in optimizer["param_groups"]]
 
 
-def _numbers(values: Mapping[str, Any]) -> dict[str, Any]:
+def _numbers(values: Mapping[str, object]) -> dict[str, object]:
     """Leave out what is not state, but code: a scheduler keeps its annealing function by name beside it."""
     return {name: value for name, value in values.items() if not callable(value)}
 
 
-def _optimizer(state: State, config: Mapping[str, Any], prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    moments: dict[int, dict[str, Any]] = {}
+def _optimizer(state: State, config: JsonObject, prefix: str, tensors: Mapping[str, Tensor]) -> StateDict:
+    moments: dict[int, dict[str, object]] = {}
     for name, value in (_part(prefix, tensors) | config.get("kept", {})).items():
         weight, _, moment = name.partition(".")
         moments.setdefault(int(weight), {})[moment] = value

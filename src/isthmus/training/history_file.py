@@ -3,11 +3,11 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from isthmus.errors import InputError
+from isthmus.saving.attributes import JsonObject
 from isthmus.saving.untrusted import opened, opened_to_change, parse
 
 HISTORY = "checkpoint.history.jsonl"
@@ -23,7 +23,7 @@ class Records:
     def __init__(self, path: Path) -> None:
         self.path, self.epochs, self.bytes, self.digest = path, 0, 0, hashlib.sha256()
 
-    def keep(self, history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    def keep(self, history: Sequence[JsonObject]) -> JsonObject:
         """Bring to the disk what is new of a history, and return what a checkpoint must know of it."""
         new = "".join(json.dumps(record) + "\n" for record in history[self.epochs :]).encode()
         if new or not self.path.exists():
@@ -39,7 +39,7 @@ class Records:
             self.epochs, self.bytes = len(history), self.bytes + len(new)
         return {"epochs": self.epochs, "bytes": self.bytes, "sha256": self.digest.hexdigest()}
 
-    def read(self, known: Any) -> list[dict[str, Any]]:
+    def read(self, known: JsonObject) -> list[JsonObject]:
         """Return the history that a checkpoint knows of.
 
         Raises

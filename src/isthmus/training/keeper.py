@@ -3,15 +3,15 @@
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from isthmus.saving.atomic import remove_left
+from isthmus.saving.attributes import JsonObject
 from isthmus.training.checkpoint import CHECKPOINT, check_optimizer_is_kept, read, read_about, write
 from isthmus.training.history_file import HISTORY, Records
 from isthmus.training.loop import Interrupted
@@ -56,7 +56,7 @@ class Checkpoints:
         than is read again.
     """
 
-    def __init__(self, folder: str | Path, minutes: float, about: Mapping[str, Any]) -> None:
+    def __init__(self, folder: str | Path, minutes: float, about: JsonObject) -> None:
         self.path = Path(folder) / CHECKPOINT
         self.seconds = 60 * minutes
         self.about = dict(about)

@@ -329,7 +329,7 @@ def _row_means(figures: Sequence[dict[str, Tensor]], sizes: Sequence[int]) -> di
     return means
 
 
-def _check_finite(figures: Sequence[dict[str, Any]], state: State) -> None:
+def _check_finite(figures: Sequence[dict[str, Tensor] | dict[str, float]], state: State) -> None:
     """Raise where a loss was NaN or infinite: looked at once an epoch, as each look makes an accelerator wait."""
     losses = torch.stack([torch.as_tensor(batch["loss"]).double().cpu() for batch in figures])
     wrong = (~losses.isfinite()).nonzero().flatten().tolist()

@@ -4,20 +4,20 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from isthmus.core.batch import Batch
 from isthmus.core.description import are_alike
 from isthmus.errors import InputError, shown
+from isthmus.saving.attributes import JsonObject
 from isthmus.saving.untrusted import MOST_HEADER, check_counts
 
 MOST_ABOUT = MOST_HEADER // 2
 """Bytes of what is said of a run, in the header of its checkpoint; as much is left for the names of its tensors."""
 
 
-def check_readable(about: Mapping[str, Any]) -> None:
+def check_readable(about: JsonObject) -> None:
     """Raise ValueError where what is said of a run would be refused when it is read."""
     content = json.dumps(about).encode()
     fault = f"they take {len(content)} bytes, and {MOST_ABOUT} are kept" if len(content) > MOST_ABOUT else None
@@ -33,7 +33,7 @@ FREE = ("verbose", "device", "random_state")
 """Parameters that a run may go on with others of: the seed that it began with is in the checkpoint."""
 
 
-def check_same(path: Path, about: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+def check_same(path: Path, about: JsonObject, found: JsonObject) -> None:
     """Raise ValueError where a run would go on as another one than it was begun as."""
     if found.get("precision") != about["precision"]:
         raise InputError(
@@ -67,7 +67,7 @@ def _differ(one: object, other: object) -> bool:
     return not isinstance(one, dict) or not isinstance(other, dict) or not are_alike(one, other)
 
 
-def _said(name: str, params: Mapping[str, Any], unsaved: Any) -> str:
+def _said(name: str, params: Mapping[str, object], unsaved: object) -> str:
     described = unsaved.get(name) if isinstance(unsaved, dict) else None
     return shown(described.get("said") if isinstance(described, dict) else repr(params.get(name)), 300)
 

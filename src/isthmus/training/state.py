@@ -22,7 +22,13 @@ from isthmus.training.callbacks import Record
 
 Schedule = Literal["one_cycle", "constant"]
 
-Optimize = Callable[[Any], Optimizer]
+Groups = list[dict[str, Any]]
+"""Weights, and how fast each group of them learns, as PyTorch's optimisers take them."""
+
+StateDict = dict[str, Any]
+"""What ``state_dict`` of an optimiser, or of a schedule, returns."""
+
+Optimize = Callable[[Groups], Optimizer]
 """A class of optimisers, or a function: groups of parameters, each with its learning rate → optimiser."""
 
 WIDE = 784
@@ -126,8 +132,8 @@ class Snapshot:
     """What an epoch began with: to shuffle the rows the same way again, and to go back to where it goes wrong."""
 
     weights: dict[str, Tensor]
-    optimizer: dict[str, Any]
-    scheduler: dict[str, Any] | None
+    optimizer: StateDict
+    scheduler: StateDict | None
     generator: Tensor
 
 
@@ -320,7 +326,7 @@ def new_state(
     return State(model, optimizer, generator, scheduler, optimize=optimize)
 
 
-def own_optimizer(optimize: Optimize, groups: list[dict[str, Any]], lr: float) -> Optimizer:
+def own_optimizer(optimize: Optimize, groups: Groups, lr: float) -> Optimizer:
     """Make the optimiser of a person's own class or function, with the learning rate of each group.
 
     Raises
@@ -348,7 +354,7 @@ def own_optimizer(optimize: Optimize, groups: list[dict[str, Any]], lr: float) -
     return optimizer
 
 
-def expected_moments(state: State) -> dict[int, dict[str, Any]]:
+def expected_moments(state: State) -> dict[int, dict[str, object]]:
     """Return the state that a person's own optimiser has after one step: its names, shapes and kinds, by weight."""
     assert state.optimize is not None
     groups = [
@@ -360,8 +366,7 @@ def expected_moments(state: State) -> dict[int, dict[str, Any]]:
         weight.grad = torch.zeros_like(weight)
     trial = own_optimizer(state.optimize, groups, 1.0)
     trial.step()
-    moments: dict[int, dict[str, Any]] = trial.state_dict()["state"]
-    return moments
+    return trial.state_dict()["state"]
 
 
 def _by_share_of_the_rate(model: nn.Module) -> dict[float, list[nn.Parameter]]:
