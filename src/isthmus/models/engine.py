@@ -187,7 +187,7 @@ def in_batches(
     model: Model,
     function: Callable[[Model, Batch], Tensor],
     given: Given,
-) -> np.ndarray | Ragged:
+) -> Any:
     """Apply a function of the model to rows, batch by batch, in the rows' own dtype: what it gives, of each row.
 
     Where memory runs out, a batch is tried again with half of its rows, and so are those after it.
