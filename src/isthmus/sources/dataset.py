@@ -1,10 +1,12 @@
 """Rows and what is known of them."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
+
+if TYPE_CHECKING:
+    import pandas as pd  # which the list of named data sets does without
 
 
 class Dataset(NamedTuple):
