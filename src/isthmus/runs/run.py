@@ -12,6 +12,7 @@ import pandas as pd
 from isthmus.errors import InputError
 from isthmus.formats.names import row_names
 from isthmus.sources import datasets, files
+from isthmus.sources.catalogue import Split
 from isthmus.sources.dataset import Dataset, is_image
 from isthmus.sources.files import Source
 from isthmus.sources.images import check_size
@@ -66,7 +67,7 @@ class Run:
     data: str
     label: str | None = None
     data_dir: Path | None = None
-    split: datasets.Split = "test"
+    split: Split = "test"
     windowing: Windowing | None = None
     framing: Framing = AS_IT_IS
 

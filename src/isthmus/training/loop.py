@@ -148,7 +148,7 @@ def _computes_in_its_own_dtype(fabric: "Fabric") -> bool:
 
     It looks at every tensor on the way in and out of each step all the same, which small networks feel.
     """
-    from lightning_fabric.strategies import SingleDeviceStrategy  # imported where there is a Fabric
+    from lightning_fabric.strategies.single_device import SingleDeviceStrategy  # which is there, as the Fabric is
 
     strategy = fabric.strategy
     return isinstance(strategy, SingleDeviceStrategy) and str(strategy.precision.precision).endswith("-true")
