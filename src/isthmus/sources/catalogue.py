@@ -101,10 +101,11 @@ def _swiss_roll(split: Split, data_dir: Path | None) -> Dataset:
 
 
 def _idx_images(split: Split, data_dir: Path | None, *, name: str) -> Dataset:
-    prefixes = {"train": ["train"], "test": ["t10k"], "all": ["train", "t10k"]}[split]
-    images = [_read_idx(name, f"{prefix}-images-idx3-ubyte", data_dir) for prefix in prefixes]
-    labels = [_read_idx(name, f"{prefix}-labels-idx1-ubyte", data_dir) for prefix in prefixes]
-    return Dataset(np.concatenate(images).astype(np.float32) / 255, np.concatenate(labels).astype(np.int64))
+    images, labels = (
+        np.concatenate([_read_idx(name, _IDX_FILE.format(part, kind), data_dir) for part in _IDX_PARTS[split]])
+        for kind in _IDX_KINDS
+    )
+    return Dataset(images.astype(np.float32) / 255, labels.astype(np.int64))
 
 
 def _read_idx(name: str, file: str, data_dir: Path | None) -> np.ndarray:
@@ -169,7 +170,10 @@ SHA256: dict[str, str] = {
     "fashion_mnist/train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
 }
 
-_IDX_FILES = tuple(f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
+_IDX_FILE = "{}-{}-ubyte"
+_IDX_PARTS = {"train": ("train",), "test": ("t10k",), "all": ("train", "t10k")}
+_IDX_KINDS = ("images-idx3", "labels-idx1")
+_IDX_FILES = tuple(_IDX_FILE.format(part, kind) for part in _IDX_PARTS["all"] for kind in _IDX_KINDS)
 
 CATALOGUE: dict[str, Entry] = {
     "digits": Entry("handwritten digits, from scikit-learn", "1,797 × 8×8", _digits),
