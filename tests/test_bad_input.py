@@ -20,7 +20,7 @@ from isthmus import (
     datasets,
 )
 from isthmus.networks import MLP, Modules
-from isthmus.sources import files
+from isthmus.sources import catalogue, files
 
 ROWS = np.random.default_rng(0).normal(size=(30, 5))
 FRAME = pd.DataFrame(ROWS, columns=list("abcde"))
@@ -448,8 +448,8 @@ ESTIMATORS = {
 def place(tmp_path, saved, monkeypatch):
     """A folder with files of every fault, and no others to be found."""
     monkeypatch.delenv("ISTHMUS_DATA", raising=False)
-    monkeypatch.setattr(datasets.pooch, "os_cache", lambda name: tmp_path / "full")
-    monkeypatch.setitem(datasets.MIRRORS, "mnist", [])
+    monkeypatch.setattr(catalogue.pooch, "os_cache", lambda name: tmp_path / "full")
+    monkeypatch.setitem(catalogue.MIRRORS, "mnist", [])
     for folder in ("full/mnist", "empty", "pictures", "folder.csv"):
         (tmp_path / folder).mkdir(parents=True)
     for name, content in {

@@ -336,9 +336,9 @@ def test_a_pipe_does_not_have_one_wait(tmp_path, name):
 
 def test_a_file_of_the_catalogue(tmp_path, monkeypatch):
     (tmp_path / "mnist").mkdir()
-    for name in isthmus.datasets.CATALOGUE["mnist"].files:
+    for name in isthmus.sources.catalogue.CATALOGUE["mnist"].files:
         (tmp_path / "mnist" / f"{name}.gz").write_bytes(gzip.compress(bytes(10**6)))
-    monkeypatch.setattr(isthmus.datasets, "MOST_BYTES", 1000)
+    monkeypatch.setattr(isthmus.sources.catalogue, "MOST_BYTES", 1000)
     with little_memory(3e6), pytest.raises(ValueError, match="is not the published file"):
         isthmus.datasets.load("mnist", data_dir=tmp_path)
 

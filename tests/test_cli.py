@@ -417,7 +417,7 @@ def test_compare(run, tmp_path):
 
 def test_data(run, monkeypatch, tmp_path):
     monkeypatch.setenv("ISTHMUS_DATA", str(tmp_path))
-    monkeypatch.setattr(isthmus.datasets.pooch, "os_cache", lambda name: tmp_path / "cache")
+    monkeypatch.setattr(isthmus.sources.catalogue.pooch, "os_cache", lambda name: tmp_path / "cache")
     status, out, _ = run("data")
     assert status == 0
     for name in ("digits", "swiss_roll", "mnist", "fashion_mnist", "built in", "not here"):

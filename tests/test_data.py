@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from isthmus.sources import datasets, files
+from isthmus.sources import catalogue, datasets, files
 
 
 class TestCatalogue:
@@ -60,8 +60,8 @@ def small_mnist(tmp_path, monkeypatch):
             content = idx(array)
             (mirror / f"{prefix}-{kind}-ubyte.gz").write_bytes(gzip.compress(content))
             sums[f"mnist/{prefix}-{kind}-ubyte"] = hashlib.sha256(content).hexdigest()
-    monkeypatch.setattr(datasets, "SHA256", sums)
-    monkeypatch.setattr(datasets.pooch, "os_cache", lambda name: tmp_path / "cache")
+    monkeypatch.setattr(catalogue, "SHA256", sums)
+    monkeypatch.setattr(catalogue.pooch, "os_cache", lambda name: tmp_path / "cache")
     monkeypatch.delenv("ISTHMUS_DATA", raising=False)
     return mirror
 
@@ -84,19 +84,19 @@ def server(small_mnist):
 class TestDownload:
     def test_comes_from_the_second_mirror_where_the_first_fails(self, server, monkeypatch, tmp_path):
         assert "not here" in datasets.location("mnist")
-        monkeypatch.setitem(datasets.MIRRORS, "mnist", [server + "nothing-here/", server])
+        monkeypatch.setitem(catalogue.MIRRORS, "mnist", [server + "nothing-here/", server])
         X, _ = datasets.load("mnist")
         assert X.shape == (6, 28, 28)
         assert sorted(path.name for path in (tmp_path / "cache" / "mnist").iterdir()) == [
             "train-images-idx3-ubyte.gz",
             "train-labels-idx1-ubyte.gz",
         ]
-        monkeypatch.setitem(datasets.MIRRORS, "mnist", [])
+        monkeypatch.setitem(catalogue.MIRRORS, "mnist", [])
         np.testing.assert_array_equal(datasets.load("mnist").X, X, "the second time from the cache")
 
     def test_wrong_bytes_are_thrown_away(self, server, monkeypatch, tmp_path):
-        monkeypatch.setitem(datasets.MIRRORS, "mnist", [server])
-        monkeypatch.setitem(datasets.SHA256, "mnist/train-images-idx3-ubyte", "0" * 64)
+        monkeypatch.setitem(catalogue.MIRRORS, "mnist", [server])
+        monkeypatch.setitem(catalogue.SHA256, "mnist/train-images-idx3-ubyte", "0" * 64)
         with pytest.raises(
             FileNotFoundError, match=r"put it into .*cache/mnist, or into \$ISTHMUS_DATA/mnist"
         ) as error:
@@ -105,12 +105,12 @@ class TestDownload:
         assert list((tmp_path / "cache" / "mnist").iterdir()) == []
 
     def test_says_which_file_to_put_where(self, small_mnist, monkeypatch):
-        monkeypatch.setitem(datasets.MIRRORS, "mnist", ["http://127.0.0.1:9/"])
+        monkeypatch.setitem(catalogue.MIRRORS, "mnist", ["http://127.0.0.1:9/"])
         with pytest.raises(FileNotFoundError, match=r"cannot download train-images-idx3-ubyte.gz: put it into"):
             datasets.load("mnist")
 
     def test_the_order_of_places(self, small_mnist, tmp_path, monkeypatch):
-        monkeypatch.setitem(datasets.MIRRORS, "mnist", [])
+        monkeypatch.setitem(catalogue.MIRRORS, "mnist", [])
         for place in ("given", "environment"):
             (tmp_path / place / "mnist").mkdir(parents=True)
         for file in small_mnist.iterdir():

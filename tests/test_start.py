@@ -14,7 +14,7 @@ import pytest
 
 import isthmus
 
-SLOW = ("lightning_fabric", "matplotlib", "numpy", "pandas", "plotly", "scipy", "sklearn", "torch")
+SLOW = ("lightning_fabric", "matplotlib", "numpy", "pandas", "plotly", "scipy", "sklearn", "torch", "torch._dynamo")
 
 COMMAND = """
 import sys
@@ -63,15 +63,26 @@ def test_help_imports_nothing_slow():
     assert imported_by(COMMAND.format(arguments=["--help"])) == []
 
 
+def test_named_data_sets_are_listed_without_pandas():
+    for arguments in (["data"], ["data", "--data-dir", "there", "--max-gb", "1"]):
+        assert imported_by(COMMAND.format(arguments=arguments)) == ["numpy"]
+
+
 def test_data_are_looked_at_without_torch_and_scikit_learn(table):
-    for arguments in (["data"], ["data", table], ["data", table, "--label", "b", "--na", "3"]):
+    for arguments in (["data", table], ["data", table, "--label", "b", "--na", "3"]):
         assert imported_by(COMMAND.format(arguments=arguments)) == ["numpy", "pandas"]
 
 
-def test_codes_are_written_without_the_libraries_of_reports(table, tmp_path):
+def test_what_trains_is_imported_when_something_trains():
+    there = imported_by("from isthmus import Autoencoder, OutlierDetector, compare, load")
+    assert not {"lightning_fabric", "torch._dynamo"} & {*there}
+
+
+def test_codes_are_written_without_the_libraries_of_reports_and_of_training(table, tmp_path):
     isthmus.TabularAutoencoder(1, max_epochs=1, random_state=0).fit(pd.read_csv(table)).save(tmp_path / "run")
     arguments = ["transform", str(tmp_path / "run"), table, "-o", str(tmp_path / "codes.csv")]
-    assert not {"matplotlib", "plotly"} & set(imported_by(COMMAND.format(arguments=arguments)))
+    others = {"lightning_fabric", "matplotlib", "plotly"}
+    assert not others & set(imported_by(COMMAND.format(arguments=arguments)))
     assert (tmp_path / "codes.csv").exists()
 
 

@@ -1,11 +1,10 @@
-"""`isthmus data`: it needs neither PyTorch nor scikit-learn."""
+"""`isthmus data` of a file or folder: it needs neither PyTorch nor scikit-learn."""
 
 from pathlib import Path
 
 import pandas as pd
-from rich.table import Table
 
-from isthmus.cli.console import console, say
+from isthmus.cli.console import say
 from isthmus.cli.meaning import allow, refuse_without_meaning
 from isthmus.cli.options import DataOptions
 from isthmus.cli.parsing import parse_kinds, parse_size
@@ -18,15 +17,9 @@ from isthmus.sources.windowing import windowing_of
 
 
 def data(options: DataOptions) -> None:
-    """List the data sets that have a name, or say what is understood of a file or folder."""
+    """Say what is understood of a file or folder."""
+    assert options.source is not None
     allow(options.source, options.max_gb, options.max_pixels)
-    if options.source is None:
-        table = Table("name", "rows", "what it is", "where", box=None)
-        for name, entry in datasets.CATALOGUE.items():
-            table.add_row(name, entry.shape, entry.description, datasets.location(name, options.data_dir))
-        console.print(table)
-        say(f"\nFiles too: {', '.join(files.READABLE)}, or a folder of images with subfolders as labels.")
-        return
     if options.source in datasets.names():
         raise InputError(f"{options.source} is a data set with a name: isthmus data, without it, says what it is")
     for line in _understood(options.source, options):

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from isthmus.errors import InputError
-from isthmus.sources import bounds, datasets, files
-from isthmus.sources.delimited import ENDINGS
+from isthmus.sources import bounds, catalogue
+from isthmus.sources.endings import DELIMITED, ending
 
 
 def refuse_without_meaning(
@@ -20,8 +20,8 @@ def refuse_without_meaning(
     max_pixels: int | None = None,
 ) -> None:
     """Raise ValueError for what is of images beside other data, and for what is of columns beside what has none."""
-    is_folder = data not in datasets.names() and Path(data).is_dir()
-    is_there = data in datasets.names() or Path(data).exists()  # of what is not, the reader says so
+    is_folder = data not in catalogue.names() and Path(data).is_dir()
+    is_there = data in catalogue.names() or Path(data).exists()  # of what is not, the reader says so
     of_images: dict[str, object] = {
         "--size": size,
         "--fit": None if fit == "crop" else fit,
@@ -29,7 +29,7 @@ def refuse_without_meaning(
     }
     of_images["--max-pixels"] = max_pixels
     of_columns = {"--kind": kinds, "--drop": drop, "--na": na}
-    is_table = not is_folder and data not in datasets.names() and files.ending(Path(data)) in (*ENDINGS, ".parquet")
+    is_table = not is_folder and data not in catalogue.names() and ending(Path(data)) in (*DELIMITED, ".parquet")
     for option, given in of_images.items():
         if given is not None and is_there and not is_folder:
             shown = "" if given is True else f" {given}"

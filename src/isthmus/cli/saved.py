@@ -18,6 +18,7 @@ from isthmus.runs import Run, has_images
 from isthmus.saving.atomic import check_writable
 from isthmus.sources import files
 from isthmus.sources.dataset import Read
+from isthmus.sources.endings import WRITABLE
 
 
 def used(options: RowsOptions, method: str, output: Path, *, pictures: bool = False) -> Run:
@@ -50,11 +51,11 @@ def say_warnings(run: Run) -> None:
 
 def ready(run: Path, output: Path, method: str, *, pictures: bool = False) -> BaseEstimator:
     """Load a run's model once it is sure that the result can be written."""
-    files.check_output(output, (*files.WRITABLE, ".png") if pictures else files.WRITABLE)
+    files.check_output(output, (*WRITABLE, ".png") if pictures else WRITABLE)
     check_writable(output)
     estimator = loaded(run, method)
     if output.suffix == ".png" and not has_images(estimator):
-        endings = ", ".join(files.WRITABLE)
+        endings = ", ".join(WRITABLE)
         raise InputError(f"cannot draw {output}: the rows of {run} are no images; give a name that ends in {endings}")
     return estimator
 

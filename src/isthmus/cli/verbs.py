@@ -32,7 +32,10 @@ def data(options: DataOptions) -> None:
     --window DATA is a long series: its time, step, gaps and groups.
     """
     with importing():
-        from isthmus.cli.data import data
+        if options.source is None:
+            from isthmus.cli.catalogue import data
+        else:
+            from isthmus.cli.data import data
     data(options)
 
 

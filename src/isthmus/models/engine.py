@@ -7,11 +7,10 @@ import numbers
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch._ops import OpOverload
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -28,6 +27,9 @@ from isthmus.networks.mlp import TiedLinear
 from isthmus.randomness import DrawingFrom
 from isthmus.threads import suited_to
 
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
 PRECISIONS = ("auto", "32-true", "64-true", "16-mixed", "bf16-mixed")
 
 EXACT_UP_TO = 250_000
@@ -40,8 +42,10 @@ INFERENCE_NUMBERS = 2**21
 """Numbers in them, at the most: wide rows take their turn in smaller batches."""
 
 
-def new_fabric(device: str, precision: Any) -> Fabric:
+def new_fabric(device: str, precision: Any) -> "Fabric":
     """Take the device, "auto" being the best there is."""
+    from lightning_fabric import Fabric  # which imports torch.compile's parts, a second: models in use do without
+
     kind, _, index = str(device).partition(":")
     if precision == "16-mixed" and (kind == "cpu" or (kind == "auto" and not _has_accelerator())):
         warn_caller("precision='16-mixed' is for accelerators: on the CPU 'bf16-mixed' takes its place")

@@ -7,11 +7,10 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from numpy.typing import ArrayLike
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
@@ -64,6 +63,9 @@ from isthmus.training import EarlyStopping, Progress, State, new_state, run
 from isthmus.training.callbacks import Callback, Record
 from isthmus.training.keeper import Checkpoints
 from isthmus.training.settings import checksum
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 MOST_DEAD = 0.1
 """Share of a code's units that may be dead before it is told of; one unit may in any case."""
@@ -277,7 +279,7 @@ class Fitting(Parameters, ABC):
             self.__dict__.update(before)
             raise
 
-    def _prepare(self, X: ArrayLike, y: Any, *, reset: bool) -> tuple[Fabric, Batch, int]:
+    def _prepare(self, X: ArrayLike, y: Any, *, reset: bool) -> "tuple[Fabric, Batch, int]":
         """Check parameters and rows, and bring the rows, with NaN where they have it, to the device."""
         self.check_parameters()
         given = self._learn(X, y, reset=reset)
@@ -392,7 +394,7 @@ class Fitting(Parameters, ABC):
 
     def _train(
         self,
-        fabric: Fabric,
+        fabric: "Fabric",
         state: State,
         train: Rows,
         validation: Rows | None,

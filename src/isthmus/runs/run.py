@@ -13,6 +13,7 @@ from isthmus.errors import InputError
 from isthmus.formats.names import row_names
 from isthmus.saving.attributes import JsonObject
 from isthmus.sources import datasets, files
+from isthmus.sources.catalogue import Split
 from isthmus.sources.dataset import Dataset, Read, is_image
 from isthmus.sources.files import Source
 from isthmus.sources.images import check_size
@@ -70,7 +71,7 @@ class Run:
     data: str
     label: str | None = None
     data_dir: Path | None = None
-    split: datasets.Split = "test"
+    split: Split = "test"
     windowing: Windowing | None = None
     framing: Framing = AS_IT_IS
 

@@ -1,15 +1,17 @@
 """Rows and what is known of them."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
-import pandas as pd
 
-Table = np.ndarray | pd.DataFrame
+if TYPE_CHECKING:
+    import pandas as pd  # which the list of named data sets does without
+
+Table: TypeAlias = "np.ndarray | pd.DataFrame"
 """Rows as they are read of a file, a folder or a data set."""
 
-Read = Table | Mapping[str, np.ndarray]
+Read: TypeAlias = "Table | Mapping[str, np.ndarray]"
 """The same, or modalities by name."""
 
 
@@ -24,7 +26,7 @@ class Dataset(NamedTuple):
         A label or a number for each row.
     """
 
-    X: "np.ndarray | pd.DataFrame"
+    X: Table
     y: np.ndarray | None = None
 
 

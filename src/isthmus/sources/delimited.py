@@ -21,8 +21,6 @@ from isthmus.sources.formulas import unescape_frame
 from isthmus.sources.layout import Layout, find_layout
 from isthmus.sources.number_text import as_numbers
 
-ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
-
 SAMPLE_BYTES, MOST_SAMPLE_BYTES = 2**18, 2**26
 SAMPLE_LINES = 30
 """What is looked at: so many bytes, and more where lines are long."""

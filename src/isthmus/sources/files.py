@@ -20,13 +20,11 @@ from isthmus.sources.arrays import Archive
 from isthmus.sources.bounds import check_bytes
 from isthmus.sources.dataset import Dataset
 from isthmus.sources.delimited import Delimited
+from isthmus.sources.endings import DELIMITED, READABLE, WRITABLE, ending
 from isthmus.sources.formulas import escape_table, storable
 from isthmus.sources.images import Size, as_text, read_images
 from isthmus.sources.parquet import read_parquet
 from isthmus.sources.pixels import Fit
-
-READABLE = (".npy", ".npz", ".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", ".parquet")
-WRITABLE = (".npy", ".csv", ".parquet")
 
 
 class Source(NamedTuple):
@@ -215,7 +213,7 @@ def read_frame(
     path: Path, text: Sequence[str | int], own_marks: bool = False, numbers: Sequence[str | int] | None = ()
 ) -> Delimited:
     """Read a table of text or Parquet; see :func:`isthmus.sources.delimited.read_delimited`."""
-    if ending(path) in delimited.ENDINGS:
+    if ending(path) in DELIMITED:
         return delimited.read_delimited(path, text, own_marks=own_marks, numbers=numbers)
     frame = read_parquet(path)
     twice = frame.columns[frame.columns.duplicated()]
@@ -224,11 +222,6 @@ def read_frame(
     if not len(frame):
         raise InputError(f"{path} has names of columns, and no rows")
     return Delimited(frame, None, [], [])
-
-
-def ending(path: Path) -> str:
-    """Return what a file's name ends in, such as .csv or .csv.gz, in lower case."""
-    return "".join(path.suffixes[-2:] if path.suffix.lower() == ".gz" else path.suffixes[-1:]).lower()
 
 
 def _read_table(

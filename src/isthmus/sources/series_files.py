@@ -8,8 +8,8 @@ import pandas as pd
 
 from isthmus.errors import InputError
 from isthmus.formats.names import few
-from isthmus.sources.delimited import ENDINGS
-from isthmus.sources.files import check_file, ending, read_arrays, read_frame, reading
+from isthmus.sources.endings import DELIMITED, ending
+from isthmus.sources.files import check_file, read_arrays, read_frame, reading
 from isthmus.sources.timeline import TimeSeries, time_series
 
 
@@ -44,7 +44,7 @@ def read_series(
         In one line that names the file, and what is wrong in it.
     """
     path = Path(path)
-    if ending(path) not in (".npy", *ENDINGS, ".parquet"):
+    if ending(path) not in (".npy", *DELIMITED, ".parquet"):
         raise InputError(f"{path} is no series: give one that ends in .npy, .csv or .parquet, a row a step")
     check_file(path)
     with reading(path):

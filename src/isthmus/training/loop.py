@@ -6,11 +6,9 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.strategies.single_device import SingleDeviceStrategy
 from torch import Tensor
 
 from isthmus.core.batch import Batch
@@ -18,6 +16,9 @@ from isthmus.core.model import Model, Outcome, outcome_of
 from isthmus.core.sigma import set_sigmas
 from isthmus.training.callbacks import Callback, Record
 from isthmus.training.state import LOOK, Best, Evaluation, Position, Start, State
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 MEASURES = ("loss", "mse")
 """What stands in a record beside the terms, and what the bottleneck measures."""
@@ -62,7 +63,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 def run(
-    fabric: Fabric,
+    fabric: "Fabric",
     state: State,
     train: Batches,
     validation: Batches | None = None,
@@ -142,11 +143,13 @@ def _validated(state: State, validation: Batches) -> dict[str, float]:
     return evaluation.means
 
 
-def _computes_in_its_own_dtype(fabric: Fabric) -> bool:
+def _computes_in_its_own_dtype(fabric: "Fabric") -> bool:
     """Tell whether Fabric's wrapper has nothing to do: on one device, at the precision of the weights.
 
     It looks at every tensor on the way in and out of each step all the same, which small networks feel.
     """
+    from lightning_fabric.strategies.single_device import SingleDeviceStrategy  # which is there, as the Fabric is
+
     strategy = fabric.strategy
     return isinstance(strategy, SingleDeviceStrategy) and str(strategy.precision.precision).endswith("-true")
 
@@ -280,7 +283,7 @@ def _batches(state: State, position: Position, train: Batches) -> Iterator[tuple
 
 
 def _step(
-    fabric: Fabric, state: State, model: Any, optimizer: Any, max_grad_norm: float | None, batch: Batch
+    fabric: "Fabric", state: State, model: Any, optimizer: Any, max_grad_norm: float | None, batch: Batch
 ) -> dict[str, Tensor]:
     with state.drawing():
         outcome = outcome_of(model, batch, state.model.corrupt, state.generator)
