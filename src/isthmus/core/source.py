@@ -1,0 +1,64 @@
+"""Where the rows of a fit come from."""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Protocol, Self
+
+import torch
+from torch import Tensor
+
+from isthmus.core.batch import Batch
+
+
+class Source(Protocol):
+    """Rows that a model is trained on, or held against.
+
+    ``fit`` makes an :class:`isthmus.sources.memory.MemorySource` of the rows that it is given, and takes no more of it
+    than stands here: a stream of rows from files can take its place. All batches are on the device and in the dtype of
+    the training; an entry that is not known is NaN until :meth:`finished_by` has put something there.
+    """
+
+    def __len__(self) -> int:
+        """Return how many rows there are: the epochs, the learning rate's schedule and the network's width go by it."""
+
+    def batches(self, size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
+        """Yield every row once, in batches as :func:`cuts` has them: in order, or shuffled by a generator.
+
+        With the generator in the same state the order is the same: so a run that was stopped goes on to the bit.
+        """
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Batch:
+        """Return rows to learn something by, such as PCA or σ: at most `n`, spread evenly, or drawn by a generator."""
+
+    def fingerprint(self) -> str:
+        """Return what tells these rows from others: a run goes on only with rows that have the same."""
+
+    def finished_by(self, function: Callable[[Batch], Batch]) -> Self:
+        """Return the same rows, with something done to every batch that is taken."""
+
+    def hold_out(self, share: float, generator: torch.Generator) -> tuple[Self, Self | None, Tensor]:
+        """Return rows to train on, those that are held out, and the numbers of the latter; None where all are too few.
+
+        Those that are held out are enough to tell better from worse by them (:func:`n_held_out`), and none of which
+        nothing is known.
+        """
+
+
+ENOUGH_TO_CHOOSE_BY = 50
+"""Held-out rows under which the choice of the best epoch is a matter of luck."""
+
+
+def n_held_out(n: int, share: float) -> int:
+    """Return how many of `n` rows are held out: that share, but no fewer than 50, or a quarter where that is less."""
+    held_out = max(math.ceil(share * n), min(ENOUGH_TO_CHOOSE_BY, n // 4), 2)
+    return min(held_out, n - 1) if n >= 3 else 0
+
+
+def cuts(n: int, size: int) -> list[tuple[int, int]]:
+    """Return where the batches of `n` rows begin and end.
+
+    A last batch of one row joins the one before: it has no variance for batch normalisation, and no other row for swap
+    noise.
+    """
+    starts = range(0, n - 1 if n % size == 1 and n > 1 else n, size)
+    return list(zip(starts, [*starts[1:], n], strict=True))
