@@ -1,6 +1,5 @@
 """Where the rows of a fit come from."""
 
-import math
 from collections.abc import Callable, Iterator
 from typing import Protocol, Self
 
@@ -39,19 +38,8 @@ class Source(Protocol):
     def hold_out(self, share: float, generator: torch.Generator) -> tuple[Self, Self | None, Tensor]:
         """Return rows to train on, those that are held out, and the numbers of the latter; None where all are too few.
 
-        Those that are held out are enough to tell better from worse by them (:func:`n_held_out`), and none of which
-        nothing is known.
+        Those that are held out are enough to tell better from worse by them, and none of which nothing is known.
         """
-
-
-ENOUGH_TO_CHOOSE_BY = 50
-"""Held-out rows under which the choice of the best epoch is a matter of luck."""
-
-
-def n_held_out(n: int, share: float) -> int:
-    """Return how many of `n` rows are held out: that share, but no fewer than 50, or a quarter where that is less."""
-    held_out = max(math.ceil(share * n), min(ENOUGH_TO_CHOOSE_BY, n // 4), 2)
-    return min(held_out, n - 1) if n >= 3 else 0
 
 
 def cuts(n: int, size: int) -> list[tuple[int, int]]:

@@ -78,8 +78,9 @@ class Fitting(Parameters, ABC):
         X : array-like, Tensor or DataFrame of shape (n, features), (n, height, width) or (n, channels, height, width)
             Numbers; uint8 arrays are taken as 0…255 and brought to [0, 1]. NaN is a value that is not known: it takes
             no part in the reconstruction term, and the encoder is shown the mean of the others in its place.
-        y : ignored
-            There for scikit-learn's sake.
+        y : array-like of shape (n,) or (n, n_conditions), DataFrame, or dict of arrays of shape (n,), optional
+            Of a conditional model the conditions, which it needs: classes or numbers, of several columns each one or
+            the other; None and NaN are unknown. All others ignore it.
         resume_from : path, optional
             A folder in which the run is kept while it goes: at the end of epochs, as often as that takes a twentieth of
             the time at the most, every `checkpoint_minutes` in any case, and at the end. Where it holds a checkpoint
@@ -97,8 +98,8 @@ class Fitting(Parameters, ABC):
         Raises
         ------
         ValueError
-            If `X` is no table of numbers with two rows or more, a parameter has no meaning, or `resume_from` holds a
-            run with other rows or other parameters.
+            If `X` is no table of numbers with two rows or more, `y` is of no use to a conditional model, a parameter
+            has no meaning, or `resume_from` holds a run with other rows or other parameters.
         FloatingPointError
             If the loss becomes NaN or infinite, and going back and on at half the learning rate did not help.
         OSError
@@ -266,8 +267,9 @@ class Fitting(Parameters, ABC):
             self.threshold_ = float(self.sparsity_weight)
         self.rescaled_ = (not callable(self.corruption) and self.corruption in HIDINGS) or bool(rows.x.isnan().any())
         if self.network is None and self.default_network is MLP:
-            with building(torch.Generator()):  # of a table the width is that of what its cells are embedded in
-                self.hidden_ = default_hidden(len(source), self._input_width())
+            with building(torch.Generator()):
+                inputs = self._inputs()  # of a table what its cells are embedded in
+            self.hidden_ = default_hidden(len(source), int(getattr(inputs, "width", self.format_.width)))
         with building(draws):
             model = self._build()
         model = model.to(rows.x)

@@ -9,7 +9,10 @@ import torch
 from torch import Tensor
 
 from isthmus.core.batch import Batch, RaggedBatch
-from isthmus.core.source import cuts, n_held_out
+from isthmus.core.source import cuts
+
+ENOUGH_TO_CHOOSE_BY = 50
+"""Held-out rows under which the choice of the best epoch is a matter of luck."""
 
 
 class MemorySource:
@@ -69,11 +72,15 @@ class MemorySource:
         return type(self)(function(self.whole), self.index)
 
     def hold_out(self, share: float, generator: torch.Generator) -> tuple[Self, Self | None, Tensor]:
-        """Return rows to train on, rows that are held out, and the numbers of the latter."""
+        """Return rows to train on, rows that are held out, and the numbers of the latter.
+
+        They are that share of the rows, but no fewer than 50, or a quarter where that is less.
+        """
         empty = self.whole.are_empty()
-        n = n_held_out(len(self) - int(empty[self._numbers].sum()), share)
-        if not n:
+        n_known = len(self) - int(empty[self._numbers].sum())
+        if n_known < 3:
             return self, None, torch.empty(0, dtype=torch.int64)
+        n = min(max(math.ceil(share * n_known), min(ENOUGH_TO_CHOOSE_BY, n_known // 4), 2), n_known - 1)
         order = self._drawn(generator)
         order = torch.cat([order[~empty[order]], order[empty[order]]])
         return self._part(order[n:]), self._part(order[:n]), order[:n]

@@ -116,7 +116,7 @@ def run(
     batches, sigma_rows = partial(train.batches, batch_size), train.sample(SIGMA_ROWS)
     held_out = None if validation is None else partial(validation.batches, at_once)
     if state.best is None and held_out is not None:
-        state.best = Best.begin(state.model, evaluate(state, held_out(None)), state.monitor)
+        state.best = Best.begin(state.model, _evaluated(state, held_out(None)), state.monitor)
     if roll_back and state.start is None:
         state.start = _start(state, batches, epochs)
     epochs_before, watch = len(state.history), watch or (lambda state: None)
@@ -142,7 +142,7 @@ def run(
 
 def _validated(state: State, held_out: Iterable[Batch]) -> dict[str, float]:
     """Keep the epoch's weights if they are better than the best so far; return the means of the terms."""
-    evaluation = evaluate(state, held_out)
+    evaluation = _evaluated(state, held_out)
     if state.best is not None:
         state.best.consider(state.model, evaluation, state.epoch)
     return evaluation.means
@@ -181,8 +181,7 @@ def _as_in_training(state: State, batches: Iterable[Batch]) -> Evaluation:
     """Take the terms of batches in training mode, and leave the run as it was."""
     buffers = {name: buffer.clone() for name, buffer in state.model.named_buffers()}  # batch normalisation's move
     draws = state.draws.get_state()
-    state.model.train()
-    evaluation = _evaluated(state, batches)
+    evaluation = _evaluated(state, batches, training=True)
     state.draws.set_state(draws)
     for name, buffer in state.model.named_buffers():
         buffer.copy_(buffers[name])
@@ -355,14 +354,9 @@ def _check_finite(figures: Sequence[dict[str, Any]], state: State) -> None:
     )
 
 
-def evaluate(state: State, batches: Iterable[Batch]) -> Evaluation:
+def _evaluated(state: State, batches: Iterable[Batch], *, training: bool = False) -> Evaluation:
     """Take the terms of batches without training on them; corruption is drawn from one seed, the same each time."""
-    state.model.eval()
-    return _evaluated(state, batches)
-
-
-def _evaluated(state: State, batches: Iterable[Batch]) -> Evaluation:
-    """Take the terms of batches in the mode that the model is in."""
+    state.model.train(training)
     model, figures, sizes, losses = state.model, [], [], []
     generator: torch.Generator | None = None
     with torch.no_grad(), state.drawing():
