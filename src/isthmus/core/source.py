@@ -35,10 +35,11 @@ class Source(Protocol):
     def finished_by(self, function: Callable[[Batch], Batch]) -> Self:
         """Return the same rows, with something done to every batch that is taken."""
 
-    def hold_out(self, share: float, generator: torch.Generator) -> tuple[Self, Self | None, Tensor]:
-        """Return rows to train on, those that are held out, and the numbers of the latter; None where all are too few.
+    def hold_out(self, share: float | None, generator: torch.Generator) -> tuple[Self, Self | None, Tensor]:
+        """Return rows to train on, those that are held out, and the numbers of the latter.
 
-        Those that are held out are enough to tell better from worse by them, and none of which nothing is known.
+        Those that are held out are enough to tell better from worse by them, and none of which nothing is known. Where
+        the share is None, or all rows are too few, there are none.
         """
 
 

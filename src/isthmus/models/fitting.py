@@ -127,8 +127,9 @@ class Fitting(Parameters, ABC):
             draws = torch.Generator().manual_seed(seed)
             model = self._continued(source) if go_on else self._new_model(source, draws)
             source = source.finished_by(model.filled)
-            train, validation = self._held_out(source, generator)
-            if not go_on:  # a sparse code, over-complete, would know held-out rows by heart
+            train, validation, held_out = source.hold_out(self.validation_fraction, generator)
+            self.held_out_ = np.sort(held_out.cpu().numpy())
+            if not go_on:  # a sparse code, which would know held-out rows by heart, by the others alone
                 self._start(model, train if model.bottleneck.is_sparse else source, draws)
             if kept is not None:
                 check_keepable(self, model.state_dict())
@@ -298,15 +299,6 @@ class Fitting(Parameters, ABC):
         if hasattr(self, "threshold_"):
             self.threshold_ = float(self.sparsity_weight)
         return with_weights(self._build, self.module_.state_dict(), source.sample(1).x)
-
-    def _held_out(self, source: Source, generator: torch.Generator) -> tuple[Source, Source | None]:
-        """Hold out `validation_fraction` of the rows, and note which."""
-        self.held_out_ = np.array([], int)
-        if self.validation_fraction is None:
-            return source, None
-        train, validation, numbers = source.hold_out(self.validation_fraction, generator)
-        self.held_out_ = np.sort(numbers.cpu().numpy())
-        return train, validation
 
     def _train(
         self,

@@ -71,14 +71,14 @@ class MemorySource:
         """Return the same rows, with something done to all of them at once."""
         return type(self)(function(self.whole), self.index)
 
-    def hold_out(self, share: float, generator: torch.Generator) -> tuple[Self, Self | None, Tensor]:
+    def hold_out(self, share: float | None, generator: torch.Generator) -> tuple[Self, Self | None, Tensor]:
         """Return rows to train on, rows that are held out, and the numbers of the latter.
 
         They are that share of the rows, but no fewer than 50, or a quarter where that is less.
         """
         empty = self.whole.are_empty()
         n_known = len(self) - int(empty[self._numbers].sum())
-        if n_known < 3:
+        if share is None or n_known < 3:
             return self, None, torch.empty(0, dtype=torch.int64)
         n = min(max(math.ceil(share * n_known), min(ENOUGH_TO_CHOOSE_BY, n_known // 4), 2), n_known - 1)
         order = self._drawn(generator)
