@@ -119,7 +119,7 @@ FAMILIES = {name: (partial(DenoisingAutoencoder, network=network), None) for nam
 
 def batch_of(model, X):
     """Return rows as the model takes them, with NaN in their gaps, and with what stands for these."""
-    rows = to_batch(model._given(X), next(model.module_.parameters()).dtype, torch.device("cpu"))
+    rows = to_batch(model.format_.encode(X), next(model.module_.parameters()).dtype, torch.device("cpu"))
     return rows, model.module_.filled(rows)
 
 

@@ -15,9 +15,9 @@ from isthmus.core.batch import RaggedBatch, of_one_length
 from isthmus.core.model import Model
 from isthmus.errors import InputError
 from isthmus.formats import steps
-from isthmus.formats.rows import Rows
 from isthmus.formats.sequences import Ragged, are_ragged
 from isthmus.networks import LSTM, Modules, Transformer
+from isthmus.sources.memory import MemorySource
 from isthmus.training import Interrupted, loop
 from test_resume import assert_same
 
@@ -150,7 +150,7 @@ def test_no_batch_is_padded_far_beyond_its_own_steps(monkeypatch):
 
 
 def test_the_order_is_the_generators(unequal):
-    rows = Rows(RaggedBatch.of(torch.arange(60.0)[:, None], torch.full((12,), 5), torch.arange(12) * 5, 0))
+    rows = MemorySource(RaggedBatch.of(torch.arange(60.0)[:, None], torch.full((12,), 5), torch.arange(12) * 5, 0))
 
     def drawn(seed):
         return [b.starts.tolist() for b in rows.batches(5, torch.Generator().manual_seed(seed))]
@@ -158,9 +158,8 @@ def test_the_order_is_the_generators(unequal):
     assert drawn(0) == drawn(0) != drawn(1)
     assert sorted(np.concatenate(drawn(0))) == list(range(0, 60, 5))
     assert [len(each) for each in drawn(0)] == [5, 5, 2]
-    assert rows.n_batches(5) == 3
-    part = rows.take(torch.tensor([3, 1])).take(slice(1))
-    assert part.rows.starts.tolist() == [15]
+    assert rows.sample(4).starts.tolist() == [0, 15, 30, 45]
+    assert MemorySource(rows.whole, torch.tensor([3, 1])).sample(1).starts.tolist() == [15]
 
 
 def test_sequences_of_a_group_are_within_a_factor_of_two():

@@ -13,10 +13,10 @@ from isthmus import Autoencoder, TabularAutoencoder, VariationalAutoencoder, rep
 from isthmus.core.batch import Batch
 from isthmus.core.likelihoods import categorical
 from isthmus.formats import scaling
-from isthmus.formats.rows import Rows
 from isthmus.models import engine, start
 from isthmus.networks import MLP
 from isthmus.networks.cells import Cells
+from isthmus.sources.memory import MemorySource
 
 N, BEYOND = 200_000, 8e6
 """Rows of 50 float32, 40 MB in all; and how many bytes beside them and the result are let through."""
@@ -216,17 +216,22 @@ def test_columns_are_scaled_alike_some_at_a_time(numbers, monkeypatch):
 
 def test_rows_of_more_are_not_copied():
     whole = Batch(torch.arange(12.0).view(6, 2), observed=torch.ones(6, 2, dtype=torch.bool))
-    rows = Rows(whole).take(torch.tensor([4, 1, 3]))
-    assert rows.whole is whole
-    assert rows.rows.x[:, 0].tolist() == [8, 2, 6]
-    assert rows.take(slice(1, None)).rows.x[:, 0].tolist() == [2, 6]
-    assert [len(batch.x) for batch in rows.batches(2)] == [3]
+    rows = MemorySource(whole, torch.tensor([4, 1, 3]))
+    assert [batch.x[:, 0].tolist() for batch in rows.batches(2)] == [[8, 2, 6]]
     assert torch.cat([b.x for b in rows.batches(2, torch.Generator().manual_seed(0))]).shape == (3, 2)
-    assert rows.of(whole).whole.observed is None  # all are
-    whole.observed[0] = False
-    assert rows.of(whole).whole.observed is None
-    whole.observed[3] = False
-    assert rows.of(whole).rows.observed[:, 0].tolist() == [True, True, False]
+    assert rows.finished_by(lambda batch: batch._replace(x=-batch.x)).sample(3).x[:, 0].tolist() == [-8, -2, -6]
+    for part in MemorySource(whole).hold_out(0.5, torch.Generator().manual_seed(0))[:2]:
+        assert part.whole.x is whole.x
+        assert part.whole.observed is None  # all are
+
+
+def test_gaps_are_left_out_of_those_rows_alone_of_which_all_is_known():
+    whole = Batch(torch.arange(12.0).view(6, 2), observed=torch.ones(6, 2, dtype=torch.bool))
+    whole.observed[3, 1] = False
+    parts = MemorySource(whole).hold_out(0.5, torch.Generator().manual_seed(0))[:2]
+    for part, others in (parts, parts[::-1]):
+        has_gap = (part.sample(6).x == 6).any()
+        assert (part.sample(6).observed is None) == (not has_gap) == (others.sample(6).observed is not None)
 
 
 def test_likeliest_of_many_categories_are_found_some_rows_at_a_time(monkeypatch):

@@ -214,7 +214,7 @@ class TestWeights:
     @pytest.mark.parametrize("sigma", ["learned", 0.5])
     def test_balanced_gives_all_the_same_say(self, X, sigma):
         model = MultimodalAutoencoder(**QUICK, sigma=sigma, likelihoods={"lower": "bernoulli"}).fit(X)
-        cells = model._given(X).x.astype(float)
+        cells = model.format_.encode(X).x.astype(float)
         kinds = ["gaussian", "bernoulli", "gaussian", "categorical", "categorical"]
         parts = zip(model.format_.places, kinds, strict=True)
         costs = [cost_at_mean(cells[:, part], kind, None if sigma == "learned" else sigma) for (_, part), kind in parts]
@@ -474,7 +474,8 @@ class TestVariational:
     def test_its_score_is_the_bound(self, X):
         """−loss of a row, with unit weights and β = 1, averaged over many draws, is the ELBO that the score gives."""
         model = FAMILIES["product of experts"]().fit(X)
-        batch = model.module_.filled(isthmus.core.batch.Batch(torch.tensor(model._given(X).x, dtype=torch.float32)))
+        x = torch.tensor(model.format_.encode(X).x, dtype=torch.float32)
+        batch = model.module_.filled(isthmus.core.batch.Batch(x))
         with torch.no_grad():
             generator = torch.Generator().manual_seed(0)
             draws = [sum(model.module_(batch, generator=generator).terms.values()) for _ in range(300)]

@@ -19,6 +19,14 @@ def build(network, features=10, units=3):
     return network.build((features,), units)
 
 
+def start(model, X):
+    """Build the model and start it by the rows, without a step of training."""
+    _, source, seed = model._prepare(X, None, reset=True)
+    draws = torch.Generator().manual_seed(seed)
+    model.module_ = model._new_model(source, draws)
+    model._start(model.module_, source, draws)
+
+
 def linears(module):
     return [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
 
@@ -111,8 +119,7 @@ def test_tied_network_by_hand():
 def test_training_starts_at_pca(digits, network, k):
     X = digits.reshape(-1, 64).astype(np.float64)
     model = Autoencoder(k, network=network, random_state=0, precision="64-true")
-    _, rows, seed = model._prepare(X, None, reset=True)
-    model.module_ = model._new_model(rows, seed)
+    start(model, X)
     pca = PCA(k).fit(X)
     expected = pca.inverse_transform(pca.transform(X))
     np.testing.assert_allclose(model.reconstruct(X), expected, atol=2e-4)
@@ -135,8 +142,7 @@ def test_the_start_is_pca_far_from_zero_too(rng, offset, dtype):
 def test_codes_that_are_bent_start_at_their_best_linear_read_out(digits):
     def start_error(sparsity, linear_path):
         model = SparseAutoencoder(32, sparsity=sparsity, network=MLP(linear_path=linear_path), random_state=0)
-        _, rows, seed = model._prepare(digits, None, reset=True)
-        model.module_ = model._new_model(rows, seed)
+        start(model, digits)
         return np.square(digits - model.reconstruct(digits)).mean()
 
     variance = np.square(digits - digits.mean(0)).mean()

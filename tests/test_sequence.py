@@ -20,6 +20,7 @@ from conftest import score_of
 from isthmus import Autoencoder, OutlierDetector, SequenceAutoencoder
 from isthmus.data import on_time_axis, windows
 from isthmus.formats.sequences import Sequences, as_given, join_future, split_future, to_sequences
+from isthmus.models import inference
 from isthmus.networks import LSTM, MLP, Modules, Transformer
 
 QUICK = {"n_components": 4, "max_epochs": 2, "batch_size": 8, "validation_fraction": None, "random_state": 0}
@@ -196,7 +197,8 @@ def test_padding_enters_no_loss(ragged):
     """The terms of the first epoch, weights unchanged, are those of the scores: sums over what is there."""
     model = SequenceAutoencoder(**STILL).fit(ragged)
     record = model.history_[0]["train"]
-    shares = model.scores(model.format_.encode_to_score(ragged), per_feature=True) + model.module_.usual.numpy()
+    given = model.format_.encode_to_score(ragged)
+    shares = inference.scores(model.module_, model.format_, given, per_feature=True) + model.module_.usual.numpy()
     assert record["reconstruction"] == pytest.approx(-np.nansum(shares, (1, 2)).mean(), rel=1e-4)
     error = np.square(np.concatenate(model.reconstruct(ragged)) - np.concatenate(ragged)).mean()
     assert record["mse"] == pytest.approx(error, rel=1e-4)

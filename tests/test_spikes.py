@@ -193,18 +193,18 @@ def test_the_learnt_sigma_is_the_root_mean_squared_error(digits, digits_labels, 
     X = {"sequence": sequences, "tabular": table, "multimodal": lambda: two(digits)}.get(name, lambda: digits[:300])()
     model.fit(X, digits_labels[:300]) if name == "conditional" else model.fit(X)
     module = model.module_
-    _, batch, seed = model._prepare(X, digits_labels[:300] if name == "conditional" else None, reset=False)
-    train, _ = model._split(module.filled(batch), torch.Generator().manual_seed(seed))
+    _, source, _ = model._prepare(X, digits_labels[:300] if name == "conditional" else None, reset=False)
+    train = module.filled(source.sample(300)).take(~np.isin(np.arange(300), model.held_out_))
     errors, counts = [], []
     with torch.no_grad():
         for draw in range(1, 5):  # not the training's
             generator = torch.Generator().manual_seed(draw)
-            shown = module.corrupt(train.rows, generator)
+            shown = module.corrupt(train, generator)
             mean = module.decode(module.encode(shown, generator).z, shown.context).mean
-            counted = module.counted(train.rows, shown)
+            counted = module.counted(train, shown)
             counts.append(torch.ones_like(mean) if counted is None else counted.to(mean))
-            errors.append((train.rows.x - mean).square() * counts[-1])
-    learnt = module.likelihood.estimated(train.rows.x.shape[1])
+            errors.append((train.x - mean).square() * counts[-1])
+    learnt = module.likelihood.estimated(train.x.shape[1])
     for likelihood, block, scale in learnt:
         squares = torch.stack(errors)[:, :, block] / torch.as_tensor(scale) ** 2
         error = (squares.sum() / torch.stack(counts)[:, :, block].sum()).sqrt()

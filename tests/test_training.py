@@ -21,9 +21,9 @@ from isthmus import (
 )
 from isthmus.core.batch import Batch
 from isthmus.core.score import SEARCH
-from isthmus.formats.rows import Rows
 from isthmus.models.params import default_epochs
 from isthmus.networks import MLP, Modules
+from isthmus.sources.memory import MemorySource
 
 
 def weights(model):
@@ -88,9 +88,7 @@ def test_the_best_weights_are_kept(digits):
     model.fit(digits)
     kept = min(model.start_["loss"], *losses)
     # What is left must score as the best epoch did on the same held-out rows.
-    _, rows, seed = model._prepare(digits, None, reset=False)
-    _, held_out = model._split(rows, torch.Generator().manual_seed(seed))
-    assert -model.score(held_out.rows.x.numpy()) == pytest.approx(kept, abs=2e-3)
+    assert -model.score(digits[model.held_out_]) == pytest.approx(kept, abs=2e-3)
     assert losses[-1] > kept
 
 
@@ -124,11 +122,12 @@ def test_the_start_is_left_only_for_what_is_surely_better():
     ],
 )
 def test_how_many_rows_are_held_out(rows, fraction, held_out):
-    model = Autoencoder(validation_fraction=fraction)
-    train, validation = model._split(Batch(torch.arange(float(rows))[:, None]), torch.Generator().manual_seed(0))
+    source = MemorySource(Batch(torch.arange(float(rows))[:, None]))
+    train, validation, numbers = source.hold_out(fraction, torch.Generator().manual_seed(0))
     assert (0 if validation is None else len(validation)) == held_out
-    parts = [train.rows.x] if validation is None else [train.rows.x, validation.rows.x]
-    assert sorted(torch.cat(parts).flatten().tolist()) == list(range(rows))
+    chosen = [] if validation is None else validation.sample(rows).x.flatten().tolist()
+    assert sorted(train.sample(rows).x.flatten().tolist() + chosen) == list(range(rows))
+    assert numbers.tolist() == chosen
 
 
 def test_control_c_keeps_the_best_model_so_far(digits):
@@ -318,7 +317,7 @@ def test_precision_and_device(digits):
 def test_batches_hold_every_row_once_and_none_is_alone(rows):
     values = torch.arange(float(rows))[:, None]
     for generator in (None, torch.Generator().manual_seed(0)):
-        batches = [batch.x for batch in Rows(Batch(values)).batches(32, generator)]
+        batches = [batch.x for batch in MemorySource(Batch(values)).batches(32, generator)]
         assert sorted(torch.cat(batches).flatten().tolist()) == list(range(rows))
         assert rows == 1 or min(len(batch) for batch in batches) > 1
     assert rows < 32 or not torch.equal(torch.cat(batches), values)
@@ -326,8 +325,8 @@ def test_batches_hold_every_row_once_and_none_is_alone(rows):
 
 def test_batches_keep_rows_context_and_gaps_together():
     x, context = torch.arange(50.0)[:, None], torch.arange(50.0)[:, None] * 2
-    rows = Rows(Batch(x, context, x > 10))
-    for batch in rows.take(slice(5, 45)).batches(8, torch.Generator().manual_seed(0)):
+    rows = MemorySource(Batch(x, context, x > 10), torch.arange(5, 45))
+    for batch in rows.batches(8, torch.Generator().manual_seed(0)):
         assert torch.equal(batch.context, 2 * batch.x)
         assert torch.equal(batch.observed, batch.x > 10)
 

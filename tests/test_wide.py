@@ -22,7 +22,7 @@ from isthmus import (
     VariationalAutoencoder,
 )
 from isthmus.models.engine import INFERENCE_NUMBERS, inference_batch
-from isthmus.models.fitting import default_hidden
+from isthmus.models.new_model import default_hidden
 from isthmus.networks import MLP, Conv
 from isthmus.networks.cells import Cells
 

@@ -26,8 +26,7 @@ from isthmus.formats.labels import are_classes
 from isthmus.formats.names import row_names
 from isthmus.formats.rows import to_rows
 from isthmus.models import Autoencoder, ContractiveAutoencoder, DenoisingAutoencoder, SparseAutoencoder
-from isthmus.models.base import AbstractAutoencoder
-from isthmus.models.conditional import told
+from isthmus.models.base import AbstractAutoencoder, told
 from isthmus.networks import MLP
 from isthmus.threads import suited_to
 

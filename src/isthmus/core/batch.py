@@ -40,8 +40,9 @@ class Batch(NamedTuple):
         return len(self.x)
 
     def are_empty(self) -> Tensor:
-        """Tell of each row whether nothing is known of it: all is NaN."""
-        return self.x.isnan().flatten(1).all(1)
+        """Tell of each row whether nothing is known of it."""
+        known = ~self.x.isnan() if self.observed is None else self.observed
+        return ~known.flatten(1).any(1)
 
     def pick(self, index: Tensor) -> "Batch":
         """Return some of the rows; of sequences as they are stored, see :class:`RaggedBatch`."""

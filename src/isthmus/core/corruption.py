@@ -156,6 +156,19 @@ def hide_patches(
     return from_patches(seen & is_shown[:, :, None], tuple(x.shape[1:]), patch)
 
 
+def hide_future(
+    x: Tensor,
+    observed: Tensor | None,
+    steps: int,
+    hiding: Hiding | None = None,
+    generator: torch.Generator | None = None,
+) -> Tensor | None:
+    """Show nothing of the last steps of sequences, and of those before what another rule leaves."""
+    past = torch.ones_like(x, dtype=torch.bool) if observed is None else observed.clone()
+    past[:, -steps:] = False
+    return past if hiding is None else hiding(x, past, generator=generator)
+
+
 def hide_modalities(
     x: Tensor,
     observed: Tensor | None,

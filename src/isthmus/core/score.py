@@ -12,6 +12,7 @@ from isthmus.core.bottlenecks.base import Code
 from isthmus.core.bound import elbo, expected_log_density, kl, n_draws
 from isthmus.core.imputation import WIDEST_NEWTON, fill_in
 from isthmus.core.model import Model
+from isthmus.core.source import Source
 
 SEARCH, LONG_SEARCH = 6, 60
 """Turns, or steps, in which the code of a row with gaps is inferred from what is known; the second of codes that are
@@ -88,36 +89,35 @@ def inferred(model: Model, batch: Batch) -> Batch:
     return batch._replace(x=x, observed=None)
 
 
-def learn_usual(model: Model, rows: Batch, index: Tensor | None = None, *, anew: bool = True) -> None:
+def learn_usual(model: Model, rows: Source, *, anew: bool = True) -> None:
     """Note what each entry of training rows usually costs: the median of its log-density, over some of the rows.
 
     Also the lowest that it came to, or that of one in as many as there are rows and one more, where that is lower: so
     much costs a category that was in none of them (``model.rare``). Where it is not learnt anew, `rows` are one part of
-    many: fewer of them are scored, and what they say is averaged with what was learnt of those before. With an `index`
-    only those of the rows are training rows.
+    many: fewer of them are scored, and what they say is averaged with what was learnt of those before.
     """
     model.eval()
     is_part = not anew and model.knows_usual
     before = [each.clone() for each in (model.usual, model.rare, model.unknown)]
-    index = torch.arange(rows.n_rows, device=rows.x.device) if index is None else index
-    limits = (DECODED_A_ROW * len(index), FEWEST_OF_A_PART) if is_part else (MOST_DECODED, FEWEST_ROWS)
+    limits = (DECODED_A_ROW * len(rows), FEWEST_OF_A_PART) if is_part else (MOST_DECODED, FEWEST_ROWS)
     with torch.no_grad():
-        some = rows.pick(index[_some(model, rows, len(index), *limits)])
+        n = _n_scored(model, rows.sample(1), *limits)
+        some = rows.sample(n, torch.Generator().manual_seed(0))
         model.usual.zero_()
         model.unknown.zero_()
         pairs = [_known_densities(model, piece) for piece in some.split(AT_ONCE)]
         densities, rest = (torch.cat(parts) for parts in zip(*pairs, strict=True))
         del pairs
-        model.rare.copy_(_least(densities, len(index) if rows.observed is None else _n_known(rows.observed, index)))
+        model.rare.copy_(_least(densities, sum(_n_known(batch) for batch in rows.batches(AT_ONCE))))
         model.usual.copy_(densities.nanmedian(0).values.nan_to_num().masked_fill(~_modelled(model, some), torch.nan))
         model.unknown.copy_(_unknown(model, densities, rest, some))
         if is_part:
             _average(model, before, (~densities.isnan()).sum(0).to(densities))
 
 
-def _n_known(known: Tensor, index: Tensor) -> Tensor:
-    """Return in how many of the rows of an index each entry is known, some rows at a time."""
-    return torch.stack([known.index_select(0, part).sum(0) for part in index.split(MOST_ROWS)]).sum(0)
+def _n_known(batch: Batch) -> int | Tensor:
+    """Return in how many rows each entry is known."""
+    return batch.n_rows if batch.observed is None else batch.observed.sum(0)
 
 
 def _least(densities: Tensor, n_known: int | Tensor) -> Tensor:
@@ -159,13 +159,11 @@ def _average(model: Model, before: list[Tensor], n_known: Tensor) -> None:
     model.unknown.copy_(unknown + share.max() * (model.unknown - unknown))
 
 
-def _some(model: Model, rows: Batch, n_rows: int, most_decoded: int, fewest: int) -> Tensor:
-    """Return which rows it is learnt by: fewer the more they are wide, or of a code whose draws are many."""
-    units = model.encode(rows.take(slice(1))).mean.shape[1]
+def _n_scored(model: Model, one: Batch, most_decoded: int, fewest: int) -> int:
+    """Return how many rows it is learnt by: fewer the more they are wide, or of a code whose draws are many."""
+    units = model.encode(one.take(slice(1))).mean.shape[1]
     draws = 1 if model.bottleneck.prior is None else n_draws(units)
-    n = min(MOST_ROWS, MOST_ENTRIES // model.usual.numel(), most_decoded // draws)
-    order = torch.randperm(n_rows, generator=torch.Generator().manual_seed(0))
-    return order[: max(n, fewest)].to(rows.x.device)
+    return max(min(MOST_ROWS, MOST_ENTRIES // model.usual.numel(), most_decoded // draws), fewest)
 
 
 def _scores_of_known(model: Model, shown: Batch, known: Tensor | None) -> Tensor:

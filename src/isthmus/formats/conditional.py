@@ -6,8 +6,9 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
-from isthmus.errors import InputError
-from isthmus.formats.conditions import Condition, Values, columns_of, told_of, warn_of_marks
+from isthmus.errors import InputError, InputTypeError
+from isthmus.formats.checks import check_choice
+from isthmus.formats.conditions import KINDS, Condition, Values, columns_of, told_of, warn_of_marks
 from isthmus.formats.containers import RowsLike
 from isthmus.saving.attributes import (
     NUMBERS,
@@ -21,6 +22,7 @@ from isthmus.saving.attributes import (
 )
 
 Kind = Literal["auto", "classes", "numbers"]
+Kinds = Kind | Sequence[Kind] | Mapping[Any, Kind]
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Conditions:
         ),
     }
 
-    kinds: Kind | Sequence[Kind] | Mapping[Any, Kind] = "auto"
+    kinds: Kinds = "auto"
     classes_: np.ndarray | None = None
     y_mean_: np.ndarray | None = None
     y_scale_: np.ndarray | None = None
@@ -149,6 +151,17 @@ class Conditions:
         if len(self.kinds) != len(columns):
             raise InputError(f"condition={self.kinds!r} is of {len(self.kinds)} columns, and y has {len(columns)}")
         return list(self.kinds)
+
+
+def check_kinds(kinds: Kinds) -> None:
+    """Raise ValueError or TypeError for what does not say what columns of conditions are."""
+    if isinstance(kinds, str):
+        check_choice("condition", kinds, KINDS)
+    elif not isinstance(kinds, Mapping | list | tuple) or not kinds:
+        raise InputTypeError(f"condition={kinds!r}: give 'auto', 'classes', 'numbers', or one for each column")
+    else:
+        for kind in kinds.values() if isinstance(kinds, Mapping) else kinds:
+            check_choice("condition", kind, KINDS)
 
 
 def _check_there(y: object) -> None:

@@ -1,7 +1,6 @@
-"""From a person's array to tensors, and from tensors to batches."""
+"""From a person's array to rows of numbers."""
 
 import math
-from collections.abc import Iterator
 from typing import NamedTuple, TypeGuard, TypeVar
 
 import numpy as np
@@ -9,7 +8,6 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from isthmus.core.batch import Batch, RaggedBatch
 from isthmus.errors import InputError
 from isthmus.formats.checks import check_array
 from isthmus.formats.containers import RowsLike, plain
@@ -163,78 +161,3 @@ def where_text_is(table: object) -> str:
             if pd.to_numeric(column, errors="coerce").isna().sum() > column.isna().sum():
                 return f"column {name!r}"
     return "X"
-
-
-class Rows:
-    """Rows in tensors, or some of them, ready to be taken in batches: only these are copied.
-
-    Parameters
-    ----------
-    whole : Batch
-        Rows, on the device where they will be used.
-    index : Tensor of int, optional
-        Which of them these are, in order; None: all.
-    """
-
-    def __init__(self, whole: Batch, index: Tensor | None = None) -> None:
-        self.whole = whole
-        self.index = index
-
-    def __len__(self) -> int:
-        return self.whole.n_rows if self.index is None else len(self.index)
-
-    @property
-    def rows(self) -> Batch:
-        """The rows themselves; a copy, where they are some of more."""
-        return self.whole if self.index is None else self.whole.pick(self.index)
-
-    def take(self, index: Tensor | slice) -> "Rows":
-        """Return some of the rows, which are not copied."""
-        if self.index is not None:
-            return Rows(self.whole, self.index[index])
-        if isinstance(index, Tensor):
-            return Rows(self.whole, index)
-        is_ragged = isinstance(self.whole, RaggedBatch)
-        return Rows(self.whole, self._all[index]) if is_ragged else Rows(self.whole.take(index))
-
-    def of(self, whole: Batch) -> "Rows":
-        """Return the same rows of another batch; where all of them is known, nothing is said of it."""
-        if whole.observed is not None and self.index is not None and whole.observed.index_select(0, self.index).all():
-            whole = whole._replace(observed=None)
-        return Rows(whole, self.index)
-
-    @property
-    def _all(self) -> Tensor:
-        return torch.arange(len(self), device=self.whole.x.device)
-
-    def n_batches(self, batch_size: int) -> int:
-        """Return how many batches there are in an epoch."""
-        return len(_starts(len(self), batch_size))
-
-    def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
-        """Yield batches in order, or shuffled where there is a generator; a last batch of one row joins the one before.
-
-        The order of sequences of very unequal length is that of their lengths: they are padded by the batch. Shuffled
-        they come as others do, and a batch goes through the network in parts of about one length.
-
-        A batch of one row has no variance for batch normalisation and no other row for swap noise.
-        """
-        n, order = len(self), self.index
-        if generator is not None:
-            drawn = torch.randperm(n, generator=generator, device=generator.device)
-            order = drawn if order is None else order[drawn]
-        elif isinstance(self.whole, RaggedBatch):
-            order = self._all if order is None else order
-            order = order[self.whole.lengths[order].argsort(stable=True)]
-        for start, end in _ends(n, batch_size):
-            yield self.whole.take(slice(start, end)) if order is None else self.whole.pick(order[start:end])
-
-
-def _starts(n: int, size: int) -> range:
-    """Return where batches of so many rows begin; a last one of one row joins the one before."""
-    return range(0, n - 1 if n % size == 1 and n > 1 else n, size)
-
-
-def _ends(n: int, size: int) -> list[tuple[int, int]]:
-    starts = _starts(n, size)
-    return list(zip(starts, [*starts[1:], n], strict=True))

@@ -1,34 +1,32 @@
 """What all families share: the parameters and public methods of one scikit-learn estimator."""
 
-import numbers
 from abc import ABC
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from isthmus.core.batch import Batch
-from isthmus.core.bound import SEED
-from isthmus.core.imputation import fill_in
 from isthmus.core.model import Model
-from isthmus.core.score import entry_scores, row_scores
-from isthmus.errors import InputError, users_mistake
-from isthmus.formats.checks import check_array, check_choice, check_random_state, check_scalar, column_or_1d
-from isthmus.formats.containers import by_pieces, plain
-from isthmus.formats.frames import with_index
-from isthmus.formats.given import Given
-from isthmus.models.engine import activations, decode, encode, in_batches, n_activations, rebuild
+from isthmus.errors import users_mistake
+from isthmus.models import inference
+from isthmus.models.engine import n_activations
 from isthmus.models.fitting import Fitting
-from isthmus.models.interpolation import spherical, straight
+from isthmus.models.interpolation import Way
 from isthmus.models.saved import save_estimator
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def only_if(holds: Callable[[Any], bool]) -> Callable[[Method], Method]:
+    """Leave a method out of estimators for which something does not hold."""
+    return available_if(holds)
 
 
 @dataclass(eq=False, repr=False)
@@ -53,7 +51,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Fit
         ValueError
             If the model is not fitted, or `X` is not in the form of the rows of ``fit``.
         """
-        return self._transform(X)
+        return inference.transform(*self._fitted, X, layers=self.layers)
 
     def inverse_transform(self, Z: ArrayLike) -> Any:
         """Decode codes to rows, the mean of their distribution.
@@ -73,7 +71,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Fit
         ValueError
             If the model is not fitted, or `Z` has another shape or holds what is no finite number.
         """
-        return self._inverse_transform(Z)
+        return inference.inverse_transform(*self._fitted, Z, self.n_components)
 
     def reconstruct(self, X: ArrayLike) -> Any:
         """Encode and decode rows.
@@ -86,16 +84,16 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Fit
         Returns
         -------
         ndarray of shape (n, *row_shape), or DataFrame
-            In the units of `X`. A DataFrame where ``fit`` was given one and `X` is one, of the kind that `X` is
-            (pandas, polars, Arrow) and with its index: of the dtypes of ``fit``, what was whole or decimals rounded,
-            each column within the range that it had there.
+            In the units of `X`; sequences in its form, too. A DataFrame where ``fit`` was given one and `X` is one, of
+            the kind that `X` is (pandas, polars, Arrow) and with its index: of the dtypes of ``fit``, what was whole or
+            decimals rounded, each column within the range that it had there.
 
         Raises
         ------
         ValueError
             If the model is not fitted, or `X` is not in the form of the rows of ``fit``.
         """
-        return self._reconstruct(X)
+        return inference.reconstruct(*self._fitted, X)
 
     def impute(self, X: ArrayLike, mask: ArrayLike | None = None, *, n_iter: int = 100) -> Any:
         """Fill in what is missing from what is known.
@@ -125,11 +123,9 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Fit
         ValueError
             If the model is not fitted, `X` is not in the form of the rows of ``fit``, or `mask` does not fit it.
         """
-        return self._impute(X, mask, n_iter)
+        return inference.impute(*self._fitted, X, mask, n_iter)
 
-    def interpolate(
-        self, A: ArrayLike, B: ArrayLike, n_steps: int = 9, *, path: Literal["straight", "spherical"] = "straight"
-    ) -> Any:
+    def interpolate(self, A: ArrayLike, B: ArrayLike, n_steps: int = 9, *, path: Way = "straight") -> Any:
         """Go from the rows of `A` to those of `B` through the codes between, and decode each.
 
         Parameters
@@ -145,14 +141,15 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Fit
         Returns
         -------
         ndarray of shape (n, n_steps, *row_shape), or DataFrame
-            A DataFrame where `A` is one, as in :meth:`reconstruct`: a line a step, its index ``row`` and ``step``.
+            A DataFrame where `A` is one, as in :meth:`reconstruct`: a line a step, its index ``row`` and ``step``. Of
+            sequences in a list it is a list with an array for each pair, as long as the longer of the two.
 
         Raises
         ------
         ValueError
             If `A` and `B` differ in their numbers of rows, `n_steps` is below 2, or as in :meth:`transform`.
         """
-        return self._interpolate(A, B, n_steps, path)
+        return inference.interpolate(*self._fitted, A, B, n_steps, path)
 
     def traverse(self, X: ArrayLike, unit: int, values: ArrayLike = tuple(range(-3, 4))) -> Any:
         """Encode rows, set one unit of their codes to each of some values, and decode.
@@ -176,7 +173,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Fit
         ValueError
             If there is no such unit, `values` are no numbers, or as in :meth:`transform`.
         """
-        return self._traverse(X, unit, values)
+        return inference.traverse(*self._fitted, X, unit, values, self.n_components)
 
     def score_samples(self, X: ArrayLike, *, per_feature: bool = False) -> Any:
         """Return log p(x | z) of each row in nats, z its code: minus the reconstruction term; higher is more usual.
@@ -196,14 +193,14 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Fit
         Returns
         -------
         ndarray of shape (n,) or (n, *row_shape), or DataFrame
-            With `per_feature` a DataFrame where `X` and the rows of ``fit`` are one.
+            With `per_feature` a DataFrame where `X` and the rows of ``fit`` are one; of several modalities a dict.
 
         Raises
         ------
         ValueError
             If the model is not fitted, or `X` is not in the form of the rows of ``fit``.
         """
-        return self._score_samples(X, None, per_feature)
+        return inference.score_samples(*self._fitted, X, per_feature=per_feature)
 
     def score(self, X: ArrayLike, y: Any = None) -> float:
         """Return the mean of :meth:`score_samples`; higher is better, so a grid search may maximise it.
@@ -305,139 +302,15 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Fit
     def _n_features_out(self) -> int:
         return n_activations(self.module_) if self.layers == "all" else self.n_components
 
-    def _given(self, X: Any, y: Any = None, *, targets: bool = False) -> Given:
-        """Return rows as the model takes them; those that the likelihood is held against are `targets`."""
+    @property
+    def _fitted(self) -> tuple[Model, Any]:
+        """The model, and the form of its rows; raise NotFittedError where there is none."""
         check_is_fitted(self)
-        return self.format_.encode(X, y, targets=targets)
+        return self.module_, self.format_
 
-    def _codes(self, Z: Any) -> np.ndarray:
-        check_is_fitted(self)
-        Z = plain(Z)
-        if np.ndim(Z) != 2:
-            raise InputError(f"Z has the shape {np.shape(Z)}: give codes as (n, {self.n_components})")
-        codes: np.ndarray = check_array(Z, dtype=(np.float64, np.float32), input_name="Z")
-        if codes.shape[1] != self.n_components:
-            raise InputError(f"Z has {codes.shape[1]} columns, but the codes have n_components={self.n_components}")
-        return codes
 
-    def _in_batches(self, function: Callable[[Model, Batch], Tensor], given: Given) -> Any:
-        return in_batches(self.module_, function, given)
-
-    def _decoded(self, codes: Given) -> Any:
-        """Decode codes; of sequences of very unequal length those of about one length together, to a list."""
-        groups = self.format_.groups(codes)
-        if groups is None:
-            return self._in_batches(decode, codes)
-        rows: list[Any] = [None] * len(codes.x)
-        for part, alike in groups:
-            for row, x in zip(part, self._in_batches(decode, alike), strict=True):
-                rows[row] = x
-        return rows
-
-    def _transform(self, X: Any, y: Any = None) -> np.ndarray:
-        encoding = activations if self.layers == "all" else encode
-        if y is not None:
-            return self._in_batches(encoding, self._given(X, y))
-        return by_pieces(lambda rows: self._in_batches(encoding, self._given(rows)), X)
-
-    def _inverse_transform(self, Z: Any, y: Any = None) -> Any:
-        codes = self._codes(Z)
-        rows = self._in_batches(decode, Given(codes, self.format_.context(y, len(codes))))
-        return with_index(self.format_.decode(rows), Z)
-
-    def _reconstruct(self, X: Any, y: Any = None, decode_as: Any = None) -> Any:
-        if decode_as is None:
-            return self.format_.decode(self._in_batches(rebuild, self._given(X, y)), X)
-        codes = self._in_batches(encode, self._given(X, y))
-        rows = self._in_batches(decode, Given(codes, self.format_.context(decode_as, len(codes))))
-        return self.format_.decode(rows, X)
-
-    def _impute(self, X: Any, mask: Any, n_iter: int, y: Any = None) -> Any:
-        check_is_fitted(self)
-        check_scalar(n_iter, "n_iter", numbers.Integral, min_val=1)
-        return self.format_.fill(X, mask, y, partial(self._in_batches, partial(fill_in, iterations=n_iter)))
-
-    def _interpolate(self, A: Any, B: Any, n_steps: int, path: str, y: Any = None) -> Any:
-        check_scalar(n_steps, "n_steps", numbers.Integral, min_val=2)
-        check_choice("path", path, ("straight", "spherical"))
-        ends = [self._given(rows, y) for rows in (A, B)]
-        if len(ends[0].x) != len(ends[1].x):
-            raise InputError(f"A has {len(ends[0].x)} rows and B {len(ends[1].x)}: give as many of each")
-        a, b = (self._in_batches(encode, end) for end in ends)
-        between = spherical if path == "spherical" else straight
-        codes = np.stack([between(a, b, t) for t in np.linspace(0, 1, n_steps)], axis=1).astype(a.dtype)
-        return self._steps(codes, self.format_.shared_context(*ends), self.format_.longer(A, B))
-
-    def _traverse(self, X: Any, unit: int, values: Any, y: Any = None) -> Any:
-        check_scalar(unit, "unit", numbers.Integral, min_val=0, max_val=self.n_components - 1)
-        steps = column_or_1d(check_array(np.atleast_1d(values), ensure_2d=False, input_name="values"))
-        given = self._given(X, y)
-        codes = np.repeat(self._in_batches(encode, given)[:, None], len(steps), axis=1)
-        codes[:, :, unit] = steps
-        return self._steps(codes, given.context, X)
-
-    def _steps(self, codes: np.ndarray, context: np.ndarray | None, like: Any) -> Any:
-        """Decode codes of shape (n, steps, n_components), each row's with its context, in the form of the rows."""
-        n, steps, units = codes.shape
-        contexts = None if context is None else np.repeat(context, steps, axis=0)
-        return self.format_.decode_steps(self._decoded(Given(codes.reshape(-1, units), contexts)), n, like)
-
-    def _sample(self, n: int, y: Any, noise: bool, random_state: Any) -> Any:
-        check_is_fitted(self)
-        check_scalar(n, "n_samples", numbers.Integral, min_val=1)
-        random = check_random_state(random_state)
-        prior = self.module_.bottleneck.prior
-        assert prior is not None
-        codes = prior.sample(n, self.n_components, random).numpy()
-        generator = self._generator(int(random.randint(2**31 - 1)))
-
-        def draw(model: Model, batch: Batch) -> Tensor:
-            distribution = model.decode(batch.x, batch.context)
-            return distribution.sample(generator) if noise else distribution.mean
-
-        return self.format_.decode(self._in_batches(draw, Given(codes, self.format_.context(y, n))))
-
-    def _generator(self, seed: int = SEED) -> torch.Generator:
-        """Return a generator for what is drawn at use, apart from the training's."""
-        return torch.Generator(next(self.module_.parameters()).device).manual_seed(seed)
-
-    def _score_samples(self, X: Any, y: Any, per_feature: bool) -> Any:
-        check_is_fitted(self)
-        if per_feature:
-            scores = self.scores(self.format_.encode_to_score(X, y), per_feature=True)
-            return self.format_.entries(scores, X)
-        if y is not None:
-            return self.scores(self.format_.encode_to_score(X, y))
-        return by_pieces(lambda rows: self.scores(self.format_.encode_to_score(rows)), X)
-
-    def scores(self, given: Given, *, per_feature: bool = False) -> Any:
-        """Return what ``score_samples`` gives for rows that are encoded to be scored.
-
-        Parameters
-        ----------
-        given : Given
-            What ``format_.encode_to_score`` made of rows.
-        per_feature : bool, default False
-            Whether to score each of their entries, as :meth:`score_samples` does.
-
-        Returns
-        -------
-        ndarray of shape (n,) or (n, *row_shape)
-            In nats.
-
-        Raises
-        ------
-        ValueError
-            If the network cannot take the rows.
-        """
-        new, log_scale = self.format_.new_categories(given.x), self.format_.log_scale
-        if new is not None:
-            given = given._replace(x=np.where(new, given.x.dtype.type(np.nan), given.x))
-        scores = self._in_batches(entry_scores if per_feature else row_scores, given)
-        if log_scale is not None and not (per_feature and self.module_.knows_usual):
-            log_scale = log_scale.astype(scores.dtype)
-            scores = scores - (log_scale if per_feature else log_scale.sum())
-        if new is None or not self.module_.knows_usual:
-            return scores
-        costs = (self.module_.rare - self.module_.usual).cpu().numpy().astype(scores.dtype)
-        return np.where(new, costs, scores) if per_feature else scores + (new * costs).sum(1)
+def told(model: Any, y: Any, rows: slice | np.ndarray = slice(None)) -> dict[str, Any]:
+    """Return what the methods of any model are told beside some of the rows: their conditions, where it takes them."""
+    if y is None or not getattr(model, "takes_conditions", False):
+        return {}
+    return {"y": y.iloc[rows] if hasattr(y, "iloc") else y[rows]}

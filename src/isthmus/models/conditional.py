@@ -1,9 +1,8 @@
 """The conditional variational autoencoder."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
-from typing import Any, Literal, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,11 +10,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from isthmus.core.corruption import hide_conditions
 from isthmus.core.parts import Parts
-from isthmus.errors import InputTypeError
 from isthmus.formats.base import Format
-from isthmus.formats.checks import check_choice, check_number
-from isthmus.formats.conditional import Conditions, Kind
-from isthmus.formats.conditions import KINDS, Condition
+from isthmus.formats.checks import check_number
+from isthmus.formats.conditional import Conditions, Kinds, check_kinds
+from isthmus.formats.conditions import Condition
+from isthmus.models import inference
+from isthmus.models.interpolation import Way
 from isthmus.models.variational import AbstractVariationalAutoencoder
 
 
@@ -59,32 +59,8 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
     """
 
     _: KW_ONLY
-    condition: Kind | Sequence[Kind] | Mapping[Any, Kind] = "auto"
+    condition: Kinds = "auto"
     label_dropout: float = 0.1
-
-    def fit(self, X: ArrayLike, y: Any = None, **kept: Any) -> Self:
-        """Train on the rows of `X` and their conditions.
-
-        Parameters
-        ----------
-        X : array-like
-            Rows, as :meth:`isthmus.Autoencoder.fit` takes them.
-        y : array-like of shape (n,) or (n, n_conditions), DataFrame, or dict of arrays of shape (n,)
-            Classes or numbers, of several columns each one or the other; None and NaN are unknown.
-        **kept
-            `resume_from` and `checkpoint_minutes`, as :meth:`isthmus.Autoencoder.fit` takes them.
-
-        Returns
-        -------
-        self
-            The estimator, fitted.
-
-        Raises
-        ------
-        ValueError
-            If `y` is left out or has another length than `X`, or `X` or a parameter has no meaning.
-        """
-        return super().fit(X, y, **kept)
 
     def transform(self, X: ArrayLike, y: Any = None) -> np.ndarray:
         """Encode rows, given their conditions, to the code's mean.
@@ -111,7 +87,7 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         ValueError
             If the model is not fitted, or `X` or `y` is not in the form that it had in ``fit``.
         """
-        return self._transform(X, y)
+        return inference.transform(*self._fitted, X, y)
 
     def inverse_transform(self, Z: ArrayLike, y: Any = None) -> Any:
         """Decode codes, given conditions, to rows, the mean of their distribution.
@@ -133,7 +109,7 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         ValueError
             If the model is not fitted, or `Z` or `y` does not fit it.
         """
-        return self._inverse_transform(Z, y)
+        return inference.inverse_transform(*self._fitted, Z, self.n_components, y)
 
     def reconstruct(self, X: ArrayLike, y: Any = None, *, decode_as: Any = None) -> Any:
         """Encode and decode rows, given their conditions.
@@ -157,7 +133,7 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         ValueError
             If the model is not fitted, or `X` or `y` is not in the form that it had in ``fit``.
         """
-        return self._reconstruct(X, y, decode_as)
+        return inference.reconstruct(*self._fitted, X, y, decode_as)
 
     def impute(self, X: ArrayLike, mask: ArrayLike | None = None, *, y: Any = None, n_iter: int = 100) -> Any:
         """Fill in what is missing, given conditions.
@@ -181,16 +157,10 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         ValueError
             If the model is not fitted, or `X` or `y` is not in the form that it had in ``fit``.
         """
-        return self._impute(X, mask, n_iter, y)
+        return inference.impute(*self._fitted, X, mask, n_iter, y)
 
     def interpolate(
-        self,
-        A: ArrayLike,
-        B: ArrayLike,
-        n_steps: int = 9,
-        *,
-        path: Literal["straight", "spherical"] = "straight",
-        y: Any = None,
+        self, A: ArrayLike, B: ArrayLike, n_steps: int = 9, *, path: Way = "straight", y: Any = None
     ) -> Any:
         """Go from the rows of `A` to those of `B`, all of condition `y`, through the codes between.
 
@@ -215,7 +185,7 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         ValueError
             If the model is not fitted, or as :meth:`isthmus.Autoencoder.interpolate` does.
         """
-        return self._interpolate(A, B, n_steps, path, y)
+        return inference.interpolate(*self._fitted, A, B, n_steps, path, y)
 
     def traverse(self, X: ArrayLike, unit: int, values: ArrayLike = tuple(range(-3, 4)), *, y: Any = None) -> Any:
         """Set one unit of the rows' codes to some values, given conditions, and decode.
@@ -241,7 +211,7 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         ValueError
             If the model is not fitted, there is no such unit, or `X` or `y` is not in the form that it had in ``fit``.
         """
-        return self._traverse(X, unit, values, y)
+        return inference.traverse(*self._fitted, X, unit, values, self.n_components, y)
 
     def score_samples(self, X: ArrayLike, y: Any = None, *, per_feature: bool = False) -> Any:
         """Return the ELBO of each row given its condition, a lower bound of log p(x | y), in nats.
@@ -265,7 +235,7 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         ValueError
             If the model is not fitted, or `X` or `y` is not in the form that it had in ``fit``.
         """
-        return self._score_samples(X, y, per_feature)
+        return inference.score_samples(*self._fitted, X, y, per_feature=per_feature)
 
     def score(self, X: ArrayLike, y: Any = None) -> float:
         """Return the mean of :meth:`score_samples`; higher is better, so a grid search may maximise it.
@@ -313,7 +283,7 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         ValueError
             If the model is not fitted, `n_samples` is below 1, or `y` fits neither it nor ``fit``.
         """
-        return self._sample(n_samples, y, noise, random_state)
+        return inference.sample(*self._fitted, n_samples, self.n_components, noise, random_state, y)
 
     def log_likelihood(self, X: ArrayLike, n_importance_samples: int = 100, *, y: Any = None) -> np.ndarray:
         """Estimate log p(x | y) of each row by importance sampling.
@@ -337,7 +307,7 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         ValueError
             If the model is not fitted, or `X` or `y` is not in the form that it had in ``fit``.
         """
-        return self._log_likelihood(X, n_importance_samples, y)
+        return inference.log_likelihood(*self._fitted, X, n_importance_samples, y)
 
     def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn that ``fit`` needs `y`."""
@@ -355,16 +325,7 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         """
         super().check_parameters()
         check_number("label_dropout", self.label_dropout, min_val=0, max_val=1)
-        if isinstance(self.condition, str):
-            check_choice("condition", self.condition, KINDS)
-            return
-        if not isinstance(self.condition, Mapping | list | tuple) or not self.condition:
-            raise InputTypeError(
-                f"condition={self.condition!r}: give 'auto', 'classes', 'numbers', or one for each column"
-            )
-        kinds = self.condition.values() if isinstance(self.condition, Mapping) else self.condition
-        for kind in kinds:
-            check_choice("condition", kind, KINDS)
+        check_kinds(self.condition)
 
     def _form(self) -> Format:
         form: Any = super()._form()
@@ -417,10 +378,3 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
     def _conditions(self) -> Conditions:
         form: Any = self.format_
         return form.conditions
-
-
-def told(model: Any, y: Any, rows: slice | np.ndarray = slice(None)) -> dict[str, Any]:
-    """Return what the methods of any model are told beside some of the rows: their conditions, where it takes them."""
-    if y is None or not getattr(model, "takes_conditions", False):
-        return {}
-    return {"y": y.iloc[rows] if hasattr(y, "iloc") else y[rows]}

@@ -259,6 +259,22 @@ def _in_batches(
     return results
 
 
+@contextmanager
+def fitting(attributes: dict[str, Any], verbose: Any) -> Iterator[None]:
+    """Put all attributes back where something is raised: a fit that fails leaves the last one as it was.
+
+    What is done beside the steps of the training, and PCA, repays no more than one thread.
+    """
+    before = dict(attributes)
+    try:
+        with out_of_memory_in_one_line(), suited_to(0), fabric_speaks(verbose), plain_torch(), torch.enable_grad():
+            yield
+    except BaseException:
+        attributes.clear()
+        attributes.update(before)
+        raise
+
+
 OUT_OF_MEMORY = "memory has run out on {}, even for one row at a time: free some, or take a smaller network"
 
 OUT_OF_MEMORY_IN_FIT = (

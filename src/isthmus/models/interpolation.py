@@ -1,6 +1,10 @@
 """Ways from one code to another."""
 
+from typing import Literal
+
 import numpy as np
+
+Way = Literal["straight", "spherical"]
 
 
 def straight(a: np.ndarray, b: np.ndarray, t: float) -> np.ndarray:

@@ -7,35 +7,33 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
-from sklearn.base import clone
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from isthmus.core.batch import Batch
 from isthmus.core.bottlenecks.gaussian import GaussianBottleneck
 from isthmus.core.corruption import hide_modalities
-from isthmus.core.likelihoods import LIKELIHOODS, build_likelihood
-from isthmus.core.likelihoods.base import Likelihood
-from isthmus.core.likelihoods.categorical import CategoricalLikelihood
-from isthmus.core.likelihoods.product import Block, ProductLikelihood
+from isthmus.core.likelihoods.product import ProductLikelihood
 from isthmus.core.model import Model
 from isthmus.core.parts import Parts
-from isthmus.errors import InputError, InputTypeError
+from isthmus.errors import InputError
 from isthmus.formats.checks import check_choice, check_number
-from isthmus.formats.given import Given
-from isthmus.formats.modalities import Modality, listed
 from isthmus.formats.several import ModalitiesFormat
-from isthmus.models.base import AbstractAutoencoder
-from isthmus.models.engine import encode, rebuild
-from isthmus.models.params import NO_BOUNDS
-from isthmus.networks import Conv
-from isthmus.networks.multimodal import Modality as NetworkModality
+from isthmus.models import inference
+from isthmus.models.base import AbstractAutoencoder, only_if
+from isthmus.models.engine import encode, in_batches, rebuild
+from isthmus.models.modality import (
+    Networks,
+    block_of,
+    check_by_name,
+    network_of,
+    params_of,
+    term_of,
+    with_param,
+)
 from isthmus.networks.multimodal import build_multimodal
-from isthmus.networks.parameters import Network
 
 FUSIONS = ("concatenation", "product_of_experts")
-KINDS = (*LIKELIHOODS, "categorical")
 
 
 def _is_variational(model: Any) -> bool:
@@ -107,7 +105,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
     n_components: int = 32
     _: KW_ONLY
     blocks: Mapping[str, Sequence[Any]] | None = None
-    networks: Mapping[str, Network] | None = None
+    networks: Networks = None
     likelihoods: Mapping[str, str] | None = None
     fusion: Literal["concatenation", "product_of_experts"] = "concatenation"
     modality_dropout: float = 0.3
@@ -168,7 +166,8 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         ValueError, TypeError
             If the model is not fitted, or modalities are not in the form that they had in ``fit``.
         """
-        return self._in_batches(encode, self._shown(X, given))
+        model, form = self._fitted
+        return in_batches(model, encode, form.shown(X, given))
 
     def reconstruct(self, X: Any, *, given: Sequence[str] | None = None) -> Any:
         """Encode what there is, and decode all modalities from it.
@@ -192,7 +191,8 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         ValueError, TypeError
             If the model is not fitted, or modalities are not in the form that they had in ``fit``.
         """
-        return self.format_.decode(self._in_batches(rebuild, self._shown(X, given)), X)
+        model, form = self._fitted
+        return form.decode(in_batches(model, rebuild, form.shown(X, given)), X)
 
     def predict_proba(self, X: Any, name: str, *, given: Sequence[str] | None = None) -> np.ndarray:
         """Return the probability of each class of a label.
@@ -216,15 +216,15 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         ValueError, TypeError
             If the model is not fitted, `name` is no label, or modalities are not in the form that they had in ``fit``.
         """
-        check_is_fitted(self)
+        model, form = self._fitted
         labels = [modality.name for modality in self.modalities_ if modality.classes is not None]
         check_choice("label", name, labels)
 
         def probabilities(model: Model, batch: Batch) -> Tensor:
             distribution: Any = model.decode(encode(model, batch))
-            return distribution.blocks[_term(name)].logits.softmax(1)
+            return distribution.blocks[term_of(name)].logits.softmax(1)
 
-        return self._in_batches(probabilities, self._shown(X, given, but=name))
+        return in_batches(model, probabilities, form.shown(X, given, but=name))
 
     def impute(self, X: Any, mask: Any = None, *, n_iter: int = 100) -> Any:
         """Fill in what is missing from what is known: whole modalities, and entries of them.
@@ -250,31 +250,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         ValueError, TypeError
             If the model is not fitted, or `mask` or modalities are not in the form that they had in ``fit``.
         """
-        return self._impute(X, mask, n_iter)
-
-    def score_samples(self, X: Any, *, per_feature: bool = False) -> Any:
-        """Return log p(x | z) of each row in nats; higher is more usual. With ``product_of_experts`` it is the ELBO.
-
-        Parameters
-        ----------
-        X : dict of str to array-like, or DataFrame
-            Rows as in ``fit``; modalities may be left out. What is missing costs what it usually does, and a class that
-            was not there at ``fit`` the most: see :meth:`isthmus.Autoencoder.score_samples`.
-        per_feature : bool, default False
-            Whether to return instead by how much each entry is likelier than it usually is, in nats.
-
-        Returns
-        -------
-        ndarray of shape (n,), or dict of str to ndarray
-            With `per_feature` a dict of arrays, shaped like the modalities, with NaN where these are missing; a
-            DataFrame where ``fit`` was given one.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If the model is not fitted, or modalities are not in the form that they had in ``fit``.
-        """
-        return self._score_samples(X, None, per_feature)
+        return super().impute(X, mask, n_iter=n_iter)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters by name.
@@ -289,12 +265,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         dict of str to object
             Their values.
         """
-        params: dict[str, Any] = super().get_params(deep)
-        if deep and isinstance(self.networks, Mapping):
-            for name, network in self.networks.items():
-                own = network.get_params() if hasattr(network, "get_params") else {}
-                params |= {f"networks__{name}": network} | {f"networks__{name}__{key}": own[key] for key in own}
-        return params
+        return super().get_params(deep) | (params_of(self.networks) if deep else {})
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters by name; ``networks__upper__hidden`` is that of the network named "upper".
@@ -317,21 +288,10 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         deep = {name: params.pop(name) for name in list(params) if name.startswith("networks__")}
         super().set_params(**params)
         for name, value in deep.items():
-            self._set_network(name, value)
+            self.networks = with_param(self.networks, name, value)
         return self
 
-    def _set_network(self, parameter: str, value: Any) -> None:
-        """Set one network, or a parameter of it, in a dict of its own: another estimator may have the same."""
-        name = parameter.removeprefix("networks__")
-        networks = dict(self.networks or {})
-        owner = next((owner for owner in networks if name == owner or name.startswith(f"{owner}__")), None)
-        if owner is None:
-            raise InputError(f"{parameter}={value!r}: networks names {listed(networks) or 'none'}; give it there first")
-        key = name.removeprefix(owner).removeprefix("__")
-        networks[owner] = clone(networks[owner]).set_params(**{key: value}) if key else value
-        self.networks = networks
-
-    @available_if(_is_variational)  # type: ignore[untyped-decorator]
+    @only_if(_is_variational)
     def sample(self, n_samples: int = 1, *, noise: bool = False, random_state: Any = None) -> Any:
         """Generate rows of all modalities: draw codes from N(0, 1) and decode them; for ``product_of_experts``.
 
@@ -355,7 +315,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         ValueError
             If the model is not fitted, or `n_samples` is below 1.
         """
-        return self._sample(n_samples, None, noise, random_state)
+        return inference.sample(*self._fitted, n_samples, self.n_components, noise, random_state)
 
     def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn that rows come in a dict."""
@@ -388,26 +348,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         check_choice("fusion", self.fusion, FUSIONS)
         check_number("modality_dropout", self.modality_dropout, min_val=0, max_val=1)
         check_number("beta", self.beta, min_val=0)
-        for name in ("blocks", "networks", "likelihoods"):
-            value = getattr(self, name)
-            if value is not None and not isinstance(value, Mapping):
-                raise InputTypeError(f"{name}={value!r}: give a dict by the modalities' names, or None")
-        for name, network in (self.networks or {}).items():
-            if not hasattr(network, "build"):
-                raise InputTypeError(
-                    f"networks[{name!r}]={network!r}: give MLP(...), Conv(...), Modules(...) or leave it out"
-                )
-        for name, kind in (self.likelihoods or {}).items():
-            check_choice(f"likelihoods[{name!r}]", kind, KINDS)
-        if isinstance(self.block_weights, Mapping):
-            for name, weight in self.block_weights.items():
-                check_number(f"block_weights[{name!r}]", weight, min_val=0)
-        else:
-            check_choice("block_weights", self.block_weights, ("balanced",))
-        self._check_meaning()
-
-    def _check_meaning(self) -> None:
-        """Raise ValueError for inherited parameters without a meaning here."""
+        check_by_name(self.blocks, self.networks, self.likelihoods, self.block_weights)
         if self.corruption is not None:
             raise InputError(f"corruption={self.corruption!r} has no meaning here: modality_dropout hides modalities")
         if self.bottleneck is not None or not isinstance(self.likelihood, str):
@@ -430,54 +371,21 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         """σ of every Gaussian modality where it is given, else None."""
         return None if isinstance(self.sigma, str) else float(self.sigma)
 
-    def _kind(self, modality: Modality) -> str:
-        """Return the name of a modality's likelihood."""
-        return self._form().kind(modality)
-
-    def _shown(self, X: Any, given: Sequence[str] | None, *, but: str | None = None) -> Given:
-        """Return rows for use, of which the modalities `given` are shown, or all `but` one."""
-        check_is_fitted(self)
-        return self._form().restored(self.__dict__).shown(X, given, but=but)
-
     def _build(self) -> Model:
-        pair = build_multimodal([self._part(modality) for modality in self.modalities_], self.n_components, self.fusion)
+        form, networks = self._form(), self.networks or {}
+        each = [network_of(one, form.kind(one), networks.get(one.name) or self._network) for one in self.modalities_]
+        pair = build_multimodal(each, self.n_components, self.fusion)
         return Model(*pair, self._parts(), row_shape=self.format_.row_shape_)
 
-    def _part(self, modality: Modality) -> NetworkModality:
-        """Return what the networks need to know of a modality."""
-        network = (self.networks or {}).get(modality.name) or self._network
-        if isinstance(network, Conv):
-            network = replace(network, refine=False)  # no modality starts at its own PCA
-        kind = self._kind(modality)
-        has_activation = modality.classes is not None or LIKELIHOODS[kind].support != NO_BOUNDS
-        if has_activation and getattr(network, "output_activation", None) is not None:
-            raise InputError(
-                f"modality {modality.name!r} is {kind}, which has its activation in itself: give it a network with "
-                "output_activation=None"
-            )
-        return NetworkModality(network, modality.shape, len(modality.classes or ()))
-
     def _parts(self) -> Parts:
-        parts = super()._parts()
+        parts, form = super()._parts(), self._form()
+        blocks = [block_of(modality, form.kind(modality), self._fixed_sigma) for modality in self.modalities_]
         sizes = tuple(modality.size for modality in self.modalities_)
-        weights = {_term(name): weight for name, weight in self.block_weights_.items()}
+        weights = {term_of(name): weight for name, weight in self.block_weights_.items()}
         return replace(
             parts,
             bottleneck=GaussianBottleneck() if _is_variational(self) else parts.bottleneck,
-            likelihood=ProductLikelihood([self._block(modality) for modality in self.modalities_]),
+            likelihood=ProductLikelihood(blocks),
             hiding=partial(hide_modalities, sizes=sizes, level=self.modality_dropout),
             weights=parts.weights | weights | {"kl": self.beta},
         )
-
-    def _block(self, modality: Modality) -> Block:
-        """Return the likelihood of a modality, and its place."""
-        n_classes, kind = len(modality.classes or ()), self._kind(modality)
-        likelihood: Likelihood = (
-            CategoricalLikelihood.of_sizes((n_classes,)) if n_classes else build_likelihood(kind, self._fixed_sigma)
-        )
-        return Block(_term(modality.name), likelihood, modality.size)
-
-
-def _term(name: str) -> str:
-    """Return what a modality's term is called."""
-    return f"reconstruction_{name}"

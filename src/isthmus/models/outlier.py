@@ -18,6 +18,7 @@ from isthmus.formats.checks import check_number
 from isthmus.formats.containers import RowsLike, by_pieces, container_of, plain
 from isthmus.formats.given import Given
 from isthmus.formats.sequences import Ragged
+from isthmus.models import inference
 from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.calibration import Calibration, missing_shares
 from isthmus.models.kept import kept_start, why_start_is_kept
@@ -292,7 +293,8 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
 
     def _scores(self, given: Sequence[Given]) -> np.ndarray:
         """Return the score of each row by each autoencoder; shape (autoencoders, n)."""
-        return np.stack([each.scores(rows) for each, rows in zip(self.autoencoders_, given, strict=True)])
+        pairs = zip(self.autoencoders_, given, strict=True)
+        return np.stack([inference.scores(each.module_, each.format_, rows) for each, rows in pairs])
 
     def _lowest(self, given: Sequence[Given]) -> np.ndarray:
         return np.asarray(self._scores(given).min(0))
@@ -300,7 +302,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
     def _shares(self, given: Sequence[Given]) -> np.ndarray:
         """Return the scores of each row's entries, by the autoencoder with the lowest score of the row."""
         pairs = zip(self.autoencoders_, given, strict=True)
-        shares = [each.scores(rows, per_feature=True) for each, rows in pairs]
+        shares = [inference.scores(each.module_, each.format_, rows, per_feature=True) for each, rows in pairs]
         if len(shares) == 1:
             return shares[0]
         return np.stack(shares)[self._scores(given).argmin(0), np.arange(len(shares[0]))]

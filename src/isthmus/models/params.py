@@ -279,10 +279,6 @@ class Parameters(BaseEstimator, ABC):
         support = declared_likelihood(self.likelihood).support
         return None if support == NO_BOUNDS else support
 
-    def _input_width(self) -> int:
-        """Return how many numbers the encoder is given of a row."""
-        return int(getattr(self._inputs(), "width", self.format_.width))
-
     @property
     def _code_layout(self) -> dict[str, int]:
         """What the network is to know of what else goes in and out: for most families nothing."""

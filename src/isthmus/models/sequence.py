@@ -1,18 +1,17 @@
 """The sequence autoencoder: it rebuilds what was, and tells what comes."""
 
 import numbers
-from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
-from typing import Any, ClassVar, Literal, Self, TypeVar
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from sklearn.utils.metaestimators import available_if
 from torch import Tensor
 
 from isthmus.core.batch import Batch
+from isthmus.core.corruption import hide_future
 from isthmus.core.likelihoods.base import Likelihood
 from isthmus.core.likelihoods.product import Block, ProductLikelihood
 from isthmus.core.likelihoods.standardised import StandardisedLikelihood
@@ -24,22 +23,15 @@ from isthmus.formats.checks import check_scalar
 from isthmus.formats.given import Given
 from isthmus.formats.sequences import without_features
 from isthmus.formats.steps import SequenceFormat
-from isthmus.models.base import AbstractAutoencoder
+from isthmus.models import inference
+from isthmus.models.base import AbstractAutoencoder, only_if
+from isthmus.models.engine import in_batches
 from isthmus.models.own_parts import declared_likelihood, likelihood_of, name_of
 from isthmus.networks import LSTM, Modules
 from isthmus.networks.composite import CompositeDecoder, PastEncoder, Standardise
 
-Method = TypeVar("Method", bound=Callable[..., Any])
-
-
-def _if_reconstruction(method: Method) -> Method:
-    """Leave a method out where nothing is rebuilt."""
-    return available_if(lambda estimator: estimator.reconstruction)(method)
-
-
-def _if_future(method: Method) -> Method:
-    """Leave a method out where nothing is predicted."""
-    return available_if(lambda estimator: estimator.future_steps > 0)(method)
+_if_reconstruction = only_if(lambda estimator: estimator.reconstruction)
+_if_future = only_if(lambda estimator: estimator.future_steps > 0)
 
 
 def epochs_of_4000_steps(rows: int, batch_size: int) -> int:
@@ -171,8 +163,9 @@ class SequenceAutoencoder(AbstractAutoencoder):
         ValueError
             If the model is not fitted, or `X` is not in the form of the rows of ``fit``.
         """
-        given = self._given(X)
-        future = self._in_batches(partial(_future, steps=self.future_steps), given)
+        model, form = self._fitted
+        given, n = form.encode(X), self.future_steps
+        future = in_batches(model, lambda _, rows: model.decode(model.encode(rows).z, rows.context).mean[:, -n:], given)
         return future[:, :, 0] if without_features(X) else future
 
     @_if_reconstruction
@@ -196,31 +189,14 @@ class SequenceAutoencoder(AbstractAutoencoder):
         ValueError
             If the model is not fitted, `Z` has another shape, or `lengths` are not one a code or above the longest.
         """
-        codes, form = self._codes(Z), self.format_
+        (model, form), codes = self._fitted, inference.checked_codes(Z, self.n_components)
         steps = form.check_lengths(lengths, len(codes))
-        rows = self._decoded(Given(codes, form.context(steps, len(codes))))
+        rows = inference.decode_by_length(model, form, Given(codes, form.context(steps, len(codes))))
         return form.decode(rows) if lengths is None else form.cut(rows, steps)
 
-    @_if_reconstruction
-    def reconstruct(self, X: Any) -> Any:
-        """Encode and decode sequences, all of whose steps are taken for past.
-
-        Parameters
-        ----------
-        X : array-like or list of arrays
-            Sequences as in ``fit``.
-
-        Returns
-        -------
-        ndarray or list of ndarray
-            In the form and the units of `X`.
-
-        Raises
-        ------
-        ValueError
-            If the model is not fitted, or `X` is not in the form of the rows of ``fit``.
-        """
-        return self._reconstruct(X)
+    reconstruct = _if_reconstruction(AbstractAutoencoder.reconstruct)
+    interpolate = _if_reconstruction(AbstractAutoencoder.interpolate)
+    traverse = _if_reconstruction(AbstractAutoencoder.traverse)
 
     @_if_reconstruction
     def impute(self, X: Any, mask: Any = None, *, n_iter: int = 100) -> Any:
@@ -245,64 +221,7 @@ class SequenceAutoencoder(AbstractAutoencoder):
         ValueError
             If the model is not fitted, `X` is not in the form of the rows of ``fit``, or `mask` does not fit it.
         """
-        return self._impute(X, mask, n_iter)
-
-    @_if_reconstruction
-    def interpolate(
-        self,
-        A: Any,
-        B: Any,
-        n_steps: int = 9,
-        *,
-        path: Literal["straight", "spherical"] = "straight",
-    ) -> Any:
-        """Go from the sequences of `A` to those of `B`, each as long as the longer of the two.
-
-        Parameters
-        ----------
-        A, B : array-like or list of arrays
-            As many sequences of one as of the other, as in ``fit``.
-        n_steps : int, default 9
-            Codes on the way, with both ends.
-        path : {"straight", "spherical"}, default "straight"
-            As :meth:`isthmus.Autoencoder.interpolate` takes it.
-
-        Returns
-        -------
-        ndarray of shape (n, n_steps, steps, features), or list of ndarray
-            A list has an array for each pair.
-
-        Raises
-        ------
-        ValueError
-            As :meth:`isthmus.Autoencoder.interpolate` does.
-        """
-        return self._interpolate(A, B, n_steps, path)
-
-    @_if_reconstruction
-    def traverse(self, X: Any, unit: int, values: ArrayLike = tuple(range(-3, 4))) -> Any:
-        """Encode sequences, set one unit of their codes to each of some values, and decode.
-
-        Parameters
-        ----------
-        X : array-like or list of arrays
-            Sequences as in ``fit``.
-        unit : int
-            Which unit of the code.
-        values : array-like of shape (values,), default −3 … 3
-            In the units of the code.
-
-        Returns
-        -------
-        ndarray of shape (n, values, steps, features), or list of ndarray
-            A list has an array for each sequence.
-
-        Raises
-        ------
-        ValueError
-            As :meth:`isthmus.Autoencoder.traverse` does.
-        """
-        return self._traverse(X, unit, values)
+        return super().impute(X, mask, n_iter=n_iter)
 
     def score_samples(self, X: Any, *, per_feature: bool = False) -> Any:
         """Return log p(x | z) of each sequence in nats; higher is more usual.
@@ -331,7 +250,7 @@ class SequenceAutoencoder(AbstractAutoencoder):
         ValueError
             If the model is not fitted, or `X` is not in the form of the rows of ``fit``.
         """
-        return self._score_samples(X, None, per_feature)
+        return super().score_samples(X, per_feature=per_feature)
 
     def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn that sequences of several features are welcome."""
@@ -356,11 +275,6 @@ class SequenceAutoencoder(AbstractAutoencoder):
             )
         if not self.reconstruction and not self.future_steps:
             raise InputError("reconstruction=False leaves nothing to learn: give future_steps above 0")
-
-    @property
-    def format_(self) -> SequenceFormat:
-        """What form the sequences of ``fit`` had."""
-        return self._form().restored(self.__dict__)
 
     def _form(self) -> SequenceFormat:
         network: Any = self._network
@@ -399,7 +313,7 @@ class SequenceAutoencoder(AbstractAutoencoder):
         parts = replace(parts, likelihood=ProductLikelihood([past, future]))
         if self.reconstruction and not parts.hidden_only:
             return parts
-        hiding = partial(_hide_future, steps=self.future_steps, hiding=parts.hiding)
+        hiding = partial(hide_future, steps=self.future_steps, hiding=parts.hiding)
         return replace(parts, hidden_only=True, hiding=hiding)
 
     def _likelihood(self) -> Likelihood:
@@ -417,22 +331,3 @@ def _seen(batch: Batch, *, steps: int) -> Tensor:
     step = torch.arange(batch.x.shape[1], device=batch.x.device)
     ends = steps if batch.context is None else batch.context[:, :1]
     return (step < ends).expand(len(batch.x), -1)[:, :, None]
-
-
-def _hide_future(
-    x: Tensor,
-    known: Tensor | None,
-    *,
-    steps: int,
-    hiding: Callable[..., Tensor | None] | None = None,
-    generator: torch.Generator | None = None,
-) -> Tensor | None:
-    """Return what the encoder is shown: nothing of the last steps, and what another rule leaves of those before."""
-    past = torch.ones_like(x, dtype=torch.bool) if known is None else known.clone()
-    past[:, -steps:] = False
-    return past if hiding is None else hiding(x, past, generator=generator)
-
-
-def _future(model: Model, batch: Batch, *, steps: int) -> Tensor:
-    """Return the mean of what comes after a batch of sequences."""
-    return model.decode(model.encode(batch).z, batch.context).mean[:, -steps:]

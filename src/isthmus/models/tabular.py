@@ -224,7 +224,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         ValueError
             If the model is not fitted, or `Z` has another shape or holds what is no finite number.
         """
-        return self._inverse_transform(Z)
+        return super().inverse_transform(Z)
 
     def reconstruct(self, X: ArrayLike) -> Any:
         """Encode and decode rows; columns that are left out come back as they are.
@@ -244,7 +244,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         ValueError
             If the model is not fitted, or `X` is not in the form of the rows of ``fit``.
         """
-        return self._reconstruct(X)
+        return super().reconstruct(X)
 
     def impute(self, X: ArrayLike, mask: ArrayLike | None = None, *, n_iter: int = 10) -> Any:
         """Fill in what is missing from what is known; see :meth:`isthmus.Autoencoder.impute`.
@@ -269,7 +269,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         ValueError
             If the model is not fitted, `X` is not in the form of the rows of ``fit``, or `mask` does not fit it.
         """
-        return self._impute(X, mask, n_iter)
+        return super().impute(X, mask, n_iter=n_iter)
 
     @property
     def sigma_(self) -> float:

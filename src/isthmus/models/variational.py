@@ -7,17 +7,13 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from torch import Tensor
 
-from isthmus.core.batch import Batch
 from isthmus.core.bottlenecks.gaussian import GaussianBottleneck
-from isthmus.core.bound import importance_log_likelihood
-from isthmus.core.model import Model
 from isthmus.core.parts import Parts
 from isthmus.core.penalty import free_bits
 from isthmus.errors import InputError
 from isthmus.formats.checks import check_number, check_scalar
-from isthmus.formats.containers import RowsLike
+from isthmus.models import inference
 from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.own_parts import bottleneck_of
 
@@ -33,19 +29,6 @@ class AbstractVariationalAutoencoder(AbstractAutoencoder):
     free_bits: float = 0.0
 
     draws_codes: ClassVar[bool] = True
-
-    def _log_likelihood(self, X: ArrayLike, samples: int, y: RowsLike | None) -> np.ndarray:
-        check_scalar(samples, "n_importance_samples", numbers.Integral, min_val=1)
-        given = self._given(X, y, targets=True)
-        generator = self._generator()
-
-        def estimate(model: Model, batch: Batch) -> Tensor:
-            return importance_log_likelihood(model, batch, samples, generator)
-
-        likelihoods, log_scale = self._in_batches(estimate, given), self.format_.log_scale
-        if log_scale is None:
-            return likelihoods
-        return likelihoods - (given.known.reshape(len(given.x), -1) @ log_scale.ravel()).astype(likelihoods.dtype)
 
     def check_parameters(self) -> None:
         """Check the parameters, the family's own too; see :meth:`isthmus.Autoencoder.check_parameters`.
@@ -142,7 +125,7 @@ class VariationalAutoencoder(AbstractVariationalAutoencoder):
         ValueError
             If the model is not fitted, or `n_samples` is below 1.
         """
-        return self._sample(n_samples, None, noise, random_state)
+        return inference.sample(*self._fitted, n_samples, self.n_components, noise, random_state)
 
     def log_likelihood(self, X: ArrayLike, n_importance_samples: int = 100) -> np.ndarray:
         """Estimate log p(x) of each row in nats by importance sampling from q(z | x) (Burda et al. 2015).
@@ -166,4 +149,4 @@ class VariationalAutoencoder(AbstractVariationalAutoencoder):
         ValueError
             If `n_importance_samples` is below 1, or as in :meth:`transform`.
         """
-        return self._log_likelihood(X, n_importance_samples, None)
+        return inference.log_likelihood(*self._fitted, X, n_importance_samples)

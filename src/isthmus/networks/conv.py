@@ -164,8 +164,7 @@ class Conv(Parameters):
         image, features = _image(row_shape), math.prod(row_shape)
         stages = self._stages(image[1:])
         feature_map = (stages[-1].channels, *stages[-1].after)
-        if not self.dense and n_components != math.prod(feature_map):
-            units = math.prod(feature_map)
+        if not self.dense and n_components != (units := math.prod(feature_map)):
             raise InputError(f"the feature map has {_times(feature_map)} = {units} units: set n_components={units}")
         has_linear = self.dense and self.linear_path is not None
         refines = has_linear and self.refine and self.decoder_channels is None

@@ -16,8 +16,7 @@ from isthmus.formats.labels import spread_order
 from isthmus.formats.names import row_names
 from isthmus.formats.rows import to_rows
 from isthmus.models import SequenceAutoencoder, TabularAutoencoder
-from isthmus.models.base import AbstractAutoencoder
-from isthmus.models.conditional import told
+from isthmus.models.base import AbstractAutoencoder, told
 from isthmus.models.kept import kept_in_words, kept_start, why_start_is_kept
 from isthmus.report.cells import short
 from isthmus.report.html import rendered

@@ -8,8 +8,8 @@ import pandas as pd
 
 from isthmus.errors import printable
 from isthmus.evaluation.imputation import hidden_entries, imputation_errors
-from isthmus.models.base import AbstractAutoencoder
-from isthmus.models.conditional import ConditionalVariationalAutoencoder, told
+from isthmus.models.base import AbstractAutoencoder, told
+from isthmus.models.conditional import ConditionalVariationalAutoencoder
 from isthmus.report.cells import CellTable
 from isthmus.report.images import data_uri, grid_png, histograms, image_lines, scale_of
 from isthmus.report.parts import Parts

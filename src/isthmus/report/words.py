@@ -11,8 +11,7 @@ from isthmus.evaluation.error import column_errors, known_squared_error
 from isthmus.formats.containers import plain
 from isthmus.formats.rows import to_rows
 from isthmus.models import SequenceAutoencoder, TabularAutoencoder
-from isthmus.models.base import AbstractAutoencoder
-from isthmus.models.conditional import told
+from isthmus.models.base import AbstractAutoencoder, told
 
 AT_ONCE = 100_000
 """Rows of a table that are rebuilt at once."""

@@ -1,14 +1,11 @@
 """One long series, or several, as people have them in a table: out of order, with gaps, of more than one host."""
 
-import numbers
 from collections.abc import Sequence
-from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from pandas.api.types import is_string_dtype
 
 from isthmus.errors import InputError
 from isthmus.formats.marks import Marks, numbers_with_gaps
@@ -16,6 +13,7 @@ from isthmus.formats.names import few
 from isthmus.sources.clock import duration
 from isthmus.sources.roles import find_roles
 from isthmus.sources.series import mean_at, window_starts, with_windows
+from isthmus.sources.series_frame import coded, frame_of_array, framed, measured_in
 from isthmus.sources.stretches import in_words, irregularities, place, with_the_hour_twice
 
 STEP_OFF = 1.1
@@ -344,14 +342,14 @@ def time_series(
     array([1., 2., 3., 5., 6.])
     """
     if not hasattr(table, "columns") and not isinstance(table, pd.Series):
-        table, time, group, features = _as_table(table), "none", "none", None
-    given, marks = _framed(table), Marks(na_values)
+        table, time, group, features = frame_of_array(table), "none", "none", None
+    given, marks = framed(table), Marks(na_values)
     frame = numbers_with_gaps(given, marks)[0]
     roles = find_roles(frame, time, group, features)
     if not roles.features:
         raise InputError("the table has no column of numbers: give one of what was measured")
-    measured = _measured(frame, roles.features)
-    groups, said = (np.zeros(len(frame), int), ["all"]) if roles.group is None else _coded(frame[roles.group])
+    measured = measured_in(frame, roles.features)
+    groups, said = (np.zeros(len(frame), int), ["all"]) if roles.group is None else coded(frame[roles.group])
     clock, twice = (None, []) if roles.clock is None else with_the_hour_twice(roles.clock, groups)
     placed = place(measured, clock, groups)
     irregular = [*twice, *irregularities(clock, roles.group, said, placed)]
@@ -374,14 +372,6 @@ def time_series(
     )  # fmt: skip
 
 
-def _as_table(array: ArrayLike) -> pd.DataFrame:
-    values = np.asarray(array, dtype=float)
-    if values.ndim not in (1, 2):
-        raise InputError(f"the series has the shape {values.shape}: give (n_steps,) or (n_steps, features)")
-    values = values.reshape(len(values), -1)
-    return pd.DataFrame(values, columns=[f"x_{i}" for i in range(values.shape[1])])
-
-
 def _missing_in_words(given: pd.DataFrame, measured: np.ndarray, marks: Marks) -> list[str]:
     """Say how many cells of each feature are missing, and of how many a mark says so."""
     lines = []
@@ -398,40 +388,3 @@ def _missing_in_words(given: pd.DataFrame, measured: np.ndarray, marks: Marks) -
         lines.append(f"missing: {cells}{by}" if marked < count else f"missing: {shown} in {cells}")
     more = f"missing: cells of {len(lines) - MOST_LINES:,} columns more"
     return lines if len(lines) <= MOST_LINES else [*lines[:MOST_LINES], more]
-
-
-def _coded(column: pd.Series) -> tuple[np.ndarray, list[str]]:
-    """Return groups as numbers and as text, in an order that is not that of the rows."""
-    codes, levels = pd.factorize(column)
-    ordered = sorted(range(len(levels)), key=lambda i: _rank(levels[i]))
-    place = np.empty(len(levels) + 1, int)
-    place[ordered] = np.arange(len(levels))
-    place[-1] = -1  # what is blank
-    return place[codes], [str(levels[i]) for i in ordered]
-
-
-def _rank(level: object) -> tuple[bool, float, str]:
-    return not isinstance(level, numbers.Real), float(level) if isinstance(level, numbers.Real) else 0.0, str(level)
-
-
-def _framed(table: Any) -> pd.DataFrame:
-    if isinstance(table, pd.Series):
-        table = table.to_frame(table.name or "value")
-    frame = table if isinstance(table, pd.DataFrame) else table.to_pandas()
-    if isinstance(frame.index, (pd.DatetimeIndex, pd.PeriodIndex, pd.TimedeltaIndex)):
-        frame = frame.reset_index(names=str(frame.index.name or ("time of the row" if "time" in frame else "time")))
-    else:
-        frame = frame.reset_index(drop=not isinstance(frame.index, pd.MultiIndex))
-    frame.columns = [str(name) for name in frame.columns]
-    exact = [name for name in frame if isinstance(next(iter(frame[name].dropna()), None), Decimal)]
-    texts = [name for name in frame if isinstance(frame[name].dtype, pd.ArrowDtype) and is_string_dtype(frame[name])]
-    # pd.to_numeric makes NaN of Arrow's texts that are no numbers, and says that it is known.
-    return frame.astype(dict.fromkeys(exact, float) | dict.fromkeys(texts, object))
-
-
-def _measured(frame: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
-    values: np.ndarray = frame[list(names)].to_numpy(dtype=float, na_value=np.nan)
-    if np.isinf(values).any():
-        row, column = np.argwhere(np.isinf(values))[0]
-        raise InputError(f"column {names[column]!r} holds infinity in row {row}; leave it blank")
-    return values

@@ -1,7 +1,7 @@
 """The only training loop there is."""
 
 from isthmus.training.callbacks import EarlyStopping, Progress
-from isthmus.training.loop import Interrupted, evaluate, run
+from isthmus.training.loop import Interrupted, run
 from isthmus.training.state import State, new_state
 
-__all__ = ["EarlyStopping", "Interrupted", "Progress", "State", "evaluate", "new_state", "run"]
+__all__ = ["EarlyStopping", "Interrupted", "Progress", "State", "new_state", "run"]

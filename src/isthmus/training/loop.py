@@ -14,6 +14,7 @@ from torch import Tensor
 from isthmus.core.batch import Batch
 from isthmus.core.model import Model, Outcome, outcome_of
 from isthmus.core.sigma import set_sigmas
+from isthmus.core.source import Source
 from isthmus.training.callbacks import Callback, Record
 from isthmus.training.state import LOOK, Best, Evaluation, Position, Start, State
 
@@ -37,6 +38,9 @@ MOST_SPIKES = 10
 
 LEAST_SHARE = 0.01
 """Of the rows' variance: a squared error below it is no spike, whatever the start had."""
+
+SIGMA_ROWS = 2048
+"""Training rows by which a σ that is learnt is set after each epoch, at the most."""
 
 Batches = Callable[[torch.Generator | None], Iterable[Batch]]
 """Gives an epoch's batches: shuffled by the generator, or in order without one."""
@@ -65,14 +69,15 @@ class Interrupted(KeyboardInterrupt):
 def run(
     fabric: "Fabric",
     state: State,
-    train: Batches,
-    validation: Batches | None = None,
+    train: Source,
+    validation: Source | None = None,
     *,
     epochs: int,
+    batch_size: int,
+    at_once: int,
     callbacks: Sequence[Callback] = (),
     watch: Watch | None = None,
     max_grad_norm: float | None = None,
-    sigma_rows: Batch | None = None,
     roll_back: bool = True,
 ) -> None:
     """Train for up to `epochs` epochs; with validation rows the best weights are kept, else the last.
@@ -81,16 +86,18 @@ def run(
 
     Parameters
     ----------
-    train, validation : callables
-        Give the batches to train on, and those to choose the best epoch by.
+    train, validation : Source
+        Rows to train on, and those to choose the best epoch by.
+    epochs : int
+        How many more there are to be.
+    batch_size, at_once : int
+        Rows a step, and how many of those that are not trained on are evaluated at once.
     callbacks : sequence of callables
         Each is handed the epoch's record; the training ends after an epoch for which one of them returns True.
     watch : callable, optional
         Is shown the state after each step and each epoch, to keep it somewhere.
     max_grad_norm : float, optional
         What the gradient's norm, over all weights, is cut to.
-    sigma_rows : Batch, optional
-        Training rows by which each σ that is learnt is set, after every epoch, to where it is most likely.
     roll_back : bool, default True
         Whether an epoch is begun again at half the learning rate in which a term became NaN or infinite, three times at
         most in a run, or in which the squared error was more than twice that before the first step and the loss higher.
@@ -106,21 +113,20 @@ def run(
         If the run goes back; and if the training is interrupted from the keyboard: the best weights so far are kept.
         Before the end of the first epoch there are none, and KeyboardInterrupt goes on.
     """
-    wrapped, optimizer = fabric.setup(state.model, state.optimizer)
-    model = state.model if _computes_in_its_own_dtype(fabric) else wrapped
-    if state.best is None and validation is not None:
-        state.best = Best.begin(state.model, evaluate(state, validation(None)), state.monitor)
+    step = _step_of(fabric, state, max_grad_norm)
+    batches, sigma_rows = partial(train.batches, batch_size), train.sample(SIGMA_ROWS)
+    held_out = None if validation is None else partial(validation.batches, at_once)
+    if state.best is None and held_out is not None:
+        state.best = Best.begin(state.model, _evaluated(state, held_out(None)), state.monitor)
     if roll_back and state.start is None:
-        state.start = _start(state, train, epochs)
-    step = partial(_step, fabric, state, model, optimizer, max_grad_norm)
+        state.start = _start(state, batches, epochs)
     epochs_before, watch = len(state.history), watch or (lambda state: None)
     try:
         for _ in range(epochs):
-            record = _steady_epoch(step, state, train, watch, roll_back)
-            if sigma_rows is not None:
-                set_sigmas(state.model, sigma_rows)
-            if validation is not None:
-                record["validation"] = _validated(state, validation)
+            record = _steady_epoch(step, state, batches, watch, roll_back)
+            set_sigmas(state.model, sigma_rows)
+            if held_out is not None:
+                record["validation"] = _validated(state, held_out(None))
             state.history.append(record)
             state.stopped = sum(bool(callback(record)) for callback in callbacks) > 0  # each is called
             watch(state)
@@ -135,23 +141,26 @@ def run(
         state.model.load_state_dict(state.best.weights)
 
 
-def _validated(state: State, validation: Batches) -> dict[str, float]:
+def _validated(state: State, held_out: Iterable[Batch]) -> dict[str, float]:
     """Keep the epoch's weights if they are better than the best so far; return the means of the terms."""
-    evaluation = evaluate(state, validation(None))
+    evaluation = _evaluated(state, held_out)
     if state.best is not None:
         state.best.consider(state.model, evaluation, state.epoch)
     return evaluation.means
 
 
-def _computes_in_its_own_dtype(fabric: "Fabric") -> bool:
-    """Tell whether Fabric's wrapper has nothing to do: on one device, at the precision of the weights.
+def _step_of(fabric: "Fabric", state: State, max_grad_norm: float | None) -> Step:
+    """Return what changes the weights by a batch.
 
-    It looks at every tensor on the way in and out of each step all the same, which small networks feel.
+    On one device, at the precision of the weights, Fabric's wrapper has nothing to do, and looks at every tensor on the
+    way in and out of each step all the same, which small networks feel.
     """
     from lightning_fabric.strategies.single_device import SingleDeviceStrategy  # which is there, as the Fabric is
 
+    wrapped, optimizer = fabric.setup(state.model, state.optimizer)
     strategy = fabric.strategy
-    return isinstance(strategy, SingleDeviceStrategy) and str(strategy.precision.precision).endswith("-true")
+    is_plain = isinstance(strategy, SingleDeviceStrategy) and str(strategy.precision.precision).endswith("-true")
+    return partial(_step, fabric, state, state.model if is_plain else wrapped, optimizer, max_grad_norm)
 
 
 def _start(state: State, train: Batches, epochs: int) -> Start | None:
@@ -175,8 +184,7 @@ def _as_in_training(state: State, batches: Iterable[Batch]) -> Evaluation:
     """Take the terms of batches in training mode, and leave the run as it was."""
     buffers = {name: buffer.clone() for name, buffer in state.model.named_buffers()}  # batch normalisation's move
     draws = state.draws.get_state()
-    state.model.train()
-    evaluation = _evaluated(state, batches)
+    evaluation = _evaluated(state, batches, training=True)
     state.draws.set_state(draws)
     for name, buffer in state.model.named_buffers():
         buffer.copy_(buffers[name])
@@ -349,14 +357,9 @@ def _check_finite(figures: Sequence[dict[str, Tensor] | dict[str, float]], state
     )
 
 
-def evaluate(state: State, batches: Iterable[Batch]) -> Evaluation:
+def _evaluated(state: State, batches: Iterable[Batch], *, training: bool = False) -> Evaluation:
     """Take the terms of batches without training on them; corruption is drawn from one seed, the same each time."""
-    state.model.eval()
-    return _evaluated(state, batches)
-
-
-def _evaluated(state: State, batches: Iterable[Batch]) -> Evaluation:
-    """Take the terms of batches in the mode that the model is in."""
+    state.model.train(training)
     model, figures, sizes, losses = state.model, [], [], []
     generator: torch.Generator | None = None
     with torch.no_grad(), state.drawing():

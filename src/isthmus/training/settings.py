@@ -1,13 +1,9 @@
 """What a run was begun with: rows and parameters, which it can only go on with as they were."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
-from isthmus.core.batch import Batch
 from isthmus.core.description import are_alike
 from isthmus.errors import InputError, shown
 from isthmus.saving.attributes import JsonObject
@@ -70,14 +66,3 @@ def _differ(one: object, other: object) -> bool:
 def _said(name: str, params: Mapping[str, object], unsaved: object) -> str:
     described = unsaved.get(name) if isinstance(unsaved, dict) else None
     return shown(described.get("said") if isinstance(described, dict) else repr(params.get(name)), 300)
-
-
-def checksum(rows: Batch) -> str:
-    """Return the SHA-256 of rows and their context: their shapes, dtypes and bytes."""
-    digest = hashlib.sha256()
-    for tensor in (rows.x, rows.context):
-        if tensor is not None:
-            array = np.ascontiguousarray(tensor.cpu().numpy())
-            digest.update(f"{array.shape}{array.dtype}".encode())
-            digest.update(array.data)
-    return digest.hexdigest()

@@ -1,0 +1,53 @@
+"""Where the rows of a fit come from."""
+
+from collections.abc import Callable, Iterator
+from typing import Protocol, Self
+
+import torch
+from torch import Tensor
+
+from isthmus.core.batch import Batch
+
+
+class Source(Protocol):
+    """Rows that a model is trained on, or held against.
+
+    ``fit`` makes an :class:`isthmus.sources.memory.MemorySource` of the rows that it is given, and takes no more of it
+    than stands here: a stream of rows from files can take its place. All batches are on the device and in the dtype of
+    the training; an entry that is not known is NaN until :meth:`finished_by` has put something there.
+    """
+
+    def __len__(self) -> int:
+        """Return how many rows there are: the epochs, the learning rate's schedule and the network's width go by it."""
+
+    def batches(self, size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
+        """Yield every row once, in batches as :func:`cuts` has them: in order, or shuffled by a generator.
+
+        With the generator in the same state the order is the same: so a run that was stopped goes on to the bit.
+        """
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Batch:
+        """Return rows to learn something by, such as PCA or σ: at most `n`, spread evenly, or drawn by a generator."""
+
+    def fingerprint(self) -> str:
+        """Return what tells these rows from others: a run goes on only with rows that have the same."""
+
+    def finished_by(self, function: Callable[[Batch], Batch]) -> Self:
+        """Return the same rows, with something done to every batch that is taken."""
+
+    def hold_out(self, share: float | None, generator: torch.Generator) -> tuple[Self, Self | None, Tensor]:
+        """Return rows to train on, those that are held out, and the numbers of the latter.
+
+        Those that are held out are enough to tell better from worse by them, and none of which nothing is known. Where
+        the share is None, or all rows are too few, there are none.
+        """
+
+
+def cuts(n: int, size: int) -> list[tuple[int, int]]:
+    """Return where the batches of `n` rows begin and end.
+
+    A last batch of one row joins the one before: it has no variance for batch normalisation, and no other row for swap
+    noise.
+    """
+    starts = range(0, n - 1 if n % size == 1 and n > 1 else n, size)
+    return list(zip(starts, [*starts[1:], n], strict=True))
