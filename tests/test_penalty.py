@@ -10,15 +10,10 @@ from isthmus.core.bottlenecks.deterministic import Deterministic
 from isthmus.core.bottlenecks.top_k import TopK
 from isthmus.core.model import Model
 from isthmus.core.parts import Parts
-from isthmus.core.penalty import (
-    Forward,
-    contractive,
-    exact_squared_jacobian,
-    hutchinson_squared_jacobian,
-    kl_sparsity,
-    l1,
-    weight_decay,
-)
+from isthmus.core.penalties.base import Forward
+from isthmus.core.penalties.contractive import contractive, exact_squared_jacobian, hutchinson_squared_jacobian
+from isthmus.core.penalties.sparsity import kl_sparsity, l1
+from isthmus.core.penalties.weight_decay import weight_decay
 from isthmus.networks import MLP
 
 

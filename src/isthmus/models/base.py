@@ -28,6 +28,7 @@ from isthmus.formats.given import Given
 from isthmus.models.engine import activations, decode, encode, in_batches, n_activations, rebuild
 from isthmus.models.fitting import Fitting
 from isthmus.models.interpolation import spherical, straight
+from isthmus.models.own_parts import name_of
 from isthmus.models.saved import save_estimator
 
 
@@ -393,6 +394,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Fit
 
         def draw(model: Model, batch: Batch) -> Tensor:
             distribution = model.decode(batch.x, batch.context)
+            if noise and not hasattr(distribution, "sample"):
+                raise InputError(f"likelihood={name_of(self.likelihood)!r} has no sample(generator): add it")
             return distribution.sample(generator) if noise else distribution.mean
 
         return self.format_.decode(self._in_batches(draw, Given(codes, self.format_.context(y, n))))

@@ -40,7 +40,7 @@ from isthmus.models.engine import (
     work_of_a_row,
 )
 from isthmus.models.kept import kept_start, why_start_is_kept
-from isthmus.models.own_parts import check_terms, takes_estimator
+from isthmus.models.own_parts import check_corrupted, check_terms, takes_estimator
 from isthmus.models.params import Parameters
 from isthmus.models.plain import BROUGHT, check_saved, plain_params, unsaved_params
 from isthmus.models.saved import check_keepable
@@ -366,8 +366,10 @@ class Fitting(Parameters, ABC):
             shape = model.decode(code, context).mean.shape
         if shape != x.shape:
             raise InputError(f"the decoder gives rows of shape {tuple(shape[1:])}, but X has {tuple(x.shape[1:])}")
-        if self.penalties or self.bottleneck is not None:
-            with torch.no_grad():
+        with torch.no_grad():
+            if callable(self.corruption):
+                check_corrupted(model, two, self.corruption)
+            if self.penalties or self.bottleneck is not None or not isinstance(self.likelihood, str):
                 check_terms(model, two)
         if self.layers == "all":
             n_activations(model)  # which says where a network has none that are known

@@ -18,7 +18,7 @@ PATH = re.compile(r"[\w.]{1,500}:[\w.<>]{1,500}")
 Trusted = Callable[..., Any] | str | Sequence[Callable[..., Any] | str]
 """Classes and functions, or their import paths."""
 
-OURS = ("isthmus.core.bottlenecks.", "isthmus.core.likelihoods.", "isthmus.core.corruption:", "isthmus.core.penalty:")
+OURS = ("isthmus.core.bottlenecks.", "isthmus.core.likelihoods.", "isthmus.core.corruption:", "isthmus.core.penalties.")
 """Where parts are isthmus's own, which need no trust."""
 
 
