@@ -86,7 +86,7 @@ assert done.exit_code == 0, done.output
 asked = f"train digits --model plain --epochs 1 --set bottleneck=bounded --out {folder}/named"
 done = runner.invoke(cli.app, [*asked.split(), "--set", "penalties={'covariance': 0.1}"])
 assert done.exit_code == 0, done.output
-assert isthmus.load(folder + "/named/model").bottleneck == "bounded"
+assert isthmus.load(folder + "/named").bottleneck == "bounded"
 done = runner.invoke(cli.app, ["codes", folder + "/run", "digits"])
 assert done.exit_code == 0, (done.output, done.exception)
 assert "of 2 units vary" in done.output, done.output

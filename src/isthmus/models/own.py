@@ -3,7 +3,7 @@
 import importlib
 import re
 from abc import ABC
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -83,7 +83,8 @@ def find_part(path: Any, trusted: Trusted) -> Any:
 def _found(path: Any, trusted: Trusted, what: str) -> Any:
     if not isinstance(path, str) or not PATH.fullmatch(path):
         raise InputError(f"it has a {what} of its own under a path that is none")
-    named: list[Any] = [trusted] if isinstance(trusted, str) or callable(trusted) else list(trusted)
+    is_one = isinstance(trusted, str) or not isinstance(trusted, Iterable) or callable(trusted)
+    named: list[Any] = [trusted] if is_one else [*trusted]
     wrong = next((each for each in named if not (isinstance(each, str) or hasattr(each, "__qualname__"))), None)
     if wrong is not None:
         raise InputTypeError(f"trusted has {wrong!r}: give classes, or their paths as text, such as {path!r}")

@@ -29,16 +29,24 @@ def exact_squared_jacobian(encode: Encode, shown: Batch, generator: torch.Genera
     """Return ‖∂h/∂x‖²_F of each row, at one backward pass for each unit of the code. Shape (rows,)."""
     x, h = _encode_differentiably(encode, shown, generator)
     units = torch.eye(h.shape[1], dtype=h.dtype, device=h.device)[:, None, :].expand(-1, len(h), -1)
-    (jacobian,) = torch.autograd.grad(h, x, units, create_graph=torch.is_grad_enabled(), is_grads_batched=True)
-    return jacobian.square().flatten(2).sum((0, 2))
+    jacobian = _gradient(h, x, units, is_grads_batched=True)
+    return x.new_zeros(len(x)) if jacobian is None else jacobian.square().flatten(2).sum((0, 2))
 
 
 def hutchinson_squared_jacobian(encode: Encode, shown: Batch, generator: torch.Generator | None = None) -> Tensor:
     """Estimate ‖∂h/∂x‖²_F of each row by ‖vᵀ ∂h/∂x‖², v random signs, without bias (Hutchinson 1990). Shape (rows,)."""
     x, h = _encode_differentiably(encode, shown, generator)
     signs = torch.randint(0, 2, h.shape, generator=generator, device=h.device).to(h.dtype) * 2 - 1
-    (product,) = torch.autograd.grad(h, x, signs, create_graph=torch.is_grad_enabled())
-    return product.square().flatten(1).sum(1)
+    product = _gradient(h, x, signs)
+    return x.new_zeros(len(x)) if product is None else product.square().flatten(1).sum(1)
+
+
+def _gradient(h: Tensor, x: Tensor, along: Tensor, **options: bool) -> Tensor | None:
+    """Return the gradient by x; None of a code that goes by steps, such as one of a codebook: there it is 0."""
+    if not h.requires_grad:
+        return None
+    differentiable = torch.is_grad_enabled()
+    return torch.autograd.grad(h, x, along, create_graph=differentiable, allow_unused=True, **options)[0]
 
 
 def _encode_differentiably(encode: Encode, shown: Batch, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
