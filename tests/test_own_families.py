@@ -229,6 +229,37 @@ def test_a_part_without_a_meaning_is_refused_in_one_line(model, X, match):
     assert "\n" not in str(error.value)
 
 
+def grey(x, generator=None):
+    return x * torch.rand(x.shape, generator=generator)
+
+
+def grey_numbers(x, generator=None):
+    return torch.cat([grey(x[:, :3], generator), x[:, 3:].roll(1, 0)], dim=1)
+
+
+@pytest.mark.parametrize("categories", ["onehot", "embedding"])
+def test_a_corruption_of_a_table_leaves_categories_what_they_are(categories):
+    model = TabularAutoencoder(**SMALL, corruption=grey_numbers, categories=categories).fit(TABLE)
+    assert np.isfinite(model.score_samples(TABLE)).all()
+    with pytest.raises(ValueError, match=r"corruption=grey gives what is no category: .* the last 1 are categories"):
+        TabularAutoencoder(**SMALL, corruption=grey, categories=categories).fit(TABLE)
+
+
+@pytest.mark.parametrize(("family", "X"), [(SequenceAutoencoder, DIGITS), (TabularAutoencoder, TABLE)])
+def test_any_family_may_have_a_gaussian_code(family, X, tmp_path):
+    model = family(**SMALL, bottleneck="gaussian").fit(X)
+    assert model.history_[0]["train"]["kl"] > 0
+    module, form = model.module_, model.format_
+    given = form.encode_to_score(X)
+    with torch.no_grad():
+        code = module.encode(module.filled(Batch(torch.tensor(given.x))))
+    assert code.log_variance is not None
+    kl = torch.distributions.kl_divergence(Normal(code.mean, (code.log_variance / 2).exp()), Normal(0.0, 1.0)).sum(1)
+    torch.testing.assert_close(code.terms["kl"], kl)
+    model.save(tmp_path / "m")
+    np.testing.assert_array_equal(isthmus.load(tmp_path / "m").score_samples(X), model.score_samples(X))
+
+
 def test_rows_that_cannot_be_drawn():
     class Fixed(Spread):
         def forward(self, parameters):

@@ -268,6 +268,7 @@ def test_what_has_no_import_path_is_refused_where_the_run_is_kept(tmp_path, kind
             r"gives torch.float32 of shape \(2, 2\): give rows as they",
         ),
         ({"corruption": lambda x, generator=None: x.double()}, "gives torch.float64 of shape"),
+        ({"corruption": lambda x, generator=None: x / 0 * 0}, "gives NaN where x has none: give numbers"),
         ({"corruption": lambda x, generator=None: None}, "gives NoneType of shape"),
         ({"likelihood": WideTerm()}, "the term 'reconstruction' is of shape"),
         ({"penalties": {"loss": (own.mmd, 1)}}, "which is that of another term"),

@@ -115,8 +115,9 @@ def draws(*modules: nn.Module) -> bool:
 
 def is_own(part: Any) -> bool:
     """Tell whether a module, another object or a function is a person's own, which may do anything."""
-    made_of = part.func if isinstance(part, partial) else part
-    return str(made_of.__module__).partition(".")[0] not in ("torch", "isthmus")
+    if isinstance(part, partial):
+        return any(is_own(each) for each in (part.func, *part.args, *part.keywords.values()) if callable(each))
+    return str(part.__module__).partition(".")[0] not in ("torch", "isthmus")
 
 
 def _draws(part: nn.Module) -> bool:

@@ -83,8 +83,8 @@ def find_part(path: Any, trusted: Trusted) -> Any:
 def _found(path: Any, trusted: Trusted, what: str) -> Any:
     if not isinstance(path, str) or not PATH.fullmatch(path):
         raise InputError(f"it has a {what} of its own under a path that is none")
-    is_one = isinstance(trusted, str) or not isinstance(trusted, Iterable) or callable(trusted)
-    named: list[Any] = [trusted] if is_one else [*trusted]
+    several = isinstance(trusted, Iterable) and not isinstance(trusted, str) and not callable(trusted)
+    named: list[Any] = list(trusted) if several else [trusted]  # type: ignore[arg-type]
     wrong = next((each for each in named if not (isinstance(each, str) or hasattr(each, "__qualname__"))), None)
     if wrong is not None:
         raise InputTypeError(f"trusted has {wrong!r}: give classes, or their paths as text, such as {path!r}")

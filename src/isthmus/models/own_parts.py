@@ -3,16 +3,18 @@
 import copy
 import inspect
 import numbers
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import torch
+from torch import Tensor
 from torch.optim import Optimizer
 
 from isthmus.core.batch import Batch
 from isthmus.core.bottlenecks import BOTTLENECKS
 from isthmus.core.bottlenecks.base import Bottleneck, Prior
 from isthmus.core.bottlenecks.deterministic import Deterministic
+from isthmus.core.corruption import Noise
 from isthmus.core.likelihoods import LIKELIHOODS
 from isthmus.core.likelihoods.base import Likelihood
 from isthmus.core.model import Model
@@ -171,9 +173,33 @@ def check_corrupted(model: Model, two: Batch, corruption: Callable[..., object])
         shown_x = model.corrupt(two, torch.Generator(two.x.device).manual_seed(0)).x
     except TypeError as error:
         raise InputTypeError(f"{called} raises TypeError: {' '.join(str(error).split())}") from error
-    if not isinstance(shown_x, torch.Tensor) or (shown_x.shape, shown_x.dtype) != (two.x.shape, two.x.dtype):
+    if isinstance(shown_x, Tensor) and shown_x.isnan().any():
+        raise InputError(f"{called} gives NaN where x has none: give numbers; 'masking' and 'block' hide entries")
+    if not isinstance(shown_x, Tensor) or (shown_x.shape, shown_x.dtype) != (two.x.shape, two.x.dtype):
         gave = f"{getattr(shown_x, 'dtype', type(shown_x).__name__)} of shape {tuple(getattr(shown_x, 'shape', ()))}"
         raise InputError(f"{called} gives {gave}: give rows as they are in x, {two.x.dtype} of {tuple(two.x.shape)}")
+
+
+def corrupt_cells(
+    x: Tensor, generator: torch.Generator | None = None, *, corruption: Noise, sizes: Sequence[int]
+) -> Tensor:
+    """Corrupt rows of a table, whose last columns are categories of these `sizes`, by a function of one's own.
+
+    Raises
+    ------
+    ValueError
+        If it makes of a category what is none.
+    """
+    cells = corruption(x, generator=generator)
+    if sizes and isinstance(cells, Tensor) and cells.shape == x.shape:
+        categories = cells[:, -len(sizes) :]
+        is_one = (categories == categories.floor()) & (categories >= -1) & (categories < torch.tensor(sizes).to(x))
+        if not (is_one | categories.isnan()).all():
+            raise InputError(
+                f"corruption={name_of(corruption)} gives what is no category: of the columns that it is given the last "
+                f"{len(sizes)} are categories by their numbers, to be left as they are, or taken from other rows"
+            )
+    return cells
 
 
 def takes_estimator(callback: Callable[..., object]) -> bool:

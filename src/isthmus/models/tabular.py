@@ -25,7 +25,7 @@ from isthmus.formats.schema import Schema
 from isthmus.formats.table import TableFormat
 from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.engine import exact_up_to
-from isthmus.models.own_parts import check_corruption
+from isthmus.models.own_parts import check_corruption, corrupt_cells
 from isthmus.networks import MLP
 from isthmus.networks.cells import Cells
 
@@ -376,6 +376,9 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
 
     def _parts(self) -> Parts:
         parts = replace(super()._parts(), rescaled=False)  # the number of a category is no distance
+        if callable(self.corruption):
+            corrupt = partial(corrupt_cells, corruption=self.corruption, sizes=self.schema_.sizes)
+            return replace(parts, corruption=corrupt)
         if self.corruption != "masking":
             return parts
         return replace(parts, hiding=partial(hide_entries, level=self.corruption_level))  # by the cell, in any network
