@@ -31,9 +31,10 @@ class Autoencoder(AbstractAutoencoder):
         corruption's level, the terms in the history and codes are as if X had been standardised before. ``"auto"``
         does it where X has a spread that does harm, of which None only warns, and says so.
     bottleneck : {"deterministic", "gaussian"}, Bottleneck or None, default None
-        What becomes of the encoder's output: nothing, or a draw from a normal, whose KL is then a term of the loss, as
-        that of a variational autoencoder; or an :class:`isthmus.parts.Bottleneck` of your own, or its class, of which
-        ``fit`` trains a copy. None is what the family and `sparsity` say.
+        What becomes of the encoder's output: it is the code; or it is the mean and the variance of a normal that the
+        code is drawn from, as a variational autoencoder's, whose KL is then a term of the loss; or what an
+        :class:`isthmus.parts.Bottleneck` of your own, or of its class, makes of it, of which ``fit`` trains a copy.
+        None is what the family and `sparsity` say.
     corruption : {"gaussian", "masking", "dropout", "salt_and_pepper", "swap", "block"}, callable or None, default None
         What is done in training to the rows that the encoder is shown. ``masking`` hides entries, ``block`` a rectangle
         of an image or a run of a row: what is hidden looks to the encoder as what is missing (NaN) does at use, so that
