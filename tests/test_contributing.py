@@ -13,7 +13,7 @@ import isthmus
 
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"^`([\w/.]+)`(?:, in `(\w+)`)?\n\n```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-ADDED = ("laplace", "bounded", "shallow")
+ADDED = ("laplace", "bounded", "uncorrelated", "shallow")
 
 USES = """
 import sys, tempfile
@@ -21,12 +21,11 @@ import numpy as np, torch
 from typer.testing import CliRunner
 import isthmus
 from isthmus import cli
-from isthmus.core.correlation import covariance
-from isthmus.core.likelihoods.laplace import Laplace
 from isthmus.core.bottlenecks.base import Code
-from isthmus.core.penalty import Forward
-from isthmus.formats.table import TableFormat
-from isthmus.models.loading import BoundedAutoencoder, DNAAutoencoder
+from isthmus.core.likelihoods.laplace import Laplace
+from isthmus.core.penalties.base import Forward
+from isthmus.core.penalties.covariance import covariance
+from isthmus.models.loading import DNAAutoencoder
 import pandas as pd
 
 folder = sys.argv[1]
@@ -49,7 +48,14 @@ model = isthmus.Autoencoder(2, likelihood="laplace", sigma=0.5, **few).fit(digit
 residuals = torch.tensor(digits - model.reconstruct(digits))
 log_prob = torch.distributions.Laplace(torch.tensor(0.0), 0.5 / 2**0.5).log_prob(residuals).flatten(1).sum(1)
 np.testing.assert_allclose(model.score_samples(digits), log_prob, rtol=1e-4)
-assert "covariance" in BoundedAutoencoder(3, **few).fit(digits).history_[0]["train"]
+
+bounded = isthmus.Autoencoder(3, bottleneck="bounded", penalties={"covariance": 0.1}, **few).fit(digits)
+assert abs(bounded.transform(digits)).max() <= 1 < abs(isthmus.Autoencoder(3, **few).fit_transform(digits)).max()
+assert "covariance" in bounded.history_[0]["train"]
+bounded.save(folder + "/bounded")
+again = isthmus.load(folder + "/bounded")  # nothing of it is a stranger's
+assert (again.bottleneck, again.penalties) == ("bounded", {"covariance": 0.1})
+np.testing.assert_array_equal(again.score_samples(digits), bounded.score_samples(digits))
 
 variational = isthmus.VariationalAutoencoder(2, likelihood="laplace", **few).fit(digits[:200])
 assert variational.sigma_ > 0 and variational.sample(2, noise=True).shape == (2, 8, 8)
@@ -77,6 +83,10 @@ runner = CliRunner()
 asked = f"train digits --model plain --epochs 1 --set likelihood=laplace --out {folder}/run"
 done = runner.invoke(cli.app, asked.split())
 assert done.exit_code == 0, done.output
+asked = f"train digits --model plain --epochs 1 --set bottleneck=bounded --out {folder}/named"
+done = runner.invoke(cli.app, [*asked.split(), "--set", "penalties={'covariance': 0.1}"])
+assert done.exit_code == 0, done.output
+assert isthmus.load(folder + "/named").bottleneck == "bounded"
 done = runner.invoke(cli.app, ["codes", folder + "/run", "digits"])
 assert done.exit_code == 0, (done.output, done.exception)
 assert "of 2 units vary" in done.output, done.output

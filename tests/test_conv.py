@@ -14,7 +14,7 @@ from torch import nn
 from isthmus import Autoencoder, MultimodalAutoencoder, SparseAutoencoder
 from isthmus.core.batch import Batch
 from isthmus.core.model import Model
-from isthmus.core.penalty import exact_squared_jacobian
+from isthmus.core.penalties.contractive import exact_squared_jacobian
 from isthmus.networks import MLP, Conv, Modules
 
 OWN_DECODER = {"decoder_channels": (4,), "decoder_kernel_size": 5, "decoder_stride": (3, 2)}

@@ -1,5 +1,6 @@
 """Parts of a person's own: those of docs/own-parts.md fit, score, are saved, and are loaded where they are trusted."""
 
+import functools
 import re
 import sys
 import types
@@ -12,7 +13,9 @@ import torch
 
 import isthmus
 from isthmus import Autoencoder, VariationalAutoencoder
-from isthmus.parts import Code, Forward
+from isthmus.parts import Code, Fit, Forward, GaussianBottleneck
+from isthmus.training import Interrupted
+from test_resume import StopAfter, assert_same
 
 PAGE = (Path(__file__).parent.parent / "docs" / "own-parts.md").read_text(encoding="utf-8")
 own = types.ModuleType("own_parts_page")
@@ -29,6 +32,38 @@ def noisy(x, generator=None):
     return x + torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
 
 
+def noisy_by_itself(x, generator=None):
+    return x + torch.randn_like(x)
+
+
+def slow_adagrad(groups):
+    return torch.optim.Adagrad(groups, lr_decay=0.1)
+
+
+def slow_adagrad_by(decay, groups):
+    return torch.optim.Adagrad(groups, lr_decay=decay)
+
+
+@functools.lru_cache
+def cached(x, generator=None):
+    return x
+
+
+class WideTerm(own.Laplace):
+    def forward(self, parameters):
+        return WideRows(parameters)
+
+
+class WideRows(own.LaplaceRows):
+    def fit(self, x, observed=None):
+        return Fit({"reconstruction": self.log_density(x)}, super().fit(x, observed).squared_error)
+
+
+class Forgetful(own.FSQ):
+    def __init__(self, steps=5):
+        super().__init__(steps)
+
+
 MODELS = {
     "laplace": (Autoencoder, lambda: {"likelihood": own.Laplace()}, [own.Laplace]),
     "tv": (Autoencoder, lambda: {"penalties": {"tv": (own.total_variation, 0.1)}}, [own.total_variation]),
@@ -37,19 +72,24 @@ MODELS = {
     "tc": (VariationalAutoencoder, lambda: {"penalties": {"tc": (own.total_correlation, 2)}}, [own.total_correlation]),
     "mmd": (Autoencoder, lambda: {"penalties": {"mmd": (own.mmd, 10.0)}}, [own.mmd]),
     "corruption": (Autoencoder, lambda: {"corruption": noisy}, [noisy]),
+    "prior": (
+        VariationalAutoencoder,
+        lambda: {"bottleneck": GaussianBottleneck(own.LaplacePrior(0.5))},
+        [own.LaplacePrior],
+    ),
 }
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_it_fits_scores_and_is_saved(name, tmp_path):
     family, params, trusted = MODELS[name]
-    model = family(**(LAST if name in ("laplace", "corruption", "fsq", "vq") else SMALL), **params()).fit(ROWS)
+    model = family(**(LAST if name in ("laplace", "corruption", "fsq", "vq", "prior") else SMALL), **params()).fit(ROWS)
     assert np.isfinite(model.score_samples(ROWS)).all()
     assert model.transform(ROWS).shape == (120, 2)
     if "penalties" in params():
         assert set(params()["penalties"]) <= set(model.history_[0]["train"]) & set(model.history_[0]["validation"])
     else:
-        assert not np.array_equal(model.reconstruct(ROWS), family(**LAST).fit(ROWS).reconstruct(ROWS))
+        assert not np.array_equal(model.score_samples(ROWS), family(**LAST).fit(ROWS).score_samples(ROWS))
     model.save(tmp_path / "m")
     again = isthmus.load(tmp_path / "m", trusted=trusted)
     np.testing.assert_array_equal(again.score_samples(ROWS), model.score_samples(ROWS))
@@ -116,23 +156,89 @@ def test_a_run_goes_on_to_the_bit(tmp_path, optimizer):
         Autoencoder(**params | {"optimizer": torch.optim.Adagrad}).fit(ROWS, resume_from=tmp_path)
 
 
-@pytest.mark.parametrize("name", ["likelihood", "bottleneck", "penalties", "corruption", "optimizer"])
-def test_what_has_no_import_path_is_refused_where_the_run_is_kept(tmp_path, name):
+@pytest.mark.parametrize("steps", [3, 13])
+@pytest.mark.parametrize("optimizer", [partial(torch.optim.SGD, momentum=0.9), torch.optim.RMSprop, slow_adagrad])
+def test_a_run_stopped_inside_an_epoch_goes_on_to_the_bit(tmp_path, monkeypatch, optimizer, steps):
+    torch.manual_seed(0)  # of the codebook
+    parts = {"optimizer": optimizer, "bottleneck": own.VQ(8, 2), "corruption": noisy, "likelihood": own.Laplace}
+    params = SMALL | parts | {"batch_size": 16, "max_epochs": 3, "lr": 1e-4}
+    params |= {"penalties": {"size": (size_of_code, 0.1)}}
+    whole = Autoencoder(**params).fit(ROWS)
+    with monkeypatch.context() as patch:
+        StopAfter(patch, steps)
+        with pytest.raises(Interrupted):
+            Autoencoder(**params).fit(ROWS, resume_from=tmp_path)
+    torch.rand(7)
+    again = Autoencoder(**params).fit(ROWS, resume_from=tmp_path)
+    assert_same(again, whole)
+
+
+class Keeper:
+    """A corruption that keeps not what it was made of, and has a method that is one too."""
+
+    def __init__(self, level):
+        self.other = level
+
+    def __call__(self, x, generator=None):
+        return x * self.other
+
+    def method(self, x, generator=None):
+        return x
+
+
+def kinds_without_a_path():
     class Local(own.Laplace):
         pass
 
     class Rounded(own.FSQ):
         pass
 
-    params = {
-        "likelihood": Local(),
-        "bottleneck": Rounded(),
-        "penalties": {"a": (lambda forward: forward.code.mean.sum(), 1.0)},
-        "corruption": lambda x, generator=None: x,
-        "optimizer": lambda groups: torch.optim.SGD(groups),
+    class Flat(own.LaplacePrior):
+        pass
+
+    def halved(x, generator=None):
+        return x / 2
+
+    def optimizer(groups, momentum=0.0):
+        return torch.optim.SGD(groups, momentum=momentum)
+
+    return {
+        "a local class": {"likelihood": Local},
+        "an object of one": {"likelihood": Local()},
+        "a local bottleneck": {"bottleneck": Rounded()},
+        "a prior of a local class": {"bottleneck": GaussianBottleneck(Flat())},
+        "an object that lacks its arguments": {"bottleneck": Forgetful(7)},
+        "a lambda": {"penalties": {"a": (lambda forward: forward.code.mean.sum(), 1.0)}},
+        "a lambda as a corruption": {"corruption": lambda x, generator=None: x},
+        "a local function": {"corruption": halved},
+        "a method": {"corruption": Keeper(1.0).method},
+        "a callable that lacks its arguments": {"corruption": Keeper(1.0)},
+        "a partial of a local function": {"optimizer": partial(optimizer, momentum=0.5)},
+        "a partial with arguments by place": {"optimizer": partial(slow_adagrad_by, 0.1)},
+        "a cached function": {"corruption": cached},
     }
-    with pytest.raises(ValueError, match=f"{name}=.* could not be saved: define it in a module"):
-        Autoencoder(**SMALL, **{name: params[name]}).fit(ROWS, resume_from=tmp_path)
+
+
+@pytest.mark.parametrize("kind", kinds_without_a_path())
+def test_what_has_no_import_path_is_refused_where_the_run_is_kept(tmp_path, kind):
+    params = kinds_without_a_path()[kind]
+    (name,) = params
+    began = []
+    model = Autoencoder(**SMALL | params, callbacks=[began.append])
+    with pytest.raises(ValueError, match=f"^{name}=.* could not be saved: define it in a module") as error:
+        model.fit(ROWS, resume_from=tmp_path)
+    assert "\n" not in str(error.value)
+    assert not began
+    model.fit(ROWS)
+    if name in ("likelihood", "bottleneck"):  # without which the weights mean nothing
+        with pytest.raises(ValueError, match=f"^{name}=.* could not be saved: define it in a module"):
+            model.save(tmp_path / "m")
+    else:
+        with pytest.warns(UserWarning, match=f"^{name}=.* is not saved with the model: define it in a module"):
+            model.save(tmp_path / "m")
+        again = isthmus.load(tmp_path / "m")
+        assert getattr(again, name) is None
+        np.testing.assert_array_equal(again.transform(ROWS), model.transform(ROWS))
 
 
 @pytest.mark.parametrize(
@@ -140,11 +246,31 @@ def test_what_has_no_import_path_is_refused_where_the_run_is_kept(tmp_path, name
     [
         ({"likelihood": "gausian"}, "unknown likelihood 'gausian': did you mean 'gaussian'"),
         ({"likelihood": 3}, "likelihood=3: give an isthmus.parts.Likelihood, or one of"),
-        ({"bottleneck": "fsq"}, "bottleneck='fsq': give an isthmus.parts.Bottleneck"),
+        ({"bottleneck": "fsq"}, "unknown bottleneck 'fsq': give one of 'deterministic', 'gaussian'"),
+        ({"bottleneck": 3}, "bottleneck=3: give an isthmus.parts.Bottleneck, or one of 'deterministic', 'gaussian'"),
+        (
+            {"bottleneck": GaussianBottleneck(3)},
+            "bottleneck=GaussianBottleneck has prior=3: give an isthmus.parts.Prior",
+        ),
         ({"bottleneck": own.FSQ, "sparsity": "topk"}, "give sparsity=None beside bottleneck"),
         ({"bottleneck": own.VQ}, "bottleneck=VQ cannot be built"),
         ({"penalties": [own.mmd]}, "penalties=.*: give a dict"),
         ({"penalties": {"mmd": own.mmd}}, "give \\(function of a Forward, weight\\)"),
+        ({"penalties": {"contractiv": 0.1}}, "unknown penalty 'contractiv': did you mean 'contractive'"),
+        ({"penalties": {"l1": -0.1}}, r"penalties\['l1'\] == -0.1, must be >= 0"),
+        (
+            {"penalties": {"l1": 0.1}, "sparsity": "l1"},
+            r"penalties\['l1'\]=0.1: its weight is given by a parameter too",
+        ),
+        ({"corruption": lambda x: x}, "raises TypeError: .*unexpected keyword argument 'generator'"),
+        (
+            {"corruption": lambda x, generator=None: x[:, :2]},
+            r"gives torch.float32 of shape \(2, 2\): give rows as they",
+        ),
+        ({"corruption": lambda x, generator=None: x.double()}, "gives torch.float64 of shape"),
+        ({"corruption": lambda x, generator=None: x / 0 * 0}, "gives NaN where x has none: give numbers"),
+        ({"corruption": lambda x, generator=None: None}, "gives NoneType of shape"),
+        ({"likelihood": WideTerm()}, "the term 'reconstruction' is of shape"),
         ({"penalties": {"loss": (own.mmd, 1)}}, "which is that of another term"),
         ({"penalties": {"wide": (lambda forward: forward.code.z, 1)}}, "the term 'wide' is of shape"),
         ({"optimizer": "SGD"}, "optimizer='SGD': give a class of torch.optim"),
@@ -200,3 +326,94 @@ def test_a_callback_may_take_the_estimator():
     plain, told = Autoencoder(**SMALL).fit(ROWS), Autoencoder(**SMALL, callbacks=[look]).fit(ROWS)
     assert seen == [(3, 2), (3, 2)]
     np.testing.assert_array_equal(plain.transform(ROWS), told.transform(ROWS))
+
+
+def test_early_stopping_is_by_the_monitor():
+    """The lowest of the measure is waited on, not that of the loss, which falls for longer."""
+    params = {**SMALL, "max_epochs": 12, "lr": 1e-2, "early_stopping": True, "patience": 2, "lr_schedule": "constant"}
+    params |= {"penalties": {"size": (size_of_code, 1e-4)}}
+    model = Autoencoder(**params, monitor="size").fit(ROWS)
+    sizes = [record["validation"]["size"] for record in model.history_]
+    assert len(sizes) < 12
+    assert len(sizes) == 1 + int(np.argmin(sizes)) + 2
+    assert len(Autoencoder(**params).fit(ROWS).history_) > len(sizes)
+
+
+def test_every_example_of_the_page_runs():
+    """Those in the text too, with fewer epochs: what they say is what MODELS tries."""
+    examples = re.findall(r"`(\w*Autoencoder\([^`]*\))`", PAGE)
+    assert len(examples) == 8
+    for example in examples:
+        model = eval(example, vars(own) | vars(isthmus.models))
+        model.set_params(max_epochs=1, random_state=0).fit(ROWS)
+        assert np.isfinite(model.score_samples(ROWS)).all(), example
+
+
+def test_a_penalty_by_name_is_that_of_its_parameter():
+    named = {"contractive": "contraction_weight", "weight_decay": "weight_decay"}
+    for name, parameter in named.items():
+        one, other = (Autoencoder(**SMALL, **each) for each in ({"penalties": {name: 0.1}}, {parameter: 0.1}))
+        np.testing.assert_array_equal(one.fit_transform(ROWS), other.fit_transform(ROWS))
+    model = Autoencoder(**LAST, penalties={"l1": 0.5}).fit(ROWS)
+    assert not hasattr(model, "threshold_")
+    assert np.abs(model.transform(ROWS)).sum() < np.abs(Autoencoder(**LAST).fit_transform(ROWS)).sum()
+
+
+def test_a_bottleneck_by_name(tmp_path):
+    plain, named = (Autoencoder(**SMALL, bottleneck=each).fit(ROWS) for each in (None, "deterministic"))
+    np.testing.assert_array_equal(plain.transform(ROWS), named.transform(ROWS))
+    model, variational = (
+        family(**SMALL, sigma=1.0, **each).fit(ROWS)
+        for family, each in ((Autoencoder, {"bottleneck": "gaussian"}), (VariationalAutoencoder, {}))
+    )
+    np.testing.assert_array_equal(model.score_samples(ROWS), variational.score_samples(ROWS))
+    model.save(tmp_path / "m")
+    again = isthmus.load(tmp_path / "m")
+    assert again.bottleneck == "gaussian"
+    np.testing.assert_array_equal(again.score_samples(ROWS), model.score_samples(ROWS))
+
+
+def test_a_corruption_draws_from_the_runs_generator():
+    """With the generator that it is given, or with none: a seed settles it, and torch's own is left alone."""
+    for corruption in (noisy, noisy_by_itself):
+        torch.manual_seed(5)
+        one = Autoencoder(**LAST, corruption=corruption).fit_transform(ROWS)
+        before = torch.get_rng_state()
+        other = Autoencoder(**LAST, corruption=corruption).fit_transform(ROWS)
+        assert torch.equal(before, torch.get_rng_state())
+        np.testing.assert_array_equal(one, other)
+        assert not np.array_equal(
+            one, Autoencoder(**LAST | {"random_state": 1}, corruption=corruption).fit_transform(ROWS)
+        )
+
+
+def test_a_corruption_is_shown_what_is_missing_as_nan():
+    seen = []
+
+    def look(x, generator=None):
+        seen.append(x.isnan().sum(0))
+        return x
+
+    gaps = ROWS.copy()
+    gaps[::3, 2] = np.nan
+    Autoencoder(**LAST, corruption=look).fit(gaps)
+    assert seen[-1].tolist() == [0, 0, 40, 0, 0, 0]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_it_goes_on_from_where_it_was(name, tmp_path):
+    """By warm_start, by partial_fit, and after it was loaded: what the part has learnt is there."""
+    family, params, trusted = MODELS[name]
+    once = family(**LAST | {"lr": 1e-9, "warm_start": True}, **params()).fit(ROWS)
+    book = {key: each.clone() for key, each in once.module_.state_dict().items() if key.startswith("bottleneck")}
+    codes = once.transform(ROWS)
+    once.save(tmp_path / "m")
+    warm = once.fit(ROWS)
+    loaded = isthmus.load(tmp_path / "m", trusted=trusted)
+    for model in (warm, loaded.partial_fit(ROWS), loaded.partial_fit(ROWS)):
+        np.testing.assert_allclose(model.transform(ROWS), codes, atol=1e-4)
+        for key, each in book.items():
+            torch.testing.assert_close(model.module_.state_dict()[key], each, atol=1e-6, rtol=0)
+    assert loaded.n_iter_ == 4
+    terms = {"tv", "tc", "mmd"} & {name}
+    assert terms <= set(loaded.history_[-1]["train"])

@@ -6,19 +6,15 @@ import torch
 from torch import nn
 
 from isthmus.core.batch import Batch
+from isthmus.core.bottlenecks.base import Code
 from isthmus.core.bottlenecks.deterministic import Deterministic
 from isthmus.core.bottlenecks.top_k import TopK
 from isthmus.core.model import Model
 from isthmus.core.parts import Parts
-from isthmus.core.penalty import (
-    Forward,
-    contractive,
-    exact_squared_jacobian,
-    hutchinson_squared_jacobian,
-    kl_sparsity,
-    l1,
-    weight_decay,
-)
+from isthmus.core.penalties.base import Forward
+from isthmus.core.penalties.contractive import contractive, exact_squared_jacobian, hutchinson_squared_jacobian
+from isthmus.core.penalties.sparsity import kl_sparsity, l1
+from isthmus.core.penalties.weight_decay import weight_decay
 from isthmus.networks import MLP
 
 
@@ -170,3 +166,17 @@ def test_encoder_decoder_and_penalties_are_given_the_context():
     zero, one = (model(Batch(x, told)).terms for told in (torch.zeros(5, 1), torch.ones(5, 1)))
     assert not torch.equal(zero["reconstruction"], one["reconstruction"])
     assert zero["contractive"].shape == (5,)
+
+
+def test_a_code_that_goes_by_steps_has_no_slope():
+    """Of an entry of a codebook, and of a code without a gradient at all, as of finite differences."""
+    book = torch.linspace(-1, 1, 6, dtype=torch.float64).view(3, 2).requires_grad_()
+    for codes in (book, book.detach()):
+
+        def encode(rows, generator, codes=codes):
+            z = codes[torch.cdist(rows.x[:, :2], codes).argmin(1)]
+            return Code(z, z, {})
+
+        for squared_jacobian in (exact_squared_jacobian, hutchinson_squared_jacobian):
+            found = squared_jacobian(encode, Batch(torch.randn(4, 3, dtype=torch.float64)))
+            np.testing.assert_array_equal(found, np.zeros(4))

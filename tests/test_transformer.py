@@ -20,7 +20,7 @@ from isthmus.core.batch import Batch
 from isthmus.core.corruption import hide_patches
 from isthmus.core.model import Model
 from isthmus.core.patches import from_patches, patch_grid, to_patches
-from isthmus.core.penalty import exact_squared_jacobian
+from isthmus.core.penalties.contractive import exact_squared_jacobian
 from isthmus.networks import Transformer
 from isthmus.networks.transformer import shown_tokens, sinusoids
 

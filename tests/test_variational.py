@@ -12,7 +12,8 @@ from isthmus import MultimodalAutoencoder, OutlierDetector, VariationalAutoencod
 from isthmus.core.batch import Batch
 from isthmus.core.bottlenecks.base import Code
 from isthmus.core.bottlenecks.gaussian import GaussianBottleneck, active_units, unit_kl
-from isthmus.core.penalty import Forward, free_bits
+from isthmus.core.penalties.base import Forward
+from isthmus.core.penalties.free_bits import free_bits
 from isthmus.networks import MLP, Conv
 
 LINEAR = MLP(hidden=())

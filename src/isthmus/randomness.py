@@ -7,7 +7,7 @@ another.
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -114,9 +114,11 @@ def draws(*modules: nn.Module) -> bool:
     return any(map(_draws, (part for module in modules for part in module.modules())))
 
 
-def is_own(part: nn.Module) -> bool:
-    """Tell whether a module is a person's own, which may do anything."""
-    return type(part).__module__.partition(".")[0] not in ("torch", "isthmus")
+def is_own(part: Any) -> bool:
+    """Tell whether a module, another object or a function is a person's own, which may do anything."""
+    if isinstance(part, partial):
+        return any(is_own(each) for each in (part.func, *part.args, *part.keywords.values()) if callable(each))
+    return str(part.__module__).partition(".")[0] not in ("torch", "isthmus")
 
 
 def _draws(part: nn.Module) -> bool:

@@ -12,7 +12,7 @@ from isthmus.core.batch import Batch, RaggedBatch
 from isthmus.core.bottlenecks.base import Code
 from isthmus.core.likelihoods.base import Distribution
 from isthmus.core.parts import Parts
-from isthmus.core.penalty import Forward
+from isthmus.core.penalties.base import Forward
 
 LEAST_SHARE = 0.1
 """What the distances of fewer known entries than this share of a row are scaled up by: a few say little of all."""

@@ -11,7 +11,7 @@ from isthmus.core.bottlenecks.deterministic import Deterministic
 from isthmus.core.corruption import Hiding, Noise
 from isthmus.core.likelihoods.base import Likelihood
 from isthmus.core.likelihoods.gaussian import GaussianLikelihood
-from isthmus.core.penalty import Penalty
+from isthmus.core.penalties.base import Penalty
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Parts:
     seen : callable, optional
         Rows → which entries the encoder looks at, of shape that broadcasts to x; None: all.
     penalties : dict of str to callable, optional
-        Further terms, each :class:`isthmus.core.penalty.Forward` → term.
+        Further terms, each :class:`isthmus.core.penalties.base.Forward` → term.
     weights : dict of str to float, optional
         The weight of each term in the loss; 1 where it is not named.
     warm_up : dict of str to int, optional

@@ -5,7 +5,7 @@ import torch
 
 from isthmus.core.batch import Batch
 from isthmus.core.model import Model
-from isthmus.core.penalty import exact_squared_jacobian
+from isthmus.core.penalties.contractive import exact_squared_jacobian
 
 
 def mean_jacobian_norm(model: Model, rows: np.ndarray, context: np.ndarray | None = None) -> float:

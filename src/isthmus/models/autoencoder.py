@@ -30,9 +30,11 @@ class Autoencoder(AbstractAutoencoder):
         1 over the training rows. All that is given back is in the units of X, scores in nats of these; `sigma`, a
         corruption's level, the terms in the history and codes are as if X had been standardised before. ``"auto"``
         does it where X has a spread that does harm, of which None only warns, and says so.
-    bottleneck : Bottleneck or None, default None
-        What becomes of the encoder's output: an :class:`isthmus.parts.Bottleneck` of your own, or its class; ``fit``
-        trains a copy. None is what the family and `sparsity` say.
+    bottleneck : {"deterministic", "gaussian"}, Bottleneck or None, default None
+        What becomes of the encoder's output: it is the code; or it is the mean and the variance of a normal that the
+        code is drawn from, as a variational autoencoder's, whose KL is then a term of the loss; or what an
+        :class:`isthmus.parts.Bottleneck` of your own, or of its class, makes of it, of which ``fit`` trains a copy.
+        None is what the family and `sparsity` say.
     corruption : {"gaussian", "masking", "dropout", "salt_and_pepper", "swap", "block"}, callable or None, default None
         What is done in training to the rows that the encoder is shown. ``masking`` hides entries, ``block`` a rectangle
         of an image or a run of a row: what is hidden looks to the encoder as what is missing (NaN) does at use, so that
@@ -59,9 +61,10 @@ class Autoencoder(AbstractAutoencoder):
         Weight λ of ‖∂h/∂x‖²_F (Rifai et al. 2011).
     weight_decay : float, default 0
         Weight λ of ‖W‖², summed over all weight matrices.
-    penalties : dict of str to (callable, float) or None, default None
-        Further terms of the loss, each a function of an :class:`isthmus.parts.Forward` and its weight. A term is of
-        shape (rows,), or () where it belongs to the batch; it is in the history by its name, unweighted.
+    penalties : dict of str to float or (callable, float), or None, default None
+        Further terms of the loss: ``"contractive"``, ``"l1"`` or ``"weight_decay"`` with a weight alone; or a name of
+        your own with a function of an :class:`isthmus.parts.Forward` and its weight. A term is of shape (rows,), or ()
+        where it belongs to the batch; it is in the history by its name, unweighted.
     max_epochs : int or None, default None
         Passes over the training rows; None is 15 for 60,000 rows and more the fewer there are, up to 150.
     batch_size : int, default 128

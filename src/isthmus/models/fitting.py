@@ -34,7 +34,7 @@ from isthmus.models.engine import (
 )
 from isthmus.models.kept import kept_start, why_start_is_kept
 from isthmus.models.new_model import check_build, default_hidden, with_weights
-from isthmus.models.own_parts import check_terms, takes_estimator
+from isthmus.models.own_parts import check_corrupted, check_terms, takes_estimator
 from isthmus.models.params import Parameters
 from isthmus.models.plain import BROUGHT, check_saved, plain_params, unsaved_params
 from isthmus.models.saved import check_keepable
@@ -285,8 +285,10 @@ class Fitting(Parameters, ABC):
         two = rows.take(slice(2))
         with DrawingFrom(draws):
             check_build(model, two, self.n_components, in_unit_interval=self.sparsity == "kl")
-            if self.penalties or self.bottleneck is not None:
-                with torch.no_grad():
+            with torch.no_grad():
+                if callable(self.corruption):
+                    check_corrupted(model, two, self.corruption)
+                if self.penalties or self.bottleneck is not None or not isinstance(self.likelihood, str):
                     check_terms(model, two)
             if self.layers == "all":
                 n_activations(model)  # which says where a network has none that are known

@@ -21,6 +21,7 @@ from isthmus.formats.frames import with_index
 from isthmus.formats.given import Given
 from isthmus.models.engine import activations, decode, encode, in_batches, rebuild
 from isthmus.models.interpolation import spherical, straight
+from isthmus.models.own_parts import name_of
 
 
 def transform(model: Model, form: Format, X: Any, y: Any = None, *, layers: str = "code") -> np.ndarray:
@@ -116,6 +117,8 @@ def sample(model: Model, form: Format, n: int, n_components: int, noise: bool, r
 
     def draw(model: Model, batch: Batch) -> Tensor:
         distribution = model.decode(batch.x, batch.context)
+        if noise and not hasattr(distribution, "sample"):
+            raise InputError(f"likelihood={name_of(model.likelihood)!r} has no sample(generator): add it")
         return distribution.sample(generator) if noise else distribution.mean
 
     return form.decode(in_batches(model, draw, Given(codes, form.context(y, n))))

@@ -31,6 +31,7 @@ from isthmus.models.modality import (
     term_of,
     with_param,
 )
+from isthmus.models.own_parts import name_of
 from isthmus.networks.multimodal import build_multimodal
 
 FUSIONS = ("concatenation", "product_of_experts")
@@ -351,10 +352,18 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         check_by_name(self.blocks, self.networks, self.likelihoods, self.block_weights)
         if self.corruption is not None:
             raise InputError(f"corruption={self.corruption!r} has no meaning here: modality_dropout hides modalities")
-        if self.bottleneck is not None or not isinstance(self.likelihood, str):
-            raise InputError("bottleneck and a likelihood of your own have no meaning here: each modality has its own")
-        if self.contraction_weight:
-            raise InputError("contraction_weight has no meaning for rows of several modalities: leave it at 0")
+        if self.bottleneck is not None:
+            raise InputError(f"bottleneck={name_of(self.bottleneck)} has no meaning here: the code is as fusion says")
+        if not isinstance(self.likelihood, str):
+            raise InputError(
+                f"likelihood={name_of(self.likelihood)} has no meaning here: each modality has one that is named, see "
+                "likelihoods"
+            )
+        if self.contraction_weight or "contractive" in (self.penalties or ()):
+            raise InputError(
+                "contraction_weight has no meaning for rows of several modalities, nor a penalty 'contractive': leave "
+                "it out"
+            )
         if self.sparsity == "kl" or (self.sparsity == "topk" and _is_variational(self)):
             raise InputError(f"sparsity={self.sparsity!r} has no meaning for this code: give 'l1' or None")
         if self.beta != type(self).beta and not _is_variational(self):

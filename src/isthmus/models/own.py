@@ -3,7 +3,7 @@
 import importlib
 import re
 from abc import ABC
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import TypeVar
 
@@ -24,7 +24,7 @@ Code = Callable[..., object]
 Trusted = Code | str | Sequence[Code | str]
 """Classes and functions, or their import paths."""
 
-OURS = ("isthmus.core.bottlenecks.", "isthmus.core.likelihoods.", "isthmus.core.corruption:", "isthmus.core.penalty:")
+OURS = ("isthmus.core.bottlenecks.", "isthmus.core.likelihoods.", "isthmus.core.corruption:", "isthmus.core.penalties.")
 """Where parts are isthmus's own, which need no trust."""
 
 
@@ -89,7 +89,8 @@ def find_part(path: object, trusted: Trusted) -> Code:
 def _found(path: object, trusted: Trusted, what: str) -> Code:
     if not isinstance(path, str) or not PATH.fullmatch(path):
         raise InputError(f"it has a {what} of its own under a path that is none")
-    named: list[Code | str] = [trusted] if isinstance(trusted, str) or callable(trusted) else list(trusted)
+    several = isinstance(trusted, Iterable) and not isinstance(trusted, str) and not callable(trusted)
+    named: list[Code | str] = list(trusted) if several else [trusted]  # type: ignore[arg-type, list-item]
     wrong = next((each for each in named if not (isinstance(each, str) or hasattr(each, "__qualname__"))), None)
     if wrong is not None:
         raise InputTypeError(f"trusted has {wrong!r}: give classes, or their paths as text, such as {path!r}")

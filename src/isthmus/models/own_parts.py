@@ -2,34 +2,40 @@
 
 import copy
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+import numbers
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import torch
+from torch import Tensor
 from torch.optim import Optimizer
 
 from isthmus.core.batch import Batch
-from isthmus.core.bottlenecks.base import Bottleneck
+from isthmus.core.bottlenecks import BOTTLENECKS
+from isthmus.core.bottlenecks.base import Bottleneck, Prior
+from isthmus.core.bottlenecks.deterministic import Deterministic
+from isthmus.core.corruption import Noise
 from isthmus.core.likelihoods import LIKELIHOODS
 from isthmus.core.likelihoods.base import Likelihood
 from isthmus.core.model import Model
-from isthmus.core.penalty import Penalty
+from isthmus.core.penalties import PENALTIES
+from isthmus.core.penalties.base import Penalty
 from isthmus.errors import InputError, InputTypeError, shown
 from isthmus.formats.checks import check_choice, check_number
 
 Part = TypeVar("Part", Likelihood, Bottleneck)
 
 GivenLikelihood = str | Likelihood | type[Likelihood]
-GivenBottleneck = Bottleneck | type[Bottleneck] | None
-GivenPenalties = Mapping[str, tuple[Penalty, float]] | None
+GivenBottleneck = str | Bottleneck | type[Bottleneck] | None
+GivenPenalties = Mapping[str, float | tuple[Penalty, float]] | None
 
 TAKEN = ("loss", "mse", "revival", "kl", "kl_sparsity", "l1", "contractive", "weight_decay", "free_bits")
 """Names of a record that a penalty of one's own must not take, beside those of reconstruction."""
 
 
 def name_of(part: object) -> str:
-    """Return what a part is called in messages: its name, or its class's."""
-    return part if isinstance(part, str) else (part if isinstance(part, type) else type(part)).__name__
+    """Return what a part is called in messages: its name, or that of an object's class."""
+    return part if isinstance(part, str) else str(getattr(part, "__name__", type(part).__name__))
 
 
 def likelihood_of(given: GivenLikelihood, sigma: float | None) -> Likelihood:
@@ -50,35 +56,46 @@ def declared_likelihood(given: GivenLikelihood) -> Likelihood | type[Likelihood]
 
 
 def bottleneck_of(given: GivenBottleneck, otherwise: Bottleneck) -> Bottleneck:
-    """Return the bottleneck for a model: a copy of one's own, or else another."""
+    """Return the bottleneck for a model: of that name or class, a copy of one's own, or else another."""
     if given is None:
         return otherwise
-    return given() if isinstance(given, type) else copy.deepcopy(given)
+    kind = BOTTLENECKS[given] if isinstance(given, str) else given
+    return kind() if isinstance(kind, type) else copy.deepcopy(kind)
+
+
+def penalties_of(given: GivenPenalties) -> dict[str, tuple[Penalty, float]]:
+    """Return each penalty and its weight: one's own, or of a weight alone that of the name."""
+    each = (given or {}).items()
+    pairs = {name: pair if isinstance(pair, tuple | list) else (PENALTIES[name], pair) for name, pair in each}
+    return {name: (penalty, float(weight)) for name, (penalty, weight) in pairs.items()}
 
 
 def check_likelihood(given: GivenLikelihood, sigma: float | None) -> None:
     """Raise ValueError or TypeError for what is neither the name of a likelihood nor one that can be built."""
-    if isinstance(given, str):
-        check_choice("likelihood", given, LIKELIHOODS)
-    else:
-        _check_part("likelihood", given, Likelihood, lambda: likelihood_of(given, sigma))  # type: ignore[type-abstract]
+    _check_part("likelihood", given, Likelihood, LIKELIHOODS, lambda: likelihood_of(given, sigma))  # type: ignore[type-abstract]
 
 
 def check_bottleneck(given: GivenBottleneck, *, sparsity: str | None, needs_prior: bool) -> None:
     """Raise ValueError or TypeError for what is no bottleneck, or none for this code."""
     if given is None:
         return
-    found = _check_part("bottleneck", given, Bottleneck, lambda: bottleneck_of(given, given))  # type: ignore[arg-type, type-abstract]
+    found = _check_part("bottleneck", given, Bottleneck, BOTTLENECKS, lambda: bottleneck_of(given, Deterministic()))  # type: ignore[type-abstract]
     if sparsity == "topk":
         raise InputError("sparsity='topk' is a bottleneck itself: give sparsity=None beside bottleneck")
     if needs_prior and found.prior is None:
         raise InputError(f"bottleneck={name_of(given)} has no prior, which a variational code needs: give it one")
+    if not isinstance(found.prior, Prior | None):
+        raise InputTypeError(
+            f"bottleneck={name_of(given)} has prior={shown(repr(found.prior))}: give an isthmus.parts.Prior"
+        )
 
 
-def _check_part(name: str, given: object, kind: type[Part], build: Callable[[], Part]) -> Part:
-    if not isinstance(given, kind) and not (isinstance(given, type) and issubclass(given, kind)):
-        known = f", or one of {', '.join(map(repr, LIKELIHOODS))}" if kind is Likelihood else ""
-        raise InputTypeError(f"{name}={shown(repr(given))}: give an isthmus.parts.{kind.__name__}{known}")
+def _check_part(name: str, given: object, kind: type[Part], names: Iterable[str], build: Callable[[], Part]) -> Part:
+    if isinstance(given, str):
+        check_choice(name, given, names)
+    elif not isinstance(given, kind) and not (isinstance(given, type) and issubclass(given, kind)):
+        known = ", ".join(map(repr, names))
+        raise InputTypeError(f"{name}={shown(repr(given))}: give an isthmus.parts.{kind.__name__}, or one of {known}")
     try:
         return build()
     except (TypeError, RuntimeError) as error:
@@ -91,15 +108,31 @@ def check_corruption(given: object, names: Iterable[str | None]) -> None:
         check_choice("corruption", given, names)
 
 
-def check_penalties(given: GivenPenalties) -> None:
-    """Raise ValueError or TypeError for what is no dict of functions and their weights."""
+def check_penalties(given: GivenPenalties, parameters: Collection[str]) -> None:
+    """Raise ValueError or TypeError for what is no dict of functions and their weights, or weights of named ones.
+
+    Parameters
+    ----------
+    given : dict or None
+    parameters : collection of str
+        The penalties that other parameters have given a weight.
+    """
     if given is None:
         return
     if not isinstance(given, Mapping):
         raise InputTypeError(f"penalties={shown(repr(given))}: give a dict, such as {{'name': (function, weight)}}")
     for name, each in given.items():
+        if isinstance(each, numbers.Real) and not isinstance(each, bool):
+            check_choice("penalty", name, PENALTIES)
+            check_number(f"penalties[{name!r}]", each, min_val=0)
+            if name in parameters:
+                raise InputError(f"penalties[{name!r}]={each!r}: its weight is given by a parameter too, give it once")
+            continue
         if not isinstance(each, tuple | list) or len(each) != 2 or not callable(each[0]):
-            raise InputTypeError(f"penalties[{name!r}]={shown(repr(each))}: give (function of a Forward, weight)")
+            raise InputTypeError(
+                f"penalties[{name!r}]={shown(repr(each))}: give (function of a Forward, weight), or a weight alone "
+                f"for one of {', '.join(map(repr, PENALTIES))}"
+            )
         check_number(f"penalties[{name!r}]'s weight", each[1], min_val=0)
         if not isinstance(name, str) or not name.isidentifier():
             raise InputError(f"penalties has the name {name!r}: give one of letters, digits and _")
@@ -131,6 +164,42 @@ def check_terms(model: Model, two: Batch) -> None:
                 f"the term {name!r} is of shape {tuple(getattr(term, 'shape', ()))}: give one value a row, of shape "
                 f"({two.n_rows},) for these {two.n_rows}, or one, of shape ()"
             )
+
+
+def check_corrupted(model: Model, two: Batch, corruption: Callable[..., object]) -> None:
+    """Raise ValueError or TypeError where a corruption of one's own cannot be called, or gives other than such rows."""
+    called = f"corruption={name_of(corruption)}, called as function(x, generator=generator),"
+    try:
+        shown_x = model.corrupt(two, torch.Generator(two.x.device).manual_seed(0)).x
+    except TypeError as error:
+        raise InputTypeError(f"{called} raises TypeError: {' '.join(str(error).split())}") from error
+    if isinstance(shown_x, Tensor) and shown_x.isnan().any():
+        raise InputError(f"{called} gives NaN where x has none: give numbers; 'masking' and 'block' hide entries")
+    if not isinstance(shown_x, Tensor) or (shown_x.shape, shown_x.dtype) != (two.x.shape, two.x.dtype):
+        gave = f"{getattr(shown_x, 'dtype', type(shown_x).__name__)} of shape {tuple(getattr(shown_x, 'shape', ()))}"
+        raise InputError(f"{called} gives {gave}: give rows as they are in x, {two.x.dtype} of {tuple(two.x.shape)}")
+
+
+def corrupt_cells(
+    x: Tensor, generator: torch.Generator | None = None, *, corruption: Noise, sizes: Sequence[int]
+) -> Tensor:
+    """Corrupt rows of a table, whose last columns are categories of these `sizes`, by a function of one's own.
+
+    Raises
+    ------
+    ValueError
+        If it makes of a category what is none.
+    """
+    cells = corruption(x, generator=generator)
+    if sizes and isinstance(cells, Tensor) and cells.shape == x.shape:
+        categories = cells[:, -len(sizes) :]
+        is_one = (categories == categories.floor()) & (categories >= -1) & (categories < torch.tensor(sizes).to(x))
+        if not (is_one | categories.isnan()).all():
+            raise InputError(
+                f"corruption={name_of(corruption)} gives what is no category: of the columns that it is given the last "
+                f"{len(sizes)} are categories by their numbers, to be left as they are, or taken from other rows"
+            )
+    return cells
 
 
 def takes_estimator(callback: Callable[..., object]) -> bool:

@@ -20,7 +20,10 @@ from isthmus.core.corruption import CORRUPTIONS, HIDINGS, NOISES, Noise, hide_pa
 from isthmus.core.likelihoods.base import Likelihood
 from isthmus.core.model import Model
 from isthmus.core.parts import Parts
-from isthmus.core.penalty import Penalty, contractive, kl_sparsity, l1, weight_decay
+from isthmus.core.penalties.base import Penalty
+from isthmus.core.penalties.contractive import contractive
+from isthmus.core.penalties.sparsity import kl_sparsity, l1
+from isthmus.core.penalties.weight_decay import weight_decay
 from isthmus.errors import InputError, InputTypeError
 from isthmus.formats.arrays import ArrayFormat
 from isthmus.formats.base import Format
@@ -40,6 +43,7 @@ from isthmus.models.own_parts import (
     declared_likelihood,
     likelihood_of,
     name_of,
+    penalties_of,
 )
 from isthmus.networks import MLP, Conv, Transformer
 from isthmus.networks.parameters import Network
@@ -122,6 +126,11 @@ class Parameters(BaseEstimator, ABC):
         parts = replace(self._parts(), inputs=self._inputs())
         width = parts.likelihood.width(shape[0])
         if width != shape[0]:
+            if getattr(self.network, "tied", False):
+                raise InputError(
+                    f"tied=True needs equal widths at both ends, and likelihood={name_of(self.likelihood)!r} takes "
+                    "several numbers an entry: leave tied=False"
+                )
             decoder = self._network.build((width, *shape[1:]), self.n_components, **layout)[1]
         return Model(encoder, decoder, parts, row_shape=shape)
 
@@ -132,21 +141,14 @@ class Parameters(BaseEstimator, ABC):
     def _parts(self) -> Parts:
         """Choose the parts of the model: the only place where parameters become an autoencoder."""
         sigma = None if isinstance(self.sigma, str) else float(self.sigma)
-        penalties: dict[str, tuple[Penalty, float]] = {}
         bottleneck: Bottleneck = Deterministic()
         if self.sparsity == "topk":
             bottleneck = TopK(self.k or max(1, self.n_components // 10))
         if self.sparsity == "kl":
             bottleneck = Deterministic(on_by=LEAST_CHANGE)
-            penalties["kl_sparsity"] = partial(kl_sparsity, target=self.sparsity_target), self.sparsity_weight
         if self.sparsity == "l1":  # models saved by format 2 have no threshold_
             bottleneck = SoftThreshold(self.threshold_) if hasattr(self, "threshold_") else Deterministic(on_by=0)
-            penalties["l1"] = l1, self.sparsity_weight
-        if self.contraction_weight:
-            penalties["contractive"] = contractive, self.contraction_weight
-        if self.weight_decay:
-            penalties["weight_decay"] = weight_decay, self.weight_decay
-        penalties |= {name: (penalty, float(weight)) for name, (penalty, weight) in (self.penalties or {}).items()}
+        penalties = self._weighted() | penalties_of(self.penalties)
         return Parts(
             bottleneck=bottleneck_of(self.bottleneck, bottleneck),
             likelihood=likelihood_of(self.likelihood, sigma),
@@ -155,6 +157,19 @@ class Parameters(BaseEstimator, ABC):
             weights={"revival": REVIVAL_WEIGHT} | {name: weight for name, (_, weight) in penalties.items()},
             **self._corrupting(),
         )
+
+    def _weighted(self) -> dict[str, tuple[Penalty, float]]:
+        """Return the penalties that have parameters of their own, and their weights."""
+        penalties: dict[str, tuple[Penalty, float]] = {}
+        if self.sparsity == "kl":
+            penalties["kl_sparsity"] = partial(kl_sparsity, target=self.sparsity_target), self.sparsity_weight
+        if self.sparsity == "l1":
+            penalties["l1"] = l1, self.sparsity_weight
+        if self.contraction_weight:
+            penalties["contractive"] = contractive, self.contraction_weight
+        if self.weight_decay:
+            penalties["weight_decay"] = weight_decay, self.weight_decay
+        return penalties
 
     def _corrupting(self) -> dict[str, Any]:
         """Choose what is done to rows in training."""
@@ -228,7 +243,7 @@ class Parameters(BaseEstimator, ABC):
             )
         check_bottleneck(self.bottleneck, sparsity=self.sparsity, needs_prior=self.draws_codes)
         check_corruption(self.corruption, (None, *CORRUPTIONS))
-        check_penalties(self.penalties)
+        check_penalties(self.penalties, self._weighted())
         check_optimizer(self.optimizer)
         check_scalar(self.monitor, "monitor", str)
         if self.monitor != "loss" and self.validation_fraction is None:

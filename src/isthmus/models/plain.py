@@ -17,7 +17,7 @@ from isthmus import networks
 from isthmus.core.bottlenecks.base import Bottleneck, Prior
 from isthmus.core.description import description_of
 from isthmus.core.likelihoods.base import Likelihood
-from isthmus.errors import InputError, shown
+from isthmus.errors import InputError, shown, warn_caller
 from isthmus.models.own import Code, Trusted, find_part, path_of
 from isthmus.saving.attributes import Json, JsonObject
 
@@ -25,6 +25,11 @@ NOT_SAVED = "not saved"
 
 OF_THE_WEIGHTS = ("likelihood", "bottleneck")
 """Parameters without which weights mean nothing."""
+
+HOW_TO_BE_SAVED = (
+    "define it in a module, not as a lambda or inside of a function, and keep its constructor's arguments as "
+    "attributes of the same names"
+)
 
 BROUGHT = (*OF_THE_WEIGHTS, "corruption", "penalties", "optimizer")
 """Parameters that may be code of a person's own."""
@@ -52,7 +57,7 @@ def _is_own(value: Json) -> bool:
     """Tell whether code of a person's own is part of a plain parameter."""
     if isinstance(value, list):
         return any(map(_is_own, value))
-    return isinstance(value, dict) and ("path" in value or any(map(_is_own, value.values())))
+    return isinstance(value, dict) and (value["class"] == "own" or any(map(_is_own, value["params"].values())))
 
 
 def plain(value: Any) -> Json:
@@ -96,8 +101,10 @@ def _plain_own(value: object) -> Json:
 
 def _arguments(value: object) -> dict[str, object] | None:
     """Return what an object's class would be called with to build it again; None where it does not keep all of it."""
-    is_function = callable(value) and not isinstance(value, nn.Module)
-    if not isinstance(value, Likelihood | Bottleneck | Prior) and not is_function:
+    # Of methods, and of functions that are not Python's, the class says nothing of what they do.
+    called = inspect.getattr_static(type(value), "__call__", None)
+    is_callable = isinstance(called, FunctionType) and not isinstance(value, nn.Module)
+    if not isinstance(value, Likelihood | Bottleneck | Prior) and not is_callable:
         return None
     if type(value).__init__ in (nn.Module.__init__, object.__init__):  # it has none of its own
         return {}
@@ -120,12 +127,15 @@ def check_saved(estimator: BaseEstimator, names: Iterable[str]) -> None:
         Some of ``BROUGHT``.
     """
     for name in names:
-        value = getattr(estimator, name, None)
-        if plain(value) == NOT_SAVED:
-            raise InputError(
-                f"{name}={shown(repr(value))} could not be saved: define it in a module, not as a lambda or inside of "
-                "a function, and keep its constructor's arguments as attributes of the same names"
-            )
+        if plain(value := getattr(estimator, name, None)) == NOT_SAVED:
+            raise InputError(f"{name}={shown(repr(value))} could not be saved: {HOW_TO_BE_SAVED}")
+
+
+def warn_of_unsaved(estimator: Any) -> None:
+    """Warn of code that a model is saved without; one that is loaded would be trained further without it."""
+    for name in BROUGHT:
+        if plain(value := getattr(estimator, name, None)) == NOT_SAVED:
+            warn_caller(f"{name}={shown(repr(value))} is not saved with the model: {HOW_TO_BE_SAVED}")
 
 
 def code_in(value: object) -> list[Code]:
@@ -170,7 +180,11 @@ def value_of(value: Any, most: int, trusted: Trusted = ()) -> object:
         found = find_part(value["path"], trusted)
         if "params" not in value:
             return found
-        return partial(found, **params) if value.get("partial") is True else found(**params)
+        if value.get("partial") is True:
+            return partial(found, **params)
+        if not isinstance(found, type):  # what is saved as an object is called here, and a function would be run
+            raise InputError(f"{value['path']} is no class, and was one when it was saved")
+        return found(**params)
     if value["class"] == "dict":
         return params
     if value["class"] not in networks.NETWORKS or value["class"] == "Modules":

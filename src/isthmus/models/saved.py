@@ -12,7 +12,7 @@ from isthmus.errors import InputError
 from isthmus.models.building import plan
 from isthmus.models.own import family_of, path_of
 from isthmus.models.packed import pack
-from isthmus.models.plain import BROUGHT, OF_THE_WEIGHTS, check_saved, code_in, plain, plain_params
+from isthmus.models.plain import BROUGHT, OF_THE_WEIGHTS, check_saved, code_in, plain, plain_params, warn_of_unsaved
 from isthmus.saving import persistence
 from isthmus.saving.attributes import JsonObject, check_attributes
 from isthmus.saving.untrusted import WRONG, one_line
@@ -43,6 +43,7 @@ def save_estimator(estimator: BaseEstimator, folder: str | Path) -> None:
             "the parameters are not those of the last fit, and the model could not be loaded: fit it again"
         ) from error
     persistence.write(folder, written, {**tensors, **beside})
+    warn_of_unsaved(autoencoder)
 
 
 def _packed(config: JsonObject) -> tuple[JsonObject, dict[str, Tensor]]:

@@ -26,7 +26,7 @@ from isthmus.formats.schema import Schema
 from isthmus.formats.table import TableFormat
 from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.engine import exact_up_to
-from isthmus.models.own_parts import check_corruption
+from isthmus.models.own_parts import check_corruption, corrupt_cells
 from isthmus.networks import MLP
 from isthmus.networks.cells import Cells
 
@@ -297,9 +297,11 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
             raise InputError(
                 f"likelihood={self.likelihood!r} has no meaning for TabularAutoencoder: each kind of column has its own"
             )
-        if self.contraction_weight:
-            raise InputError("contraction_weight has no meaning for categories: leave it at 0, or take another family")
         super().check_parameters()
+        if self.contraction_weight or "contractive" in (self.penalties or ()):
+            raise InputError(
+                "contraction_weight has no meaning for categories, nor a penalty 'contractive': leave it out"
+            )
         if isinstance(self._network, MLP) and self._network.output_activation is not None:
             raise InputError("TabularAutoencoder has its own output activations: leave output_activation=None")
 
@@ -352,12 +354,12 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         return Cells(schema.count("number"), schema.count("boolean"), schema.sizes, bins, self.categories)
 
     def _build(self) -> Model:
-        # The decoder gives a number for each number and truth value, and each category's logit.
+        # The decoder gives what the likelihood takes of a number, and a logit of each truth value and category.
         schema = self.schema_
         n_numbers, n_booleans = schema.count("number"), schema.count("boolean")
         inputs = self._inputs()
-        softmaxes = _softmaxes(schema)
-        n_parameters = n_numbers + n_booleans + softmaxes.width(len(schema.sizes))
+        parts, softmaxes = replace(self._parts(), inputs=inputs), _softmaxes(schema)
+        n_parameters = parts.likelihood.width(n_numbers) + n_booleans + softmaxes.width(len(schema.sizes))
         encoder, decoder = self._network.build((inputs.width,), self.n_components, **self._code_layout)
         if n_parameters != inputs.width:
             if getattr(self.network, "tied", False):
@@ -365,7 +367,6 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
             decoder = self._network.build((n_parameters,), self.n_components, **self._code_layout)[1]
         # It is given several numbers of a cell, and of a gap those of `fill`, as other encoders are.
         encoder.takes_known = False  # type: ignore[assignment]
-        parts = replace(self._parts(), inputs=inputs)
         blocks = [
             Block("reconstruction_numbers", parts.likelihood, n_numbers),
             Block("reconstruction_booleans", BernoulliLikelihood(), n_booleans),
@@ -376,6 +377,9 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
 
     def _parts(self) -> Parts:
         parts = replace(super()._parts(), rescaled=False)  # the number of a category is no distance
+        if callable(self.corruption):
+            corrupt = partial(corrupt_cells, corruption=self.corruption, sizes=self.schema_.sizes)
+            return replace(parts, corruption=corrupt)
         if self.corruption != "masking":
             return parts
         return replace(parts, hiding=partial(hide_entries, level=self.corruption_level))  # by the cell, in any network

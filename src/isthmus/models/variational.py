@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from isthmus.core.bottlenecks.gaussian import GaussianBottleneck
+from isthmus.core.bottlenecks.gaussian import GaussianBottleneck, StandardNormal
 from isthmus.core.parts import Parts
-from isthmus.core.penalty import free_bits
+from isthmus.core.penalties.free_bits import free_bits
 from isthmus.errors import InputError
 from isthmus.formats.checks import check_number, check_scalar
 from isthmus.models import inference
@@ -42,6 +42,10 @@ class AbstractVariationalAutoencoder(AbstractAutoencoder):
         check_number("beta", self.beta, min_val=0)
         check_scalar(self.beta_warm_up, "beta_warm_up", numbers.Integral, min_val=0)
         check_number("free_bits", self.free_bits, min_val=0)
+        if self.free_bits and not isinstance(
+            bottleneck_of(self.bottleneck, GaussianBottleneck()).prior, StandardNormal
+        ):
+            raise InputError("free_bits is of the KL to N(0, 1): leave it at 0 beside a bottleneck of another prior")
         if self.sparsity in ("kl", "topk"):
             raise InputError(f"sparsity={self.sparsity!r} has no meaning for a Gaussian code: give 'l1' or None")
 

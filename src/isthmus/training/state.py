@@ -235,7 +235,7 @@ class State:
         return next(self.model.parameters()).device
 
     def drawing(self) -> AbstractContextManager[object]:
-        """Let the model's modules draw from this run's generator."""
+        """Let the model's modules, and functions of a person's own, draw from this run's generator."""
         return DrawingFrom(self.draws) if self._model_draws else nullcontext()
 
     def taking_gradients(self) -> AbstractContextManager[object]:
@@ -244,7 +244,9 @@ class State:
 
     @cached_property
     def _model_draws(self) -> bool:
-        return draws(self.model)
+        functions = [self.model.bottleneck, *self.model.penalties.values()]
+        functions += [] if self.model.corruption is None else [self.model.corruption]
+        return draws(self.model) or any(map(is_own, functions))
 
     @cached_property
     def _has_own_modules(self) -> bool:

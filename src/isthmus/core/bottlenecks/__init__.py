@@ -1,4 +1,4 @@
-"""Bottlenecks, one a file: those that are imported here and have a name can be asked for by it."""
+"""Bottlenecks, one a file: those that are imported here and have a name are what `bottleneck=` takes."""
 
 from isthmus.core.bottlenecks.base import Bottleneck as Bottleneck
 from isthmus.core.bottlenecks.deterministic import Deterministic as Deterministic
