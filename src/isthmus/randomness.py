@@ -114,7 +114,7 @@ def draws(*modules: nn.Module) -> bool:
     return any(map(_draws, (part for module in modules for part in module.modules())))
 
 
-def is_own(part: Any) -> bool:
+def is_own(part: object) -> bool:
     """Tell whether a module, another object or a function is a person's own, which may do anything."""
     if isinstance(part, partial):
         return any(is_own(each) for each in (part.func, *part.args, *part.keywords.values()) if callable(each))

@@ -17,6 +17,9 @@ from isthmus.errors import InputError, InputTypeError, users_mistake
 Asked = ParamSpec("Asked")
 Value = TypeVar("Value")
 
+RandomState = int | np.random.RandomState | None
+"""What random numbers are drawn by: a seed, or NumPy's generator; None: others each time."""
+
 
 def _of_the_user(check: Callable[Asked, Value]) -> Callable[Asked, Value]:
     @wraps(check)

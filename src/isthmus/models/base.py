@@ -8,20 +8,22 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import Tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from isthmus.core.model import Model
 from isthmus.errors import users_mistake
+from isthmus.formats.containers import RowsLike
 from isthmus.models import inference
 from isthmus.models.engine import n_activations
 from isthmus.models.fitting import Fitting
 from isthmus.models.interpolation import Way
 from isthmus.models.saved import save_estimator
 
-Method = TypeVar("Method", bound=Callable[..., Any])
+Method = TypeVar("Method", bound=Callable[..., object])
 
 
 def only_if(holds: Callable[[Any], bool]) -> Callable[[Method], Method]:
@@ -33,7 +35,7 @@ def only_if(holds: Callable[[Any], bool]) -> Callable[[Method], Method]:
 class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Fitting, ABC):
     """What all families share; each is this with other defaults, and its own choice of parts."""
 
-    def transform(self, X: ArrayLike) -> np.ndarray:
+    def transform(self, X: RowsLike) -> np.ndarray:
         """Encode rows to their codes, the code's mean.
 
         Parameters
@@ -73,7 +75,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Fit
         """
         return inference.inverse_transform(*self._fitted, Z, self.n_components)
 
-    def reconstruct(self, X: ArrayLike) -> Any:
+    def reconstruct(self, X: RowsLike) -> Any:
         """Encode and decode rows.
 
         Parameters
@@ -95,7 +97,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Fit
         """
         return inference.reconstruct(*self._fitted, X)
 
-    def impute(self, X: ArrayLike, mask: ArrayLike | None = None, *, n_iter: int = 100) -> Any:
+    def impute(self, X: RowsLike, mask: RowsLike | None = None, *, n_iter: int = 100) -> Any:
         """Fill in what is missing from what is known.
 
         A deterministic model encodes and decodes over and over, each time with the known values put back, and keeps of
@@ -125,7 +127,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Fit
         """
         return inference.impute(*self._fitted, X, mask, n_iter)
 
-    def interpolate(self, A: ArrayLike, B: ArrayLike, n_steps: int = 9, *, path: Way = "straight") -> Any:
+    def interpolate(self, A: RowsLike, B: RowsLike, n_steps: int = 9, *, path: Way = "straight") -> Any:
         """Go from the rows of `A` to those of `B` through the codes between, and decode each.
 
         Parameters
@@ -151,7 +153,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Fit
         """
         return inference.interpolate(*self._fitted, A, B, n_steps, path)
 
-    def traverse(self, X: ArrayLike, unit: int, values: ArrayLike = tuple(range(-3, 4))) -> Any:
+    def traverse(self, X: RowsLike, unit: int, values: ArrayLike = tuple(range(-3, 4))) -> Any:
         """Encode rows, set one unit of their codes to each of some values, and decode.
 
         Parameters
@@ -175,7 +177,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Fit
         """
         return inference.traverse(*self._fitted, X, unit, values, self.n_components)
 
-    def score_samples(self, X: ArrayLike, *, per_feature: bool = False) -> Any:
+    def score_samples(self, X: RowsLike, *, per_feature: bool = False) -> Any:
         """Return log p(x | z) of each row in nats, z its code: minus the reconstruction term; higher is more usual.
 
         Parameters
@@ -202,7 +204,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Fit
         """
         return inference.score_samples(*self._fitted, X, per_feature=per_feature)
 
-    def score(self, X: ArrayLike, y: Any = None) -> float:
+    def score(self, X: RowsLike, y: RowsLike | None = None) -> float:
         """Return the mean of :meth:`score_samples`; higher is better, so a grid search may maximise it.
 
         Parameters
@@ -248,7 +250,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Fit
         check_is_fitted(self)
         save_estimator(self, folder)
 
-    def set_params(self, **params: Any) -> Self:
+    def set_params(self, **params: object) -> Self:
         """Set parameters by name; ``network__hidden`` and its like also where `network` is still the default.
 
         Parameters
@@ -278,7 +280,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Fit
         check_is_fitted(self)
         return len(self.history_)
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         """Tell scikit-learn that NaN is welcome, and so are sparse matrices."""
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = tags.input_tags.sparse = True
@@ -309,7 +311,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Fit
         return self.module_, self.format_
 
 
-def told(model: Any, y: Any, rows: slice | np.ndarray = slice(None)) -> dict[str, Any]:
+def told(model: BaseEstimator, y: Any, rows: slice | np.ndarray = slice(None)) -> dict[str, Any]:
     """Return what the methods of any model are told beside some of the rows: their conditions, where it takes them."""
     if y is None or not getattr(model, "takes_conditions", False):
         return {}

@@ -6,14 +6,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from isthmus.core.corruption import hide_conditions
 from isthmus.core.parts import Parts
 from isthmus.formats.base import Format
-from isthmus.formats.checks import check_number
+from isthmus.formats.checks import RandomState, check_number
 from isthmus.formats.conditional import Conditions, Kinds, check_kinds
 from isthmus.formats.conditions import Condition
+from isthmus.formats.containers import RowsLike
 from isthmus.models import inference
 from isthmus.models.interpolation import Way
 from isthmus.models.variational import AbstractVariationalAutoencoder
@@ -62,7 +64,7 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
     condition: Kinds = "auto"
     label_dropout: float = 0.1
 
-    def transform(self, X: ArrayLike, y: Any = None) -> np.ndarray:
+    def transform(self, X: RowsLike, y: RowsLike | None = None) -> np.ndarray:
         """Encode rows, given their conditions, to the code's mean.
 
         Here as in all methods `y` is one condition for all rows, or one for each of them, or None where unknown. Of
@@ -89,7 +91,7 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         """
         return inference.transform(*self._fitted, X, y)
 
-    def inverse_transform(self, Z: ArrayLike, y: Any = None) -> Any:
+    def inverse_transform(self, Z: ArrayLike, y: RowsLike | None = None) -> Any:
         """Decode codes, given conditions, to rows, the mean of their distribution.
 
         Parameters
@@ -111,7 +113,7 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         """
         return inference.inverse_transform(*self._fitted, Z, self.n_components, y)
 
-    def reconstruct(self, X: ArrayLike, y: Any = None, *, decode_as: Any = None) -> Any:
+    def reconstruct(self, X: RowsLike, y: RowsLike | None = None, *, decode_as: RowsLike | None = None) -> Any:
         """Encode and decode rows, given their conditions.
 
         Parameters
@@ -135,7 +137,7 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         """
         return inference.reconstruct(*self._fitted, X, y, decode_as)
 
-    def impute(self, X: ArrayLike, mask: ArrayLike | None = None, *, y: Any = None, n_iter: int = 100) -> Any:
+    def impute(self, X: RowsLike, mask: RowsLike | None = None, *, y: RowsLike | None = None, n_iter: int = 100) -> Any:
         """Fill in what is missing, given conditions.
 
         Parameters
@@ -160,7 +162,7 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         return inference.impute(*self._fitted, X, mask, n_iter, y)
 
     def interpolate(
-        self, A: ArrayLike, B: ArrayLike, n_steps: int = 9, *, path: Way = "straight", y: Any = None
+        self, A: RowsLike, B: RowsLike, n_steps: int = 9, *, path: Way = "straight", y: RowsLike | None = None
     ) -> Any:
         """Go from the rows of `A` to those of `B`, all of condition `y`, through the codes between.
 
@@ -187,7 +189,9 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         """
         return inference.interpolate(*self._fitted, A, B, n_steps, path, y)
 
-    def traverse(self, X: ArrayLike, unit: int, values: ArrayLike = tuple(range(-3, 4)), *, y: Any = None) -> Any:
+    def traverse(
+        self, X: RowsLike, unit: int, values: ArrayLike = tuple(range(-3, 4)), *, y: RowsLike | None = None
+    ) -> Any:
         """Set one unit of the rows' codes to some values, given conditions, and decode.
 
         Parameters
@@ -213,7 +217,7 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         """
         return inference.traverse(*self._fitted, X, unit, values, self.n_components, y)
 
-    def score_samples(self, X: ArrayLike, y: Any = None, *, per_feature: bool = False) -> Any:
+    def score_samples(self, X: RowsLike, y: RowsLike | None = None, *, per_feature: bool = False) -> Any:
         """Return the ELBO of each row given its condition, a lower bound of log p(x | y), in nats.
 
         Parameters
@@ -237,7 +241,7 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         """
         return inference.score_samples(*self._fitted, X, y, per_feature=per_feature)
 
-    def score(self, X: ArrayLike, y: Any = None) -> float:
+    def score(self, X: RowsLike, y: RowsLike | None = None) -> float:
         """Return the mean of :meth:`score_samples`; higher is better, so a grid search may maximise it.
 
         Parameters
@@ -259,7 +263,9 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         """
         return float(self.score_samples(X, y).mean())
 
-    def sample(self, n_samples: int = 1, *, y: Any = None, noise: bool = False, random_state: Any = None) -> Any:
+    def sample(
+        self, n_samples: int = 1, *, y: RowsLike | None = None, noise: bool = False, random_state: RandomState = None
+    ) -> Any:
         """Generate rows of condition `y`.
 
         Parameters
@@ -285,7 +291,7 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         """
         return inference.sample(*self._fitted, n_samples, self.n_components, noise, random_state, y)
 
-    def log_likelihood(self, X: ArrayLike, n_importance_samples: int = 100, *, y: Any = None) -> np.ndarray:
+    def log_likelihood(self, X: RowsLike, n_importance_samples: int = 100, *, y: RowsLike | None = None) -> np.ndarray:
         """Estimate log p(x | y) of each row by importance sampling.
 
         Parameters
@@ -309,7 +315,7 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         """
         return inference.log_likelihood(*self._fitted, X, n_importance_samples, y)
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         """Tell scikit-learn that ``fit`` needs `y`."""
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
@@ -350,7 +356,7 @@ class ConditionalVariationalAutoencoder(AbstractVariationalAutoencoder):
         """
         return self._conditions.known
 
-    def context(self, y: Any, n: int) -> np.ndarray:
+    def context(self, y: RowsLike | None, n: int) -> np.ndarray:
         """Return what encoder and decoder are told beside `n` rows.
 
         Parameters

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
@@ -20,6 +19,7 @@ from isthmus.core.score import learn_usual
 from isthmus.core.source import Source, cuts
 from isthmus.errors import InputError, warn_caller
 from isthmus.formats.checks import check_number, check_random_state
+from isthmus.formats.containers import RowsLike
 from isthmus.formats.standardise import check_size
 from isthmus.models.engine import (
     check_single_rows,
@@ -54,6 +54,13 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 
+class Kept(TypedDict, total=False):
+    """Where ``fit`` keeps a run, and how often: see :meth:`isthmus.Autoencoder.fit`."""
+
+    resume_from: str | Path | None
+    checkpoint_minutes: float
+
+
 @dataclass(eq=False, repr=False)
 class Fitting(Parameters, ABC):
     """Parameters that can be fitted to rows."""
@@ -71,7 +78,12 @@ class Fitting(Parameters, ABC):
     }
 
     def fit(
-        self, X: ArrayLike, y: Any = None, *, resume_from: str | Path | None = None, checkpoint_minutes: float = 10
+        self,
+        X: RowsLike,
+        y: RowsLike | None = None,
+        *,
+        resume_from: str | Path | None = None,
+        checkpoint_minutes: float = 10,
     ) -> Self:
         """Train on the rows of `X`.
 
@@ -146,7 +158,7 @@ class Fitting(Parameters, ABC):
         self.__dict__.pop("_state", None)  # of a partial_fit before
         return self
 
-    def partial_fit(self, X: ArrayLike, y: Any = None) -> Self:
+    def partial_fit(self, X: RowsLike, y: RowsLike | None = None) -> Self:
         """Train for one epoch on all rows of `X`, at the constant learning rate `lr`.
 
         The first call builds the network and starts it at the PCA of its rows; those that follow go on from there with
@@ -242,7 +254,7 @@ class Fitting(Parameters, ABC):
         self.module_ = module.eval()
         return self
 
-    def _prepare(self, X: ArrayLike, y: Any, *, reset: bool) -> "tuple[Fabric, Source, int]":
+    def _prepare(self, X: RowsLike, y: RowsLike | None, *, reset: bool) -> "tuple[Fabric, Source, int]":
         """Check parameters and rows, note what form these have, and bring them, with their NaN, to the device."""
         self.check_parameters()
         form = self._form() if reset else self.format_

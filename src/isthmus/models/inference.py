@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from isthmus.core.batch import Batch
@@ -15,8 +16,15 @@ from isthmus.core.model import Model
 from isthmus.core.score import entry_scores, row_scores
 from isthmus.errors import InputError
 from isthmus.formats.base import Format
-from isthmus.formats.checks import check_array, check_choice, check_random_state, check_scalar, column_or_1d
-from isthmus.formats.containers import by_pieces, plain
+from isthmus.formats.checks import (
+    RandomState,
+    check_array,
+    check_choice,
+    check_random_state,
+    check_scalar,
+    column_or_1d,
+)
+from isthmus.formats.containers import RowsAsGiven, RowsLike, by_pieces, plain
 from isthmus.formats.frames import with_index
 from isthmus.formats.given import Given
 from isthmus.models.engine import activations, decode, encode, in_batches, rebuild
@@ -24,7 +32,9 @@ from isthmus.models.interpolation import spherical, straight
 from isthmus.models.own_parts import name_of
 
 
-def transform(model: Model, form: Format, X: Any, y: Any = None, *, layers: str = "code") -> np.ndarray:
+def transform(
+    model: Model, form: Format, X: RowsLike, y: RowsLike | None = None, *, layers: str = "code"
+) -> np.ndarray:
     """Return the codes' means, or what all hidden layers make of rows."""
     encoding = activations if layers == "all" else encode
     if y is not None:
@@ -32,7 +42,7 @@ def transform(model: Model, form: Format, X: Any, y: Any = None, *, layers: str 
     return by_pieces(lambda rows: in_batches(model, encoding, form.encode(rows)), X)
 
 
-def checked_codes(Z: Any, n_components: int) -> np.ndarray:
+def checked_codes(Z: ArrayLike, n_components: int) -> np.ndarray:
     """Return codes as an array of shape (n, n_components); raise ValueError for what is none."""
     Z = plain(Z)
     if np.ndim(Z) != 2:
@@ -43,13 +53,17 @@ def checked_codes(Z: Any, n_components: int) -> np.ndarray:
     return codes
 
 
-def inverse_transform(model: Model, form: Format, Z: Any, n_components: int, y: Any = None) -> Any:
+def inverse_transform(
+    model: Model, form: Format, Z: ArrayLike, n_components: int, y: RowsLike | None = None
+) -> RowsAsGiven:
     """Decode codes to rows in the form of those of ``fit``."""
     codes = checked_codes(Z, n_components)
     return with_index(form.decode(in_batches(model, decode, Given(codes, form.context(y, len(codes))))), Z)
 
 
-def reconstruct(model: Model, form: Format, X: Any, y: Any = None, decode_as: Any = None) -> Any:
+def reconstruct(
+    model: Model, form: Format, X: RowsLike, y: RowsLike | None = None, decode_as: RowsLike | None = None
+) -> RowsAsGiven:
     """Encode and decode rows, with other conditions where these are given."""
     given = form.encode(X, y)
     if decode_as is None:
@@ -58,13 +72,17 @@ def reconstruct(model: Model, form: Format, X: Any, y: Any = None, decode_as: An
     return form.decode(in_batches(model, decode, Given(codes, form.context(decode_as, len(codes)))), X)
 
 
-def impute(model: Model, form: Format, X: Any, mask: Any, n_iter: int, y: Any = None) -> Any:
+def impute(
+    model: Model, form: Format, X: RowsLike, mask: RowsLike | None, n_iter: int, y: RowsLike | None = None
+) -> RowsAsGiven:
     """Fill in what is missing of rows."""
     check_scalar(n_iter, "n_iter", numbers.Integral, min_val=1)
     return form.fill(X, mask, y, partial(in_batches, model, partial(fill_in, iterations=n_iter)))
 
 
-def interpolate(model: Model, form: Format, A: Any, B: Any, n_steps: int, path: str, y: Any = None) -> Any:
+def interpolate(
+    model: Model, form: Format, A: RowsLike, B: RowsLike, n_steps: int, path: str, y: RowsLike | None = None
+) -> RowsAsGiven:
     """Decode the codes on the way from those of some rows to those of others."""
     check_scalar(n_steps, "n_steps", numbers.Integral, min_val=2)
     check_choice("path", path, ("straight", "spherical"))
@@ -77,7 +95,9 @@ def interpolate(model: Model, form: Format, A: Any, B: Any, n_steps: int, path: 
     return _steps(model, form, codes, form.shared_context(*ends), form.longer(A, B))
 
 
-def traverse(model: Model, form: Format, X: Any, unit: int, values: Any, n_components: int, y: Any = None) -> Any:
+def traverse(
+    model: Model, form: Format, X: RowsLike, unit: int, values: ArrayLike, n_components: int, y: RowsLike | None = None
+) -> RowsAsGiven:
     """Decode the codes of rows with one unit set to each of some values."""
     check_scalar(unit, "unit", numbers.Integral, min_val=0, max_val=n_components - 1)
     steps = column_or_1d(check_array(np.atleast_1d(values), ensure_2d=False, input_name="values"))
@@ -87,7 +107,7 @@ def traverse(model: Model, form: Format, X: Any, unit: int, values: Any, n_compo
     return _steps(model, form, codes, given.context, X)
 
 
-def _steps(model: Model, form: Format, codes: np.ndarray, context: np.ndarray | None, like: Any) -> Any:
+def _steps(model: Model, form: Format, codes: np.ndarray, context: np.ndarray | None, like: RowsLike) -> RowsAsGiven:
     """Decode codes of shape (n, steps, n_components), each row's with its context, in the form of the rows."""
     n, steps, units = codes.shape
     contexts = None if context is None else np.repeat(context, steps, axis=0)
@@ -106,7 +126,15 @@ def decode_by_length(model: Model, form: Format, codes: Given) -> Any:
     return rows
 
 
-def sample(model: Model, form: Format, n: int, n_components: int, noise: bool, random_state: Any, y: Any = None) -> Any:
+def sample(
+    model: Model,
+    form: Format,
+    n: int,
+    n_components: int,
+    noise: bool,
+    random_state: RandomState,
+    y: RowsLike | None = None,
+) -> RowsAsGiven:
     """Decode codes that are drawn from the prior; with noise also draw rows."""
     check_scalar(n, "n_samples", numbers.Integral, min_val=1)
     random = check_random_state(random_state)
@@ -129,7 +157,9 @@ def _generator(model: Model, seed: int) -> torch.Generator:
     return torch.Generator(model.fill.device).manual_seed(seed)
 
 
-def score_samples(model: Model, form: Format, X: Any, y: Any = None, *, per_feature: bool = False) -> Any:
+def score_samples(
+    model: Model, form: Format, X: RowsLike, y: RowsLike | None = None, *, per_feature: bool = False
+) -> Any:
     """Score rows, or each of their entries."""
     if per_feature:
         return form.entries(scores(model, form, form.encode_to_score(X, y), per_feature=True), X)
@@ -153,7 +183,7 @@ def scores(model: Model, form: Format, given: Given, *, per_feature: bool = Fals
     return np.where(new, costs, found) if per_feature else found + (new * costs).sum(1)
 
 
-def log_likelihood(model: Model, form: Format, X: Any, n: int, y: Any = None) -> np.ndarray:
+def log_likelihood(model: Model, form: Format, X: RowsLike, n: int, y: RowsLike | None = None) -> np.ndarray:
     """Estimate log p(x) of rows by so many draws of the code."""
     check_scalar(n, "n_importance_samples", numbers.Integral, min_val=1)
     given = form.encode(X, y, targets=True)

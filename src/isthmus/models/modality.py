@@ -34,7 +34,7 @@ def block_of(modality: Modality, kind: str, sigma: float | None) -> Block:
     return Block(term_of(modality.name), likelihood, modality.size)
 
 
-def network_of(modality: Modality, kind: str, network: Any) -> NetworkModality:
+def network_of(modality: Modality, kind: str, network: Network) -> NetworkModality:
     """Return what the networks need to know of a modality, of that likelihood."""
     if isinstance(network, Conv):
         network = replace(network, refine=False)  # no modality starts at its own PCA
@@ -47,7 +47,7 @@ def network_of(modality: Modality, kind: str, network: Any) -> NetworkModality:
     return NetworkModality(network, modality.shape, len(modality.classes or ()))
 
 
-def check_by_name(blocks: Any, networks: Any, likelihoods: Any, weights: Any) -> None:
+def check_by_name(blocks: object, networks: Any, likelihoods: Any, weights: object) -> None:
     """Raise ValueError or TypeError for what is no dict by the modalities' names, or not of what it should be."""
     for parameter, value in {"blocks": blocks, "networks": networks, "likelihoods": likelihoods}.items():
         if value is not None and not isinstance(value, Mapping):
@@ -66,16 +66,16 @@ def check_by_name(blocks: Any, networks: Any, likelihoods: Any, weights: Any) ->
             check_number(f"block_weights[{name!r}]", weight, min_val=0)
 
 
-def params_of(networks: Networks) -> dict[str, Any]:
+def params_of(networks: Networks) -> dict[str, object]:
     """Return the networks and their parameters, as ``networks__upper`` and ``networks__upper__hidden``."""
-    params: dict[str, Any] = {}
+    params: dict[str, object] = {}
     for name, network in networks.items() if isinstance(networks, Mapping) else ():
         own = network.get_params() if hasattr(network, "get_params") else {}
         params |= {f"networks__{name}": network} | {f"networks__{name}__{key}": own[key] for key in own}
     return params
 
 
-def with_param(networks: Networks, parameter: str, value: Any) -> dict[str, Any]:
+def with_param(networks: Networks, parameter: str, value: Any) -> dict[str, Network]:
     """Return networks of which one, or a parameter of it, is another: another estimator may have the same ones."""
     name, networks = parameter.removeprefix("networks__"), dict(networks or {})
     owner = next((owner for owner in networks if name == owner or name.startswith(f"{owner}__")), None)

@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, Unpack
 
 import numpy as np
 import torch
+from sklearn.base import BaseEstimator
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
@@ -17,11 +19,13 @@ from isthmus.core.likelihoods.product import ProductLikelihood
 from isthmus.core.model import Model
 from isthmus.core.parts import Parts
 from isthmus.errors import InputError
-from isthmus.formats.checks import check_choice, check_number
+from isthmus.formats.checks import RandomState, check_choice, check_number
+from isthmus.formats.containers import RowsLike
 from isthmus.formats.several import ModalitiesFormat
 from isthmus.models import inference
 from isthmus.models.base import AbstractAutoencoder, only_if
 from isthmus.models.engine import encode, in_batches, rebuild
+from isthmus.models.fitting import Kept
 from isthmus.models.modality import (
     Networks,
     block_of,
@@ -37,7 +41,7 @@ from isthmus.networks.multimodal import build_multimodal
 FUSIONS = ("concatenation", "product_of_experts")
 
 
-def _is_variational(model: Any) -> bool:
+def _is_variational(model: BaseEstimator) -> bool:
     return bool(model.fusion == "product_of_experts")
 
 
@@ -105,7 +109,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
 
     n_components: int = 32
     _: KW_ONLY
-    blocks: Mapping[str, Sequence[Any]] | None = None
+    blocks: Mapping[str, Sequence[str | int]] | None = None
     networks: Networks = None
     likelihoods: Mapping[str, str] | None = None
     fusion: Literal["concatenation", "product_of_experts"] = "concatenation"
@@ -116,7 +120,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
 
     scales_itself: ClassVar[bool] = True
 
-    def fit(self, X: Any, y: Any = None, **kept: Any) -> Self:
+    def fit(self, X: RowsLike, y: RowsLike | None = None, **kept: Unpack[Kept]) -> Self:
         """Train on rows of several modalities.
 
         Parameters
@@ -147,7 +151,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         """
         return super().fit(X, y, **kept)
 
-    def transform(self, X: Any, *, given: Sequence[str] | None = None) -> np.ndarray:
+    def transform(self, X: RowsLike, *, given: Sequence[str] | None = None) -> np.ndarray:
         """Encode rows to their codes.
 
         Parameters
@@ -170,7 +174,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         model, form = self._fitted
         return in_batches(model, encode, form.shown(X, given))
 
-    def reconstruct(self, X: Any, *, given: Sequence[str] | None = None) -> Any:
+    def reconstruct(self, X: RowsLike, *, given: Sequence[str] | None = None) -> Any:
         """Encode what there is, and decode all modalities from it.
 
         Parameters
@@ -195,7 +199,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         model, form = self._fitted
         return form.decode(in_batches(model, rebuild, form.shown(X, given)), X)
 
-    def predict_proba(self, X: Any, name: str, *, given: Sequence[str] | None = None) -> np.ndarray:
+    def predict_proba(self, X: RowsLike, name: str, *, given: Sequence[str] | None = None) -> np.ndarray:
         """Return the probability of each class of a label.
 
         Parameters
@@ -227,7 +231,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
 
         return in_batches(model, probabilities, form.shown(X, given, but=name))
 
-    def impute(self, X: Any, mask: Any = None, *, n_iter: int = 100) -> Any:
+    def impute(self, X: RowsLike, mask: RowsLike | None = None, *, n_iter: int = 100) -> Any:
         """Fill in what is missing from what is known: whole modalities, and entries of them.
 
         Parameters
@@ -253,7 +257,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         """
         return super().impute(X, mask, n_iter=n_iter)
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
+    def get_params(self, deep: bool = True) -> dict[str, object]:
         """Return the parameters by name.
 
         Parameters
@@ -268,7 +272,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         """
         return super().get_params(deep) | (params_of(self.networks) if deep else {})
 
-    def set_params(self, **params: Any) -> Self:
+    def set_params(self, **params: object) -> Self:
         """Set parameters by name; ``networks__upper__hidden`` is that of the network named "upper".
 
         Parameters
@@ -293,7 +297,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         return self
 
     @only_if(_is_variational)
-    def sample(self, n_samples: int = 1, *, noise: bool = False, random_state: Any = None) -> Any:
+    def sample(self, n_samples: int = 1, *, noise: bool = False, random_state: RandomState = None) -> Any:
         """Generate rows of all modalities: draw codes from N(0, 1) and decode them; for ``product_of_experts``.
 
         Parameters
@@ -318,7 +322,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         """
         return inference.sample(*self._fitted, n_samples, self.n_components, noise, random_state)
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         """Tell scikit-learn that rows come in a dict."""
         tags = super().__sklearn_tags__()
         tags.input_tags.dict, tags.input_tags.two_d_array, tags.input_tags.sparse = True, False, False

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from isthmus.errors import InputTypeError, hushed, warn_caller
-from isthmus.formats.checks import check_number
+from isthmus.formats.checks import RandomState, check_number
 from isthmus.formats.containers import RowsLike, by_pieces, container_of, plain
 from isthmus.formats.given import Given
 from isthmus.formats.sequences import Ragged
@@ -88,7 +88,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         autoencoder: AbstractAutoencoder | None = None,
         *,
         contamination: float = 0.1,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: RandomState = None,
     ) -> None:
         self.autoencoder = autoencoder
         self.contamination = contamination

@@ -27,7 +27,7 @@ from isthmus.core.penalties.weight_decay import weight_decay
 from isthmus.errors import InputError, InputTypeError
 from isthmus.formats.arrays import ArrayFormat
 from isthmus.formats.base import Format
-from isthmus.formats.checks import check_choice, check_number, check_scalar
+from isthmus.formats.checks import RandomState, check_choice, check_number, check_scalar
 from isthmus.formats.rows import interval
 from isthmus.models.engine import PRECISIONS
 from isthmus.models.own_parts import (
@@ -99,7 +99,7 @@ class Parameters(BaseEstimator, ABC):
     early_stopping: bool = False
     patience: int = 10
     warm_start: bool = False
-    random_state: int | np.random.RandomState | None = None
+    random_state: RandomState = None
     device: str = "auto"
     precision: str = "auto"
     callbacks: Sequence[Callback] = ()

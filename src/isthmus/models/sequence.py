@@ -1,13 +1,15 @@
 """The sequence autoencoder: it rebuilds what was, and tells what comes."""
 
 import numbers
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, Unpack
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
+from sklearn.utils import Tags
 from torch import Tensor
 
 from isthmus.core.batch import Batch
@@ -20,15 +22,18 @@ from isthmus.core.model import Model
 from isthmus.core.parts import Parts
 from isthmus.errors import InputError
 from isthmus.formats.checks import check_scalar
+from isthmus.formats.containers import RowsLike
 from isthmus.formats.given import Given
 from isthmus.formats.sequences import without_features
 from isthmus.formats.steps import SequenceFormat
 from isthmus.models import inference
 from isthmus.models.base import AbstractAutoencoder, only_if
 from isthmus.models.engine import in_batches
+from isthmus.models.fitting import Kept
 from isthmus.models.own_parts import declared_likelihood, likelihood_of, name_of
 from isthmus.networks import LSTM, Modules
 from isthmus.networks.composite import CompositeDecoder, PastEncoder, Standardise
+from isthmus.networks.parameters import Network
 
 _if_reconstruction = only_if(lambda estimator: estimator.reconstruction)
 _if_future = only_if(lambda estimator: estimator.future_steps > 0)
@@ -107,7 +112,7 @@ class SequenceAutoencoder(AbstractAutoencoder):
     batch_size: int = 16
     lr: float = 1e-2
 
-    default_network: ClassVar[type[Any]] = LSTM
+    default_network: ClassVar[Callable[..., Network]] = LSTM
     default_epochs: ClassVar["staticmethod[[int, int], int]"] = staticmethod(epochs_of_4000_steps)
     # A recurrent network's gradient may explode, and Adam would remember it for long: spikes are cut off, and the usual
     # gradient, which grows with the loss, a sum over a sequence's values, is let through.
@@ -115,7 +120,7 @@ class SequenceAutoencoder(AbstractAutoencoder):
     scales_itself: ClassVar[bool] = True
     is_sequential: ClassVar[bool] = True
 
-    def fit(self, X: Any, y: Any = None, **kept: Any) -> Self:
+    def fit(self, X: RowsLike, y: RowsLike | None = None, **kept: Unpack[Kept]) -> Self:
         """Train on sequences.
 
         Parameters
@@ -144,7 +149,7 @@ class SequenceAutoencoder(AbstractAutoencoder):
         return super().fit(X, y, **kept)
 
     @_if_future
-    def predict_future(self, X: Any) -> np.ndarray:
+    def predict_future(self, X: RowsLike) -> np.ndarray:
         """Predict how sequences go on.
 
         Parameters
@@ -199,7 +204,7 @@ class SequenceAutoencoder(AbstractAutoencoder):
     traverse = _if_reconstruction(AbstractAutoencoder.traverse)
 
     @_if_reconstruction
-    def impute(self, X: Any, mask: Any = None, *, n_iter: int = 100) -> Any:
+    def impute(self, X: RowsLike, mask: RowsLike | None = None, *, n_iter: int = 100) -> Any:
         """Fill in what is missing from what is known; see :meth:`isthmus.Autoencoder.impute`.
 
         Parameters
@@ -223,7 +228,7 @@ class SequenceAutoencoder(AbstractAutoencoder):
         """
         return super().impute(X, mask, n_iter=n_iter)
 
-    def score_samples(self, X: Any, *, per_feature: bool = False) -> Any:
+    def score_samples(self, X: RowsLike, *, per_feature: bool = False) -> Any:
         """Return log p(x | z) of each sequence in nats; higher is more usual.
 
         As in training, the last `future_steps` are held against what is predicted of them from those before, and these
@@ -252,7 +257,7 @@ class SequenceAutoencoder(AbstractAutoencoder):
         """
         return super().score_samples(X, per_feature=per_feature)
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         """Tell scikit-learn that sequences of several features are welcome."""
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True

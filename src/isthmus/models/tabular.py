@@ -5,7 +5,7 @@ import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, Unpack
 
 import numpy as np
 import pandas as pd
@@ -20,12 +20,14 @@ from isthmus.core.model import Model
 from isthmus.core.parts import Parts
 from isthmus.errors import InputError, InputTypeError
 from isthmus.formats.checks import check_choice, check_number, check_scalar
+from isthmus.formats.containers import RowsLike
 from isthmus.formats.kinds import Kinds
 from isthmus.formats.scaling import SCALING
 from isthmus.formats.schema import Schema
 from isthmus.formats.table import TableFormat
 from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.engine import exact_up_to
+from isthmus.models.fitting import Kept
 from isthmus.models.own_parts import check_corruption, corrupt_cells
 from isthmus.networks import MLP
 from isthmus.networks.cells import Cells
@@ -34,7 +36,7 @@ from isthmus.networks.cells import Cells
 class _Layers:
     """``transform`` with a choice of layers, outside of the estimator: there scikit-learn would name all as it does."""
 
-    def transform(self: Any, X: ArrayLike, *, layers: Literal["code", "all"] | None = None) -> np.ndarray:
+    def transform(self: Any, X: RowsLike, *, layers: Literal["code", "all"] | None = None) -> np.ndarray:
         """Encode rows to their codes, or to what all hidden layers make of them.
 
         Parameters
@@ -173,7 +175,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
 
     scales_itself: ClassVar[bool] = True
 
-    def fit(self, X: ArrayLike, y: object = None, **kept: Any) -> Self:
+    def fit(self, X: RowsLike, y: RowsLike | None = None, **kept: Unpack[Kept]) -> Self:
         """Learn what the columns of a table are, and train on its rows.
 
         Parameters
@@ -226,7 +228,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         """
         return super().inverse_transform(Z)
 
-    def reconstruct(self, X: ArrayLike) -> Any:
+    def reconstruct(self, X: RowsLike) -> Any:
         """Encode and decode rows; columns that are left out come back as they are.
 
         Parameters
@@ -246,7 +248,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         """
         return super().reconstruct(X)
 
-    def impute(self, X: ArrayLike, mask: ArrayLike | None = None, *, n_iter: int = 10) -> Any:
+    def impute(self, X: RowsLike, mask: RowsLike | None = None, *, n_iter: int = 10) -> Any:
         """Fill in what is missing from what is known; see :meth:`isthmus.Autoencoder.impute`.
 
         Parameters

@@ -6,13 +6,13 @@ from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from isthmus.core.bottlenecks.gaussian import GaussianBottleneck, StandardNormal
 from isthmus.core.parts import Parts
 from isthmus.core.penalties.free_bits import free_bits
 from isthmus.errors import InputError
-from isthmus.formats.checks import check_number, check_scalar
+from isthmus.formats.checks import RandomState, check_number, check_scalar
+from isthmus.formats.containers import RowsLike
 from isthmus.models import inference
 from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.own_parts import bottleneck_of
@@ -107,7 +107,7 @@ class VariationalAutoencoder(AbstractVariationalAutoencoder):
     True
     """
 
-    def sample(self, n_samples: int = 1, *, noise: bool = False, random_state: Any = None) -> Any:
+    def sample(self, n_samples: int = 1, *, noise: bool = False, random_state: RandomState = None) -> Any:
         """Generate rows: draw codes from N(0, 1) and decode them.
 
         Parameters
@@ -131,7 +131,7 @@ class VariationalAutoencoder(AbstractVariationalAutoencoder):
         """
         return inference.sample(*self._fitted, n_samples, self.n_components, noise, random_state)
 
-    def log_likelihood(self, X: ArrayLike, n_importance_samples: int = 100) -> np.ndarray:
+    def log_likelihood(self, X: RowsLike, n_importance_samples: int = 100) -> np.ndarray:
         """Estimate log p(x) of each row in nats by importance sampling from q(z | x) (Burda et al. 2015).
 
         Parameters
