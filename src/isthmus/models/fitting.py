@@ -383,8 +383,7 @@ class Fitting(Parameters, ABC):
         self.module_ = state.model.eval()
         self.history_ = list(state.history)
         self.start_ = None if state.best is None else state.best.start.means
-        self.best_epoch_ = state.best_epoch
-        self.interrupted_ = state.interrupted
+        self.best_epoch_, self.interrupted_ = state.best_epoch, state.interrupted
         state.best = state.spare = None
         if kept_start(self):
             warn_caller(why_start_is_kept(self), ConvergenceWarning)

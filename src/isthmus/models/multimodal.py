@@ -26,15 +26,7 @@ from isthmus.models import inference
 from isthmus.models.base import AbstractAutoencoder, only_if
 from isthmus.models.engine import encode, in_batches, rebuild
 from isthmus.models.fitting import Kept
-from isthmus.models.modality import (
-    Networks,
-    block_of,
-    check_by_name,
-    network_of,
-    params_of,
-    term_of,
-    with_param,
-)
+from isthmus.models.modality import Networks, block_of, check_by_name, network_of, params_of, term_of, with_param
 from isthmus.models.own_parts import name_of
 from isthmus.networks.multimodal import build_multimodal
 
