@@ -46,7 +46,7 @@ def say(*words):
 
 
 def last_line(text):
-    return text.strip().rpartition("\n")[2][:300]
+    return text.strip().rpartition("\n")[2][:200]
 
 
 def environment(folder, packages):
@@ -56,12 +56,12 @@ def environment(folder, packages):
     mark = folder / f".installed-{'-'.join(packages)}"
     if not mark.exists() or mark.read_text() != pins:
         say(f"installing {', '.join(packages)} into {folder}")
-        if not binary.exists():
-            subprocess.run([sys.executable, "-m", "venv", folder], check=True)
         install = [binary, "-m", "pip", "--disable-pip-version-check", "--quiet", "install", "--constraint", PINS]
-        done = subprocess.run([*install, *COMMON, *packages], capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise LeftOutError(f"cannot be installed: {last_line(done.stderr)}")
+        commands = [] if binary.exists() else [[sys.executable, "-m", "venv", folder]]
+        for command in (*commands, [*install, *COMMON, *packages]):
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise LeftOutError(f"cannot be installed: {last_line(done.stderr or done.stdout)}")
         mark.write_text(pins)
     return binary
 
@@ -140,50 +140,69 @@ def data_of(work, share, folder):
     return path, source, n
 
 
-def opened(names, workload, data, asked):
-    """Start and warm up a process each; returns those that work, what was found of them, and why others do not."""
-    workers, found, left_out = {}, {}, {}
-    for name in names:
-        if name in COMPETITORS and workload not in COMPETITORS[name].workloads:
-            continue
-        say(f"{workload}: warming up {name}")
-        worker = None
+class Workers:
+    """The processes of all competitors on one workload: those that work, what was found of them, why others do not."""
+
+    def __init__(self, workload, data, asked):
+        self.alive, self.found, self.left_out = {}, {}, {}
+        for name in (PRODUCTS, *asked.competitors):
+            if name not in COMPETITORS or workload in COMPETITORS[name].workloads:
+                say(f"{workload}: warming up {name}")
+                with self.or_left_out(name):
+                    worker = self.alive[name] = Worker(name, workload, data, asked)
+                    self.found[name] = worker.about | {"first": worker.train(1), "rounds": [], "sees": sees(name)}
+
+    @contextlib.contextmanager
+    def or_left_out(self, name):
+        """Leave a competitor out from here on if it fails."""
         try:
-            worker = Worker(name, workload, data, asked)
-            first = worker.train(1)
+            yield
         except LeftOutError as reason:
-            left_out[name] = str(reason)
-            if worker is not None:
-                worker.close()
-            continue
-        workers[name] = worker
-        found[name] = {"ready": worker.about["ready"], "torch": worker.about["torch"], "first": first, "rounds": []}
-    return workers, found, left_out
+            self.left_out[name] = str(reason)
+            self.found.pop(name, None)
+            if name in self.alive:
+                self.alive.pop(name).close()
+
+    def round(self, i, epochs):
+        """Let each train once; none is always the first."""
+        names = list(self.alive)
+        for name in names[i % len(names) :] + names[: i % len(names)]:
+            with self.or_left_out(name):
+                self.found[name]["rounds"].append(self.alive[name].train(epochs))
+
+    def measure(self, epochs):
+        """Let each train once more, and measure its losses."""
+        for name in [name for name in self.found if name != PRODUCTS]:
+            with self.or_left_out(name):
+                self.found[name]["quality"] = self.alive[name].train(epochs, measures=True)
+
+    def close(self):
+        for worker in self.alive.values():
+            worker.close()
+
+
+def sees(name):
+    """Return how often an epoch of a competitor sees a row."""
+    return COMPETITORS[name].models * COMPETITORS[name].share if name in COMPETITORS else 1
 
 
 def measured(workload, asked, folder):
     """Let all competitors train on a workload, round by round."""
     work = WORKLOADS[workload]
     data, source, n = data_of(work, asked.share, folder)
-    workers, found, left_out = opened([PRODUCTS, *asked.competitors], workload, data, asked)
+    workers = Workers(workload, data, asked)
     try:
         for i in range(asked.rounds):
             say(f"{workload}: round {i + 1} of {asked.rounds}")
-            names = list(workers)
-            for name in names[i % len(names) :] + names[: i % len(names)]:  # none is always the first
-                found[name]["rounds"].append(workers[name].train(1 + asked.counted))
+            workers.round(i, 1 + asked.counted)
         epochs = work.epochs if asked.epochs is None else asked.epochs
-        for name in workers if epochs else ():
-            if name != PRODUCTS:
-                say(f"{workload}: losses of {name}")
-                found[name]["quality"] = workers[name].train(epochs, measures=True)
+        if epochs:
+            say(f"{workload}: losses of {epochs} epochs")
+            workers.measure(epochs)
     finally:
-        for worker in workers.values():
-            worker.close()
-    for name, each in found.items():
-        each["sees"] = COMPETITORS[name].models * COMPETITORS[name].share if name in COMPETITORS else 1
+        workers.close()
     about = {"title": work.title, "source": source, "rows": n, "target": work.target, "epochs": epochs}
-    return about | {"flops": work.flops(), "found": found, "left_out": left_out}
+    return about | {"flops": work.flops(), "found": workers.found, "left_out": workers.left_out}
 
 
 def options():

@@ -75,7 +75,7 @@ def estimator_of(work, epochs):
         decoder_kernel_size=(5, 5, 4),
         decoder_stride=2,
         dense=False,
-        **plain,
+        **plain | {"activation": "leaky_relu"},
     )
     return Autoencoder(4, network=network, **same)
 

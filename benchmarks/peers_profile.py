@@ -1,4 +1,7 @@
-"""Where the time of a training step goes: isthmus' loop beside the bare loop, part by part. `peers.py --profile`."""
+"""Where the time of a training step goes: isthmus' loop beside the bare loop, part by part. `peers.py --profile`.
+
+With one thread it is the processor's time, which other programs on the machine hardly change; with several the clock's.
+"""
 
 import contextlib
 import functools
@@ -45,17 +48,18 @@ class Spans:
     """Seconds in each part, less those in the parts inside of it."""
 
     def __init__(self):
+        self.now = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
         self.seconds = defaultdict(float)
         self.inside = []
 
     @contextlib.contextmanager
     def span(self, name):
         self.inside.append(0.0)
-        began = time.perf_counter()
+        began = self.now()
         try:
             yield
         finally:
-            whole = time.perf_counter() - began
+            whole = self.now() - began
             self.seconds[name] += whole - self.inside.pop()
             if self.inside:
                 self.inside[-1] += whole
@@ -89,7 +93,7 @@ def of_isthmus(work, rows):
     def told(record):
         if record["epoch"] == 1:
             spans.seconds.clear()
-        began.append(time.perf_counter())
+        began.append(spans.now())
         if len(began) == 1 + EPOCHS:
             spans.seconds["whole"] = began[-1] - began[0]
             spans.seconds, spans.kept = defaultdict(float), spans.seconds
@@ -112,7 +116,7 @@ def of_bare(work, rows):
     for epoch in range(1 + EPOCHS):
         if epoch == 1:
             spans.seconds.clear()
-            began = time.perf_counter()
+            began = spans.now()
         for index in torch.randperm(len(rows)).split(work.batch_size):
             with spans.span("batches"):
                 x = rows[index]
@@ -126,7 +130,7 @@ def of_bare(work, rows):
                 error.backward()
             with spans.span("Adam"):
                 optimizer.step()
-    spans.seconds["whole"] = time.perf_counter() - began
+    spans.seconds["whole"] = spans.now() - began
     return per_step(spans.seconds, work, rows)
 
 

@@ -95,5 +95,5 @@ if __name__ == "__main__":
         main()
     except Exception as error:
         reason = " ".join(str(error).split())[:300]
-        print(f"{type(error).__name__}: {reason}", file=sys.stderr)
-        raise
+        print(f"\n{type(error).__name__}: {reason}", file=sys.stderr)
+        sys.exit(1)
