@@ -61,7 +61,8 @@ def environment(folder, packages):
         for command in (*commands, [*install, *COMMON, *packages]):
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
-                raise LeftOutError(f"cannot be installed: {last_line(done.stderr or done.stdout)}")
+                errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+                raise LeftOutError(f"cannot be installed: {(errors or [last_line(done.stderr)])[0][:200]}")
         mark.write_text(pins)
     return binary
 

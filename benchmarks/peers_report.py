@@ -39,6 +39,7 @@ def tables(results):
 def section(name, workload):
     found, rows = dict(workload["found"]), workload["rows"]
     best = peaks(found.pop(PRODUCTS, {"rounds": []})["rounds"])
+    peak = max((value for dtype, value in best.items() if dtype.startswith("float32")), default=None)
     reference = found.get(REFERENCE)
     products = ", ".join(f"{dtype} {value / 1e9:,.0f}" for dtype, value in best.items())
     lines = [
@@ -50,7 +51,7 @@ def section(name, workload):
         "| | " + " | ".join(COLUMNS).format(**workload) + " |",
         "|---" * (len(COLUMNS) + 1) + "|",
     ]
-    lines += [row(each, of, workload, best.get("float32"), reference) for each, of in found.items()]
+    lines += [row(each, of, workload, peak, reference) for each, of in found.items()]
     lines += [f"\nLeft out: {each}: {reason}" for each, reason in workload["left_out"].items()]
     return lines
 
@@ -70,7 +71,7 @@ def ratio(of, reference):
     return of["sees"] * statistics.median(theirs / ours for ours, theirs in pairs)
 
 
-def row(name, of, workload, best, reference):
+def row(name, of, workload, peak, reference):
     seconds = epoch_seconds(of)
     median = statistics.median(seconds)
     speed = of["sees"] * workload["rows"] / median
@@ -78,7 +79,7 @@ def row(name, of, workload, best, reference):
     start = statistics.median(each["seconds"][0] for each in of["rounds"]) - median
     first = of["first"]["whole"] - median - max(start, 0) - beside
     has_same_network = not name.startswith(f"{OWN}, its defaults")
-    share = f"{100 * speed * workload['flops'] / best:.0f}" if best and has_same_network else "–"
+    share = f"{100 * speed * workload['flops'] / peak:.0f}" if peak and has_same_network else "–"
     cells = [
         f"{speed:,.0f}",
         f"±{50 * (max(seconds) - min(seconds)) / median:.0f}%",
@@ -105,7 +106,7 @@ def quality(of, workload, seconds, beside):
 def plot(results, path: Path):
     """Draw each competitor's speed as a ratio to the bare loop with fused Adam."""
     workloads = results["workloads"]
-    figure, axes = plt.subplots(1, len(workloads), figsize=(3.2 * len(workloads), 4), sharey=True, squeeze=False)
+    figure, axes = plt.subplots(1, len(workloads), figsize=(3 + 2.4 * len(workloads), 4), sharey=True, squeeze=False)
     names = list(dict.fromkeys(name for each in workloads.values() for name in each["found"] if name != PRODUCTS))[::-1]
     for axis, (title, each) in zip(axes[0], workloads.items(), strict=True):
         reference = each["found"].get(REFERENCE)
