@@ -28,7 +28,7 @@ def prepare(work, rows, test):
         z = mean + jnp.exp(log_variance / 2) * jax.random.normal(key, mean.shape)
         divergence = 0.5 * (jnp.square(mean) + jnp.exp(log_variance) - 1 - log_variance).sum(1)
         error = jnp.square(applied(template.decoder, "decoder", weights, z) - x).sum(1)
-        return (0.5 * error + divergence).mean()
+        return (error + divergence).mean()
 
     def step(state, given):
         weights, moments = state
