@@ -187,7 +187,7 @@ WORKLOADS = {
     "variational": Workload(
         "variational, 784-784-784→64 and mirrored, LeakyReLU, batch 1024",
         variational,
-        *("mnist", (784,), 20_480, 1024, 1e-3, 10, 38.0),
+        *("mnist", (784,), 20_480, 1024, 1e-3, 20, 40.0),
     ),
     "convolutional": Workload(
         "convolutional, 1→16→4 channels, average-pooled to a code of 4, LeakyReLU, batch 32",
