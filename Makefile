@@ -11,7 +11,7 @@ export ISTHMUS_DATA ?= $(abspath ../shared/data)
 endif
 
 # Studies that print the figures of docs/; each is a script in benchmarks/.
-STUDIES := speed defaults generation outliers sequences steps tables modalities transformer kills sparse people scale start
+STUDIES := speed defaults generation outliers sequences steps tables modalities transformer kills sparse people scale start peers
 STRANGERS := strangers filling photographs machine
 
 # Threads that wait sleep, and do not spin, whichever library comes first; two workers of the tests take a core each.
@@ -54,4 +54,4 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) runs
+	rm -rf $(VENV) .venv-peers runs
