@@ -1,4 +1,4 @@
-"""How fast isthmus trains beside loops written by hand and other libraries, in one run: tables for docs/performance.md.
+"""How fast isthmus trains beside loops written by hand and other libraries, in one run: one table a workload.
 
 `make peers`. The other libraries are installed, at the versions of peers.txt, into an environment of their own,
 .venv-peers; one that cannot be is left out, and so is what a machine cannot do. Every competitor has a process of its
