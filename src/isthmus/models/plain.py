@@ -38,7 +38,17 @@ BROUGHT = (*OF_THE_WEIGHTS, "corruption", "penalties", "optimizer")
 def plain_params(estimator: BaseEstimator) -> dict[str, Json]:
     """Return the parameters as JSON can hold them, all but the callbacks."""
     found = {name: plain(value) for name, value in estimator.get_params(deep=False).items() if name != "callbacks"}
+    found |= _kept_penalties(estimator)
     return {name: NOT_SAVED if _is_own(value) and name not in BROUGHT else value for name, value in found.items()}
+
+
+def _kept_penalties(estimator: Any) -> dict[str, Json]:
+    """Return the penalties without those that JSON cannot hold, where there are some of both."""
+    penalties = getattr(estimator, "penalties", None)
+    if not isinstance(penalties, Mapping):
+        return {}
+    kept = {name: each for name, each in penalties.items() if not _lacks(plain(each))}
+    return {"penalties": plain(kept)} if 0 < len(kept) < len(penalties) else {}
 
 
 def unsaved_params(estimator: BaseEstimator) -> dict[str, dict[str, str]]:
@@ -133,8 +143,11 @@ def check_saved(estimator: BaseEstimator, names: Iterable[str]) -> None:
 
 def warn_of_unsaved(estimator: Any) -> None:
     """Warn of code that a model is saved without; one that is loaded would be trained further without it."""
-    for name in BROUGHT:
-        if plain(value := getattr(estimator, name, None)) == NOT_SAVED:
+    given = {name: getattr(estimator, name, None) for name in BROUGHT}
+    for name, each in (given.pop("penalties") or {}).items():
+        given[f"penalties[{name!r}]"] = each
+    for name, value in given.items():
+        if _lacks(plain(value)):
             warn_caller(f"{name}={shown(repr(value))} is not saved with the model: {HOW_TO_BE_SAVED}")
 
 

@@ -27,7 +27,7 @@ from isthmus.formats.given import Given
 from isthmus.formats.sequences import without_features
 from isthmus.formats.steps import SequenceFormat
 from isthmus.models import inference
-from isthmus.models.base import AbstractAutoencoder, only_if
+from isthmus.models.base import AbstractAutoencoder, has_prior, only_if
 from isthmus.models.engine import in_batches
 from isthmus.models.fitting import Kept
 from isthmus.models.own_parts import declared_likelihood, likelihood_of, name_of
@@ -202,6 +202,7 @@ class SequenceAutoencoder(AbstractAutoencoder):
     reconstruct = _if_reconstruction(AbstractAutoencoder.reconstruct)
     interpolate = _if_reconstruction(AbstractAutoencoder.interpolate)
     traverse = _if_reconstruction(AbstractAutoencoder.traverse)
+    sample = only_if(lambda estimator: estimator.reconstruction and has_prior(estimator))(AbstractAutoencoder.sample)
 
     @_if_reconstruction
     def impute(self, X: RowsLike, mask: RowsLike | None = None, *, n_iter: int = 100) -> Any:
