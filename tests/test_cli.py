@@ -138,8 +138,10 @@ def test_sample(type_and_read, saved):
 
 
 def test_sample_of_a_code_with_a_prior(run, tmp_path):
-    pd.DataFrame(np.random.default_rng(0).normal(size=(60, 3)), columns=list("abc")).to_csv(tmp_path / "t.csv")
-    command = "train t.csv --drop 0 --model denoising --epochs 1 --components 2 --set bottleneck=gaussian --out run"
+    pd.DataFrame(np.random.default_rng(0).normal(size=(60, 3)), columns=list("abc")).to_csv(
+        tmp_path / "t.csv", index=False
+    )
+    command = "train t.csv --model denoising --epochs 1 --components 2 --set bottleneck=gaussian --out run"
     assert run(command)[0] == 0
     assert run("sample run -o rows.npy -n 5 --seed 3")[0] == 0
     expected = isthmus.load(tmp_path / "run").sample(5, random_state=3)
