@@ -276,7 +276,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Fit
         ----------
         X : array-like
             Rows as in ``fit``. Of a row with NaN it is the likelihood of what is known, which is higher the less that
-            is, and low by more: to compare such rows take :meth:`score_samples`.
+            is, and low by more: to compare such rows take :meth:`score_samples`. A category that was not there at
+            ``fit`` costs what it does there.
         n_importance_samples : int, default 100
             Draws a row, each row's its own, so that a figure moves a little with the place of its row in `X`. The
             estimate is low by less the more there are; with one it is a draw of the ELBO.

@@ -235,7 +235,7 @@ class SequenceAutoencoder(AbstractAutoencoder):
         As in training, the last `future_steps` are held against what is predicted of them from those before, and these
         against their reconstruction, if there is one: minus the terms of the loss. A value that is missing costs what
         it usually does, and so do the steps that a sequence is shorter by than the longest at ``fit``: so sequences of
-        any length can be compared.
+        any length can be compared. Where the code has a prior the score is the ELBO.
 
         Parameters
         ----------
