@@ -87,7 +87,7 @@ class Comparison:
     """
 
     table: pd.DataFrame
-    models: dict[str, BaseEstimator]
+    models: dict[str, Any]
     X_test: np.ndarray
     corrupted_test: np.ndarray
     y_test: np.ndarray | None
