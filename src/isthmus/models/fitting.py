@@ -24,10 +24,10 @@ from isthmus.formats.standardise import check_size
 from isthmus.models.engine import (
     check_single_rows,
     chosen_precision,
-    fitting,
     inference_batch,
     n_activations,
     new_fabric,
+    restoring_on_error,
     row_width,
     to_batch,
     work_of_a_row,
@@ -119,7 +119,7 @@ class Fitting(Parameters, ABC):
             then what is kept.
         """
         go_on = self.warm_start and hasattr(self, "module_")
-        with fitting(self.__dict__, self.verbose):
+        with restoring_on_error(self.__dict__, self.verbose):
             fabric, source, seed = self._prepare(X, y, reset=not go_on)
             kept = None
             if resume_from is not None:
@@ -174,7 +174,7 @@ class Fitting(Parameters, ABC):
             As :meth:`fit` does.
         """
         first = not hasattr(self, "module_")
-        with fitting(self.__dict__, self.verbose):
+        with restoring_on_error(self.__dict__, self.verbose):
             fabric, source, seed = self._prepare(X, y, reset=first)
             self.held_out_ = np.array([], int)
             state = getattr(self, "_state", None)
