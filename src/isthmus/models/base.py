@@ -379,7 +379,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Fit
         return self.module_, self.format_
 
 
-def told(model: BaseEstimator, y: Any, rows: slice | np.ndarray = slice(None)) -> dict[str, Any]:
+def conditions_of(model: BaseEstimator, y: Any, rows: slice | np.ndarray = slice(None)) -> dict[str, Any]:
     """Return what the methods of any model are told beside some of the rows: their conditions, where it takes them."""
     if y is None or not getattr(model, "takes_conditions", False):
         return {}

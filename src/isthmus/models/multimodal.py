@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
-from typing import Any, ClassVar, Literal, Self, Unpack
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from isthmus.formats.containers import RowsLike
 from isthmus.formats.several import ModalitiesFormat
 from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.engine import encode, in_batches, rebuild
-from isthmus.models.fitting import Kept
+from isthmus.models.fitting import Folder
 from isthmus.models.modality import Networks, block_of, check_by_name, network_of, params_of, term_of, with_param
 from isthmus.models.own_parts import name_of
 from isthmus.networks.multimodal import build_multimodal
@@ -106,7 +106,9 @@ class MultimodalAutoencoder(AbstractAutoencoder):
 
     scales_itself: ClassVar[bool] = True
 
-    def fit(self, X: RowsLike, y: RowsLike | None = None, **kept: Unpack[Kept]) -> Self:
+    def fit(
+        self, X: RowsLike, y: RowsLike | None = None, *, resume_from: Folder = None, checkpoint_minutes: float = 10
+    ) -> Self:
         """Train on rows of several modalities.
 
         Parameters
@@ -117,8 +119,8 @@ class MultimodalAutoencoder(AbstractAutoencoder):
             labels, is missing; a modality is missing in a row where all of it is.
         y : ignored
             There for scikit-learn's sake.
-        **kept
-            `resume_from` and `checkpoint_minutes`, as :meth:`isthmus.Autoencoder.fit` takes them.
+        resume_from, checkpoint_minutes
+            Where the run is kept, and how often: see :meth:`isthmus.Autoencoder.fit`.
 
         Returns
         -------
@@ -135,7 +137,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         FloatingPointError
             If the loss becomes NaN or infinite.
         """
-        return super().fit(X, y, **kept)
+        return super().fit(X, y, resume_from=resume_from, checkpoint_minutes=checkpoint_minutes)
 
     def transform(self, X: RowsLike, *, given: Sequence[str] | None = None) -> np.ndarray:
         """Encode rows to their codes.

@@ -18,7 +18,7 @@ from isthmus.core.bottlenecks.base import Bottleneck, Prior
 from isthmus.core.description import description_of
 from isthmus.core.likelihoods.base import Likelihood
 from isthmus.errors import InputError, shown, warn_caller
-from isthmus.models.own import Code, Trusted, find_part, path_of
+from isthmus.models.own import Definition, Named, find_part, path_of
 from isthmus.saving.attributes import Json, JsonObject
 
 NOT_SAVED = "not saved"
@@ -151,7 +151,7 @@ def warn_of_unsaved(estimator: Any) -> None:
             warn_caller(f"{name}={shown(repr(value))} is not saved with the model: {HOW_TO_BE_SAVED}")
 
 
-def code_in(value: object) -> list[Code]:
+def code_in(value: object) -> list[Definition]:
     """Return the classes and functions that a parameter is made of, of a person's own or not."""
     if isinstance(value, Mapping | list | tuple):
         return [code for each in (value.values() if isinstance(value, Mapping) else value) for code in code_in(each)]
@@ -180,7 +180,7 @@ def check_plain(params: Mapping[str, object]) -> None:
             raise InputError(f"{name}={value!r} cannot be")
 
 
-def value_of(value: Any, most: int, trusted: Trusted = ()) -> object:
+def value_of(value: Any, most: int, trusted: Named = ()) -> object:
     """Turn what JSON held into a parameter again; `most` is how many layers a network may have."""
     if isinstance(value, float) and not math.isfinite(value):
         raise InputError(f"a parameter is {value}")
