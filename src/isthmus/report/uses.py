@@ -77,7 +77,7 @@ def _generated(model: AbstractAutoencoder, X: np.ndarray, conditions: np.ndarray
         rows = np.asarray(model.sample(72, random_state=0))
         return Picture(heading, "Codes drawn from their prior and decoded.", data_uri(grid_png(rows, 12, scale_of(X))))
     # Drawn from one seed, the codes of a line are the same in every column.
-    columns = [np.asarray(model.sample(8, **told(model, [value] * 8), random_state=0)) for value in conditions]
+    columns = [np.asarray(model.sample(8, **conditions_of(model, [value] * 8), random_state=0)) for value in conditions]
     lines = {f"code {i + 1}": np.stack(line) for i, line in enumerate(zip(*columns, strict=True))}
     text = "Codes drawn from their prior, a line each, decoded under the condition above the column."
     return Picture(heading, text, image_lines([lines], _titles(conditions), scale_of(X)))
