@@ -101,18 +101,24 @@ class Model(nn.Module):
         self.register_buffer("usual", torch.full(row_shape, torch.nan))
         self.register_buffer("rare", torch.full(row_shape, torch.nan))
         self.register_buffer("unknown", torch.full((), torch.nan))
+        prior = self.bottleneck.prior
+        held = self.bottleneck.modules() if isinstance(self.bottleneck, nn.Module) else ()
+        if isinstance(prior, nn.Module) and not any(each is prior for each in held):
+            self.prior = prior  # of a bottleneck that is no module: what the prior learns is trained and saved here
 
     def encode(self, rows: Batch, generator: torch.Generator | None = None) -> Code:
         """Encode rows of shape (rows, ...) to a code of shape (rows, n_components)."""
+        return self.bottleneck(self.encoded(rows), generator)
+
+    def encoded(self, rows: Batch) -> Tensor:
+        """Return what the encoder gives of rows, which the bottleneck makes a code of; shape (rows, width)."""
         x, context, observed = rows
         if self.rescaled and observed is not None and not self.takes_known:
             x = self._rescale(x, observed)
         x = self.inputs(x)
         if self.takes_known:
-            h = self.encoder(x, context, observed)
-        else:
-            h = self.encoder(x) if context is None else self.encoder(x, context)
-        return self.bottleneck(h, generator)
+            return self.encoder(x, context, observed)
+        return self.encoder(x) if context is None else self.encoder(x, context)
 
     @property
     def takes_known(self) -> bool:
@@ -126,7 +132,11 @@ class Model(nn.Module):
 
     def decode(self, z: Tensor, context: Tensor | None = None) -> Distribution:
         """Decode codes of shape (rows, n_components) to a distribution of rows."""
-        return self.likelihood(self.decoder(z) if context is None else self.decoder(z, context))
+        return self.likelihood(self.decoded(z, context))
+
+    def decoded(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        """Return what the decoder gives of codes, the likelihood's parameters; shape (rows, width, ...)."""
+        return self.decoder(z) if context is None else self.decoder(z, context)
 
     def cut(self, values: Tensor, x: Tensor) -> Tensor:
         """Return what is one an entry of a whole row for the entries of rows that may be shorter."""

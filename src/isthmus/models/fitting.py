@@ -34,7 +34,8 @@ from isthmus.models.engine import (
 )
 from isthmus.models.kept import kept_start, why_start_is_kept
 from isthmus.models.new_model import check_build, default_hidden, with_weights
-from isthmus.models.own_parts import check_corrupted, check_terms, takes_estimator
+from isthmus.models.own_checks import check_terms
+from isthmus.models.own_parts import check_corrupted, takes_estimator
 from isthmus.models.params import Parameters
 from isthmus.models.plain import BROUGHT, check_saved, plain_params, unsaved_params
 from isthmus.models.saved import check_keepable

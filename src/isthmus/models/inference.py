@@ -140,7 +140,7 @@ def sample(
     random = check_random_state(random_state)
     prior = model.bottleneck.prior
     assert prior is not None
-    codes = prior.sample(n, n_components, random).numpy()
+    codes = prior.sample(n, n_components, random).numpy(force=True)
     generator = _generator(model, int(random.randint(2**31 - 1)))
 
     def draw(model: Model, batch: Batch) -> Tensor:

@@ -1,14 +1,17 @@
 """A model that is new: how wide its default network is, and whether it fits its rows."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor
 
 from isthmus.core.batch import Batch
+from isthmus.core.bottlenecks.base import Bottleneck
+from isthmus.core.likelihoods.base import Likelihood
 from isthmus.core.model import Model
 from isthmus.errors import InputError
+from isthmus.models.own_checks import check_code, check_encoded, check_mean, distributions_checked, has_own_code
 from isthmus.randomness import building
 
 
@@ -56,17 +59,43 @@ def check_build(model: Model, rows: Batch, n_components: int, *, in_unit_interva
         If the network cannot take the rows, or gives codes or rows of another shape.
     """
     model.eval()
-    with torch.no_grad(), _torch_errors_in_one_line():
-        code = model.encode(rows).mean
+    with torch.no_grad():
+        code = _code(model, rows, n_components)
         if code.shape != (rows.n_rows, n_components):
             raise InputError(
                 f"the encoder gives codes of shape {tuple(code.shape[1:])}, but n_components={n_components}"
             )
         if in_unit_interval and (code.min() < 0 or code.max() > 1):
             raise InputError("sparsity='kl' needs a code in (0, 1): end the encoder with a sigmoid")
-        shape = model.decode(code, rows.context).mean.shape
+        shape = _decoded(model, code, rows).shape
     if shape != rows.x.shape:
         raise InputError(f"the decoder gives rows of shape {tuple(shape[1:])}, but X has {tuple(rows.x.shape[1:])}")
+
+
+def _code(model: Model, rows: Batch, n_components: int) -> Tensor:
+    """Return the mean of the code of rows, of parts of one's own checked."""
+    with _torch_errors_in_one_line():
+        h = model.encoded(rows)
+    check_encoded(model.bottleneck, h, n_components)
+    with _errors_of(model.bottleneck):
+        code = model.bottleneck(h)
+    check_code(model.bottleneck, code, rows.n_rows, n_components)
+    return code.mean
+
+
+def _decoded(model: Model, code: Tensor, rows: Batch) -> Tensor:
+    """Return the mean of what a code is decoded to, of parts of one's own checked."""
+    with _torch_errors_in_one_line():
+        decoded = model.decoded(code, rows.context)
+    with _errors_of(model.likelihood), distributions_checked(model.likelihood):
+        mean = model.likelihood(decoded).mean
+    check_mean(model.likelihood, decoded, mean, rows.x)
+    return mean
+
+
+def _errors_of(part: Bottleneck | Likelihood) -> AbstractContextManager[None]:
+    """Say in one line what torch raises in a part; what a person's own code raises is left as it is."""
+    return nullcontext() if has_own_code(part) else _torch_errors_in_one_line()
 
 
 @contextmanager

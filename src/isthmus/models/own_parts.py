@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from isthmus.core.batch import Batch
@@ -90,7 +90,15 @@ def penalties_of(given: GivenPenalties) -> dict[str, tuple[Penalty, float]]:
 
 def check_likelihood(given: GivenLikelihood, sigma: float | None) -> None:
     """Raise ValueError or TypeError for what is neither the name of a likelihood nor one that can be built."""
-    _check_part("likelihood", given, Likelihood, LIKELIHOODS, lambda: likelihood_of(given, sigma))  # type: ignore[type-abstract]
+    found = _check_part("likelihood", given, Likelihood, LIKELIHOODS, lambda: likelihood_of(given, sigma))  # type: ignore[type-abstract]
+    said, several = f"likelihood={name_of(given)}", found.n_params
+    for each in several if isinstance(several, tuple) else (several,):
+        _check_n_params(said, each, several)
+    support = found.support
+    if not isinstance(support, tuple | list) or len(support) != 2 or not all(map(_is_real, support)):
+        raise InputTypeError(f"{said} has support={shown(repr(support))}: give (lowest, highest), such as (0, 1)")
+    if not support[0] < support[1]:
+        raise InputError(f"{said} has support={shown(repr(support))}: give the lowest first, then the highest")
 
 
 def check_bottleneck(given: GivenBottleneck, *, sparsity: str | None, needs_prior: bool) -> None:
@@ -114,6 +122,53 @@ def check_bottleneck(given: GivenBottleneck, *, sparsity: str | None, needs_prio
         raise InputTypeError(
             f"bottleneck={name_of(given)} has prior={shown(repr(found.prior))}: give an isthmus.parts.Prior"
         )
+    said = f"bottleneck={name_of(given)}"
+    _check_n_params(said, found.n_params, found.n_params)
+    _check_learns(said, found, Bottleneck)
+    _check_learns(f"{said} has prior={name_of(found.prior)}, which", found.prior, Prior)
+
+
+def _check_n_params(said: str, each: object, given: object) -> None:
+    if not isinstance(each, numbers.Integral) or isinstance(each, bool) or each < 1:
+        raise InputTypeError(f"{said} has n_params={shown(repr(given))}: give a whole number, 1 or more")
+
+
+def _is_real(value: object) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def _check_learns(said: str, part: object, kind: type) -> None:
+    """Raise TypeError where a part that is no Module holds what is to be learnt: it would be neither trained nor saved.
+
+    A bottleneck's prior is, by the model.
+    """
+    learnt = [name for name, value in _held(part).items() if _is_learnt(value) and not isinstance(value, Prior)]
+    if not isinstance(part, nn.Module) and learnt:
+        raise InputTypeError(
+            f"{said} holds parameters in {learnt[0]!r}, which are not trained as it is no Module: make it one, "
+            f"class {name_of(type(part))}(torch.nn.Module, {kind.__name__})"
+        )
+
+
+def _check_frozen(said: str, function: object) -> None:
+    """Raise ValueError where a penalty or a corruption holds what is to be learnt: it would not be trained."""
+    if any(map(_is_learnt, (function, *_held(function).values()))):
+        raise InputError(
+            f"{said} has parameters, which are not trained: freeze them, requires_grad_(False), or have a bottleneck "
+            "or a likelihood hold them"
+        )
+
+
+def _held(part: object) -> dict[str, object]:
+    """Return what an object holds: its attributes, and what a partial function or a method is of."""
+    beside = {name: getattr(part, name, None) for name in ("func", "__self__")}
+    return beside | getattr(part, "__dict__", {})
+
+
+def _is_learnt(value: object) -> bool:
+    if isinstance(value, nn.Module):
+        return any(weight.requires_grad for weight in value.parameters())
+    return isinstance(value, nn.Parameter) and value.requires_grad
 
 
 def _check_part(name: str, given: object, kind: type[Part], names: Iterable[str], build: Callable[[], Part]) -> Part:
@@ -132,6 +187,7 @@ def check_corruption(given: object, names: Iterable[str | None]) -> None:
     """Raise ValueError for what is neither the name of a corruption nor a function."""
     if not callable(given):
         check_choice("corruption", given, names)
+    _check_frozen(f"corruption={name_of(given)}", given)
 
 
 def check_penalties(given: GivenPenalties, parameters: Collection[str]) -> None:
@@ -159,6 +215,7 @@ def check_penalties(given: GivenPenalties, parameters: Collection[str]) -> None:
                 f"penalties[{name!r}]={shown(repr(each))}: give (function of a Forward, weight), or a weight alone "
                 f"for one of {', '.join(map(repr, PENALTIES))}"
             )
+        _check_frozen(f"penalties[{name!r}]={name_of(each[0])}", each[0])
         check_number(f"penalties[{name!r}]'s weight", each[1], min_val=0)
         if not isinstance(name, str) or not name.isidentifier():
             raise InputError(f"penalties has the name {name!r}: give one of letters, digits and _")
@@ -173,23 +230,6 @@ def check_optimizer(given: object) -> None:
             f"optimizer={shown(repr(given))}: give a class of torch.optim, such as torch.optim.SGD, or a function of "
             "the parameters that returns an optimizer"
         )
-
-
-def check_terms(model: Model, two: Batch) -> None:
-    """Raise ValueError where a part gives terms of another shape than () or one value a row, or of another's name."""
-    code = model.encode(two, torch.Generator(two.x.device).manual_seed(0))
-    if model.bottleneck.prior is not None and code.log_variance is None:
-        raise InputError(f"bottleneck={name_of(model.bottleneck)} has a prior: its Code needs log_variance")
-    twice = [name for name in model.penalties if name in code.terms or name in model.bottleneck.measures]
-    if twice:
-        raise InputError(f"penalties has the name {twice[0]!r}, which is that of another term: give another name")
-    terms = model(two, generator=torch.Generator(two.x.device).manual_seed(0)).terms
-    for name, term in terms.items():
-        if tuple(getattr(term, "shape", (None,))) not in ((), (two.n_rows,)):
-            raise InputError(
-                f"the term {name!r} is of shape {tuple(getattr(term, 'shape', ()))}: give one value a row, of shape "
-                f"({two.n_rows},) for these {two.n_rows}, or one, of shape ()"
-            )
 
 
 def check_corrupted(model: Model, two: Batch, corruption: Callable[..., object]) -> None:

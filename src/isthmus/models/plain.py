@@ -4,14 +4,15 @@ import inspect
 import math
 import numbers
 from collections.abc import Iterable, Mapping
-from functools import partial
+from functools import cached_property, partial
 from types import FunctionType
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from sklearn.base import BaseEstimator
-from torch import nn
+from torch import Tensor, nn
 
 from isthmus import networks
 from isthmus.core.bottlenecks.base import Bottleneck, Prior
@@ -19,7 +20,9 @@ from isthmus.core.description import description_of
 from isthmus.core.likelihoods.base import Likelihood
 from isthmus.errors import InputError, shown, warn_caller
 from isthmus.models.own import Definition, Named, find_part, path_of
+from isthmus.randomness import building, is_own
 from isthmus.saving.attributes import Json, JsonObject
+from isthmus.saving.untrusted import WRONG
 
 NOT_SAVED = "not saved"
 
@@ -27,8 +30,8 @@ OF_THE_WEIGHTS = ("likelihood", "bottleneck")
 """Parameters without which weights mean nothing."""
 
 HOW_TO_BE_SAVED = (
-    "define it in a module, not as a lambda or inside of a function, and keep its constructor's arguments as "
-    "attributes of the same names"
+    "define it in a module, not as a lambda or inside of a function, and keep its constructor's arguments unaltered, "
+    "as attributes of the same names, and set none that they do not settle"
 )
 
 BROUGHT = (*OF_THE_WEIGHTS, "corruption", "penalties", "optimizer")
@@ -117,7 +120,7 @@ def _arguments(value: object) -> dict[str, object] | None:
     if not isinstance(value, Likelihood | Bottleneck | Prior) and not is_callable:
         return None
     if type(value).__init__ in (nn.Module.__init__, object.__init__):  # it has none of its own
-        return {}
+        return {} if _settle({}, value) else None
     try:
         parameters = inspect.signature(type(value)).parameters.values()
     except (ValueError, TypeError):
@@ -125,7 +128,40 @@ def _arguments(value: object) -> dict[str, object] | None:
     wrong = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD, inspect.Parameter.POSITIONAL_ONLY)
     if any(each.kind in wrong or not hasattr(value, each.name) for each in parameters):
         return None
-    return {each.name: getattr(value, each.name) for each in parameters}
+    arguments = {each.name: getattr(value, each.name) for each in parameters}
+    return arguments if _settle(arguments, value) else None
+
+
+def _settle(arguments: Mapping[str, object], value: object) -> bool:
+    """Tell whether an object that is built by these arguments has the same attributes as another of its class.
+
+    What is private may be a cache, and what a Module has registered is among its weights.
+    """
+    if not is_own(value):
+        return True
+    try:
+        with building(torch.Generator()):  # what its constructor draws is no other's
+            again = type(value)(**arguments)
+    except WRONG:
+        return False
+    return all(_written(getattr(again, name)) == _written(given) for name, given in arguments.items()) and (
+        _attributes(again) == _attributes(value)
+    )
+
+
+def _attributes(value: object) -> dict[str, str]:
+    """Return the public attributes of an object, written so that they can be compared."""
+    kind, registry = type(value), vars(nn.Module())
+    kept = {name: each for name, each in getattr(value, "__dict__", {}).items() if name not in registry}
+    computed = {name for name in kept if isinstance(inspect.getattr_static(kind, name, None), cached_property)}
+    return {name: _written(each) for name, each in kept.items() if not name.startswith("_") and name not in computed}
+
+
+def _written(value: object) -> str:
+    """Return what an attribute is, as far as it can be told."""
+    if isinstance(value, Tensor):
+        return repr((value.dtype, value.tolist()))
+    return repr(plain(value))
 
 
 def check_saved(estimator: BaseEstimator, names: Iterable[str]) -> None:

@@ -65,6 +65,13 @@ class Prior(ABC):
         return self.log_prob(z) + 0.5 * (noise.square() + log_variance + math.log(2 * math.pi)).sum(1)
 
 
+class _Registered:
+    """None, or the module that is registered by the name ``prior``: a class's own attribute would hide it."""
+
+    def __get__(self, bottleneck: object, kind: type) -> object:
+        return getattr(bottleneck, "__dict__", {}).get("_modules", {}).get("prior")
+
+
 class Bottleneck(ABC):
     """What becomes of the encoder's output.
 
@@ -76,7 +83,7 @@ class Bottleneck(ABC):
     n_params : int
         Numbers that the encoder gives of each unit: its value; or its mean and the logarithm of its variance.
     prior : Prior or None
-        What codes are drawn from; None for one that is a point.
+        What codes are drawn from; None for one that is a point. One that is a Module too is trained and saved.
     on_by : float or None
         What a unit must change by over rows to count as on in any of them, 0 for not being zero; None: it isn't asked.
     is_identity : bool
@@ -93,7 +100,7 @@ class Bottleneck(ABC):
 
     name: ClassVar[str]
     n_params: ClassVar[int] = 1
-    prior: Prior | None = None
+    prior: Prior | None = _Registered()  # type: ignore[assignment]
     on_by: float | None = None
     is_identity: ClassVar[bool] = False
     is_sparse: ClassVar[bool] = False

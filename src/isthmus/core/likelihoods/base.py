@@ -7,10 +7,12 @@ and entries that are not known must stay out of it; :mod:`torch.distributions` a
 import functools
 import math
 from abc import ABC, abstractmethod
-from typing import ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
+
+from isthmus.errors import InputError
 
 
 class Fit(NamedTuple):
@@ -54,6 +56,8 @@ class Distribution(Protocol):
 class Likelihood(nn.Module, ABC):
     """What a decoder's output means, and what must be known of it elsewhere; what it learns is trained and saved.
 
+    The attribute ``sigma`` is reserved: a subclass keeps what is its own by another name.
+
     Attributes
     ----------
     name : str
@@ -92,6 +96,15 @@ class Likelihood(nn.Module, ABC):
         x : Tensor of shape (n, size)
             The rows, with NaN where they are not known.
         """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; that of a property says so where it is not to be set."""
+        if name == "sigma" and type(self).sigma is Likelihood.sigma:
+            raise InputError(
+                f"{type(self).__name__} sets self.sigma, which is reserved for what the estimator has as sigma_: give "
+                "the attribute another name"
+            )
+        super().__setattr__(name, value)
 
     def link(self, x: Tensor) -> Tensor:
         """Return the parameters whose mean is `x`, where the linear start aims; by default `x` itself, then zeros.
