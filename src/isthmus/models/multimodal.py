@@ -119,8 +119,10 @@ class MultimodalAutoencoder(AbstractAutoencoder):
             labels, is missing; a modality is missing in a row where all of it is.
         y : ignored
             There for scikit-learn's sake.
-        resume_from, checkpoint_minutes
-            Where the run is kept, and how often: see :meth:`isthmus.Autoencoder.fit`.
+        resume_from : path, optional
+            Where the run is kept; see :meth:`isthmus.Autoencoder.fit`.
+        checkpoint_minutes : float, default 10
+            The longest time between two checkpoints.
 
         Returns
         -------

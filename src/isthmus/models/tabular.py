@@ -187,8 +187,10 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
             part in the loss.
         y : ignored
             There for scikit-learn's sake.
-        resume_from, checkpoint_minutes
-            Where the run is kept, and how often: see :meth:`isthmus.Autoencoder.fit`.
+        resume_from : path, optional
+            Where the run is kept; see :meth:`isthmus.Autoencoder.fit`.
+        checkpoint_minutes : float, default 10
+            The longest time between two checkpoints.
 
         Returns
         -------
