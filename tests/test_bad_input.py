@@ -56,7 +56,7 @@ COMMANDS = {
     "train digits --network conv --channels 8,x --out run": "--channels 8,x: give whole numbers",
     "train t.csv --network conv --epochs 1 --out run": "Conv needs images (height, width)",
     "train t.csv --model conditional --out run": "no labels to be a condition: name their column with --label",
-    "sample MODELS/denoising -o x.npy": "a DenoisingAutoencoder cannot generate: train --model variational",
+    "sample MODELS/denoising -o x.npy": "cannot generate: train --model variational, or this one with --set b",
     "sample MODELS/variational -o x.txt": "give a name that ends in .npy, .csv, .parquet, .png",
     "sample MODELS/variational -o x.npy -n 0": "Invalid value for '-n'",
     "sample MODELS/variational -o x.npy --condition 3": "the model knows no conditions; train --model conditional",
@@ -244,7 +244,7 @@ COMMANDS = {
     "report MODELS/modalities MODELS/modalities.npz -o r.html": "holds a MultimodalAutoencoder, which has no report",
     "transform MODELS/modalities none.npz -o x.csv": "none.npz holds no array: save each modality in it",
     "transform MODELS/modalities objects.npz -o x.csv": "cannot read objects.npz: 'X': it holds objects, not",
-    "sample MODELS/modalities -o x.csv": "a MultimodalAutoencoder cannot generate",
+    "sample MODELS/modalities -o x.csv": "cannot generate: train --model variational, or this one with --set fusion=",
     "data --data-dir": "requires an argument",
     "data --nonsense": "No such option: --nonsense",
 }

@@ -137,6 +137,17 @@ def test_sample(type_and_read, saved):
     assert picture.shape == size(8, 8)
 
 
+def test_sample_of_a_code_with_a_prior(run, tmp_path):
+    pd.DataFrame(np.random.default_rng(0).normal(size=(60, 3)), columns=list("abc")).to_csv(
+        tmp_path / "t.csv", index=False
+    )
+    command = "train t.csv --model denoising --epochs 1 --components 2 --set bottleneck=gaussian --out run"
+    assert run(command)[0] == 0
+    assert run("sample run -o rows.npy -n 5 --seed 3")[0] == 0
+    expected = isthmus.load(tmp_path / "run").sample(5, random_state=3)
+    np.testing.assert_array_equal(np.load(tmp_path / "rows.npy"), np.asarray(expected))
+
+
 def test_sample_of_a_condition(type_and_read, saved):
     model = isthmus.load(saved / "classes")
     rows, _ = type_and_read("sample classes -o out.npy -n 3 --condition 7")

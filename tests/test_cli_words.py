@@ -164,7 +164,7 @@ def test_what_is_said_is_never_nothing_nor_megabytes(run, monkeypatch, error):
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr(cli.data.datasets, "location", fail)
+    monkeypatch.setattr("isthmus.cli.catalogue.location", fail)
     one_line_of_ours(*run("data")[::2])
 
 

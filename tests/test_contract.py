@@ -90,12 +90,17 @@ FAMILIES = {
         free_bits=0.1,
     ),
     "conditional": ConditionalVariationalAutoencoder,
+    "denoising, Gaussian code": partial(DenoisingAutoencoder, bottleneck="gaussian"),
     "transformer, masked": partial(DenoisingAutoencoder, network=SMALL, corruption="masking", corruption_level=0.75),
     "transformer, variational": partial(
         VariationalAutoencoder, network=Transformer(patch=4, width=16, depth=1, heads=2, linear_path="pca")
     ),
 }
 VARIATIONAL = (VariationalAutoencoder, ConditionalVariationalAutoencoder)
+
+
+def draws_codes(model):
+    return isinstance(model, VARIATIONAL) or model.bottleneck == "gaussian"
 
 
 @pytest.fixture(params=FAMILIES)
@@ -137,7 +142,7 @@ def test_a_score_says_what_is_unusual(family, digits, digits_labels):
     shares = model.score_samples(X, per_feature=True)
     assert shares.shape == X.shape
     np.testing.assert_array_equal(np.isnan(shares), np.isnan(X))
-    if isinstance(model, VARIATIONAL):
+    if draws_codes(model):
         assert (score_of(model, shares) >= model.score_samples(X) - 1e-6).all(), "the KL, which is left out, is ≥ 0"
     else:
         np.testing.assert_allclose(score_of(model, shares), model.score_samples(X), rtol=1e-4, atol=1e-4)
@@ -174,7 +179,7 @@ def test_reconstruct_is_inverse_transform_of_transform(family, digits, digits_la
 
 def test_score_is_the_reconstruction_term(family, digits, digits_labels):
     model = family().fit(digits, digits_labels)
-    if isinstance(model, VARIATIONAL):
+    if draws_codes(model):
         assert model.score(digits) == pytest.approx(model.score_samples(digits).mean(), rel=1e-5)
         return  # test_variational.py holds the bound against closed forms
     with torch.no_grad():
@@ -327,6 +332,18 @@ def test_a_traversal_sets_one_unit(family, digits, digits_labels):
     codes = model.transform(digits[:3])
     codes[:, 1] = 2
     np.testing.assert_allclose(rows[:, 2], model.inverse_transform(codes), atol=1e-5)
+
+
+def test_what_draws_codes_generates_rows(family, digits, digits_labels):
+    model = family()
+    for _ in range(2):
+        assert [hasattr(model, name) for name in ("sample", "log_likelihood")] == [draws_codes(model)] * 2
+        model.fit(digits[:80], digits_labels[:80])
+    if draws_codes(model):
+        rows = model.sample(3, random_state=0)
+        assert rows.shape == (3, 8, 8)
+        np.testing.assert_array_equal(rows, model.sample(3, random_state=0))
+        assert model.log_likelihood(digits[:5]).shape == (5,)
 
 
 def test_clone_is_unfitted_and_equal(family):

@@ -219,7 +219,7 @@ def test_rows_of_more_are_not_copied():
     rows = MemorySource(whole, torch.tensor([4, 1, 3]))
     assert [batch.x[:, 0].tolist() for batch in rows.batches(2)] == [[8, 2, 6]]
     assert torch.cat([b.x for b in rows.batches(2, torch.Generator().manual_seed(0))]).shape == (3, 2)
-    assert rows.finished_by(lambda batch: batch._replace(x=-batch.x)).sample(3).x[:, 0].tolist() == [-8, -2, -6]
+    assert rows.map(lambda batch: batch._replace(x=-batch.x)).sample(3).x[:, 0].tolist() == [-8, -2, -6]
     for part in MemorySource(whole).hold_out(0.5, torch.Generator().manual_seed(0))[:2]:
         assert part.whole.x is whole.x
         assert part.whole.observed is None  # all are

@@ -495,7 +495,9 @@ class TestVariational:
         assert set(rows["kind"]) <= set(X["kind"])
         assert_same(rows, model.sample(4, random_state=0))
         assert not np.array_equal(rows["upper"], model.sample(4, random_state=1)["upper"])
-        assert not hasattr(FAMILIES["concatenation"](), "sample")
+        assert (model.log_likelihood(X, 300) > model.score_samples(X) - 1).all()
+        for name in ("sample", "log_likelihood"):
+            assert not hasattr(FAMILIES["concatenation"](), name)
 
 
 class TestFrame:

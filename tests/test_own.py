@@ -86,7 +86,7 @@ def test_it_is_not_loaded_unless_it_is_trusted(tmp_path):
         assert f"{PATH}: give it, load(folder, trusted=[Mine]), or trusted=['{PATH}'], which imports it" in str(
             error.value
         )
-    with pytest.raises(ValueError, match="trusted has 3: give classes, or their paths as text"):
+    with pytest.raises(TypeError, match="trusted has 3: give classes, or their paths as text"):
         isthmus.load(tmp_path / "m", trusted=[3])
 
 

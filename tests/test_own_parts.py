@@ -8,11 +8,13 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 import isthmus
 from isthmus import Autoencoder, VariationalAutoencoder
+from isthmus.models.units import of_no_use
 from isthmus.parts import Code, Fit, Forward, GaussianBottleneck
 from isthmus.training import Interrupted
 from test_resume import StopAfter, assert_same
@@ -234,7 +236,9 @@ def test_what_has_no_import_path_is_refused_where_the_run_is_kept(tmp_path, kind
         with pytest.raises(ValueError, match=f"^{name}=.* could not be saved: define it in a module"):
             model.save(tmp_path / "m")
     else:
-        with pytest.warns(UserWarning, match=f"^{name}=.* is not saved with the model: define it in a module"):
+        with pytest.warns(
+            UserWarning, match=rf"^{name}(\['a'\])?=.* is not saved with the model: define it in a module"
+        ):
             model.save(tmp_path / "m")
         again = isthmus.load(tmp_path / "m")
         assert getattr(again, name) is None
@@ -252,7 +256,11 @@ def test_what_has_no_import_path_is_refused_where_the_run_is_kept(tmp_path, kind
             {"bottleneck": GaussianBottleneck(3)},
             "bottleneck=GaussianBottleneck has prior=3: give an isthmus.parts.Prior",
         ),
-        ({"bottleneck": own.FSQ, "sparsity": "topk"}, "give sparsity=None beside bottleneck"),
+        ({"bottleneck": own.FSQ, "sparsity": "topk"}, "give sparsity=None beside bottleneck=FSQ, or take another fam"),
+        (
+            {"bottleneck": "gaussian", "sparsity": "kl"},
+            r"sparsity='kl' needs a code in \(0, 1\), and that of bottleneck=gaussian is drawn from a normal: give",
+        ),
         ({"bottleneck": own.VQ}, "bottleneck=VQ cannot be built"),
         ({"penalties": [own.mmd]}, "penalties=.*: give a dict"),
         ({"penalties": {"mmd": own.mmd}}, "give \\(function of a Forward, weight\\)"),
@@ -367,10 +375,108 @@ def test_a_bottleneck_by_name(tmp_path):
         for family, each in ((Autoencoder, {"bottleneck": "gaussian"}), (VariationalAutoencoder, {}))
     )
     np.testing.assert_array_equal(model.score_samples(ROWS), variational.score_samples(ROWS))
+    np.testing.assert_array_equal(model.log_likelihood(ROWS, 5), variational.log_likelihood(ROWS, 5))
+    for noise in (False, True):
+        rows = (each.sample(5, noise=noise, random_state=3) for each in (model, variational))
+        np.testing.assert_array_equal(*rows)
     model.save(tmp_path / "m")
     again = isthmus.load(tmp_path / "m")
     assert again.bottleneck == "gaussian"
     np.testing.assert_array_equal(again.score_samples(ROWS), model.score_samples(ROWS))
+
+
+class Wide(own.LaplacePrior):
+    """Far from 0, so that rows that are drawn tell of it."""
+
+    def sample(self, n, units, generator):
+        return 1000 + super().sample(n, units, generator)
+
+
+class WideCode(GaussianBottleneck):
+    def __init__(self):
+        super().__init__(Wide())
+
+
+@pytest.mark.parametrize("bottleneck", ["gaussian", GaussianBottleneck, GaussianBottleneck(Wide()), WideCode])
+def test_a_code_with_a_prior_generates(bottleneck):
+    model = Autoencoder(**LAST, bottleneck=bottleneck)
+    assert hasattr(model, "sample"), "known by the parameters"
+    assert hasattr(model, "log_likelihood")
+    model.fit(ROWS)
+    is_far = np.abs(model.sample(5, random_state=0)).min(1).max() > 10
+    assert is_far == (bottleneck not in ("gaussian", GaussianBottleneck))
+    gap = model.log_likelihood(ROWS, 300) - model.score_samples(ROWS)
+    assert (gap > -1).all()
+    assert gap.mean() > -0.1, "the one is a lower bound of the other"
+    model.set_params(bottleneck=None)
+    assert model.sample(2).shape == (2, 6), "a fitted model is used as it is"
+
+
+@pytest.mark.parametrize("bottleneck", [None, "deterministic", "gausian", 3, own.FSQ, own.FSQ(), own.VQ(8, 2), own.VQ])
+def test_one_without_a_prior_does_not(bottleneck):
+    before = torch.get_rng_state()
+    model = Autoencoder(**SMALL, bottleneck=bottleneck)
+    assert not hasattr(model, "sample")
+    assert not hasattr(model, "log_likelihood")
+    assert torch.equal(before, torch.get_rng_state())
+    model.set_params(bottleneck=None).fit(ROWS).set_params(bottleneck="gaussian")
+    assert not hasattr(model, "sample"), "it is fitted as a point"
+
+
+@pytest.mark.filterwarnings("ignore:the code has collapsed")
+@pytest.mark.parametrize("future", [0, 2])
+def test_sequences_and_tables_are_generated(future):
+    X, gaussian = ROWS.reshape(40, 6, 3), SMALL | {"bottleneck": "gaussian"}
+    model = isthmus.SequenceAutoencoder(**gaussian, future_steps=future).fit(X)
+    assert model.sample(4, noise=True, random_state=0).shape == (4, 6, 3)
+    assert (model.log_likelihood(X, 300) > model.score_samples(X) - 1).all()
+    blind = isthmus.SequenceAutoencoder(**gaussian, future_steps=2, reconstruction=False)
+    assert not hasattr(blind, "sample"), "nothing would rebuild what is drawn"
+    table = pd.DataFrame(ROWS[:, :2]).rename(columns=str).assign(sign=np.where(ROWS[:, 0] > 0, "+", "-"))
+    model = isthmus.TabularAutoencoder(**gaussian).fit(table)
+    rows = model.sample(50, noise=True, random_state=0)
+    assert list(rows.columns) == list(table.columns)
+    assert set(rows["sign"]) == {"+", "-"}
+    known = model.log_likelihood(table, 300)
+    assert (known > model.score_samples(table) - 1).all()
+    assert (model.log_likelihood(table.assign(sign="new"), 300) < known.max()).all()
+
+
+def test_a_code_that_has_collapsed_is_told_of_with_what_is_left_to_try():
+    tries = {
+        VariationalAutoencoder(): "a lower beta, beta_warm_up=10 or free_bits=0.1",
+        VariationalAutoencoder(beta_warm_up=5, free_bits=0.2): "a lower beta",
+        VariationalAutoencoder(sigma=1.0, free_bits=0.2): "sigma='learned', a lower beta or beta_warm_up=10",
+        VariationalAutoencoder(likelihood="bernoulli", free_bits=0.2): "a lower beta or beta_warm_up=10",
+        VariationalAutoencoder(bottleneck=GaussianBottleneck(Wide())): "a lower beta or beta_warm_up=10",
+        Autoencoder(bottleneck="gaussian"): "sigma='learned'",
+        Autoencoder(bottleneck="gaussian", sigma="learned"): "a lower sigma than is learnt",
+        Autoencoder(bottleneck="gaussian", likelihood="bernoulli"): "a family that has beta: VariationalAutoencoder",
+        isthmus.MultimodalAutoencoder(fusion="product_of_experts"): "a lower beta",
+    }
+    for model, cures in tries.items():
+        (line,) = of_no_use({"active_units": 0}, model.get_params(deep=False), starts_at_pca=True)
+        assert line == f"the code has collapsed: no unit tells anything of X; try {cures}"
+
+
+def test_another_bottleneck_is_told_of_at_a_warm_start():
+    model = Autoencoder(**SMALL, warm_start=True).fit(ROWS).set_params(bottleneck="gaussian")
+    with pytest.raises(ValueError, match="n_components, network, bottleneck, likelihood or sigma is not what it was"):
+        model.fit(ROWS)
+
+
+def test_of_penalties_those_that_can_be_kept_are_saved(tmp_path):
+    other = lambda forward: forward.code.mean.sum(1)  # noqa: E731 - it has no import path
+    penalties = {"l1": 0.1, "other": (other, 0.1), "size": (size_of_code, 0.2)}
+    model = Autoencoder(**SMALL, penalties=penalties).fit(ROWS)
+    with pytest.warns(UserWarning, match=r"^penalties\['other'\]=.* is not saved with the model") as told:
+        model.save(tmp_path / "m")
+    assert len(told) == 1
+    again = isthmus.load(tmp_path / "m", trusted=[size_of_code])
+    assert again.penalties == {"l1": 0.1, "size": (size_of_code, 0.2)}
+    np.testing.assert_array_equal(again.transform(ROWS), model.transform(ROWS))
+    with pytest.raises(ValueError, match=r"^penalties=.* could not be saved: define it in a module"):
+        model.fit(ROWS, resume_from=tmp_path / "run")
 
 
 def test_a_corruption_draws_from_the_runs_generator():

@@ -102,11 +102,17 @@ def test_a_part_of_another_kind_is_refused(altered):
     [
         ([3, *PATHS], "trusted has 3: give classes, or their paths as text"),
         (3, "trusted has 3: give classes, or their paths as text"),
+        (None, "trusted has None: give classes, or their paths as text"),
         (Codebook(2, 2), r"trusted has Codebook\(\): give classes"),
         ([Codebook, "Spread"], NOT_TRUSTED),
         (Spread.__module__, NOT_TRUSTED),
     ],
 )
 def test_what_is_trusted_in_no_way(saved, trusted, match):
-    with pytest.raises(ValueError, match=match):
+    with pytest.raises(ValueError if match == NOT_TRUSTED else TypeError, match=match):
+        isthmus.load(saved, trusted=trusted)
+
+
+def test_all_ways_to_trust(saved):
+    for trusted in (PATHS, set(PATHS), iter(PATHS), [path.replace(":", ".") for path in PATHS]):
         isthmus.load(saved, trusted=trusted)

@@ -36,7 +36,7 @@ class Stream:
     def fingerprint(self):
         return self._rows.fingerprint()
 
-    def finished_by(self, function):
+    def map(self, function):
         return Stream(self._rows, (*self._functions, function))
 
     def hold_out(self, share, generator):

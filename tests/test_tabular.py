@@ -497,7 +497,7 @@ class TestUse:
             quick(layers="al").fit(people)
 
     def test_it_does_not_sample(self):
-        assert not hasattr(TabularAutoencoder, "sample")
+        assert not hasattr(TabularAutoencoder(), "sample")
 
 
 def fit(frame, **params):

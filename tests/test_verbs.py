@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 
 import isthmus
-from isthmus import cli
 from isthmus.errors import InputError
 
 SAVED = Path(__file__).parent / "saved"
@@ -118,5 +117,5 @@ def test_a_mistake_of_the_user_is_one_line(run, monkeypatch, kind):
     def fail(*_, **__):
         raise kind("this")
 
-    monkeypatch.setattr(cli.data.datasets, "location", fail)
+    monkeypatch.setattr("isthmus.cli.catalogue.location", fail)
     assert run("data")[::2] == (2, "isthmus: this\n")

@@ -26,7 +26,7 @@ from isthmus.formats.labels import are_classes
 from isthmus.formats.names import row_names
 from isthmus.formats.rows import to_rows
 from isthmus.models import Autoencoder, ContractiveAutoencoder, DenoisingAutoencoder, SparseAutoencoder
-from isthmus.models.base import AbstractAutoencoder, told
+from isthmus.models.base import AbstractAutoencoder, conditions_of
 from isthmus.networks import MLP
 from isthmus.threads import suited_to
 
@@ -87,7 +87,7 @@ class Comparison:
     """
 
     table: pd.DataFrame
-    models: dict[str, BaseEstimator]
+    models: dict[str, Any]
     X_test: np.ndarray
     corrupted_test: np.ndarray
     y_test: np.ndarray | None
@@ -298,7 +298,9 @@ def _fit_and_measure(
             progress(f"{name}, seed {seed}")
         began = time.perf_counter()
         with hushed(ConvergenceWarning):  # said once, at the end
-            fitted.append(clone(candidate).set_params(random_state=seed).fit(split.X, **told(candidate, split.y)))
+            fitted.append(
+                clone(candidate).set_params(random_state=seed).fit(split.X, **conditions_of(candidate, split.y))
+            )
         if getattr(fitted[-1], "interrupted_", False):
             raise KeyboardInterrupt  # a model cut short must not stand beside whole ones
         runs.append({"seconds": time.perf_counter() - began} | _measure(fitted[-1], split))

@@ -69,8 +69,9 @@ def loaded(run: Path, method: str) -> BaseEstimator:
         raise InputError(f"{run} holds an OutlierDetector: it can score rows, and nothing else here")
     kind = type(estimator).__name__
     kind = f"{'an' if kind[0] == 'A' else 'a'} {kind}"
-    if method == "sample":
-        raise InputError(f"{kind} cannot generate: train --model variational")
+    if method == "sample" and not hasattr(estimator, "log_likelihood"):
+        parts = "fusion=product_of_experts" if hasattr(estimator, "modalities_") else "bottleneck=gaussian"
+        raise InputError(f"{kind} cannot generate: train --model variational, or this one with --set {parts}")
     raise InputError(f"{kind} that was trained without reconstruction has no {method}: train another")
 
 

@@ -105,7 +105,7 @@ class RaggedBatch(Batch):
         known = torch.cat([known.new_zeros(1), known])
         return known[self.starts + self.lengths] == known[self.starts]
 
-    def finished_by(self, finish: Callable[[Batch], Batch]) -> "RaggedBatch":
+    def map(self, finish: Callable[[Batch], Batch]) -> "RaggedBatch":
         """Return the same sequences, with something to be done to each batch that is taken."""
         batch = RaggedBatch.of(self.x, self.lengths, self.starts, self.tail)
         batch.finish = finish

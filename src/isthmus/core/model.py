@@ -147,7 +147,7 @@ class Model(nn.Module):
     def filled(self, rows: Batch) -> Batch:
         """Put ``fill`` where rows hold NaN, and note where they do not."""
         if isinstance(rows, RaggedBatch):
-            return rows.finished_by(self.filled)
+            return rows.map(self.filled)
         observed = rows.x.isnan().logical_not_()
         return rows if observed.all() else Batch(self._with_gaps(rows.x, observed), rows.context, observed)
 

@@ -13,26 +13,30 @@ class Source(Protocol):
     """Rows that a model is trained on, or held against.
 
     ``fit`` makes an :class:`isthmus.sources.memory.MemorySource` of the rows that it is given, and takes no more of it
-    than stands here: a stream of rows from files can take its place. All batches are on the device and in the dtype of
-    the training; an entry that is not known is NaN until :meth:`finished_by` has put something there.
+    than stands here. An epoch goes through :meth:`batches`; what is learnt before the first step (PCA, what stands for
+    missing entries) is learnt of ``sample(len(source))``, which is all rows, in memory. Batches are on the device and
+    in the dtype of the training; an entry that is not known is NaN until :meth:`map` has put something there.
     """
 
     def __len__(self) -> int:
         """Return how many rows there are: the epochs, the learning rate's schedule and the network's width go by it."""
 
     def batches(self, size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
-        """Yield every row once, in batches as :func:`cuts` has them: in order, or shuffled by a generator.
+        """Yield every row once, in batches as :func:`cuts` has them: shuffled by a generator, or in its own order.
 
         With the generator in the same state the order is the same: so a run that was stopped goes on to the bit.
         """
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Batch:
-        """Return rows to learn something by, such as PCA or σ: at most `n`, spread evenly, or drawn by a generator."""
+        """Return rows to learn something by, such as PCA or σ: `n`, spread evenly, or drawn by a generator.
+
+        All of them, in order, where there are no more than `n`, and never fewer than half of what is asked for.
+        """
 
     def fingerprint(self) -> str:
         """Return what tells these rows from others: a run goes on only with rows that have the same."""
 
-    def finished_by(self, function: Callable[[Batch], Batch]) -> Self:
+    def map(self, function: Callable[[Batch], Batch]) -> Self:
         """Return the same rows, with something done to every batch that is taken."""
 
     def hold_out(self, share: float | None, generator: torch.Generator) -> tuple[Self, Self | None, Tensor]:

@@ -16,11 +16,13 @@ from torch import Tensor
 
 from isthmus.core.model import Model
 from isthmus.errors import users_mistake
+from isthmus.formats.checks import RandomState
 from isthmus.formats.containers import RowsLike
 from isthmus.models import inference
 from isthmus.models.engine import n_activations
 from isthmus.models.fitting import Fitting
 from isthmus.models.interpolation import Way
+from isthmus.models.own_parts import has_prior as bottleneck_has_prior
 from isthmus.models.saved import save_estimator
 
 Method = TypeVar("Method", bound=Callable[..., object])
@@ -29,6 +31,13 @@ Method = TypeVar("Method", bound=Callable[..., object])
 def only_if(holds: Callable[[Any], bool]) -> Callable[[Method], Method]:
     """Leave a method out of estimators for which something does not hold."""
     return available_if(holds)
+
+
+def has_prior(model: Any) -> bool:
+    """Tell whether codes are drawn from a prior: of a fitted model by what it is, else by its parameters."""
+    if hasattr(model, "module_"):
+        return bool(model.module_.bottleneck.prior is not None)
+    return bottleneck_has_prior(model.bottleneck, otherwise=model.draws_codes)
 
 
 @dataclass(eq=False, repr=False)
@@ -180,6 +189,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Fit
     def score_samples(self, X: RowsLike, *, per_feature: bool = False) -> Any:
         """Return log p(x | z) of each row in nats, z its code: minus the reconstruction term; higher is more usual.
 
+        Where the code has a prior it is the ELBO instead, a lower bound of log p(x).
+
         Parameters
         ----------
         X : array-like
@@ -225,6 +236,63 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Fit
             If the model is not fitted, or `X` is not in the form of the rows of ``fit``.
         """
         return float(self.score_samples(X).mean())
+
+    @only_if(has_prior)
+    def sample(self, n_samples: int = 1, *, noise: bool = False, random_state: RandomState = None) -> Any:
+        """Generate rows: draw codes from their prior, N(0, 1) unless the bottleneck has another, and decode them.
+
+        It is there where the code has a prior: in variational families, and beside ``bottleneck="gaussian"`` or a
+        bottleneck of your own with a prior.
+
+        Parameters
+        ----------
+        n_samples : int, default 1
+            How many.
+        noise : bool, default False
+            Whether rows are drawn from p(x | z), with its σ or its on/off pixels, or are its mean.
+        random_state : int, RandomState or None, default None
+            An int gives the same rows each time.
+
+        Returns
+        -------
+        ndarray of float32, of shape (n_samples, *row_shape), or DataFrame
+            A DataFrame where ``fit`` was given one: of its columns and dtypes, within the ranges that these had; of
+            several modalities a dict.
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted, or `n_samples` is below 1.
+        """
+        return inference.sample(*self._fitted, n_samples, self.n_components, noise, random_state)
+
+    @only_if(has_prior)
+    def log_likelihood(self, X: RowsLike, n_importance_samples: int = 100) -> np.ndarray:
+        """Estimate log p(x) of each row in nats by importance sampling from q(z | x) (Burda et al. 2015).
+
+        It is there where :meth:`sample` is, and of sequences with a future that is predicted takes that in.
+
+        Parameters
+        ----------
+        X : array-like
+            Rows as in ``fit``. Of a row with NaN it is the likelihood of what is known, which is higher the less that
+            is, and low by more: to compare such rows take :meth:`score_samples`. A category that was not there at
+            ``fit`` costs what it does there.
+        n_importance_samples : int, default 100
+            Draws a row, each row's its own, so that a figure moves a little with the place of its row in `X`. The
+            estimate is low by less the more there are; with one it is a draw of the ELBO.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            In nats.
+
+        Raises
+        ------
+        ValueError
+            If `n_importance_samples` is below 1, or as in :meth:`transform`.
+        """
+        return inference.log_likelihood(*self._fitted, X, n_importance_samples)
 
     def save(self, folder: str | Path) -> None:
         """Save to a folder: ``config.json`` and ``model.safetensors``; :func:`isthmus.load` reads it. No pickle.
@@ -311,7 +379,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Fit
         return self.module_, self.format_
 
 
-def told(model: BaseEstimator, y: Any, rows: slice | np.ndarray = slice(None)) -> dict[str, Any]:
+def conditions_of(model: BaseEstimator, y: Any, rows: slice | np.ndarray = slice(None)) -> dict[str, Any]:
     """Return what the methods of any model are told beside some of the rows: their conditions, where it takes them."""
     if y is None or not getattr(model, "takes_conditions", False):
         return {}

@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator
 from torch import Tensor
 
 from isthmus.errors import InputError
-from isthmus.models.own import Trusted, find
+from isthmus.models.own import Named, find
 from isthmus.models.packed import unpack
 from isthmus.models.plain import NOT_SAVED, OF_THE_WEIGHTS, check_plain, saved_params, value_of
 from isthmus.networks.parameters import Network
@@ -31,7 +31,11 @@ def unpacked(whole: JsonObject, tensors: dict[str, Tensor]) -> tuple[JsonObject,
 
 
 def plan(
-    config: JsonObject, described: dict[str, Tensor], network: Networks, trusted: Trusted, families: Families
+    config: JsonObject,
+    described: dict[str, Tensor],
+    network: Networks,
+    trusted: Named,
+    families: Families,
 ) -> None:
     """Build what a config describes on the "meta" device, where it takes no memory, and hold it against the weights."""
     with torch.device("meta"), AtMost(len(described)):
@@ -48,7 +52,11 @@ def _with_scores(version: int, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def build(
-    config: JsonObject, tensors: dict[str, Tensor], network: Networks, trusted: Trusted, families: Families
+    config: JsonObject,
+    tensors: dict[str, Tensor],
+    network: Networks,
+    trusted: Named,
+    families: Families,
 ) -> BaseEstimator:
     """Build the estimator that a config describes, of one of the families, and put the weights into it."""
     if "autoencoder" not in config and "autoencoders" not in config:
@@ -85,7 +93,11 @@ def part_of(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def _autoencoder_of(
-    config: JsonObject, tensors: dict[str, Tensor], network: Networks, trusted: Trusted, families: Families
+    config: JsonObject,
+    tensors: dict[str, Tensor],
+    network: Networks,
+    trusted: Named,
+    families: Families,
 ) -> BaseEstimator:
     family = _family(config, families)
     if not hasattr(family, "restore"):

@@ -260,7 +260,7 @@ def _in_batches(
 
 
 @contextmanager
-def fitting(attributes: dict[str, object], verbose: object) -> Iterator[None]:
+def restoring_on_error(attributes: dict[str, object], verbose: object) -> Iterator[None]:
     """Put all attributes back where something is raised: a fit that fails leaves the last one as it was.
 
     What is done beside the steps of the training, and PCA, repays no more than one thread.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -24,10 +24,10 @@ from isthmus.formats.standardise import check_size
 from isthmus.models.engine import (
     check_single_rows,
     chosen_precision,
-    fitting,
     inference_batch,
     n_activations,
     new_fabric,
+    restoring_on_error,
     row_width,
     to_batch,
     work_of_a_row,
@@ -54,12 +54,8 @@ from isthmus.training.keeper import Checkpoints
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-
-class Kept(TypedDict, total=False):
-    """Where ``fit`` keeps a run, and how often: see :meth:`isthmus.Autoencoder.fit`."""
-
-    resume_from: str | Path | None
-    checkpoint_minutes: float
+Folder = str | Path | None
+"""Where a run is kept; None: nowhere."""
 
 
 @dataclass(eq=False, repr=False)
@@ -79,12 +75,7 @@ class Fitting(Parameters, ABC):
     }
 
     def fit(
-        self,
-        X: RowsLike,
-        y: RowsLike | None = None,
-        *,
-        resume_from: str | Path | None = None,
-        checkpoint_minutes: float = 10,
+        self, X: RowsLike, y: RowsLike | None = None, *, resume_from: Folder = None, checkpoint_minutes: float = 10
     ) -> Self:
         """Train on the rows of `X`.
 
@@ -129,7 +120,7 @@ class Fitting(Parameters, ABC):
             then what is kept.
         """
         go_on = self.warm_start and hasattr(self, "module_")
-        with fitting(self.__dict__, self.verbose):
+        with restoring_on_error(self.__dict__, self.verbose):
             fabric, source, seed = self._prepare(X, y, reset=not go_on)
             kept = None
             if resume_from is not None:
@@ -141,7 +132,7 @@ class Fitting(Parameters, ABC):
             generator = torch.Generator(fabric.device).manual_seed(seed)
             draws = torch.Generator().manual_seed(seed)
             model = self._continued(source) if go_on else self._new_model(source, draws)
-            source = source.finished_by(model.filled)
+            source = source.map(model.filled)
             train, validation, held_out = source.hold_out(self.validation_fraction, generator)
             self.held_out_ = np.sort(held_out.cpu().numpy())
             if not go_on:  # a sparse code, which would know held-out rows by heart, by the others alone
@@ -184,7 +175,7 @@ class Fitting(Parameters, ABC):
             As :meth:`fit` does.
         """
         first = not hasattr(self, "module_")
-        with fitting(self.__dict__, self.verbose):
+        with restoring_on_error(self.__dict__, self.verbose):
             fabric, source, seed = self._prepare(X, y, reset=first)
             self.held_out_ = np.array([], int)
             state = getattr(self, "_state", None)
@@ -192,7 +183,7 @@ class Fitting(Parameters, ABC):
                 draws = torch.Generator().manual_seed(seed)
                 model = self._new_model(source, draws) if first else self._continued(source)
                 if first:
-                    self._start(model, source.finished_by(model.filled), draws)
+                    self._start(model, source.map(model.filled), draws)
                 generator = torch.Generator(fabric.device).manual_seed(seed)
                 state = new_state(model, self.lr, generator, "constant", 0, self.optimizer)
                 state.history = list(getattr(self, "history_", []))
@@ -200,7 +191,7 @@ class Fitting(Parameters, ABC):
             state.best = None  # there are no held-out rows here, and those of a fit before must not undo the epoch
             state.set_learning_rate(self.lr)
             state.start = None  # other rows may have other errors
-            train = source.finished_by(state.model.filled)
+            train = source.map(state.model.filled)
             self._train(fabric, state, train, None, epochs=state.epoch + 1, seed=seed + state.epoch, anew=first)
             self._state = state
         return self
@@ -312,7 +303,7 @@ class Fitting(Parameters, ABC):
         if hasattr(self, "threshold_"):
             self.threshold_ = float(self.sparsity_weight)
         model = with_weights(self._build, self.module_.state_dict(), source.sample(1).x)
-        check_own(model, source.finished_by(model.filled).sample(2), self.get_params(deep=False))
+        check_own(model, model.filled(source.sample(2)), self.get_params(deep=False))
         return model
 
     def _train(

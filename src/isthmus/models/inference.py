@@ -171,8 +171,7 @@ def score_samples(
 def scores(model: Model, form: Format, given: Given, *, per_feature: bool = False) -> Any:
     """Score rows, or each of their entries, that are encoded to be scored, in nats."""
     new, log_scale = form.new_categories(given.x), form.log_scale
-    if new is not None:
-        given = given._replace(x=np.where(new, given.x.dtype.type(np.nan), given.x))
+    given = _without(given, new)
     found = in_batches(model, entry_scores if per_feature else row_scores, given)
     if log_scale is not None and not (per_feature and model.knows_usual):
         log_scale = log_scale.astype(found.dtype)
@@ -183,12 +182,21 @@ def scores(model: Model, form: Format, given: Given, *, per_feature: bool = Fals
     return np.where(new, costs, found) if per_feature else found + (new * costs).sum(1)
 
 
+def _without(given: Given, new: np.ndarray | None) -> Given:
+    """Return rows without the categories that were not there at ``fit``: of these encoder and decoder know nothing."""
+    return given if new is None else given._replace(x=np.where(new, given.x.dtype.type(np.nan), given.x))
+
+
 def log_likelihood(model: Model, form: Format, X: RowsLike, n: int, y: RowsLike | None = None) -> np.ndarray:
     """Estimate log p(x) of rows by so many draws of the code."""
     check_scalar(n, "n_importance_samples", numbers.Integral, min_val=1)
-    given = form.encode(X, y, targets=True)
+    given = form.encode_to_score(X, y)
+    new, log_scale = form.new_categories(given.x), form.log_scale
+    given = _without(given, new)
     estimate = partial(importance_log_likelihood, samples=n, generator=_generator(model, SEED))
-    found, log_scale = in_batches(model, estimate, given), form.log_scale
+    found = in_batches(model, estimate, given)
+    if new is not None and model.knows_usual:
+        found = found + np.where(new, model.rare.cpu().numpy(), 0).sum(1).astype(found.dtype)
     if log_scale is None:
         return found
     return found - (given.known.reshape(len(given.x), -1) @ log_scale.ravel()).astype(found.dtype)

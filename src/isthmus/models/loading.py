@@ -1,6 +1,7 @@
 """Saved estimators of all families, from their folders."""
 
 from pathlib import Path
+from typing import Any
 
 from sklearn.base import BaseEstimator
 from torch import Tensor
@@ -13,7 +14,7 @@ from isthmus.models.contractive import ContractiveAutoencoder as ContractiveAuto
 from isthmus.models.denoising import DenoisingAutoencoder as DenoisingAutoencoder
 from isthmus.models.multimodal import MultimodalAutoencoder as MultimodalAutoencoder
 from isthmus.models.outlier import OutlierDetector as OutlierDetector
-from isthmus.models.own import Trusted
+from isthmus.models.own import Trusted, listed
 from isthmus.models.sequence import SequenceAutoencoder as SequenceAutoencoder
 from isthmus.models.sparse import SparseAutoencoder as SparseAutoencoder
 from isthmus.models.tabular import TabularAutoencoder as TabularAutoencoder
@@ -30,7 +31,7 @@ FAMILIES: Families = {
 """The families that can be loaded: those that are imported here."""
 
 
-def load(folder: str | Path, *, network: Networks = None, trusted: Trusted = ()) -> BaseEstimator:
+def load(folder: str | Path, *, network: Networks = None, trusted: Trusted = ()) -> Any:
     """Load a saved estimator; it computes the same numbers to the bit.
 
     Parameters
@@ -40,11 +41,12 @@ def load(folder: str | Path, *, network: Networks = None, trusted: Trusted = ())
     network : MLP, Modules, dict of these or None, default None
         For a model whose network is not described by names and numbers (your own modules, activations as modules):
         the same network again, for its weights to be put into; a dict where it was `networks` that was one.
-    trusted : class, function, str or sequence of these, default ()
+    trusted : class, function, str or iterable of these, default ()
         For a model whose class is a subclass of your own, or that has parts of your own (likelihood, bottleneck,
-        penalties, corruption, optimizer): these classes and functions, or their import paths as text, such as
-        ``"package.module:Mine"``, which are then imported. Nothing that a folder names is imported unless it is named
-        here. A class of a script (``__main__``) or of a function has no import path: give the class itself.
+        penalties, corruption, optimizer): these classes and functions, or their import paths as text,
+        ``"package.module:Mine"`` or ``"package.module.Mine"``, which are then imported. Nothing that a folder names is
+        imported unless it is named here. A class of a script (``__main__``) or of a function has no import path: give
+        the class itself.
 
     Returns
     -------
@@ -55,6 +57,8 @@ def load(folder: str | Path, *, network: Networks = None, trusted: Trusted = ())
     ------
     FileNotFoundError, NotADirectoryError
         If `folder` is no model folder.
+    TypeError
+        If `trusted` has in it what is neither a class or function nor text.
     ValueError
         If a file is truncated, altered or of another version, its parts do not fit together, or `network` or `trusted`
         is needed and is not given, or does not fit.
@@ -75,15 +79,15 @@ def load(folder: str | Path, *, network: Networks = None, trusted: Trusted = ())
     >>> bool((again.transform(X) == autoencoder.transform(X)).all())
     True
     """
-    folder = Path(folder)
+    folder, named = Path(folder), listed(trusted)
 
     def check(whole: JsonObject, described: dict[str, Tensor]) -> None:
         config, weights = unpacked(whole, described)
-        plan(config, weights, network, trusted, FAMILIES)
+        plan(config, weights, network, named, FAMILIES)
 
     try:
         whole, weights = persistence.read(folder, check)
-        return build(*unpacked(whole, weights), network, trusted, FAMILIES)
+        return build(*unpacked(whole, weights), network, named, FAMILIES)
     except WRONG as error:
         reason = one_line(error)
         if not reason.startswith(str(folder)):

@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
-from typing import Any, ClassVar, Literal, Self, Unpack
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
@@ -19,22 +18,17 @@ from isthmus.core.likelihoods.product import ProductLikelihood
 from isthmus.core.model import Model
 from isthmus.core.parts import Parts
 from isthmus.errors import InputError
-from isthmus.formats.checks import RandomState, check_choice, check_number
+from isthmus.formats.checks import check_choice, check_number
 from isthmus.formats.containers import RowsLike
 from isthmus.formats.several import ModalitiesFormat
-from isthmus.models import inference
-from isthmus.models.base import AbstractAutoencoder, only_if
+from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.engine import encode, in_batches, rebuild
-from isthmus.models.fitting import Kept
+from isthmus.models.fitting import Folder
 from isthmus.models.modality import Networks, block_of, check_by_name, network_of, params_of, term_of, with_param
 from isthmus.models.own_parts import name_of
 from isthmus.networks.multimodal import build_multimodal
 
 FUSIONS = ("concatenation", "product_of_experts")
-
-
-def _is_variational(model: BaseEstimator) -> bool:
-    return bool(model.fusion == "product_of_experts")
 
 
 @dataclass(eq=False, repr=False)
@@ -112,7 +106,9 @@ class MultimodalAutoencoder(AbstractAutoencoder):
 
     scales_itself: ClassVar[bool] = True
 
-    def fit(self, X: RowsLike, y: RowsLike | None = None, **kept: Unpack[Kept]) -> Self:
+    def fit(
+        self, X: RowsLike, y: RowsLike | None = None, *, resume_from: Folder = None, checkpoint_minutes: float = 10
+    ) -> Self:
         """Train on rows of several modalities.
 
         Parameters
@@ -123,8 +119,8 @@ class MultimodalAutoencoder(AbstractAutoencoder):
             labels, is missing; a modality is missing in a row where all of it is.
         y : ignored
             There for scikit-learn's sake.
-        **kept
-            `resume_from` and `checkpoint_minutes`, as :meth:`isthmus.Autoencoder.fit` takes them.
+        resume_from, checkpoint_minutes
+            Where the run is kept, and how often: see :meth:`isthmus.Autoencoder.fit`.
 
         Returns
         -------
@@ -141,7 +137,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         FloatingPointError
             If the loss becomes NaN or infinite.
         """
-        return super().fit(X, y, **kept)
+        return super().fit(X, y, resume_from=resume_from, checkpoint_minutes=checkpoint_minutes)
 
     def transform(self, X: RowsLike, *, given: Sequence[str] | None = None) -> np.ndarray:
         """Encode rows to their codes.
@@ -288,37 +284,16 @@ class MultimodalAutoencoder(AbstractAutoencoder):
             self.networks = with_param(self.networks, name, value)
         return self
 
-    @only_if(_is_variational)
-    def sample(self, n_samples: int = 1, *, noise: bool = False, random_state: RandomState = None) -> Any:
-        """Generate rows of all modalities: draw codes from N(0, 1) and decode them; for ``product_of_experts``.
-
-        Parameters
-        ----------
-        n_samples : int, default 1
-            How many.
-        noise : bool, default False
-            Whether rows are drawn from p(x | z), each modality from its likelihood, or are its mean and the most
-            probable labels.
-        random_state : int, RandomState or None, default None
-            An int gives the same rows each time.
-
-        Returns
-        -------
-        dict of str to ndarray, or DataFrame
-            What comes back is described in :meth:`reconstruct`.
-
-        Raises
-        ------
-        ValueError
-            If the model is not fitted, or `n_samples` is below 1.
-        """
-        return inference.sample(*self._fitted, n_samples, self.n_components, noise, random_state)
-
     def __sklearn_tags__(self) -> Tags:
         """Tell scikit-learn that rows come in a dict."""
         tags = super().__sklearn_tags__()
         tags.input_tags.dict, tags.input_tags.two_d_array, tags.input_tags.sparse = True, False, False
         return tags
+
+    @property
+    def draws_codes(self) -> bool:
+        """Whether the code is drawn from a prior: for ``product_of_experts``."""
+        return self.fusion == "product_of_experts"
 
     @property
     def sigma_(self) -> float:
@@ -341,6 +316,8 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         ValueError, TypeError
             For the first parameter without a meaning.
         """
+        if self.bottleneck is not None:
+            raise InputError(f"bottleneck={name_of(self.bottleneck)} has no meaning here: the code is as fusion says")
         super().check_parameters()
         check_choice("fusion", self.fusion, FUSIONS)
         check_number("modality_dropout", self.modality_dropout, min_val=0, max_val=1)
@@ -348,8 +325,6 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         check_by_name(self.blocks, self.networks, self.likelihoods, self.block_weights)
         if self.corruption is not None:
             raise InputError(f"corruption={self.corruption!r} has no meaning here: modality_dropout hides modalities")
-        if self.bottleneck is not None:
-            raise InputError(f"bottleneck={name_of(self.bottleneck)} has no meaning here: the code is as fusion says")
         if not isinstance(self.likelihood, str):
             raise InputError(
                 f"likelihood={name_of(self.likelihood)} has no meaning here: each modality has one that is named, see "
@@ -360,9 +335,9 @@ class MultimodalAutoencoder(AbstractAutoencoder):
                 "contraction_weight has no meaning for rows of several modalities, nor a penalty 'contractive': leave "
                 "it out"
             )
-        if self.sparsity == "kl" or (self.sparsity == "topk" and _is_variational(self)):
+        if self.sparsity == "kl" or (self.sparsity == "topk" and self.draws_codes):
             raise InputError(f"sparsity={self.sparsity!r} has no meaning for this code: give 'l1' or None")
-        if self.beta != type(self).beta and not _is_variational(self):
+        if self.beta != type(self).beta and not self.draws_codes:
             raise InputError(f"beta={self.beta!r} weighs the KL term of fusion='product_of_experts': leave it out")
 
     def _form(self) -> ModalitiesFormat:
@@ -389,7 +364,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
         weights = {term_of(name): weight for name, weight in self.block_weights_.items()}
         return replace(
             parts,
-            bottleneck=GaussianBottleneck() if _is_variational(self) else parts.bottleneck,
+            bottleneck=GaussianBottleneck() if self.draws_codes else parts.bottleneck,
             likelihood=ProductLikelihood(blocks),
             hiding=partial(hide_modalities, sizes=sizes, level=self.modality_dropout),
             weights=parts.weights | weights | {"kl": self.beta},

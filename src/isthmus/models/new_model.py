@@ -33,8 +33,8 @@ def with_weights(build: Callable[[], Model], weights: Mapping[str, Tensor], like
         model.load_state_dict(weights)
     except RuntimeError as error:
         raise InputError(
-            "n_components, network, likelihood or sigma is not what it was at the last fit: set warm_start=False to "
-            "begin anew"
+            "n_components, network, bottleneck, likelihood or sigma is not what it was at the last fit: set "
+            "warm_start=False to begin anew"
         ) from error
     return model
 

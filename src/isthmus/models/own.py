@@ -18,17 +18,20 @@ Family = TypeVar("Family")
 PATH = re.compile(r"[\w.]{1,500}:[\w.<>]{1,500}")
 """``module:Class``, also of a class inside of another, or of a function's."""
 
-Code = Callable[..., object]
+Definition = Callable[..., object]
 """A class or a function."""
 
-Trusted = Code | str | Sequence[Code | str]
-"""Classes and functions, or their import paths."""
+Trusted = Definition | str | Iterable[Definition | str]
+"""Classes and functions, or their import paths: ``module:Name``, or ``module.Name``."""
+
+Named = Sequence[Definition | str]
+"""The same, as :func:`listed` has them."""
 
 OURS = ("isthmus.core.bottlenecks.", "isthmus.core.likelihoods.", "isthmus.core.corruption:", "isthmus.core.penalties.")
 """Where parts are isthmus's own, which need no trust."""
 
 
-def path_of(kind: Code) -> str:
+def path_of(kind: Definition) -> str:
     """Return a class's or a function's import path, ``module:Name``; that of torch's optimisers by the shorter one."""
     name = kind.__qualname__
     return f"torch.optim:{name}" if getattr(torch.optim, name, None) is kind else f"{kind.__module__}:{name}"
@@ -53,7 +56,7 @@ def family_of(kind: type) -> type:
     raise InputTypeError(f"{kind.__name__} is no subclass of a family of isthmus, such as Autoencoder: it is not saved")
 
 
-def find(path: object, family: type[Family], trusted: Trusted) -> type[Family]:
+def find(path: object, family: type[Family], trusted: Named) -> type[Family]:
     """Return the class that was saved under a path, where it is trusted; nothing else is imported.
 
     Raises
@@ -67,7 +70,7 @@ def find(path: object, family: type[Family], trusted: Trusted) -> type[Family]:
     return found
 
 
-def find_part(path: object, trusted: Trusted) -> Code:
+def find_part(path: object, trusted: Named) -> Definition:
     """Return the class or function of a part that was saved under a path, where it is trusted, or is no stranger's.
 
     Raises
@@ -86,25 +89,36 @@ def find_part(path: object, trusted: Trusted) -> Code:
     return _found(path, trusted, "part")
 
 
-def _found(path: object, trusted: Trusted, what: str) -> Code:
+def listed(trusted: Trusted) -> list[Definition | str]:
+    """Return what is trusted as a list.
+
+    Raises
+    ------
+    TypeError
+        If it is, or has in it, what is neither a class or function nor text.
+    """
+    is_one = isinstance(trusted, str) or callable(trusted) or not isinstance(trusted, Iterable)
+    named: list[Definition | str] = [trusted] if is_one else list(trusted)  # type: ignore[list-item, arg-type]
+    for each in named:
+        if not isinstance(each, str) and not hasattr(each, "__qualname__"):
+            raise InputTypeError(f"trusted has {each!r}: give classes, or their paths as text: 'module:Name'")
+    return named
+
+
+def _found(path: object, trusted: Named, what: str) -> Definition:
     if not isinstance(path, str) or not PATH.fullmatch(path):
         raise InputError(f"it has a {what} of its own under a path that is none")
-    several = isinstance(trusted, Iterable) and not isinstance(trusted, str) and not callable(trusted)
-    named: list[Code | str] = list(trusted) if several else [trusted]  # type: ignore[arg-type, list-item]
-    wrong = next((each for each in named if not (isinstance(each, str) or hasattr(each, "__qualname__"))), None)
-    if wrong is not None:
-        raise InputTypeError(f"trusted has {wrong!r}: give classes, or their paths as text, such as {path!r}")
-    classes = [each for each in named if not isinstance(each, str)]
+    classes = [each for each in trusted if not isinstance(each, str)]
     same = [each for each in classes if path_of(each) == path]
     same += [each for each in classes if each.__name__ == path.rpartition(":")[2].rpartition(".")[2]]  # which has moved
     if same:
         return same[0]
-    if path in named and can_be_imported(path):
+    if can_be_imported(path) and (path in trusted or path.replace(":", ".") in trusted):
         return _imported(path)
     raise InputError(_not_trusted(path, what))
 
 
-def _imported(path: str) -> Code:
+def _imported(path: str) -> Definition:
     module, _, name = path.partition(":")
     try:
         return attrgetter(name)(importlib.import_module(module))

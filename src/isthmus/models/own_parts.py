@@ -64,6 +64,23 @@ def bottleneck_of(given: GivenBottleneck, otherwise: Bottleneck) -> Bottleneck:
     return kind() if isinstance(kind, type) else copy.deepcopy(kind)
 
 
+def has_prior(given: GivenBottleneck, *, otherwise: bool) -> bool:
+    """Tell whether what is given for a bottleneck has a prior; of None it is what is so `otherwise`.
+
+    What is no bottleneck, which :func:`check_bottleneck` tells of before a fit, has none.
+    """
+    if given is None:
+        return otherwise
+    kind = BOTTLENECKS.get(given) if isinstance(given, str) else given
+    if isinstance(kind, type) and issubclass(kind, Bottleneck) and not isinstance(kind.prior, Prior):
+        try:  # its constructor may give it one
+            with building(torch.Generator()):
+                kind = kind()
+        except (TypeError, RuntimeError):
+            return False
+    return isinstance(getattr(kind, "prior", None), Prior)
+
+
 def penalties_of(given: GivenPenalties) -> dict[str, tuple[Penalty, float]]:
     """Return each penalty and its weight: one's own, or of a weight alone that of the name."""
     each = (given or {}).items()
@@ -90,9 +107,17 @@ def check_bottleneck(given: GivenBottleneck, *, sparsity: str | None, needs_prio
         return
     found = _check_part("bottleneck", given, Bottleneck, BOTTLENECKS, lambda: bottleneck_of(given, Deterministic()))  # type: ignore[type-abstract]
     if sparsity == "topk":
-        raise InputError("sparsity='topk' is a bottleneck itself: give sparsity=None beside bottleneck")
+        raise InputError(
+            "sparsity='topk' is a bottleneck itself, SparseAutoencoder's by default: give sparsity=None beside "
+            f"bottleneck={name_of(given)}, or take another family"
+        )
     if needs_prior and found.prior is None:
         raise InputError(f"bottleneck={name_of(given)} has no prior, which a variational code needs: give it one")
+    if found.prior is not None and sparsity == "kl":
+        raise InputError(
+            f"sparsity='kl' needs a code in (0, 1), and that of bottleneck={name_of(given)} is drawn from a normal: "
+            "give 'l1' or None"
+        )
     if not isinstance(found.prior, Prior | None):
         raise InputTypeError(
             f"bottleneck={name_of(given)} has prior={shown(repr(found.prior))}: give an isthmus.parts.Prior"

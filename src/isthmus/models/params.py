@@ -110,7 +110,6 @@ class Parameters(BaseEstimator, ABC):
     default_grad_norm: ClassVar["staticmethod[[int], float | None]"] = staticmethod(no_limit)
     scales_itself: ClassVar[bool] = False
     is_sequential: ClassVar[bool] = False
-    draws_codes: ClassVar[bool] = False
     layers: ClassVar[str] = "code"
 
     def _form(self) -> Format:
@@ -282,6 +281,11 @@ class Parameters(BaseEstimator, ABC):
         if self.sparsity is not None and isinstance(network, Conv):
             network = replace(network, refine=False)  # PCA's V, which would stay, is no dictionary for a sparse code
         return replace(network, code_activation="sigmoid") if self.sparsity == "kl" else network
+
+    @property
+    def draws_codes(self) -> bool:
+        """Whether the family's own code, which `bottleneck` may replace, is drawn from a prior: by default not."""
+        return False
 
     @property
     def starts_at_pca(self) -> bool:

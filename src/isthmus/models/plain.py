@@ -19,7 +19,7 @@ from isthmus.core.bottlenecks.base import Bottleneck, Prior
 from isthmus.core.description import description_of
 from isthmus.core.likelihoods.base import Likelihood
 from isthmus.errors import InputError, shown, warn_caller
-from isthmus.models.own import Code, Trusted, find_part, path_of
+from isthmus.models.own import Definition, Named, find_part, path_of
 from isthmus.randomness import building, is_own
 from isthmus.saving.attributes import Json, JsonObject
 from isthmus.saving.untrusted import WRONG
@@ -41,7 +41,17 @@ BROUGHT = (*OF_THE_WEIGHTS, "corruption", "penalties", "optimizer")
 def plain_params(estimator: BaseEstimator) -> dict[str, Json]:
     """Return the parameters as JSON can hold them, all but the callbacks."""
     found = {name: plain(value) for name, value in estimator.get_params(deep=False).items() if name != "callbacks"}
+    found |= _kept_penalties(estimator)
     return {name: NOT_SAVED if _is_own(value) and name not in BROUGHT else value for name, value in found.items()}
+
+
+def _kept_penalties(estimator: Any) -> dict[str, Json]:
+    """Return the penalties without those that JSON cannot hold, where there are some of both."""
+    penalties = getattr(estimator, "penalties", None)
+    if not isinstance(penalties, Mapping):
+        return {}
+    kept = {name: each for name, each in penalties.items() if not _lacks(plain(each))}
+    return {"penalties": plain(kept)} if 0 < len(kept) < len(penalties) else {}
 
 
 def unsaved_params(estimator: BaseEstimator) -> dict[str, dict[str, str]]:
@@ -169,12 +179,15 @@ def check_saved(estimator: BaseEstimator, names: Iterable[str]) -> None:
 
 def warn_of_unsaved(estimator: Any) -> None:
     """Warn of code that a model is saved without; one that is loaded would be trained further without it."""
-    for name in BROUGHT:
-        if plain(value := getattr(estimator, name, None)) == NOT_SAVED:
+    given = {name: getattr(estimator, name, None) for name in BROUGHT}
+    for name, each in (given.pop("penalties") or {}).items():
+        given[f"penalties[{name!r}]"] = each
+    for name, value in given.items():
+        if _lacks(plain(value)):
             warn_caller(f"{name}={shown(repr(value))} is not saved with the model: {HOW_TO_BE_SAVED}")
 
 
-def code_in(value: object) -> list[Code]:
+def code_in(value: object) -> list[Definition]:
     """Return the classes and functions that a parameter is made of, of a person's own or not."""
     if isinstance(value, Mapping | list | tuple):
         return [code for each in (value.values() if isinstance(value, Mapping) else value) for code in code_in(each)]
@@ -203,7 +216,7 @@ def check_plain(params: Mapping[str, object]) -> None:
             raise InputError(f"{name}={value!r} cannot be")
 
 
-def value_of(value: Any, most: int, trusted: Trusted = ()) -> object:
+def value_of(value: Any, most: int, trusted: Named = ()) -> object:
     """Turn what JSON held into a parameter again; `most` is how many layers a network may have."""
     if isinstance(value, float) and not math.isfinite(value):
         raise InputError(f"a parameter is {value}")

@@ -4,7 +4,7 @@ import numbers
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
-from typing import Any, ClassVar, Literal, Self, Unpack
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -27,9 +27,9 @@ from isthmus.formats.given import Given
 from isthmus.formats.sequences import without_features
 from isthmus.formats.steps import SequenceFormat
 from isthmus.models import inference
-from isthmus.models.base import AbstractAutoencoder, only_if
+from isthmus.models.base import AbstractAutoencoder, has_prior, only_if
 from isthmus.models.engine import in_batches
-from isthmus.models.fitting import Kept
+from isthmus.models.fitting import Folder
 from isthmus.models.own_parts import declared_likelihood, likelihood_of, name_of
 from isthmus.networks import LSTM, Modules
 from isthmus.networks.composite import CompositeDecoder, PastEncoder, Standardise
@@ -120,7 +120,9 @@ class SequenceAutoencoder(AbstractAutoencoder):
     scales_itself: ClassVar[bool] = True
     is_sequential: ClassVar[bool] = True
 
-    def fit(self, X: RowsLike, y: RowsLike | None = None, **kept: Unpack[Kept]) -> Self:
+    def fit(
+        self, X: RowsLike, y: RowsLike | None = None, *, resume_from: Folder = None, checkpoint_minutes: float = 10
+    ) -> Self:
         """Train on sequences.
 
         Parameters
@@ -130,8 +132,8 @@ class SequenceAutoencoder(AbstractAutoencoder):
             the reconstruction term, and the encoder is shown the feature's mean in its place.
         y : ignored
             There for scikit-learn's sake.
-        **kept
-            `resume_from` and `checkpoint_minutes`, as :meth:`isthmus.Autoencoder.fit` takes them.
+        resume_from, checkpoint_minutes
+            Where the run is kept, and how often: see :meth:`isthmus.Autoencoder.fit`.
 
         Returns
         -------
@@ -146,7 +148,7 @@ class SequenceAutoencoder(AbstractAutoencoder):
         FloatingPointError
             If the loss becomes NaN or infinite.
         """
-        return super().fit(X, y, **kept)
+        return super().fit(X, y, resume_from=resume_from, checkpoint_minutes=checkpoint_minutes)
 
     @_if_future
     def predict_future(self, X: RowsLike) -> np.ndarray:
@@ -202,6 +204,7 @@ class SequenceAutoencoder(AbstractAutoencoder):
     reconstruct = _if_reconstruction(AbstractAutoencoder.reconstruct)
     interpolate = _if_reconstruction(AbstractAutoencoder.interpolate)
     traverse = _if_reconstruction(AbstractAutoencoder.traverse)
+    sample = only_if(lambda estimator: estimator.reconstruction and has_prior(estimator))(AbstractAutoencoder.sample)
 
     @_if_reconstruction
     def impute(self, X: RowsLike, mask: RowsLike | None = None, *, n_iter: int = 100) -> Any:
@@ -234,7 +237,7 @@ class SequenceAutoencoder(AbstractAutoencoder):
         As in training, the last `future_steps` are held against what is predicted of them from those before, and these
         against their reconstruction, if there is one: minus the terms of the loss. A value that is missing costs what
         it usually does, and so do the steps that a sequence is shorter by than the longest at ``fit``: so sequences of
-        any length can be compared.
+        any length can be compared. Where the code has a prior the score is the ELBO.
 
         Parameters
         ----------

@@ -5,7 +5,7 @@ import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
-from typing import Any, ClassVar, Literal, Self, Unpack
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -27,7 +27,7 @@ from isthmus.formats.schema import Schema
 from isthmus.formats.table import TableFormat
 from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.engine import exact_up_to
-from isthmus.models.fitting import Kept
+from isthmus.models.fitting import Folder
 from isthmus.models.own_parts import check_corruption, corrupt_cells
 from isthmus.networks import MLP
 from isthmus.networks.cells import Cells
@@ -175,7 +175,9 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
 
     scales_itself: ClassVar[bool] = True
 
-    def fit(self, X: RowsLike, y: RowsLike | None = None, **kept: Unpack[Kept]) -> Self:
+    def fit(
+        self, X: RowsLike, y: RowsLike | None = None, *, resume_from: Folder = None, checkpoint_minutes: float = 10
+    ) -> Self:
         """Learn what the columns of a table are, and train on its rows.
 
         Parameters
@@ -185,8 +187,8 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
             part in the loss.
         y : ignored
             There for scikit-learn's sake.
-        **kept
-            `resume_from` and `checkpoint_minutes`, as :meth:`isthmus.Autoencoder.fit` takes them.
+        resume_from, checkpoint_minutes
+            Where the run is kept, and how often: see :meth:`isthmus.Autoencoder.fit`.
 
         Returns
         -------
@@ -206,7 +208,7 @@ class TabularAutoencoder(_Layers, AbstractAutoencoder):
         isthmus.errors.DataWarning
             If values were taken for missing, or columns are left out, without having been asked for.
         """
-        return super().fit(X, y, **kept)
+        return super().fit(X, y, resume_from=resume_from, checkpoint_minutes=checkpoint_minutes)
 
     def inverse_transform(self, Z: ArrayLike) -> Any:
         """Decode codes to a table as in ``fit``: each number's mean, else what is likeliest.

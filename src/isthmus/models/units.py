@@ -6,20 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from isthmus.core.likelihoods.base import Likelihood
 from isthmus.core.model import Model
 from isthmus.core.source import Source
 from isthmus.models.engine import encode
+from isthmus.models.own_parts import declared_likelihood
 
 MOST_DEAD = 0.1
 """Share of a code's units that may be dead before it is told of; one unit may in any case."""
-
-COLLAPSE_CURES = {
-    "sigma": "sigma='learned'",
-    "beta": "a lower beta",
-    "beta_warm_up": "beta_warm_up=10",
-    "free_bits": "free_bits=0.1",
-}
-"""What to do about a code that has collapsed, by the parameter."""
 
 CURES = {
     "topk": "take fewer n_components, a larger k, or more max_epochs",
@@ -51,6 +45,21 @@ def of_no_use(counts: Mapping[str, int], params: Mapping[str, Any], *, starts_at
             f"{dead} of the code's {units} units are on in no row of X and of no use (dead_units_): {cure}{path}"
         )
     if counts.get("active_units") == 0:
-        *cures, last = (cure for name, cure in COLLAPSE_CURES.items() if name in params)
-        lines.append(f"the code has collapsed: no unit tells anything of X; try {', '.join(cures)} or {last}")
+        *cures, last = cures_of_collapse(params)
+        tries = f"{', '.join(cures)} or {last}" if cures else last
+        lines.append(f"the code has collapsed: no unit tells anything of X; try {tries}")
     return lines
+
+
+def cures_of_collapse(params: Mapping[str, Any]) -> list[str]:
+    """Return what to do about a code that has collapsed: what is not done yet, of what the estimator has."""
+    likelihood = params["likelihood"]
+    takes_sigma = declared_likelihood(likelihood).has_sigma and not isinstance(likelihood, Likelihood)
+    cures = {
+        "sigma='learned'": takes_sigma and params["sigma"] != "learned",
+        "a lower beta": params.get("beta", 0) > 0,
+        "beta_warm_up=10": params.get("beta_warm_up") == 0,
+        "free_bits=0.1": params.get("free_bits") == 0 and params["bottleneck"] in (None, "gaussian"),
+    }
+    otherwise = "a lower sigma than is learnt" if takes_sigma else "a family that has beta: VariationalAutoencoder"
+    return [cure for cure, is_left in cures.items() if is_left] or [otherwise]

@@ -3,17 +3,13 @@
 import numbers
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
-from typing import Any, ClassVar, Literal
-
-import numpy as np
+from typing import Literal
 
 from isthmus.core.bottlenecks.gaussian import GaussianBottleneck, StandardNormal
 from isthmus.core.parts import Parts
 from isthmus.core.penalties.free_bits import free_bits
 from isthmus.errors import InputError
-from isthmus.formats.checks import RandomState, check_number, check_scalar
-from isthmus.formats.containers import RowsLike
-from isthmus.models import inference
+from isthmus.formats.checks import check_number, check_scalar
 from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.own_parts import bottleneck_of
 
@@ -27,8 +23,6 @@ class AbstractVariationalAutoencoder(AbstractAutoencoder):
     beta: float = 1.0
     beta_warm_up: int = 0
     free_bits: float = 0.0
-
-    draws_codes: ClassVar[bool] = True
 
     def check_parameters(self) -> None:
         """Check the parameters, the family's own too; see :meth:`isthmus.Autoencoder.check_parameters`.
@@ -48,6 +42,11 @@ class AbstractVariationalAutoencoder(AbstractAutoencoder):
             raise InputError("free_bits is of the KL to N(0, 1): leave it at 0 beside a bottleneck of another prior")
         if self.sparsity in ("kl", "topk"):
             raise InputError(f"sparsity={self.sparsity!r} has no meaning for a Gaussian code: give 'l1' or None")
+
+    @property
+    def draws_codes(self) -> bool:
+        """Whether the family's own code is drawn from a prior: it is."""
+        return True
 
     def _parts(self) -> Parts:
         parts = super()._parts()
@@ -106,51 +105,3 @@ class VariationalAutoencoder(AbstractVariationalAutoencoder):
     >>> bool((model.log_likelihood(X[:5]) > model.score_samples(X[:5]) - 1).all())
     True
     """
-
-    def sample(self, n_samples: int = 1, *, noise: bool = False, random_state: RandomState = None) -> Any:
-        """Generate rows: draw codes from N(0, 1) and decode them.
-
-        Parameters
-        ----------
-        n_samples : int, default 1
-            How many.
-        noise : bool, default False
-            Whether rows are drawn from p(x | z), with its σ or its on/off pixels, or are its mean.
-        random_state : int, RandomState or None, default None
-            An int gives the same rows each time.
-
-        Returns
-        -------
-        ndarray of float32, of shape (n_samples, *row_shape), or DataFrame
-            A DataFrame where ``fit`` was given one: of its columns and dtypes, within the ranges that these had.
-
-        Raises
-        ------
-        ValueError
-            If the model is not fitted, or `n_samples` is below 1.
-        """
-        return inference.sample(*self._fitted, n_samples, self.n_components, noise, random_state)
-
-    def log_likelihood(self, X: RowsLike, n_importance_samples: int = 100) -> np.ndarray:
-        """Estimate log p(x) of each row in nats by importance sampling from q(z | x) (Burda et al. 2015).
-
-        Parameters
-        ----------
-        X : array-like
-            Rows as in ``fit``. Of a row with NaN it is the likelihood of what is known, which is higher the less that
-            is, and low by more: to compare such rows take :meth:`score_samples`.
-        n_importance_samples : int, default 100
-            Draws a row, each row's its own, so that a figure moves a little with the place of its row in `X`. The
-            estimate is low by less the more there are; with one it is a draw of the ELBO.
-
-        Returns
-        -------
-        ndarray of shape (n,)
-            In nats.
-
-        Raises
-        ------
-        ValueError
-            If `n_importance_samples` is below 1, or as in :meth:`transform`.
-        """
-        return inference.log_likelihood(*self._fitted, X, n_importance_samples)

@@ -16,7 +16,7 @@ from isthmus.formats.labels import spread_order
 from isthmus.formats.names import row_names
 from isthmus.formats.rows import to_rows
 from isthmus.models import SequenceAutoencoder, TabularAutoencoder
-from isthmus.models.base import AbstractAutoencoder, told
+from isthmus.models.base import AbstractAutoencoder, conditions_of
 from isthmus.models.kept import kept_in_words, kept_start, why_start_is_kept
 from isthmus.report.cells import short
 from isthmus.report.html import rendered
@@ -215,13 +215,13 @@ def _model_page(model: AbstractAutoencoder, seen: Seen, title: str, summary: str
     rebuilt = _rebuilt_images if is_image(X.shape[1:]) else _rebuilt_tables
     pictures = parts.make("Reconstructions", lambda: rebuilt(model, seen)) or []
     pictures += parts.make("Uses", lambda: uses(model, X, y, seen.names, parts)) or []
-    section = _section(type(model).__name__, model, seen, y, parts, told(model, y, slice(MAP_ROWS)))
+    section = _section(type(model).__name__, model, seen, y, parts, conditions_of(model, y, slice(MAP_ROWS)))
     return _page(title, summary, pictures, [section], seen, None, parts)
 
 
 def _rebuilt_images(model: AbstractAutoencoder, seen: Seen) -> list[Picture]:
     first = slice(SHOWN_ROWS)
-    mine, rows = told(model, seen.y, first), {"input": seen.X[first]}
+    mine, rows = conditions_of(model, seen.y, first), {"input": seen.X[first]}
     if model.corruption is not None:
         rows["corrupted"] = corrupted(rows["input"], model.corruption, model.corruption_level)
         rows["from corrupted"] = model.reconstruct(rows["corrupted"], **mine)
@@ -231,7 +231,7 @@ def _rebuilt_images(model: AbstractAutoencoder, seen: Seen) -> list[Picture]:
 
 
 def _rebuilt_tables(model: AbstractAutoencoder, seen: Seen) -> list[Picture]:
-    mine, features = told(model, seen.y), getattr(model, "feature_names_in_", None)
+    mine, features = conditions_of(model, seen.y), getattr(model, "feature_names_in_", None)
     frame, order = _framed(seen.X, features), np.arange(len(seen.X))
     framed = hasattr(model, "frame_")  # what comes back for a frame keeps to the ranges that its columns had
 

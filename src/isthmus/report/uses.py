@@ -8,7 +8,7 @@ import pandas as pd
 
 from isthmus.errors import printable
 from isthmus.evaluation.imputation import hidden_entries, imputation_errors
-from isthmus.models.base import AbstractAutoencoder, told
+from isthmus.models.base import AbstractAutoencoder, conditions_of
 from isthmus.models.conditional import ConditionalVariationalAutoencoder
 from isthmus.report.cells import CellTable
 from isthmus.report.images import data_uri, grid_png, histograms, image_lines, scale_of
@@ -75,17 +75,17 @@ def _generated(model: AbstractAutoencoder, X: np.ndarray, conditions: np.ndarray
     heading = "Generated rows"
     if not len(conditions):
         rows = np.asarray(model.sample(72, random_state=0))
-        return Picture(heading, "Codes drawn from N(0, 1) and decoded.", data_uri(grid_png(rows, 12, scale_of(X))))
+        return Picture(heading, "Codes drawn from their prior and decoded.", data_uri(grid_png(rows, 12, scale_of(X))))
     # Drawn from one seed, the codes of a line are the same in every column.
-    columns = [np.asarray(model.sample(8, y=value, random_state=0)) for value in conditions]
+    columns = [np.asarray(model.sample(8, **conditions_of(model, [value] * 8), random_state=0)) for value in conditions]
     lines = {f"code {i + 1}": np.stack(line) for i, line in enumerate(zip(*columns, strict=True))}
-    text = "Codes drawn from N(0, 1), a line each, decoded under the condition above the column."
+    text = "Codes drawn from their prior, a line each, decoded under the condition above the column."
     return Picture(heading, text, image_lines([lines], _titles(conditions), scale_of(X)))
 
 
 def _generated_table(model: AbstractAutoencoder, X: np.ndarray, y: np.ndarray | None) -> Picture:
     names = list(getattr(model, "feature_names_in_", [f"feature {i}" for i in range(X.shape[1])]))
-    rows = np.asarray(model.sample(len(X), **told(model, y), noise=True, random_state=0))
+    rows = np.asarray(model.sample(len(X), **conditions_of(model, y), noise=True, random_state=0))
     shown = slice(MOST_UNITS + 2)
     text = "How each feature of generated rows, drawn with the likelihood's noise, is spread beside that of real ones."
     text += f" The first {shown.stop} of {len(names)} features." if len(names) > shown.stop else ""
@@ -94,8 +94,8 @@ def _generated_table(model: AbstractAutoencoder, X: np.ndarray, y: np.ndarray | 
 
 def _traversals(model: AbstractAutoencoder, X: np.ndarray, y: np.ndarray | None, name: str) -> Picture:
     """Draw a line a unit, those that vary most."""
-    variance = np.asarray(model.transform(X, **told(model, y))).var(0)
-    values, first = np.linspace(-3, 3, 13), told(model, y, slice(1))
+    variance = np.asarray(model.transform(X, **conditions_of(model, y))).var(0)
+    values, first = np.linspace(-3, 3, 13), conditions_of(model, y, slice(1))
     units = variance.argsort()[::-1][:MOST_UNITS]
     lines = {f"unit {unit}": model.traverse(X[:1], int(unit), values, **first)[0] for unit in units}
     text = (
@@ -111,7 +111,7 @@ def _restyled(
     conditions: np.ndarray,
     names: Sequence[str],
 ) -> Picture:
-    shown, mine = X[:6], told(model, y, slice(6))
+    shown, mine = X[:6], conditions_of(model, y, slice(6))
     columns = [shown, *(model.reconstruct(shown, **mine, decode_as=value) for value in conditions)]
     lines = {_tail(name): np.stack(line) for name, line in zip(names, zip(*columns, strict=True), strict=False)}
     text = "Rows encoded as what they are and decoded under every condition: what is left of a row is its style."
@@ -120,9 +120,9 @@ def _restyled(
 
 def _interpolations(model: AbstractAutoencoder, X: np.ndarray, y: np.ndarray | None, names: Sequence[str]) -> Picture:
     """Draw the way between five pairs, through codes and, below it, through pixels."""
-    a, b = _pairs(len(X), y if told(model, y) and hasattr(model, "classes_") else None)
+    a, b = _pairs(len(X), y if conditions_of(model, y) and hasattr(model, "classes_") else None)
     steps = 11
-    through_codes = model.interpolate(X[a], X[b], steps, **told(model, y, a))
+    through_codes = model.interpolate(X[a], X[b], steps, **conditions_of(model, y, a))
     through_pixels = np.stack([(1 - t) * X[a] + t * X[b] for t in np.linspace(0, 1, steps)], axis=1)
     groups = [{"codes": one, "pixels": other} for one, other in zip(through_codes, through_pixels, strict=True)]
     pairs = "; ".join(f"{named(names[i])} to {named(names[j])}" for i, j in zip(a, b, strict=True))
@@ -147,7 +147,7 @@ def _pairs(n: int, y: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
 
 def _filled_in(model: AbstractAutoencoder, X: np.ndarray, y: np.ndarray | None) -> Picture:
     """Hide half of the pixels, at random and as the lower half, and show what the model puts there."""
-    rows, mine = X[:MEASURED_ROWS], told(model, y, slice(MEASURED_ROWS))
+    rows, mine = X[:MEASURED_ROWS], conditions_of(model, y, slice(MEASURED_ROWS))
     lower = np.zeros(rows.shape, bool)
     lower[..., rows.shape[-2] // 2 :, :] = True
     groups, shares, mean = [], [], model.format_.unscaled(model.module_.fill.cpu().numpy())

@@ -11,7 +11,7 @@ from isthmus.evaluation.error import column_errors, known_squared_error
 from isthmus.formats.containers import plain
 from isthmus.formats.rows import to_rows
 from isthmus.models import SequenceAutoencoder, TabularAutoencoder
-from isthmus.models.base import AbstractAutoencoder, told
+from isthmus.models.base import AbstractAutoencoder, conditions_of
 
 AT_ONCE = 100_000
 """Rows of a table that are rebuilt at once."""
@@ -40,7 +40,7 @@ def error_in_words(model: AbstractAutoencoder, X: Any, y: np.ndarray | None) -> 
         if not model.reconstruction:
             return Error("log-likelihood of what comes", f"{model.score(X):.4g} nats")
         return Error("squared error an entry", f"{known_squared_error(X, model.reconstruct(X)):.4g}")
-    rebuilt = np.asarray(plain(model.reconstruct(X, **told(model, y))))
+    rebuilt = np.asarray(plain(model.reconstruct(X, **conditions_of(model, y))))
     return Error("squared error an entry", f"{known_squared_error(to_rows(X, allow_nan=True), rebuilt):.4g}")
 
 

@@ -67,7 +67,7 @@ class MemorySource:
                 digest.update(array.data)
         return digest.hexdigest()
 
-    def finished_by(self, function: Callable[[Batch], Batch]) -> Self:
+    def map(self, function: Callable[[Batch], Batch]) -> Self:
         """Return the same rows, with something done to all of them at once."""
         return type(self)(function(self.whole), self.index)
 
