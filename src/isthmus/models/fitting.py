@@ -289,7 +289,7 @@ class Fitting(Parameters, ABC):
         two = rows.take(slice(2))
         with DrawingFrom(draws):
             check_build(model, two, self.n_components, in_unit_interval=self.sparsity == "kl")
-            check_own(model, two, self.get_params(deep=False))
+            check_own(model, two, self)
             if self.layers == "all":
                 n_activations(model)  # which says where a network has none that are known
             spread_units = getattr(network, "linear_path", None) is None and not isinstance(network, Modules)
@@ -303,7 +303,7 @@ class Fitting(Parameters, ABC):
         if hasattr(self, "threshold_"):
             self.threshold_ = float(self.sparsity_weight)
         model = with_weights(self._build, self.module_.state_dict(), source.sample(1).x)
-        check_own(model, model.filled(source.sample(2)), self.get_params(deep=False))
+        check_own(model, model.filled(source.sample(2)), self)
         return model
 
     def _train(

@@ -3,7 +3,7 @@
 What their code itself raises is left as it is.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -92,16 +92,16 @@ def check_mean(likelihood: Likelihood, decoded: Tensor, mean: Tensor, x: Tensor)
         )
 
 
-def check_own(model: Model, two: Batch, params: Mapping[str, Any]) -> None:
-    """Raise ValueError or TypeError where what an estimator's parameters bring gives no rows, or no terms.
+def check_own(model: Model, two: Batch, estimator: Any) -> None:
+    """Raise ValueError or TypeError where what parameters of an estimator bring gives no rows, or no terms.
 
     The model is put into evaluation mode; nothing is drawn from what the run draws from.
     """
     model.eval()
     with torch.no_grad(), DrawingFrom(torch.Generator(two.x.device)):
-        if callable(params["corruption"]):
-            check_corrupted(model, two, params["corruption"])
-        if params["penalties"] or params["bottleneck"] is not None or not isinstance(params["likelihood"], str):
+        if callable(estimator.corruption):
+            check_corrupted(model, two, estimator.corruption)
+        if estimator.penalties or estimator.bottleneck is not None or not isinstance(estimator.likelihood, str):
             _check_terms(model, two)
 
 
