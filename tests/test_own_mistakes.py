@@ -286,3 +286,13 @@ def test_names_that_are_free():
     assert {"kl", "more", "critic"} <= set(model.history_[0]["train"])
     model = Autoencoder(**SMALL, bottleneck="gaussian", likelihood=named("reconstruction", "rest")).fit(ROWS)
     assert {"kl", "rest", "reconstruction"} <= set(model.history_[0]["train"])
+
+
+def test_parts_that_are_set_since_are_looked_at_too():
+    model = Autoencoder(**SMALL, warm_start=True).fit(ROWS)
+    for params, match in (MISTAKES[name] for name in ("loss", "a penalty of 0.5", "no reconstruction")):
+        for train in (model.set_params(**params).fit, model.partial_fit):
+            with pytest.raises((ValueError, TypeError), match=match):
+                train(ROWS)
+        model.set_params(bottleneck=None, penalties=None, likelihood="gaussian")
+    model.fit(ROWS)

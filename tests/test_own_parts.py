@@ -523,3 +523,28 @@ def test_it_goes_on_from_where_it_was(name, tmp_path):
     assert loaded.n_iter_ == 4
     terms = {"tv", "tc", "mmd"} & {name}
     assert terms <= set(loaded.history_[-1]["train"])
+
+
+class Few(own.VQ):
+    """A codebook of a size that needs no argument."""
+
+    def __init__(self):
+        super().__init__(8, 2)
+
+
+def test_how_a_codebook_is_settled():
+    """By random_state where the class is given, else by what torch draws from when it is made."""
+    one, same, other = (
+        Autoencoder(**LAST | {"random_state": seed}, bottleneck=Few).fit(ROWS).module_.bottleneck.codebook
+        for seed in (0, 0, 1)
+    )
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+    books = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        books.append(own.VQ(8, 2))
+        before = torch.get_rng_state()
+        books[-1] = Autoencoder(**LAST, bottleneck=books[-1]).fit(ROWS).module_.bottleneck.codebook
+        assert torch.equal(before, torch.get_rng_state())
+    assert torch.equal(*books)

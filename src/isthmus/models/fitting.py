@@ -34,8 +34,8 @@ from isthmus.models.engine import (
 )
 from isthmus.models.kept import kept_start, why_start_is_kept
 from isthmus.models.new_model import check_build, default_hidden, with_weights
-from isthmus.models.own_checks import check_terms
-from isthmus.models.own_parts import check_corrupted, takes_estimator
+from isthmus.models.own_checks import check_own
+from isthmus.models.own_parts import takes_estimator
 from isthmus.models.params import Parameters
 from isthmus.models.plain import BROUGHT, check_saved, plain_params, unsaved_params
 from isthmus.models.saved import check_keepable
@@ -289,11 +289,7 @@ class Fitting(Parameters, ABC):
         two = rows.take(slice(2))
         with DrawingFrom(draws):
             check_build(model, two, self.n_components, in_unit_interval=self.sparsity == "kl")
-            with torch.no_grad():
-                if callable(self.corruption):
-                    check_corrupted(model, two, self.corruption)
-                if self.penalties or self.bottleneck is not None or not isinstance(self.likelihood, str):
-                    check_terms(model, two)
+            check_own(model, two, self)
             if self.layers == "all":
                 n_activations(model)  # which says where a network has none that are known
             spread_units = getattr(network, "linear_path", None) is None and not isinstance(network, Modules)
@@ -306,7 +302,9 @@ class Fitting(Parameters, ABC):
             raise InputError(f"scale={self.scale!r} is not what it was at the last fit: set warm_start=False")
         if hasattr(self, "threshold_"):
             self.threshold_ = float(self.sparsity_weight)
-        return with_weights(self._build, self.module_.state_dict(), source.sample(1).x)
+        model = with_weights(self._build, self.module_.state_dict(), source.sample(1).x)
+        check_own(model, model.filled(source.sample(2)), self)
+        return model
 
     def _train(
         self,

@@ -5,6 +5,7 @@ What their code itself raises is left as it is.
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,8 +15,8 @@ from isthmus.core.bottlenecks.base import Bottleneck, Code
 from isthmus.core.likelihoods.base import Distribution, Fit, Likelihood
 from isthmus.core.model import Model
 from isthmus.errors import InputError, InputTypeError, shown
-from isthmus.models.own_parts import TAKEN, name_of
-from isthmus.randomness import is_own
+from isthmus.models.own_parts import TAKEN, check_corrupted, name_of
+from isthmus.randomness import DrawingFrom, is_own
 
 
 def has_own_code(part: Bottleneck | Likelihood) -> bool:
@@ -91,7 +92,20 @@ def check_mean(likelihood: Likelihood, decoded: Tensor, mean: Tensor, x: Tensor)
         )
 
 
-def check_terms(model: Model, two: Batch) -> None:
+def check_own(model: Model, two: Batch, estimator: Any) -> None:
+    """Raise ValueError or TypeError where what parameters of an estimator bring gives no rows, or no terms.
+
+    The model is put into evaluation mode; nothing is drawn from what the run draws from.
+    """
+    model.eval()
+    with torch.no_grad(), DrawingFrom(torch.Generator(two.x.device)):
+        if callable(estimator.corruption):
+            check_corrupted(model, two, estimator.corruption)
+        if estimator.penalties or estimator.bottleneck is not None or not isinstance(estimator.likelihood, str):
+            _check_terms(model, two)
+
+
+def _check_terms(model: Model, two: Batch) -> None:
     """Raise ValueError or TypeError where parts give terms by another's name, or that are none."""
     code = model.encode(two, torch.Generator(two.x.device).manual_seed(0))
     distribution = model.decode(code.z, two.context)

@@ -178,7 +178,8 @@ def _check_part(name: str, given: object, kind: type[Part], names: Iterable[str]
         known = ", ".join(map(repr, names))
         raise InputTypeError(f"{name}={shown(repr(given))}: give an isthmus.parts.{kind.__name__}, or one of {known}")
     try:
-        return build()
+        with building(torch.Generator()):  # what its constructor draws is no other's
+            return build()
     except (TypeError, RuntimeError) as error:
         raise InputTypeError(f"{name}={name_of(given)} cannot be built: {' '.join(str(error).split())}") from error
 

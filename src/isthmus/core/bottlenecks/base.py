@@ -20,7 +20,8 @@ class Code(NamedTuple):
     mean : Tensor of shape (rows, n_components)
         What ``transform`` returns.
     terms : dict of str to Tensor
-        The bottleneck's own terms of the loss, unweighted and in nats; empty for a deterministic code.
+        The bottleneck's own terms of the loss, unweighted and in nats, of shape (rows,) or (), by names that no other
+        term has; empty for a deterministic code.
     log_variance : Tensor of shape (rows, n_components), optional
         log σ² of each unit of a Gaussian code.
     h : Tensor of shape (rows, n_components), optional
@@ -42,11 +43,29 @@ class Normals(Protocol):
 
 
 class Prior(ABC):
-    """The distribution p(z) that codes are held against, and new ones are drawn from."""
+    """The distribution p(z) that codes are held against, and new ones are drawn from.
+
+    One that is a :class:`torch.nn.Module` too is trained with the model, and saved.
+    """
 
     @abstractmethod
     def sample(self, n: int, units: int, generator: Normals) -> Tensor:
-        """Draw `n` codes; float32, of shape (n, units)."""
+        """Draw codes.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        units : int
+            The width of each.
+        generator : numpy.random.RandomState
+            What all is drawn from.
+
+        Returns
+        -------
+        Tensor of float32, of shape (n, units)
+            The codes.
+        """
 
     @abstractmethod
     def log_prob(self, z: Tensor) -> Tensor:
