@@ -5,7 +5,6 @@ What their code itself raises is left as it is.
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +15,7 @@ from isthmus.core.likelihoods.base import Distribution, Fit, Likelihood
 from isthmus.core.model import Model
 from isthmus.errors import InputError, InputTypeError, shown
 from isthmus.models.own_parts import TAKEN, check_corrupted, name_of
+from isthmus.models.params import Parameters
 from isthmus.randomness import DrawingFrom, is_own
 
 
@@ -92,7 +92,7 @@ def check_mean(likelihood: Likelihood, decoded: Tensor, mean: Tensor, x: Tensor)
         )
 
 
-def check_own(model: Model, two: Batch, estimator: Any) -> None:
+def check_own(model: Model, two: Batch, estimator: Parameters) -> None:
     """Raise ValueError or TypeError where what parameters of an estimator bring gives no rows, or no terms.
 
     The model is put into evaluation mode; nothing is drawn from what the run draws from.

@@ -45,7 +45,7 @@ def plain_params(estimator: BaseEstimator) -> dict[str, Json]:
     return {name: NOT_SAVED if _is_own(value) and name not in BROUGHT else value for name, value in found.items()}
 
 
-def _kept_penalties(estimator: Any) -> dict[str, Json]:
+def _kept_penalties(estimator: BaseEstimator) -> dict[str, Json]:
     """Return the penalties without those that JSON cannot hold, where there are some of both."""
     penalties = getattr(estimator, "penalties", None)
     if not isinstance(penalties, Mapping):
@@ -177,7 +177,7 @@ def check_saved(estimator: BaseEstimator, names: Iterable[str]) -> None:
             raise InputError(f"{name}={shown(repr(value))} could not be saved: {HOW_TO_BE_SAVED}")
 
 
-def warn_of_unsaved(estimator: Any) -> None:
+def warn_of_unsaved(estimator: BaseEstimator) -> None:
     """Warn of code that a model is saved without; one that is loaded would be trained further without it."""
     given = {name: getattr(estimator, name, None) for name in BROUGHT}
     for name, each in (given.pop("penalties") or {}).items():

@@ -7,7 +7,7 @@ and entries that are not known must stay out of it; :mod:`torch.distributions` a
 import functools
 import math
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -97,14 +97,14 @@ class Likelihood(nn.Module, ABC):
             The rows, with NaN where they are not known.
         """
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         """Set an attribute; that of a property says so where it is not to be set."""
         if name == "sigma" and type(self).sigma is Likelihood.sigma:
             raise InputError(
                 f"{type(self).__name__} sets self.sigma, which is reserved for what the estimator has as sigma_: give "
                 "the attribute another name"
             )
-        super().__setattr__(name, value)
+        super().__setattr__(name, value)  # type: ignore[arg-type]  # it takes anything
 
     def link(self, x: Tensor) -> Tensor:
         """Return the parameters whose mean is `x`, where the linear start aims; by default `x` itself, then zeros.
