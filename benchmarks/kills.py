@@ -70,7 +70,7 @@ def begin(children, folder):
 def kills(folder, most):
     """Kill runs, and go on with them until they are finished."""
     children = multiprocessing.get_context("forkserver")
-    children.set_forkserver_preload(["isthmus.cli"])
+    children.set_forkserver_preload(["isthmus.cli", "isthmus.report", "lightning_fabric", "torch._dynamo"])
     random = np.random.default_rng(0)
     start = perf_counter()
     begin(children, folder / "whole").join()

@@ -45,7 +45,7 @@ def outcome(folder):
 def children():
     """Children that begin with everything imported."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["isthmus.report"])
+    context.set_forkserver_preload(["isthmus.report", "lightning_fabric", "torch._dynamo"])  # as a first fit does
     return context
 
 
