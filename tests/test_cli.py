@@ -5,6 +5,7 @@ import importlib
 import inspect
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -295,6 +296,16 @@ def test_reconstructions_as_a_picture(type_and_read):
     picture, out = type_and_read("reconstruct denoising digits -o out.png")
     assert picture.shape == size(6, 10)
     assert "picture: out.png" in out
+
+
+def test_a_run_that_is_killed_before_its_report_has_the_same_one(run, trained):
+    def page():
+        return re.sub(r"Made by isthmus, [^<]*", "", (trained / "report.html").read_text(encoding="utf-8"))
+
+    whole = page()
+    (trained / "report.html").unlink()
+    assert run("train --resume run")[0] == 0
+    assert page() == whole
 
 
 def test_report_again_and_on_other_rows(run, trained, tmp_path):

@@ -183,6 +183,7 @@ def _fit(folder: Path, asked: Asked, options: TrainOptions) -> tuple[Asked, Run]
     asked = runs.begin(folder, asked, X, y)
     estimator.fit(X, **run.conditions, resume_from=folder, checkpoint_minutes=options.checkpoint_minutes)
     runs.check_there(folder)
+    estimator.set_params(verbose=0)  # as a loaded one is, which a run that is killed here has its report of
     if is_anew:
         estimator.set_params(warm_start=False)  # which was for this fit alone
     estimator.save(folder)
