@@ -36,7 +36,7 @@ def test_a_linear_autoencoder_finds_pca_from_a_random_start(mnist):
     assert np.square(test - model.reconstruct(test)).sum(1).mean() <= 14.0
 
 
-@pytest.mark.parametrize(("k", "most"), [(2, 0.64), (8, 0.48), (32, 0.58)])
+@pytest.mark.parametrize(("k", "most"), [(2, 0.64), (8, 0.48), (16, 0.52), (32, 0.58)])
 def test_the_defaults_on_digits(k, most):
     X = datasets.load("digits", "all").X.reshape(-1, 64)
     assert share_of_pca(*train_test_split(X, test_size=0.2, random_state=0), k) <= most
@@ -53,5 +53,5 @@ def test_the_defaults_are_never_worse_than_pca_on_tables(name, request):
         X = pd.read_csv(path).select_dtypes("number").to_numpy()
     else:
         X = TABLES[name]().data
-    for k in (2, 5) if len(X) < 500 else (2,):
+    for k in (2, 5):
         assert share_of_pca(*train_test_split(X, test_size=0.2, random_state=0), k) <= 1.0 + 1e-6

@@ -31,11 +31,7 @@ def unpacked(whole: JsonObject, tensors: dict[str, Tensor]) -> tuple[JsonObject,
 
 
 def plan(
-    config: JsonObject,
-    described: dict[str, Tensor],
-    network: Networks,
-    trusted: Named,
-    families: Families,
+    config: JsonObject, described: dict[str, Tensor], network: Networks, trusted: Named, families: Families
 ) -> None:
     """Build what a config describes on the "meta" device, where it takes no memory, and hold it against the weights."""
     with torch.device("meta"), AtMost(len(described)):
@@ -52,11 +48,7 @@ def _with_scores(version: int, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def build(
-    config: JsonObject,
-    tensors: dict[str, Tensor],
-    network: Networks,
-    trusted: Named,
-    families: Families,
+    config: JsonObject, tensors: dict[str, Tensor], network: Networks, trusted: Named, families: Families
 ) -> BaseEstimator:
     """Build the estimator that a config describes, of one of the families, and put the weights into it."""
     if "autoencoder" not in config and "autoencoders" not in config:
@@ -93,11 +85,7 @@ def part_of(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def _autoencoder_of(
-    config: JsonObject,
-    tensors: dict[str, Tensor],
-    network: Networks,
-    trusted: Named,
-    families: Families,
+    config: JsonObject, tensors: dict[str, Tensor], network: Networks, trusted: Named, families: Families
 ) -> BaseEstimator:
     family = _family(config, families)
     if not hasattr(family, "restore"):
