@@ -20,7 +20,7 @@ from isthmus.core.bottlenecks.gaussian import GaussianBottleneck
 from isthmus.core.likelihoods import gaussian
 from isthmus.formats.rows import Rows
 from isthmus.networks import pair
-from isthmus.training import loop
+from isthmus.training import loop, step
 from isthmus.training.state import State
 from peers_competitors import estimator_of
 from peers_workloads import WORKLOADS, loss
@@ -33,17 +33,17 @@ PARTS = [  # where it is, its name there, and what it is called here
     (GaussianBottleneck, "__call__", "code and its KL"),
     (GaussianBottleneck, "measure", "figures for the record"),
     (gaussian.Gaussian, "fit", "loss"),
-    (loop, "outcome_of", "terms around the network"),
+    (step, "outcome_of", "terms around the network"),
     (core.Model, "row_losses", "weights of the terms"),
     (torch.optim.Optimizer, "zero_grad", "zero_grad"),
     (torch.Tensor, "backward", "backward"),
     (lightning_fabric.Fabric, "backward", "Fabric around backward"),
     (torch.optim.Adam, "step", "Adam"),
     (_FabricOptimizer, "step", "Fabric around Adam"),
-    (loop, "_figures", "figures for the record"),
-    (loop, "_check_epoch", "look for spikes"),
+    (step, "figures_of", "figures for the record"),
+    (loop, "check_epoch", "look for spikes"),
     (State, "snapshot", "snapshot of the epoch"),
-    (loop, "_as_in_training", "probe after the epoch"),
+    (loop, "as_in_training", "probe after the epoch"),
 ]
 
 

@@ -132,7 +132,7 @@ def test_memory_that_runs_out_in_fit_is_said_in_a_line(family, error, table, mon
         raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr("isthmus.training.loop._step", starve)
+        patch.setattr("isthmus.training.step._step", starve)
         for act in (model.fit, model.partial_fit):
             with pytest.raises(MemoryError, match="run out in training: give fewer rows or columns") as said:
                 act(table)

@@ -1,4 +1,4 @@
-"""The only training loop there is."""
+"""The only training loop there is: a step, its figures, the epochs, and what is kept of a run."""
 
 from isthmus.training.callbacks import EarlyStopping, Progress
 from isthmus.training.loop import Interrupted, run

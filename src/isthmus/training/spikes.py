@@ -1,0 +1,100 @@
+"""Whether an epoch's error has risen far above what it was before the first step."""
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Mapping
+
+import torch
+
+from isthmus.core.batch import Batch
+from isthmus.core.model import Model
+from isthmus.training.evaluated import evaluated, terms_of
+from isthmus.training.state import LOOK, Evaluation, Position, Start, State
+
+CHANCE = 5.0
+"""By how much more few rows may differ from epoch to epoch: so many times one over the root of their number."""
+
+SPIKE = 2.0
+"""How many times the start's squared error an epoch's must not exceed."""
+
+MOST_SPIKES = 10
+"""How often a run steps back from such an epoch: at a thousandth of its learning rate it goes on as it is."""
+
+LEAST_SHARE = 0.01
+"""Of the rows' variance: a squared error below it is no spike, whatever the start had."""
+
+Batches = Callable[[torch.Generator | None], Iterable[Batch]]
+"""Gives an epoch's batches: shuffled by the generator, or in order without one."""
+
+
+class SpikeError(Exception):
+    """An epoch's error has risen far above the start's."""
+
+
+def start_of(state: State, train: Batches, epochs: int) -> Start | None:
+    """Take the terms of all training rows, and of one batch of them, before the first step; None of a short run."""
+    if epochs * sum(1 for _ in train(None)) < LOOK:
+        return None  # there is no time to rise and to come back
+    probe = as_in_training(state, [probe_batch(state, train)])
+    means, losses = as_in_training(state, train(torch.Generator(state.device).manual_seed(0)))
+    # A start that knows its training rows by heart has too little error on them to be held against.
+    held_out = 0.0 if state.best is None else state.best.start.means["mse"]
+    least = max(held_out, LEAST_SHARE * _variance(state.model, train(None)))
+    return Start(means, probe.means, least, len(losses))
+
+
+def check_epoch(state: State, position: Position) -> None:
+    """Raise where the epoch so far has already more squared error than it may have in the whole.
+
+    The sum over the epoch is held against the sum over all rows, so that a few rows of great error, soon or late, make
+    no spike.
+    """
+    if state.start is not None:
+        sums, rows = position.sums(), sum(position.sizes)
+        found = {"mse": sums["mse"] / state.start.rows, "loss": sums["loss"] / rows}
+        check_spike(state, found, state.start.means)
+
+
+def check_spike(state: State, found: Mapping[str, float], before: Mapping[str, float]) -> None:
+    """Raise where the squared error has risen to a multiple of what it was before the first step, and the loss too.
+
+    A loss that falls may well do so at the cost of the squared error, as with a strong penalty.
+    """
+    if state.start is None or state.halvings >= MOST_SPIKES:
+        return
+    terms = terms_of(state.model, before)
+    loss = sum(state.model.weight(name, state.epoch) * value for name, value in terms.items())
+    mse = max(before["mse"], state.start.least)
+    limit = SPIKE * (1 + CHANCE / math.sqrt(state.start.rows))
+    if found["mse"] > limit * mse and found["loss"] > loss:
+        group = state.optimizer.param_groups[0]
+        raise SpikeError(
+            f"the squared error rose in epoch {state.epoch + 1} to {found['mse'] / mse:.3g} times what it was before "
+            f"the training: the learning rate, {group.get('max_lr', group['lr']):.3g}, is too high"
+        )
+
+
+def probe_batch(state: State, train: Batches) -> Batch:
+    """Return the batch of training rows that is looked at before the first step and after each epoch."""
+    return next(iter(train(torch.Generator(state.device).manual_seed(0))))
+
+
+def as_in_training(state: State, batches: Iterable[Batch]) -> Evaluation:
+    """Take the terms of batches in training mode, and leave the run as it was."""
+    buffers = {name: buffer.clone() for name, buffer in state.model.named_buffers()}  # batch normalisation's move
+    draws = state.draws.get_state()
+    evaluation = evaluated(state, batches, training=True)
+    state.draws.set_state(draws)
+    for name, buffer in state.model.named_buffers():
+        buffer.copy_(buffers[name])
+    return evaluation
+
+
+def _variance(model: Model, batches: Iterable[Batch]) -> float:
+    """Return the mean squared distance of an entry from what stands for it where it is not known."""
+    squares = entries = 0.0
+    for batch in itertools.chain.from_iterable(each.parts() for each in batches):
+        square = (batch.x - model.cut(model.fill, batch.x)).square()
+        squares += float((square if batch.observed is None else square * batch.observed).sum())
+        entries += float(square.numel() if batch.observed is None else batch.observed.sum())
+    return squares / max(entries, 1)
