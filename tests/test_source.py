@@ -6,7 +6,7 @@ import torch
 
 from isthmus import Autoencoder, SequenceAutoencoder, SparseAutoencoder, VariationalAutoencoder
 from isthmus.core.batch import Batch
-from isthmus.core.source import Source, cuts
+from isthmus.core.source import WHOLE, Share, Source, cuts
 from isthmus.models import fitting
 from isthmus.sources.memory import MemorySource
 
@@ -27,8 +27,11 @@ class Stream:
             batch = function(batch)
         return batch
 
-    def batches(self, size, generator=None):
-        yield from map(self._finished, self._rows.batches(size, generator))
+    def batches(self, size, generator=None, share=WHOLE):
+        yield from map(self._finished, self._rows.batches(size, generator, share))
+
+    def representative(self):
+        return self._finished(self._rows.representative())
 
     def sample(self, n, generator=None):
         return self._finished(self._rows.sample(n, generator))
@@ -118,3 +121,17 @@ def test_cuts_hold_every_row_once(n, size):
     found = cuts(n, size)
     assert [row for start, end in found for row in range(start, end)] == list(range(n))
     assert all(end - start >= min(2, n, size) for start, end in found)
+
+
+@pytest.mark.parametrize("seed", [None, 0])
+@pytest.mark.parametrize("world", [1, 2, 3, 5])
+@pytest.mark.parametrize("n", [7, 64, 97])
+def test_the_shares_of_all_ranks_are_the_batch(n, world, seed):
+    rows = MemorySource(Batch(torch.arange(n)[:, None]))
+
+    def drawn(share=WHOLE):
+        return list(rows.batches(16, None if seed is None else torch.Generator().manual_seed(seed), share))
+
+    for batch, *parts in zip(drawn(), *(drawn(Share(rank, world)) for rank in range(world)), strict=True):
+        assert torch.equal(torch.cat([part.x for part in parts]), batch.x)
+        assert max(part.n_rows for part in parts) - min(part.n_rows for part in parts) <= 1

@@ -1,7 +1,7 @@
 """Where the rows of a fit come from."""
 
 from collections.abc import Callable, Iterator
-from typing import Protocol, Self
+from typing import NamedTuple, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -9,28 +9,53 @@ from torch import Tensor
 from isthmus.core.batch import Batch
 
 
+class Share(NamedTuple):
+    """Which rows of each batch a process takes: those of one rank of so many.
+
+    Attributes
+    ----------
+    rank, world : int
+        The number of the process, from 0, and how many there are.
+    """
+
+    rank: int = 0
+    world: int = 1
+
+    def of(self, n: int) -> slice:
+        """Return which of `n` rows are this rank's: none where there are fewer rows than ranks before it."""
+        return slice(n * self.rank // self.world, n * (self.rank + 1) // self.world)
+
+
+WHOLE = Share()
+
+
 class Source(Protocol):
     """Rows that a model is trained on, or held against.
 
-    ``fit`` makes an :class:`isthmus.sources.memory.MemorySource` of the rows that it is given, and takes no more of it
+    ``fit`` makes an :class:`isthmus.sources.memory.MemorySource` of rows that are in memory, and takes no more of it
     than stands here. An epoch goes through :meth:`batches`; what is learnt before the first step (PCA, what stands for
-    missing entries) is learnt of ``sample(len(source))``, which is all rows, in memory. Batches are on the device and
-    in the dtype of the training; an entry that is not known is NaN until :meth:`map` has put something there.
+    missing entries) is learnt of :meth:`representative`. Batches are on the device and in the dtype of the training; an
+    entry that is not known is NaN until :meth:`map` has put something there.
     """
 
     def __len__(self) -> int:
         """Return how many rows there are: the epochs, the learning rate's schedule and the network's width go by it."""
 
-    def batches(self, size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
+    def batches(self, size: int, generator: torch.Generator | None = None, share: Share = WHOLE) -> Iterator[Batch]:
         """Yield every row once, in batches as :func:`cuts` has them: shuffled by a generator, or in its own order.
 
-        With the generator in the same state the order is the same: so a run that was stopped goes on to the bit.
+        With the generator in the same state the order is the same: so a run that was stopped goes on to the bit. Of
+        each batch those rows alone that are a rank's share: the shares of all ranks are the batch, in its order.
         """
 
-    def sample(self, n: int, generator: torch.Generator | None = None) -> Batch:
-        """Return rows to learn something by, such as PCA or σ: `n`, spread evenly, or drawn by a generator.
+    def representative(self) -> Batch:
+        """Return the rows that PCA and the like are learnt of: all that are in memory; of a stream a sample."""
 
-        All of them, in order, where there are no more than `n`, and never fewer than half of what is asked for.
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Batch:
+        """Return rows to learn something by, such as σ: `n`, spread evenly, or drawn by a generator.
+
+        All that are :meth:`representative`, in order, where there are no more than `n`, and never fewer than half of
+        what is asked for.
         """
 
     def fingerprint(self) -> str:

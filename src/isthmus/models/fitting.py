@@ -267,7 +267,7 @@ class Fitting(Parameters, ABC):
 
     def _new_model(self, source: Source, draws: torch.Generator) -> Model:
         """Build a model for the rows, and note what of it goes by them."""
-        rows = source.sample(len(source))
+        rows = source.representative()
         for name in ("threshold_", "hidden_"):
             self.__dict__.pop(name, None)
         if self.sparsity == "l1" and self.bottleneck is None and self._parts().bottleneck.n_params == 1:
@@ -285,7 +285,7 @@ class Fitting(Parameters, ABC):
 
     def _start(self, model: Model, source: Source, draws: torch.Generator) -> None:
         """Check that a new model fits the rows, and start it by them."""
-        rows, network = source.sample(len(source)), self._network
+        rows, network = source.representative(), self._network
         two = rows.take(slice(2))
         with DrawingFrom(draws):
             check_build(model, two, self.n_components, in_unit_interval=self.sparsity == "kl")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from isthmus.core.batch import Batch, RaggedBatch
-from isthmus.core.source import cuts
+from isthmus.core.source import WHOLE, Share, cuts
 
 ENOUGH_TO_CHOOSE_BY = 50
 """Held-out rows under which the choice of the best epoch is a matter of luck."""
@@ -33,7 +33,7 @@ class MemorySource:
     def __len__(self) -> int:
         return self.whole.n_rows if self.index is None else len(self.index)
 
-    def batches(self, size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
+    def batches(self, size: int, generator: torch.Generator | None = None, share: Share = WHOLE) -> Iterator[Batch]:
         """Yield batches in order, or shuffled where there is a generator.
 
         The order of sequences of very unequal length is that of their lengths: they are padded by the batch. Shuffled
@@ -46,7 +46,13 @@ class MemorySource:
             order = self._numbers
             order = order[self.whole.lengths[order].argsort(stable=True)]
         for start, end in cuts(len(self), size):
+            own = share.of(end - start)
+            start, end = start + own.start, start + own.stop
             yield self.whole.take(slice(start, end)) if order is None else self.whole.pick(order[start:end])
+
+    def representative(self) -> Batch:
+        """Return all rows."""
+        return self.sample(len(self))
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Batch:
         """Return at most `n` rows, spread evenly, or drawn by a generator; all where there are no more."""
@@ -59,7 +65,7 @@ class MemorySource:
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the rows and their context: their shapes, dtypes and bytes."""
-        rows, digest = self.sample(len(self)), hashlib.sha256()
+        rows, digest = self.representative(), hashlib.sha256()
         for tensor in (rows.x, rows.context):
             if tensor is not None:
                 array = tensor.cpu().contiguous().numpy()
