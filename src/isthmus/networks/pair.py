@@ -108,7 +108,7 @@ class Encoder(nn.Module):
         context : Tensor of shape (rows, n_context), optional
             What they are encoded with.
         """
-        linear = self.path.linear
+        linear: Any = self.path.linear
         seen = self._seen(x, context)
         if type(self.activation) is not nn.Identity:
             before = self.path(seen)

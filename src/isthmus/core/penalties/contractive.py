@@ -6,14 +6,14 @@ from torch import Tensor
 from isthmus.core.batch import Batch
 from isthmus.core.penalties.base import Encode, Forward
 
-EXACT_JACOBIAN_UP_TO = 16
-"""The widest code whose Jacobian is taken exactly, at one backward pass a unit."""
+EXACT_JACOBIAN_UP_TO = 3
+"""The widest code whose Jacobian is taken exactly: each unit costs about as much as the estimate of the whole."""
 
 
 def contractive(forward: Forward) -> Tensor:
     """Return ‖∂h/∂x‖²_F of each row (Rifai et al. 2011, eq. 4–5). Shape (rows,).
 
-    A one-layer encoder gives its closed form; the Jacobian of a code of up to 16 units is taken exactly, that of a
+    A one-layer encoder gives its closed form; the Jacobian of a code of up to 3 units is taken exactly, that of a
     wider one by Hutchinson's estimate: layer by layer where the encoder can, else by autograd.
     """
     mean = forward.code.mean
