@@ -427,9 +427,11 @@ def test_the_closed_form_of_a_jacobian_leaves_the_context_out():
     x, context = torch.randn(4, 6, requires_grad=True), torch.randn(4, 2)
     h = encoder(x, context)
     gradients = [torch.autograd.grad(h[:, j].sum(), x, retain_graph=True)[0] for j in range(3)]
-    torch.testing.assert_close(encoder.squared_jacobian(h), sum(gradient.square().sum(1) for gradient in gradients))
+    torch.testing.assert_close(
+        encoder.squared_jacobian(h, x, context), sum(gradient.square().sum(1) for gradient in gradients)
+    )
     encoder, _ = build(MLP(hidden=()), (6,), 3, moments=2)
-    assert encoder.squared_jacobian(torch.zeros(4, 3)) is None
+    assert encoder.squared_jacobian(torch.zeros(4, 3), x, context) is None
 
 
 def test_modules_take_the_same_arguments():

@@ -1,10 +1,13 @@
 """Penalties against closed forms and against autograd."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from isthmus import ContractiveAutoencoder
 from isthmus.core.batch import Batch
 from isthmus.core.bottlenecks.base import Code
 from isthmus.core.bottlenecks.deterministic import Deterministic
@@ -16,6 +19,7 @@ from isthmus.core.penalties.contractive import contractive, exact_squared_jacobi
 from isthmus.core.penalties.sparsity import kl_sparsity, l1
 from isthmus.core.penalties.weight_decay import weight_decay
 from isthmus.networks import MLP
+from isthmus.networks.slopes import BY_INPUT, BY_VALUE
 
 
 def build(network, features=7, units=4, bottleneck=None):
@@ -38,7 +42,10 @@ def autograd_jacobian(model, x):
 def forward(model, x, generator=None):
     shown = Batch(x)
     code = model.encode(shown)
-    return Forward(model.encode, list(model.parameters()), shown, code, generator, model._squared_jacobian)
+    closed_form, by_layers = model._jacobian(shown)
+    return Forward(
+        model.encode, list(model.parameters()), shown, code, generator, closed_form, squared_products=by_layers
+    )
 
 
 def of(code):
@@ -49,14 +56,87 @@ def term(model, x):
     return contractive(forward(model, x))
 
 
-@pytest.mark.parametrize("activation", ["sigmoid", "tanh", None])
+WITH_SLOPES = (*BY_VALUE, *BY_INPUT)
+
+
+@pytest.mark.parametrize("activation", WITH_SLOPES)
 @pytest.mark.parametrize("path", [None, "random"])
 def test_one_layer_has_the_closed_form(activation, path):
-    model = build(MLP(hidden=(), code_activation=activation, linear_path=path))
+    model = build(MLP(hidden=(), code_activation=activation(), linear_path=path), units=20)
     x = torch.randn(5, 7, dtype=torch.double)
     h = model.encode(Batch(x)).mean
-    assert model.encoder.squared_jacobian(h) is not None
+    assert model.encoder.squared_jacobian(h, x) is not None
     torch.testing.assert_close(term(model, x), autograd_jacobian(model, x))
+
+
+@pytest.mark.parametrize("activation", [*WITH_SLOPES, partial(nn.ELU, 0.3), partial(nn.ReLU, inplace=True)])
+@pytest.mark.parametrize("path", [None, "random"])
+@pytest.mark.parametrize("along", ["units", "signs"])
+def test_deep_layers_are_gone_through_as_autograd_does(activation, path, along):
+    """The term and its gradients, in double precision."""
+    model = build(MLP(hidden=(6, 5), activation=activation(), code_activation=activation(), linear_path=path), units=3)
+    x = 3 * torch.randn(5, 7, dtype=torch.double)
+    vectors = torch.eye(3).double() if along == "units" else torch.randn(5, 2, 3).double()
+    found = model._jacobian(Batch(x))[1](vectors)
+    jacobian = torch.func.vmap(torch.func.jacrev(lambda row: model.encode(Batch(row[None])).mean[0]))(x)
+    expected = (vectors @ jacobian).square().sum((1, 2))
+    torch.testing.assert_close(found, expected)
+    weights = list(model.encoder.parameters())
+    upstream = torch.randn(5, dtype=torch.double)
+    for ours, theirs in zip(
+        torch.autograd.grad(found, weights, upstream, allow_unused=True),
+        torch.autograd.grad(expected, weights, upstream, allow_unused=True),
+        strict=True,
+    ):
+        zero = torch.zeros(())
+        torch.testing.assert_close(*(zero if each is None or not each.any() else each for each in (ours, theirs)))
+
+
+@pytest.mark.parametrize(
+    ("options", "by_layers"),
+    [
+        ({}, True),
+        ({"tied": True}, True),
+        ({"dropout": 0.5}, False),
+        ({"normalization": "layer"}, False),
+        ({"normalization": "batch"}, False),
+        ({"activation": "softplus"}, False),
+        ({"code_activation": "softplus"}, False),
+        ({"activation": nn.SiLU(inplace=True)}, False),
+        ({"activation": nn.GELU("tanh")}, False),
+    ],
+)
+def test_what_has_no_closed_form_is_left_to_autograd(options, by_layers):
+    model = build(MLP(hidden=(6, 5), **options), units=3)
+    x = torch.randn(5, 7, dtype=torch.double)
+    torch.testing.assert_close(term(model, x), autograd_jacobian(model, x))  # in use there is no dropout
+    model.train()
+    shown = Batch(x)
+    assert (model._jacobian(shown)[1] is not None) is by_layers
+    assert forward(model, x).squared_jacobian(torch.zeros(5, 3)) is None
+    assert (contractive(forward(model, x)) > 0).all()
+
+
+@pytest.mark.parametrize("hidden", [(), (6,)])
+def test_a_context_is_no_input_that_is_moved(hidden):
+    torch.manual_seed(0)
+    model = Model(*MLP(hidden=hidden, code_activation="silu").build((7,), 3, n_context=2)).double()
+    for parameter in model.parameters():
+        nn.init.normal_(parameter)
+    shown = Batch(torch.randn(5, 7).double(), torch.randn(5, 2).double())
+    code = model.encode(shown)
+    closed_form, by_layers = model._jacobian(shown)
+    assert (by_layers is None) is (hidden == ())
+    found = contractive(Forward(None, [], shown, code, None, closed_form, squared_products=by_layers))
+    torch.testing.assert_close(found, exact_squared_jacobian(model.encode, shown))
+
+
+def test_layers_are_gone_through_without_autograd(digits, monkeypatch):
+    """So the term costs a deep encoder of any width a few products of matrices."""
+    monkeypatch.setattr(torch.autograd, "grad", lambda *args, **options: pytest.fail("a backward pass for the term"))
+    for units in (3, 20):
+        model = ContractiveAutoencoder(units, network=MLP(hidden=(12, 8)), max_epochs=1, random_state=0).fit(digits)
+        assert model.history_[0]["train"]["contractive"] > 0
 
 
 def test_sigmoid_closed_form_by_hand():
@@ -79,7 +159,7 @@ def test_sigmoid_closed_form_by_hand():
     ],
 )
 def test_small_codes_are_exact(network, bottleneck):
-    model = build(network, bottleneck=bottleneck)
+    model = build(network, units=3, bottleneck=bottleneck)
     x = torch.randn(5, 7, dtype=torch.double)
     torch.testing.assert_close(term(model, x), autograd_jacobian(model, x))
 
@@ -93,7 +173,11 @@ def test_wide_codes_are_estimated_without_bias():
     error = draws.std(0) / len(draws) ** 0.5
     assert ((draws.mean(0) - exact).abs() < 4 * error).all()
     assert draws.std() > 0
-    assert not torch.equal(contractive(forward(model, x, generator)), exact)
+    for by_layers in (False, True):
+        given = forward(model, x, generator.manual_seed(1))
+        term = contractive(given if by_layers else given._replace(squared_products=None))
+        generator.manual_seed(1)
+        torch.testing.assert_close(term, hutchinson_squared_jacobian(model.encode, Batch(x), generator))
 
 
 def test_the_contractive_term_has_gradients():

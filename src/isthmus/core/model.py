@@ -3,7 +3,7 @@
 import functools
 import math
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -161,16 +161,27 @@ class Model(nn.Module):
         terms = {name: -log_prob for name, log_prob in fit.parts.items()} | code.terms
         if self.penalties:
             weights = tuple(self.parameters())
-            forward = Forward(self.encode, weights, shown, code, generator, self._squared_jacobian, decoded)
+            closed_form, by_layers = self._jacobian(shown)
+            forward = Forward(self.encode, weights, shown, code, generator, closed_form, decoded, by_layers)
             terms |= {name: penalty(forward) for name, penalty in self.penalties.items()}
         if self.training and self.bottleneck.contends:
             terms["revival"] = self._revival(batch, shown, code, counted)
         return Outcome(terms, fit.squared_error.detach(), code, counted)
 
-    def _squared_jacobian(self, h: Tensor) -> Tensor | None:
-        """Return ‖∂h/∂x‖²_F of each row where the encoder has it in closed form, and the code is what it gives."""
-        closed_form = getattr(self.encoder, "squared_jacobian", None)
-        return closed_form(h) if closed_form is not None and self.bottleneck.is_identity else None
+    def _jacobian(self, shown: Batch) -> tuple[Callable[..., Tensor | None] | None, Callable[..., Tensor] | None]:
+        """Return what gives ‖∂h/∂x‖²_F of each row in closed form, and Σ_k ‖vᵀ_k ∂h/∂x‖² layer by layer.
+
+        None where the encoder has it not, is not given the rows as they are, or is followed by a bottleneck.
+        """
+        encoder: Any = self.encoder
+        if not self.bottleneck.is_identity or type(self.inputs) is not nn.Identity:
+            return None, None
+        told = {"x": shown.x, "context": shown.context}
+        of_a_layer, by_layers = hasattr(encoder, "squared_jacobian"), getattr(encoder, "has_known_layers", False)
+        return (
+            functools.partial(encoder.squared_jacobian, **told) if of_a_layer else None,
+            functools.partial(encoder.squared_products, **told) if by_layers else None,
+        )
 
     def _revival(self, batch: Batch, shown: Batch, code: Code, counted: Tensor | None) -> Tensor:
         """Return −log p(x | z) of each row, were the units on too that are on in no row; 0 where there are none."""

@@ -5,13 +5,14 @@ activation are the encoder's and the decoder's.
 """
 
 import math
-from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from isthmus.errors import InputError
 from isthmus.networks.activation import Activation
+from isthmus.networks.slopes import has_slope, slope_of
 
 LARGE = 8.0
 """Where the deep layers' view of a standardised value bends; no value looks larger to them."""
@@ -61,34 +62,94 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Encode (rows, ...), and a context (rows, n_context) where there is one, → (rows, moments · n_components)."""
-        x = x.flatten(1)
-        if self.centre is not None and self.scale is not None:
-            x = (x - self.centre) / self.scale
-        return self.activation(self.path(joined(x, context)))
+        return self.activation(self.path(self._seen(x, context)))
 
-    def squared_jacobian(self, h: Tensor) -> Tensor | None:
-        """Return ‖∂h/∂x‖²_F of each row in closed form, or None where there is none.
+    def squared_jacobian(self, h: Tensor, x: Tensor, context: Tensor | None = None) -> Tensor | None:
+        """Return ‖∂h/∂x‖²_F of each row of a single layer in closed form; None of other encoders.
 
-        There is one for a single layer with a sigmoid, a tanh or no activation: for the sigmoid
-        Σ (h(1 − h))² ‖W‖², row by row of W (Rifai et al. 2011, eq. 5), W without the columns of a context.
+        For the sigmoid that is Σ (h(1 − h))² ‖W‖², row by row of W (Rifai et al. 2011, eq. 5), W without the columns
+        of a context. `h` is what the encoder gives of `x`; an activation whose slope it does not tell is gone through
+        again.
         """
-        slope = SLOPES.get(type(self.activation))
-        if self.path.deep is not None or not isinstance(self.path.linear, nn.Linear) or slope is None:
+        linear = self.path.linear
+        if self.path.deep is not None or type(linear) is not nn.Linear or not has_slope(self.activation):
             return None
-        weight = self.path.linear.weight[:, : self.features]
+        weight = linear.weight[:, : self.features]
         if len(weight) != h.shape[1]:  # a Gaussian code: h is its means, and W gives log-variances too
             return None
         if self.scale is not None:
             weight = weight / self.scale
-        return slope(h).square() @ weight.square().sum(1)
+        slope = slope_of(self.activation, h, lambda: linear(self._seen(x, context)))
+        return slope.square() @ weight.square().sum(1)
+
+    @property
+    def has_known_layers(self) -> bool:
+        """Whether each layer has its Jacobian in closed form: not normalisation, dropout in training, convolutions."""
+        layers = _acting(self.path.deep)
+        linear = layers[::2] if self.path.linear is None else [self.path.linear, *layers[::2]]
+        return (
+            len(layers) % 2 == 1
+            and len(layers) > 1
+            and all(type(layer) is nn.Linear for layer in linear)
+            and all(map(has_slope, [*layers[1::2], self.activation]))
+        )
+
+    def squared_products(self, along: Tensor, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """Return Σ_k ‖vᵀ_k ∂h/∂x‖² of each row, layer by layer; for encoders that :attr:`has_known_layers`.
+
+        It is what autograd gives, without the graph of a backward pass that is differentiated once more.
+
+        Parameters
+        ----------
+        along : Tensor of shape (k, units), or (rows, k, units)
+            The vectors v, the same for all rows or each row's own.
+        x : Tensor of shape (rows, ...)
+            Rows.
+        context : Tensor of shape (rows, n_context), optional
+            What they are encoded with.
+        """
+        linear: Any = self.path.linear
+        seen = self._seen(x, context)
+        if type(self.activation) is not nn.Identity:
+            before = self.path(seen)
+            along = along * slope_of(self.activation, self.activation(before), lambda: before)[:, None]
+        shown = seen if linear is None else dampened(seen)
+        products = _pulled_back(_acting(self.path.deep), along, shown, self.features)
+        if linear is not None:
+            # u / (1 + |u| / 8) has the slope 1 / (1 + |u| / 8)²
+            bend = (1 + seen[:, : self.features].abs() / LARGE).pow(-2)
+            products = torch.addcmul(along @ linear.weight[:, : self.features], products, bend[:, None])
+        squares = products.flatten(1).square().sum(1)
+        return squares if self.scale is None else squares / self.scale.square()
+
+    def _seen(self, x: Tensor, context: Tensor | None) -> Tensor:
+        """Return what goes into the path."""
+        x = x.flatten(1)
+        if self.centre is not None and self.scale is not None:
+            x = (x - self.centre) / self.scale
+        return joined(x, context)
 
 
-SLOPES: dict[type[nn.Module], Callable[[Tensor], Tensor]] = {
-    nn.Identity: torch.ones_like,
-    nn.Sigmoid: lambda h: h * (1 - h),
-    nn.Tanh: lambda h: 1 - h.square(),
-}
-"""The derivative of an activation, from its own value."""
+def _pulled_back(layers: list[Any], along: Tensor, x: Tensor, features: int) -> Tensor:
+    """Return vᵀ ∂f/∂x of linear layers with activations between, by the first `features` of x.
+
+    Its shape is (rows, k, features).
+    """
+    slopes, value = [], x
+    for layer, activation in zip(layers[:-1:2], layers[1::2], strict=True):
+        before = layer(value)
+        value = activation(before)
+        slopes.append(slope_of(activation, value, lambda before=before: before))  # type: ignore[misc]
+    products = along @ layers[-1].weight
+    weights = [layers[0].weight[:, :features], *(layer.weight for layer in layers[2:-1:2])]
+    for weight, slope in zip(reversed(weights), reversed(slopes), strict=True):
+        products = (products * slope[:, None]) @ weight
+    return products
+
+
+def _acting(deep: nn.Sequential | None) -> list[Any]:
+    """Return the layers without dropout that drops nothing."""
+    return [layer for layer in deep or () if not (type(layer) is nn.Dropout and not layer.training)]
 
 
 class Decoder(nn.Module):

@@ -35,6 +35,8 @@ class Forward(NamedTuple):
         The code's mean → ‖∂h/∂x‖²_F of each row in closed form, or None where it has none.
     decoded : Distribution, optional
         What the decoder made of the code.
+    squared_products : callable, optional
+        Vectors v, (k, units) or (rows, k, units) → Σ_k ‖vᵀ_k ∂h/∂x‖² of each row; None where autograd alone has it.
     """
 
     encode: Encode
@@ -44,6 +46,7 @@ class Forward(NamedTuple):
     generator: torch.Generator | None = None
     squared_jacobian: Callable[[Tensor], Tensor | None] | None = None
     decoded: Distribution | None = None
+    squared_products: Callable[[Tensor], Tensor] | None = None
 
 
 Penalty = Callable[[Forward], Tensor]
