@@ -158,18 +158,19 @@ class Position:
     figures: list[dict[str, Tensor]] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
     _summed: int = 0
-    _sums: dict[str, float] = field(default_factory=lambda: {"mse": 0.0, "loss": 0.0})
+    _sums: dict[str, float] = field(default_factory=lambda: {"mse": 0.0, "loss": 0.0, "rows": 0})
 
     def sums(self) -> dict[str, float]:
-        """Return the squared error an entry (``mse``) and the ``loss`` of the batches so far, summed over rows."""
-        while self._summed < len(self.sizes):
+        """Return the squared error an entry (``mse``) and the ``loss`` of the batches so far, summed over ``rows``."""
+        for start in range(self._summed, len(self.sizes), LOOK):
             # Always the same batches together, so that a run that goes on adds up to the same bits.
-            piece = slice(self._summed, self._summed + LOOK)
-            sizes = torch.tensor(self.sizes[piece], dtype=torch.float64)
-            for name in self._sums:
-                values = torch.stack([batch[name] for batch in self.figures[piece]])
-                values = values.cpu().double().nan_to_num(0.0)  # of a batch nothing may be known
-                self._sums[name] += float(values @ sizes)
+            sizes = self.sizes[start : start + LOOK]
+            for name in ("mse", "loss"):
+                values = torch.stack([batch[name] for batch in self.figures[start : start + LOOK]]).tolist()
+                # Of a batch nothing may be known.
+                products = (value * n for value, n in zip(values, sizes, strict=True) if not math.isnan(value))
+                self._sums[name] += sum(products)
+            self._sums["rows"] += sum(sizes)
             self._summed += len(sizes)
         return self._sums
 
