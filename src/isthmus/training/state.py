@@ -12,12 +12,13 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Adam, Optimizer
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 
 from isthmus.core.model import Model
 from isthmus.errors import InputError, InputTypeError
 from isthmus.randomness import DrawingFrom, DrawingNothing, draws, is_own
+from isthmus.training.adam import adam
 from isthmus.training.callbacks import Record
 
 Schedule = Literal["one_cycle", "constant"]
@@ -321,7 +322,7 @@ def new_state(
     """
     shares = _by_share_of_the_rate(model).items()
     groups = [{"params": weights, "lr": lr * share, "share": share} for share, weights in shares]
-    optimizer = Adam(groups, lr=lr, fused=True) if optimize is None else own_optimizer(optimize, groups, lr)
+    optimizer = adam(groups, lr) if optimize is None else own_optimizer(optimize, groups, lr)
     rates = [group["lr"] for group in optimizer.param_groups]
     scheduler = None
     if schedule == "one_cycle" and steps:
