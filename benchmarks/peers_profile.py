@@ -18,18 +18,20 @@ from isthmus import datasets
 from isthmus.core import model as core
 from isthmus.core.bottlenecks.gaussian import GaussianBottleneck
 from isthmus.core.likelihoods import gaussian
-from isthmus.formats.rows import Rows
-from isthmus.networks import pair
+from isthmus.networks import lstm, pair
+from isthmus.sources.memory import MemorySource
 from isthmus.training import loop, step
 from isthmus.training.state import State
 from peers_competitors import estimator_of
-from peers_workloads import WORKLOADS, loss
+from peers_workloads import WORKLOADS, loss, sines
 
 EPOCHS, ROUNDS = 2, 5
 WHOLE = "the whole step"
 PARTS = [  # where it is, its name there, and what it is called here
     (pair.Encoder, "forward", "network, forward"),
     (pair.Decoder, "forward", "network, forward"),
+    (lstm.Encoder, "forward", "network, forward"),
+    (lstm.Decoder, "forward", "network, forward"),
     (GaussianBottleneck, "__call__", "code and its KL"),
     (GaussianBottleneck, "measure", "figures for the record"),
     (gaussian.Gaussian, "fit", "loss"),
@@ -102,7 +104,7 @@ def of_isthmus(work, rows):
             spans.seconds, spans.kept = defaultdict(float), spans.seconds
 
     with contextlib.ExitStack() as patches:
-        patches.enter_context(patch.object(Rows, "batches", spans.each(Rows.batches, "batches")))
+        patches.enter_context(patch.object(MemorySource, "batches", spans.each(MemorySource.batches, "batches")))
         for owner, name, called in PARTS:
             patches.enter_context(patch.object(owner, name, spans.timed(getattr(owner, name), called)))
         model = estimator_of(work, 1 + EPOCHS)
@@ -149,10 +151,9 @@ def profile(asked):
     torch.set_num_threads(asked.threads)
     for name in asked.workloads:
         work = WORKLOADS[name]
-        if work.dataset != "mnist":
-            continue
         count = round(asked.share * work.rows / work.batch_size) * work.batch_size
-        rows = datasets.load("mnist").X[:count].reshape(count, -1).astype("float32")
+        rows = sines(count) if work.dataset == "sines" else datasets.load(work.dataset).X[:count]
+        rows = rows.reshape(count, *work.row_shape).astype("float32")
         rounds = [(of_isthmus(work, rows), of_bare(work, rows)) for _ in range(ROUNDS)]
         ours, bare = (medians(column) for column in zip(*rounds, strict=True))
         print(f"{name}: {work.title}; {asked.threads} threads asked for; microseconds a step\n")

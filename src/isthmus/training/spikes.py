@@ -50,8 +50,8 @@ def check_epoch(state: State, position: Position) -> None:
     no spike.
     """
     if state.start is not None:
-        sums, rows = position.sums(), sum(position.sizes)
-        found = {"mse": sums["mse"] / state.start.rows, "loss": sums["loss"] / rows}
+        sums = position.sums()
+        found = {"mse": sums["mse"] / state.start.rows, "loss": sums["loss"] / sums["rows"]}
         check_spike(state, found, state.start.means)
 
 

@@ -12,12 +12,13 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Adam, Optimizer
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 
 from isthmus.core.model import Model
 from isthmus.errors import InputError, InputTypeError
 from isthmus.randomness import DrawingFrom, DrawingNothing, draws, is_own
+from isthmus.training.adam import adam
 from isthmus.training.callbacks import Record
 
 Schedule = Literal["one_cycle", "constant"]
@@ -158,18 +159,19 @@ class Position:
     figures: list[dict[str, Tensor]] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
     _summed: int = 0
-    _sums: dict[str, float] = field(default_factory=lambda: {"mse": 0.0, "loss": 0.0})
+    _sums: dict[str, float] = field(default_factory=lambda: {"mse": 0.0, "loss": 0.0, "rows": 0})
 
     def sums(self) -> dict[str, float]:
-        """Return the squared error an entry (``mse``) and the ``loss`` of the batches so far, summed over rows."""
-        while self._summed < len(self.sizes):
+        """Return the squared error an entry (``mse``) and the ``loss`` of the batches so far, summed over ``rows``."""
+        for start in range(self._summed, len(self.sizes), LOOK):
             # Always the same batches together, so that a run that goes on adds up to the same bits.
-            piece = slice(self._summed, self._summed + LOOK)
-            sizes = torch.tensor(self.sizes[piece], dtype=torch.float64)
-            for name in self._sums:
-                values = torch.stack([batch[name] for batch in self.figures[piece]])
-                values = values.cpu().double().nan_to_num(0.0)  # of a batch nothing may be known
-                self._sums[name] += float(values @ sizes)
+            sizes = self.sizes[start : start + LOOK]
+            for name in ("mse", "loss"):
+                values = torch.stack([batch[name] for batch in self.figures[start : start + LOOK]]).tolist()
+                # Of a batch nothing may be known.
+                products = (value * n for value, n in zip(values, sizes, strict=True) if not math.isnan(value))
+                self._sums[name] += sum(products)
+            self._sums["rows"] += sum(sizes)
             self._summed += len(sizes)
         return self._sums
 
@@ -320,7 +322,7 @@ def new_state(
     """
     shares = _by_share_of_the_rate(model).items()
     groups = [{"params": weights, "lr": lr * share, "share": share} for share, weights in shares]
-    optimizer = Adam(groups, lr=lr, fused=True) if optimize is None else own_optimizer(optimize, groups, lr)
+    optimizer = adam(groups, lr) if optimize is None else own_optimizer(optimize, groups, lr)
     rates = [group["lr"] for group in optimizer.param_groups]
     scheduler = None
     if schedule == "one_cycle" and steps:

@@ -21,28 +21,44 @@ Step = Callable[[Batch], dict[str, Tensor]]
 def step_of(fabric: "Fabric", state: State, max_grad_norm: float | None) -> Step:
     """Return what changes the weights by a batch.
 
-    On one device, at the precision of the weights, Fabric's wrapper has nothing to do, and looks at every tensor on the
-    way in and out of each step all the same, which small networks feel.
+    On one device, at the precision of the weights, Fabric's wrappers have nothing to do, and look at every tensor on
+    the way in and out of each step all the same, which small networks feel.
     """
+    model: Any
+    model, optimizer, backward = state.model, state.optimizer, Tensor.backward
+    if not is_plain(fabric):
+        model, optimizer = fabric.setup(state.model, state.optimizer)
+        backward = fabric.backward
+    clip = None
+    if max_grad_norm is not None:
+        clip = partial(fabric.clip_gradients, model, optimizer, max_norm=max_grad_norm, error_if_nonfinite=False)
+    return partial(_step, state, model, optimizer, backward, clip)
+
+
+def is_plain(fabric: "Fabric") -> bool:
+    """Tell whether training is on one device, at the precision of the weights."""
     from lightning_fabric.strategies.single_device import SingleDeviceStrategy  # which is there, as the Fabric is
 
-    wrapped, optimizer = fabric.setup(state.model, state.optimizer)
     strategy = fabric.strategy
-    is_plain = isinstance(strategy, SingleDeviceStrategy) and str(strategy.precision.precision).endswith("-true")
-    return partial(_step, fabric, state, state.model if is_plain else wrapped, optimizer, max_grad_norm)
+    return isinstance(strategy, SingleDeviceStrategy) and str(strategy.precision.precision).endswith("-true")
 
 
 def _step(
-    fabric: "Fabric", state: State, model: Any, optimizer: Any, max_grad_norm: float | None, batch: Batch
+    state: State,
+    model: Any,
+    optimizer: Any,
+    backward: Callable[[Tensor], None],
+    clip: Callable[[], object] | None,
+    batch: Batch,
 ) -> dict[str, Tensor]:
     with state.drawing():
         outcome = outcome_of(model, batch, state.model.corrupt, state.generator)
     loss = state.model.row_losses(outcome.terms, state.epoch).mean()
     optimizer.zero_grad()
     with state.taking_gradients():
-        fabric.backward(loss)
-    if max_grad_norm is not None:
-        fabric.clip_gradients(model, optimizer, max_norm=max_grad_norm, error_if_nonfinite=False)
+        backward(loss)
+    if clip is not None:
+        clip()
     optimizer.step()
     if state.scheduler is not None:
         state.scheduler.step()

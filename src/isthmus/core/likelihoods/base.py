@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from typing import ClassVar, NamedTuple, Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from isthmus.errors import InputError
@@ -172,10 +173,10 @@ class Estimated(NamedTuple):
 
 def squared_error(x: Tensor, mean: Tensor, observed: Tensor | None) -> Tensor:
     """Return ‖x − mean‖² of each row, where `observed` is True."""
-    error = (x - mean).flatten(1)
+    error = F.mse_loss(mean, x, reduction="none")  # one pass each way
     if observed is not None:
-        error = error * observed.flatten(1)
-    return torch.linalg.vecdot(error, error)
+        error = error * observed
+    return error.flatten(1).sum(1)
 
 
 def fit_by_entry(distribution: Distribution, x: Tensor, observed: Tensor | None) -> Fit:

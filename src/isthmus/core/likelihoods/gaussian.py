@@ -33,7 +33,11 @@ class Gaussian:
         """Hold the distribution against the rows `x`, where `observed` is True."""
         error = squared_error(x, self.mean, observed)
         features = x[0].numel() if observed is None else observed.flatten(1).sum(1).to(error)
-        log_prob = -0.5 * error / self.sigma**2 - self._constant() * features
+        constant = -self._constant() * features
+        if isinstance(constant, Tensor) or isinstance(self.sigma, Tensor):
+            log_prob = constant - 0.5 * error / self.sigma**2
+        else:
+            log_prob = torch.rsub(error, constant, alpha=0.5 / self.sigma**2)
         return Fit({"reconstruction": log_prob}, error)
 
     def log_density(self, x: Tensor) -> Tensor:
