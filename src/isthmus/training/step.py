@@ -9,6 +9,8 @@ from torch import Tensor
 from isthmus.core.batch import Batch
 from isthmus.core.model import outcome_of
 from isthmus.training.evaluated import figures_of
+from isthmus.training.ranks import Ranks
+from isthmus.training.shared_step import shared_step
 from isthmus.training.state import State
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ def step_of(fabric: "Fabric", state: State, max_grad_norm: float | None) -> Step
     from lightning_fabric.strategies.single_device import SingleDeviceStrategy  # which is there, as the Fabric is
 
     wrapped, optimizer = fabric.setup(state.model, state.optimizer)
+    if isinstance(state.ranks, Ranks):
+        return partial(shared_step, fabric, state, state.ranks, wrapped, optimizer, max_grad_norm)
     strategy = fabric.strategy
     is_plain = isinstance(strategy, SingleDeviceStrategy) and str(strategy.precision.precision).endswith("-true")
     return partial(_step, fabric, state, state.model if is_plain else wrapped, optimizer, max_grad_norm)
