@@ -7,11 +7,13 @@ import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from pickle import PicklingError
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,6 +43,10 @@ _only = threading.Lock()
 _place: Place | None = None
 """Which of the processes this one is, that a fit has started."""
 
+_forming: Callable[[], None] | None = None
+"""Waits for those processes, and forms their group: done once the rows are checked, so that mistakes are told at once.
+"""
+
 
 class Lent(NamedTuple):
     """An array in a file."""
@@ -56,7 +62,11 @@ class Lent(NamedTuple):
 
 
 def place_now() -> Place | None:
-    """Return which process of a fit this one is; None where it trains alone."""
+    """Return which process of a fit this one is; None where it trains alone. Those that were started are waited for."""
+    global _forming
+    if _forming is not None:
+        forming, _forming = _forming, None
+        forming()
     return None if not (distributed.is_available() and distributed.is_initialized()) else (_place or place_of_process())
 
 
@@ -72,6 +82,8 @@ def processes_of(estimator: BaseEstimator, X: object, y: object, *, may_start: b
         If another one has failed.
     """
     devices, nodes = estimator.devices, estimator.nodes
+    if (devices, nodes) != (1, 1):
+        estimator.check_parameters()
     place = _place or place_of_process(devices * nodes)
     if place is None and devices * nodes == 1:
         yield
@@ -153,7 +165,7 @@ def _is_lost(error: RuntimeError) -> bool:
 @contextmanager
 def _starting(estimator: BaseEstimator, X: object, y: object, devices: int, nodes: int) -> Iterator[None]:
     """Start the other processes of this machine, and be the first of them."""
-    global _place
+    global _place, _forming
     node, host, port = _rendezvous(nodes)
     world, threads = devices * nodes, max(1, most_threads() // devices)
     with (
@@ -170,15 +182,13 @@ def _starting(estimator: BaseEstimator, X: object, y: object, devices: int, node
                 executor.submit(_follow, other, *rows, each, (host, store.port), threads, os.getpid())
                 for each in places[1:]
             ]
-            _wait_for(futures, store, places[1:])
-            _place = places[0]
-            _form(store, places[0])
+            _place, _forming = places[0], partial(_wait_and_form, futures, store, places)
             with at_most(threads), _among_others(), nullcontext() if node == 0 else _silent():
                 yield
         except ConnectionError as error:
             raise _reason(futures, error) from error
         finally:
-            _place = None
+            _place = _forming = None
             _leave()
             executor.shutdown(kill_workers=True)
 
@@ -231,15 +241,16 @@ def _taken(value: Any) -> Any:
     return value.taken() if isinstance(value, Lent) else value
 
 
-def _wait_for(futures: list[Future[None]], store: Any, places: list[Place]) -> None:
-    """Wait until all processes are there; one that fails before ends it."""
+def _wait_and_form(futures: list[Future[None]], store: Any, places: list[Place]) -> None:
+    """Wait until all processes are there, and form their group; one that fails before ends it."""
     until = time.monotonic() + PATIENCE.total_seconds()
-    while not store.check([f"there-{place.rank}" for place in places]):
+    while not store.check([f"there-{place.rank}" for place in places[1:]]):
         if any(future.done() for future in futures):
             raise ConnectionError("a process of this training could not be started")
         if time.monotonic() > until:
             raise ConnectionError(f"the processes of this training were not there after {PATIENCE}")
         time.sleep(0.02)
+    _form(store, places[0])
 
 
 def _follow(
@@ -273,6 +284,9 @@ def _reason(futures: list[Future[None]], lost: ConnectionError) -> BaseException
             return ChildProcessError(
                 "a process of this training was killed, perhaps as memory ran out: free some, or take fewer devices"
             )
+        if found and isinstance(found[0], PicklingError):
+            cause = found[0].__cause__ or found[0]
+            return InputError(f"devices={len(futures) + 1}: other processes cannot be given what fit was: {cause}")
         if found:
             return found[0]
         time.sleep(0.05)
