@@ -47,6 +47,7 @@ OPTIONS = {
 }
 ELSEWHERE = {  # test_training.py and test_resume.py show these; they move no weight, or need a longer story
     "early_stopping", "patience", "warm_start", "callbacks", "verbose", "device", "on_nonfinite",
+    "devices", "nodes",  # in test_ranks
     "bottleneck", "penalties", "optimizer", "monitor",  # in test_own_parts
 }  # fmt: skip
 

@@ -5,7 +5,7 @@ another.
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, partial
 from typing import Any
@@ -74,6 +74,61 @@ class DrawingFrom(TorchDispatchMode):
             return x.clone(), torch.ones_like(x, dtype=torch.bool)
         kept = torch.empty_like(x).bernoulli_(1 - p, generator=self.generator)
         return x * kept / max(1 - p, torch.finfo(x.dtype).tiny), kept.bool()
+
+
+class DrawingShare(TorchDispatchMode):
+    """Inside of it a process that has a share of a batch's rows draws for all of them, and keeps its own rows' numbers.
+
+    So each row gets the numbers that it would have had in one process, and the generators of all processes stay equal.
+    What is drawn with a generator, and is not of as many rows as the share, is drawn for each process in turn.
+
+    Parameters
+    ----------
+    rank, world : int
+        The number of the process, and how many there are.
+    rows : callable
+        Gives the rows of the batch at hand, and which of them are the process's own.
+    """
+
+    def __init__(self, rank: int, world: int, rows: Callable[[], tuple[int, slice]]) -> None:
+        super().__init__()
+        self.rank, self.world, self.rows = rank, world, rows
+
+    def __torch_dispatch__(
+        self, func: OpOverload, types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> object:
+        """Let an operation that draws with a generator draw more, and return a part."""
+        kwargs = kwargs or {}
+        if torch.Tag.nondeterministic_seeded not in func.tags or kwargs.get("generator") is None:
+            return func(*args, **kwargs)
+        names = [argument.name for argument in func._schema.arguments]
+        if "size" in names and args[names.index("size")]:
+            place = names.index("size")
+            size = args[place]
+            whole, own = self._whole(size[0])
+            return func(*args[:place], [whole, *size[1:]], *args[place + 1 :], **kwargs)[own]
+        first = args[0] if args else None
+        if not isinstance(first, torch.Tensor) or not first.ndim:
+            return func(*args, **kwargs)
+        whole, own = self._whole(len(first))
+        result = func(*(_padded(each, len(first), whole, own) for each in args), **kwargs)
+        return first.copy_(result[own]) if func._schema.is_mutable else result[own]
+
+    def _whole(self, rows: int) -> tuple[int, slice]:
+        """Return how many rows are drawn instead of so many, and which of them are kept."""
+        n, own = self.rows()
+        if rows == own.stop - own.start:
+            return n, own
+        return rows * self.world, slice(rows * self.rank, rows * (self.rank + 1))
+
+
+def _padded(value: Any, rows: int, whole: int, own: slice) -> Any:
+    """Put a tensor of so many rows among as many ones as make the whole, by which no other process's draws go."""
+    if not isinstance(value, torch.Tensor) or not value.ndim or len(value) != rows:
+        return value
+    padded = value.new_ones(whole, *value.shape[1:])
+    padded[own] = value
+    return padded
 
 
 class DrawingNothing(TorchDispatchMode):

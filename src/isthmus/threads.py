@@ -66,6 +66,21 @@ def suited_to(work: float, *, blas: bool = False) -> Iterator[int]:
             _set(before)
 
 
+@contextmanager
+def at_most(n: int) -> Iterator[None]:
+    """Let nothing inside run on more than `n` threads, as where several processes share the cores."""
+    token = _most.set(max(1, min(n, _most.get() or torch.get_num_threads())))
+    try:
+        yield
+    finally:
+        _most.reset(token)
+
+
+def most_threads() -> int:
+    """Return how many threads a computation gets at the most."""
+    return _most.get() or torch.get_num_threads()
+
+
 def _set(n: int) -> None:
     if torch.get_num_threads() != n:
         torch.set_num_threads(n)

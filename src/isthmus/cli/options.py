@@ -30,6 +30,9 @@ MOST = 2**31 - 1
 MOST_SEED = 2**32 - 1
 """That NumPy takes."""
 
+MOST_PROCESSES = 10_000
+"""That train together."""
+
 MOST_FITS = 10_000
 """Of one model, in a comparison."""
 
@@ -81,6 +84,16 @@ Seed = Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Of all random num
 FirstSeed = Annotated[int, typer.Option("--seed", min=0, max=MOST_SEED - MOST_FITS, help="The first of the seeds.")]
 
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps or auto.")]
+
+Devices = Annotated[
+    int, typer.Option(min=1, max=MOST_PROCESSES, help="Processes that train together on a machine, each on a device.")
+]
+
+Nodes = Annotated[int, typer.Option(min=1, max=MOST_PROCESSES, help="Machines that do, each of so many processes.")]
+
+Strategy = Annotated[
+    Literal["ddp"], typer.Option(help="How several processes share the work: each trains on its part of every batch.")
+]
 
 Kinds = Annotated[
     list[str] | None,
@@ -216,6 +229,9 @@ class TrainOptions(NamedTuple):
     stride: Stride = None
     seed: Seed = 0
     device: Device = "auto"
+    devices: Devices = 1
+    nodes: Nodes = 1
+    strategy: Strategy = "ddp"
     settings: Settings = None
     label: Label = None
     time: Time = None

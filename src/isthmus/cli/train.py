@@ -1,6 +1,8 @@
 """`isthmus train`."""
 
+import os
 import signal
+import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,7 +18,7 @@ from isthmus.cli.estimators import estimator_asked
 from isthmus.cli.meaning import allow, refuse_without_meaning
 from isthmus.cli.options import TrainOptions
 from isthmus.cli.parsing import parse_size
-from isthmus.errors import InputError, with_kind
+from isthmus.errors import InputError, InputTypeError, with_kind
 from isthmus.models.kept import kept_in_words
 from isthmus.models.savable import check_savable
 from isthmus.runs import Run, take_rows
@@ -25,20 +27,35 @@ from isthmus.sources.windowing import windowing_of
 from isthmus.threads import suited_to
 from isthmus.training import Interrupted
 from isthmus.training.keeper import locked
+from isthmus.training.ranks import place_of_process
 
 Asked = JsonObject
 """What a run is asked for, as its folder notes it."""
 
-BESIDE_RESUME = ("resume", "device", "checkpoint_minutes", "max_gb", "max_pixels")
+BESIDE_RESUME = (
+    "resume", "device", "devices", "nodes", "strategy", "checkpoint_minutes", "max_gb", "max_pixels",
+)  # fmt: skip
 """What a run does not say itself, as it is of the machine."""
 
 REPORT = "report.html"
+
+
+def rank_of_command(devices: int, nodes: int) -> int:
+    """Return the rank of this process among those that train: of a machine's first one where it starts the others."""
+    place = place_of_process(devices * nodes)
+    if place is not None:
+        return place.rank
+    node = os.environ.get("NODE_RANK", "0") if nodes > 1 else "0"
+    return devices * int(node) if node.isdecimal() else 0
 
 
 @suited_to(0, blas=True)
 def train(options: TrainOptions, typed: Collection[str]) -> None:
     """Begin a run, or go on with one, and write its report; `typed` are the options that were given."""
     allow(options.data if options.resume is None else None, options.max_gb, options.max_pixels)
+    if rank_of_command(options.devices, options.nodes) > 0:
+        _follow(options, typed)
+        return
     if options.resume is None:
         target, folder, asked = _new(options, typed)
     else:
@@ -57,6 +74,33 @@ def train(options: TrainOptions, typed: Collection[str]) -> None:
         say(f"model and report: {target}/ (open {target / REPORT})")
     else:
         say(f"model: {target}/")
+
+
+def _follow(options: TrainOptions, typed: Collection[str]) -> None:
+    """Train as one of several processes of which the first one writes and prints, and end as it does."""
+    warnings.simplefilter("ignore")
+    try:
+        _train_along(options, typed)
+    except Interrupted as stopped:
+        raise SystemExit(128 + stopped.signal) from stopped
+    except (ConnectionError, FloatingPointError) as error:
+        raise SystemExit(2) from error  # of which the first one tells, or another
+    except (InputError, InputTypeError, OSError, MemoryError) as error:
+        complain(f"process {rank_of_command(options.devices, options.nodes)}: {with_kind(error)}")
+        raise SystemExit(2) from error
+
+
+def _train_along(options: TrainOptions, typed: Collection[str]) -> None:
+    if options.resume is not None:
+        _, folder, asked = _begun(options.resume, typed)
+    elif options.data is not None and options.out is not None:
+        folder, asked = options.out, _asked(options.data, options, typed)
+    else:
+        raise SystemExit(2)  # as the first one says
+    if asked["finished"]:
+        return
+    estimator, run = _estimator_and_run(asked, options, verbose=0)
+    estimator.fit(run.X, **run.conditions, resume_from=folder, checkpoint_minutes=options.checkpoint_minutes)
 
 
 def _begun(target: Path, typed: Collection[str]) -> tuple[Path, Path, Asked]:
@@ -78,6 +122,11 @@ def _new(options: TrainOptions, typed: Collection[str]) -> tuple[Path, Path, Ask
         raise InputError(f"train needs {'DATA' if data is None else '--out RUN'}: isthmus train --help says more")
     _check_name(out)
     runs.check_free(out, overwrite=options.overwrite)
+    return out, runs.beside(out) if runs.is_finished(out) else out, _asked(data, options, typed)
+
+
+def _asked(data: str, options: TrainOptions, typed: Collection[str]) -> Asked:
+    """Return what a new run on `data` is of."""
     is_folder = Path(data).is_dir()
     has_columns = (options.model == "tabular" or options.window is not None) and not is_folder  # an array's too
     drop, na = (None, None) if has_columns else (options.drop, options.na)
@@ -87,8 +136,7 @@ def _new(options: TrainOptions, typed: Collection[str]) -> tuple[Path, Path, Ask
     )
     given = options._asdict() | {"size": parse_size(options.size)}
     asked = {name: given.get(name) for name in (*runs.WHERE, *runs.HOW)}
-    asked = runs.described(**asked) if options.source is None else described_from(options.source, asked, typed)
-    return out, runs.beside(out) if runs.is_finished(out) else out, asked
+    return runs.described(**asked) if options.source is None else described_from(options.source, asked, typed)
 
 
 def _check_name(out: Path) -> None:
@@ -170,25 +218,30 @@ def _stopping_at_once() -> Iterator[None]:
 
 def _fit(folder: Path, asked: Asked, options: TrainOptions) -> tuple[Asked, Run]:
     """Begin a run, or go on with it, and save its model."""
-    is_anew = asked["from"] is not None
-    estimator = (estimator_from if is_anew else estimator_asked)(asked, device=options.device, verbose=1)
-    check_savable(estimator)
-    run = _run(asked, estimator)
+    estimator, run = _estimator_and_run(asked, options, verbose=1)
     for line in run.understood:
         say(line)
     asked = asked | _noted_of_series(run, asked["from"])
-    X, y = run.rows
-    if estimator.takes_conditions and y is None:
-        raise InputError(f"{run.data} has no labels to be a condition: name their column with --label")
-    asked = runs.begin(folder, asked, X, y)
-    estimator.fit(X, **run.conditions, resume_from=folder, checkpoint_minutes=options.checkpoint_minutes)
+    asked = runs.begin(folder, asked, *run.rows)
+    estimator.fit(run.X, **run.conditions, resume_from=folder, checkpoint_minutes=options.checkpoint_minutes)
     runs.check_there(folder)
     estimator.set_params(verbose=0)  # as a loaded one is, which a run that is killed here has its report of
-    if is_anew:
+    if asked["from"] is not None:
         estimator.set_params(warm_start=False)  # which was for this fit alone
     estimator.save(folder)
     runs.finish(folder, asked)
     return asked, run
+
+
+def _estimator_and_run(asked: Asked, options: TrainOptions, verbose: int) -> tuple[BaseEstimator, Run]:
+    """Return the estimator that is asked for, and its rows."""
+    machine = {"device": options.device, "devices": options.devices, "nodes": options.nodes, "verbose": verbose}
+    estimator = (estimator_asked if asked["from"] is None else estimator_from)(asked, **machine)
+    check_savable(estimator)
+    run = _run(asked, estimator)
+    if estimator.takes_conditions and run.y is None:
+        raise InputError(f"{run.data} has no labels to be a condition: name their column with --label")
+    return estimator, run
 
 
 def _run(asked: Asked, estimator: BaseEstimator) -> Run:

@@ -22,7 +22,13 @@ class Share(NamedTuple):
     world: int = 1
 
     def of(self, n: int) -> slice:
-        """Return which of `n` rows are this rank's: none where there are fewer rows than ranks before it."""
+        """Return which of `n` rows are this rank's; all of them where they are too few for two a rank.
+
+        A rank of no row would have no gradient, and one of a single row no variance for batch normalisation. Where each
+        has all rows of a batch, the mean over ranks is that over the rows as well.
+        """
+        if n < 2 * self.world:
+            return slice(0, n)
         return slice(n * self.rank // self.world, n * (self.rank + 1) // self.world)
 
 
@@ -45,7 +51,8 @@ class Source(Protocol):
         """Yield every row once, in batches as :func:`cuts` has them: shuffled by a generator, or in its own order.
 
         With the generator in the same state the order is the same: so a run that was stopped goes on to the bit. Of
-        each batch those rows alone that are a rank's share: the shares of all ranks are the batch, in its order.
+        each batch those rows alone that are a rank's share: the shares of all ranks are the batch, in its order, or
+        each of them is, where it is small.
         """
 
     def representative(self) -> Batch:

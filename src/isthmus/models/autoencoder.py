@@ -100,6 +100,12 @@ class Autoencoder(AbstractAutoencoder):
         An int makes two fits on one machine equal to the bit.
     device : str, default "auto"
         ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``; ``"auto"`` takes the best there is.
+    devices : int, default 1
+        Processes that train together on a machine, each on a device of its own, or on its part of the CPU's cores, and
+        each on its share of every batch. ``fit`` starts them itself; those that ``torchrun`` or ``srun`` has started
+        are taken as they are (``docs/distributed.md``). Results differ from those of one process by rounding alone.
+    nodes : int, default 1
+        Machines of so many devices each, on all of which the same is to be run; see ``docs/distributed.md``.
     precision : str, default "auto"
         Of the training: ``"32-true"``, ``"64-true"``, ``"bf16-mixed"``, ``"16-mixed"``, as Lightning Fabric names
         them. ``"auto"`` is ``"32-true"``, or ``"64-true"`` on a CPU for up to 250,000 numbers of float64. What is

@@ -26,6 +26,7 @@ from isthmus.formats.sequences import Ragged
 from isthmus.networks.mlp import TiedLinear
 from isthmus.randomness import DrawingFrom
 from isthmus.threads import suited_to
+from isthmus.training.ranks import Place
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -42,15 +43,21 @@ INFERENCE_NUMBERS = 2**21
 """Numbers in them, at the most: wide rows take their turn in smaller batches."""
 
 
-def new_fabric(device: str, precision: Any) -> "Fabric":
-    """Take the device, "auto" being the best there is."""
+def new_fabric(device: str, precision: Any, place: Place | None = None) -> "Fabric":
+    """Take the device, "auto" being the best there is; of several processes each its own."""
     from lightning_fabric import Fabric  # which imports torch.compile's parts, a second: models in use do without
 
     kind, _, index = str(device).partition(":")
     if precision == "16-mixed" and (kind == "cpu" or (kind == "auto" and not _has_accelerator())):
         warn_caller("precision='16-mixed' is for accelerators: on the CPU 'bf16-mixed' takes its place")
         precision = "bf16-mixed"
+    if place is not None and index:
+        raise InputError(f"device={device!r} is one device, and {place.world} processes train: give {kind!r}")
     try:
+        if place is not None:
+            from isthmus.models.ddp import parallel_fabric  # which imports all of Lightning Fabric
+
+            return parallel_fabric(kind, precision, place)
         return Fabric(accelerator=kind, devices=[int(index)] if index else 1, precision=precision)
     except (ValueError, RuntimeError, TypeError, ImportError) as error:
         reason = str(error).partition("\n")[0]

@@ -38,6 +38,7 @@ from isthmus.models.own_checks import check_own
 from isthmus.models.own_parts import takes_estimator
 from isthmus.models.params import Parameters
 from isthmus.models.plain import BROUGHT, check_saved, plain_params, unsaved_params
+from isthmus.models.processes import place_now, processes_of
 from isthmus.models.saved import check_keepable
 from isthmus.models.start import start_model
 from isthmus.models.units import count_units, of_no_use
@@ -50,6 +51,7 @@ from isthmus.threads import suited_to
 from isthmus.training import EarlyStopping, Progress, State, new_state, run
 from isthmus.training.callbacks import Callback, Record
 from isthmus.training.keeper import Checkpoints
+from isthmus.training.together import Keeper, keeper_of, ranks_of
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -120,15 +122,17 @@ class Fitting(Parameters, ABC):
             then what is kept.
         """
         go_on = self.warm_start and hasattr(self, "module_")
-        with restoring_on_error(self.__dict__, self.verbose):
+        with restoring_on_error(self.__dict__, self.verbose), processes_of(self, X, y):
             fabric, source, seed = self._prepare(X, y, reset=not go_on)
-            kept = None
-            if resume_from is not None:
+            ranks, kept = ranks_of(fabric), None
+            ranks.check_same(source)
+            if resume_from is not None and ranks.share.rank == 0:
                 check_number("checkpoint_minutes", checkpoint_minutes, min_val=0)
                 about = {"seed": seed, "precision": str(source.sample(1).x.dtype), "rows": source.fingerprint()}
                 about |= {"params": plain_params(self), "unsaved": unsaved_params(self), "warm": go_on}
                 kept = Checkpoints(resume_from, checkpoint_minutes, about)
                 seed = kept.about["seed"]
+            seed = ranks.same(seed)
             generator = torch.Generator(fabric.device).manual_seed(seed)
             draws = torch.Generator().manual_seed(seed)
             model = self._continued(source) if go_on else self._new_model(source, draws)
@@ -143,10 +147,11 @@ class Fitting(Parameters, ABC):
             epochs = self.max_epochs or self.default_epochs(len(source), self.batch_size)
             steps = epochs * len(cuts(len(train), self.batch_size))
             state = new_state(model, self.lr, generator, self.lr_schedule, steps, self.optimizer)
-            state.monitor = self.monitor
+            state.monitor, state.ranks = self.monitor, ranks
             if go_on:
                 model.warm_up.clear()  # each fit would begin it anew
-            self._train(fabric, state, train, validation, epochs=epochs, seed=seed, kept=kept)
+            keeper = keeper_of(ranks, kept, is_kept=resume_from is not None)
+            self._train(fabric, state, train, validation, epochs=epochs, seed=seed, kept=keeper)
         self.__dict__.pop("_state", None)  # of a partial_fit before
         return self
 
@@ -175,8 +180,11 @@ class Fitting(Parameters, ABC):
             As :meth:`fit` does.
         """
         first = not hasattr(self, "module_")
-        with restoring_on_error(self.__dict__, self.verbose):
+        with restoring_on_error(self.__dict__, self.verbose), processes_of(self, X, y, may_start=False):
             fabric, source, seed = self._prepare(X, y, reset=first)
+            ranks = ranks_of(fabric)
+            ranks.check_same(source)
+            seed = ranks.same(seed)
             self.held_out_ = np.array([], int)
             state = getattr(self, "_state", None)
             if first or state is None:
@@ -189,10 +197,12 @@ class Fitting(Parameters, ABC):
                 state.history = list(getattr(self, "history_", []))
                 state.epoch = len(state.history)
             state.best = None  # there are no held-out rows here, and those of a fit before must not undo the epoch
+            state.ranks = ranks
             state.set_learning_rate(self.lr)
             state.start = None  # other rows may have other errors
             train = source.map(state.model.filled)
-            self._train(fabric, state, train, None, epochs=state.epoch + 1, seed=seed + state.epoch, anew=first)
+            epochs, seed, keeper = state.epoch + 1, seed + state.epoch, keeper_of(ranks, None)
+            self._train(fabric, state, train, None, epochs=epochs, seed=seed, kept=keeper, anew=first)
             self._state = state
         return self
 
@@ -256,7 +266,7 @@ class Fitting(Parameters, ABC):
         self.__dict__.update(form.fitted())
         before = None if reset else next(self.module_.parameters()).dtype
         precision = chosen_precision(self.precision, self.device, given.x, before)
-        fabric = new_fabric(self.device, precision)
+        fabric = new_fabric(self.device, precision, place_now())
         dtype = torch.float64 if precision.startswith("64") else torch.float32
         check_size(given.values, torch.finfo(dtype).max)
         if reset:
@@ -315,7 +325,7 @@ class Fitting(Parameters, ABC):
         *,
         epochs: int,
         seed: int,
-        kept: Checkpoints | None = None,
+        kept: Keeper | None = None,
         anew: bool = True,
     ) -> None:
         """Run the loop until so many epochs are done, and keep what it leaves."""
@@ -325,7 +335,7 @@ class Fitting(Parameters, ABC):
         with (
             suited_to(self.batch_size * work_of_a_row(state.model, two)),
             generator_of(fabric.device, seed) as state.draws,
-            Progress(epochs, shown=self.verbose > 0) as progress,
+            Progress(epochs, shown=self.verbose > 0 and state.ranks.share.rank == 0) as progress,
             nullcontext() if kept is None else kept.running(),
         ):
             if kept is not None:
@@ -335,7 +345,7 @@ class Fitting(Parameters, ABC):
                 state,
                 train,
                 validation,
-                epochs=0 if kept is not None and state.stopped else epochs - state.epoch,
+                epochs=0 if kept is not None and kept.is_kept and state.stopped else epochs - state.epoch,
                 batch_size=self.batch_size,
                 at_once=inference_batch(row_width(state.model)),
                 callbacks=[progress, *self._callbacks(state, validation)],

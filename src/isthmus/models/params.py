@@ -101,6 +101,8 @@ class Parameters(BaseEstimator, ABC):
     warm_start: bool = False
     random_state: RandomState = None
     device: str = "auto"
+    devices: int = 1
+    nodes: int = 1
     precision: str = "auto"
     callbacks: Sequence[Callback] = ()
     verbose: int = 0
@@ -192,7 +194,7 @@ class Parameters(BaseEstimator, ABC):
         ValueError, TypeError
             For the first parameter without a meaning.
         """
-        whole = ["n_components", "batch_size", "patience"]
+        whole = ["n_components", "batch_size", "patience", "devices", "nodes"]
         whole += [name for name in ("max_epochs", "k") if getattr(self, name) is not None]
         for name in whole:
             check_scalar(getattr(self, name), name, numbers.Integral, min_val=1)

@@ -210,6 +210,7 @@ def check_plain(params: Mapping[str, object]) -> None:
     if "callbacks" in params:
         raise InputError("it has callbacks, which are never saved")
     kinds = {"device": str, "verbose": int, "contamination": float, "random_state": int | None}
+    kinds |= {name: int for name in ("devices", "nodes") if name in params}  # older models have none
     for name, kind in kinds.items():
         value = params.get(name, NOT_SAVED)
         if not isinstance(value, kind) and value != NOT_SAVED:

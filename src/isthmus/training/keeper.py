@@ -56,6 +56,8 @@ class Checkpoints:
         than is read again.
     """
 
+    is_kept = True
+
     def __init__(self, folder: str | Path, minutes: float, about: JsonObject) -> None:
         self.path = Path(folder) / CHECKPOINT
         self.seconds = 60 * minutes

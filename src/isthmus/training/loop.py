@@ -3,7 +3,6 @@
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
 from typing import TYPE_CHECKING
 
 from isthmus.core.batch import Batch
@@ -90,8 +89,8 @@ def run(
         Before the end of the first epoch there are none, and KeyboardInterrupt goes on.
     """
     step = step_of(fabric, state, max_grad_norm)
-    batches, sigma_rows = partial(train.batches, batch_size), train.sample(SIGMA_ROWS)
-    held_out = None if validation is None else partial(validation.batches, at_once)
+    batches, sigma_rows = state.ranks.batches(train, batch_size), train.sample(SIGMA_ROWS)
+    held_out = None if validation is None else state.ranks.batches(validation, at_once)
     if state.best is None and held_out is not None:
         state.best = Best.begin(state.model, evaluated(state, held_out(None)), state.monitor)
     if roll_back and state.start is None:
@@ -104,7 +103,8 @@ def run(
             if held_out is not None:
                 record["validation"] = _validated(state, held_out(None))
             state.history.append(record)
-            state.stopped = sum(bool(callback(record)) for callback in callbacks) > 0  # each is called
+            asked_to_stop = sum(bool(callback(record)) for callback in callbacks) > 0  # each is called
+            state.stopped = state.ranks.any(asked_to_stop)
             watch(state)
             if state.stopped:
                 break
@@ -146,17 +146,19 @@ def _train_epoch(step: Step, state: State, train: Batches, watch: Watch) -> Reco
     """Train on every batch once, or on those that are left, and return the epoch's record."""
     began = time.perf_counter()
     state.model.train()
+    state.ranks.agree(state.model, state.generator, state.draws)
     position = state.position = state.position or Position(state.snapshot())
     began -= position.seconds
     for batch, done in _batches(state, position, train):
         if done:
             continue
         position.figures.append(step(batch))
-        position.sizes.append(batch.n_rows)
+        position.sizes.append(state.ranks.n_rows(batch))
         position.seconds = time.perf_counter() - began
         if len(position.sizes) % LOOK == 0:
             check_epoch(state, position)
         watch(state)
+    state.ranks.agree(state.model, state.generator, state.draws)
     means = row_means(position.figures, position.sizes)
     after_the_last_step = as_in_training(state, [probe_batch(state, train)]).means
     check_finite([*position.figures, after_the_last_step], state)

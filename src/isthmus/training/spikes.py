@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping
 import torch
 
 from isthmus.core.batch import Batch
-from isthmus.core.model import Model
 from isthmus.training.evaluated import evaluated, terms_of
 from isthmus.training.state import LOOK, Evaluation, Position, Start, State
 
@@ -39,7 +38,7 @@ def start_of(state: State, train: Batches, epochs: int) -> Start | None:
     means, losses = as_in_training(state, train(torch.Generator(state.device).manual_seed(0)))
     # A start that knows its training rows by heart has too little error on them to be held against.
     held_out = 0.0 if state.best is None else state.best.start.means["mse"]
-    least = max(held_out, LEAST_SHARE * _variance(state.model, train(None)))
+    least = max(held_out, LEAST_SHARE * _variance(state, train(None)))
     return Start(means, probe.means, least, len(losses))
 
 
@@ -90,11 +89,12 @@ def as_in_training(state: State, batches: Iterable[Batch]) -> Evaluation:
     return evaluation
 
 
-def _variance(model: Model, batches: Iterable[Batch]) -> float:
+def _variance(state: State, batches: Iterable[Batch]) -> float:
     """Return the mean squared distance of an entry from what stands for it where it is not known."""
     squares = entries = 0.0
     for batch in itertools.chain.from_iterable(each.parts() for each in batches):
-        square = (batch.x - model.cut(model.fill, batch.x)).square()
+        square = (batch.x - state.model.cut(state.model.fill, batch.x)).square()
         squares += float((square if batch.observed is None else square * batch.observed).sum())
         entries += float(square.numel() if batch.observed is None else batch.observed.sum())
+    squares, entries = state.ranks.total(squares, entries)
     return squares / max(entries, 1)

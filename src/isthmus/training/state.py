@@ -20,6 +20,7 @@ from isthmus.errors import InputError, InputTypeError
 from isthmus.randomness import DrawingFrom, DrawingNothing, draws, is_own
 from isthmus.training.adam import adam
 from isthmus.training.callbacks import Record
+from isthmus.training.ranks import Alone, Ranks
 
 Schedule = Literal["one_cycle", "constant"]
 
@@ -205,6 +206,8 @@ class State:
         What of the record the best epoch is chosen by.
     optimize : callable, optional
         What the optimiser is of, where it is a person's own.
+    ranks : Alone or Ranks
+        The processes that train together.
     """
 
     model: Model
@@ -222,6 +225,7 @@ class State:
     spare: Snapshot | None = None
     monitor: str = "loss"
     optimize: Optimize | None = None
+    ranks: Alone | Ranks = field(default_factory=Alone)
 
     def __post_init__(self) -> None:
         self.draws = torch.Generator(self.generator.device)
@@ -238,7 +242,7 @@ class State:
 
     def drawing(self) -> AbstractContextManager[object]:
         """Let the model's modules, and functions of a person's own, draw from this run's generator."""
-        return DrawingFrom(self.draws) if self._model_draws else nullcontext()
+        return self.ranks.drawing(DrawingFrom(self.draws) if self._model_draws else nullcontext())
 
     def taking_gradients(self) -> AbstractContextManager[object]:
         """Let no module of a person's own draw again what it drew on the way forward."""

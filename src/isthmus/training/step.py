@@ -9,6 +9,8 @@ from torch import Tensor
 from isthmus.core.batch import Batch
 from isthmus.core.model import outcome_of
 from isthmus.training.evaluated import figures_of
+from isthmus.training.ranks import Ranks
+from isthmus.training.shared_step import shared_step
 from isthmus.training.state import State
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ def step_of(fabric: "Fabric", state: State, max_grad_norm: float | None) -> Step
     if not is_plain(fabric):
         model, optimizer = fabric.setup(state.model, state.optimizer)
         backward = fabric.backward
+    if isinstance(state.ranks, Ranks):
+        return partial(shared_step, fabric, state, state.ranks, model, optimizer, max_grad_norm)
     clip = None
     if max_grad_norm is not None:
         clip = partial(fabric.clip_gradients, model, optimizer, max_norm=max_grad_norm, error_if_nonfinite=False)

@@ -1,0 +1,379 @@
+"""Several processes train one model: what one process comes to, they do, and whatever ends one ends all.
+
+Whatever starts processes is run in a child that is killed after a while, so that nothing that hangs holds up the rest.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import warnings
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+import isthmus
+from isthmus import (
+    Autoencoder,
+    ConditionalVariationalAutoencoder,
+    DenoisingAutoencoder,
+    SequenceAutoencoder,
+    TabularAutoencoder,
+    VariationalAutoencoder,
+    datasets,
+)
+from isthmus.core.source import WHOLE, Share
+from isthmus.networks import MLP, Conv
+from isthmus.randomness import DrawingFrom, DrawingShare
+from isthmus.training.ranks import place_of_process, share_of_process
+
+LONGEST = 150
+"""Seconds after which a child is killed, and its test fails."""
+
+CLOSE = 1e-4
+"""By how much losses may differ, relative to what they are."""
+
+SETTING = {"max_epochs": 3, "batch_size": 25, "random_state": 0}
+"""Of 253 rows to train on the last batch has three, too few to be shared."""
+
+
+def images():
+    X, y = datasets.load("digits")
+    return X[:303], y[:303]
+
+
+def gappy():
+    X = images()[0].reshape(303, -1)[:, 16:48].copy()
+    X[np.random.default_rng(0).random(X.shape) < 0.2] = np.nan
+    return X, None
+
+
+def table():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.normal(size=303), "b": rng.exponential(size=303), "c": rng.choice([*"xyz"], 303)})
+    frame.loc[::7, "a"], frame.loc[::5, "c"] = np.nan, None
+    return frame, None
+
+
+def sequences():
+    rng = np.random.default_rng(0)
+    return [rng.normal(size=(n, 2)).cumsum(0) for n in rng.integers(3, 30, 303)], None
+
+
+CASES = {
+    "deterministic": (partial(Autoencoder, 3), images),
+    "variational": (partial(VariationalAutoencoder, 3), images),
+    "learnt sigma": (partial(VariationalAutoencoder, 3, sigma="learned"), images),
+    "gaussian noise": (partial(DenoisingAutoencoder, 3, corruption="gaussian"), images),
+    "block": (partial(DenoisingAutoencoder, 3, corruption="block"), images),
+    "conditional": (partial(ConditionalVariationalAutoencoder, 3, label_dropout=0.3), images),
+    "gaps": (partial(Autoencoder, 3, corruption="masking"), gappy),
+    "tabular": (partial(TabularAutoencoder, 3, corruption="masking"), table),
+    "sequences": (partial(SequenceAutoencoder, 3), sequences),
+    "dropout": (partial(Autoencoder, 3, network=MLP(hidden=(16,), dropout=0.3)), images),
+    "convolutions": (partial(Autoencoder, 3, network=Conv(), monitor="mse"), images),
+    "contractive": (partial(Autoencoder, 20, contraction_weight=0.1, weight_decay=1e-3, max_grad_norm=1.0), images),
+    "no rows held out": (partial(Autoencoder, 3, validation_fraction=None), images),
+}
+
+
+def fitted(name):
+    """What a run comes to."""
+    family, rows = CASES[name]
+    X, y = rows()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = family(**SETTING).fit(X, y)
+    weights = torch.cat([tensor.double().flatten() for tensor in model.module_.state_dict().values()]).nan_to_num()
+    return {
+        "history": [
+            {part: record[part] for part in ("train", "validation") if part in record} for record in model.history_
+        ],
+        "best": model.best_epoch_,
+        "held out": model.held_out_.tolist(),
+        "weights": weights.sum().item(),
+        "score": float(np.mean(model.score_samples(X, y) if model.takes_conditions else model.score_samples(X))),
+    }
+
+
+def in_child(command, *, stdin=None, env=None, timeout=LONGEST, status=0):
+    """Run a command to its end, and return what it printed; one that hangs is killed with all that it has started."""
+    child = subprocess.Popen(
+        list(map(str, command)),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)} | (env or {}),
+    )
+    try:
+        out, err = child.communicate(stdin, timeout)
+    except subprocess.TimeoutExpired:
+        os.killpg(child.pid, signal.SIGKILL)
+        out, err = child.communicate()
+        pytest.fail(f"{command} hung for {timeout} seconds: {out}\n{err}")
+    if status is not None:
+        assert child.returncode == status, f"{out}\n{err}"
+    return out, err
+
+
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+
+
+def losses(history, part="train"):
+    return np.array([record[part]["loss"] for record in history])
+
+
+def test_two_processes_come_to_what_one_does(tmp_path):
+    _, err = in_child([*TORCHRUN, __file__, tmp_path])
+    ranks = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2)]
+    assert ranks[0] == ranks[1], "each process has the whole result"
+    assert "process 1 was given other rows than process 0" in ranks[0].pop("other rows")
+    assert err.count("devices=3, nodes=1: 2 processes were started") == 1
+    np.testing.assert_allclose(ranks[0].pop("in parts"), in_parts(), rtol=CLOSE)
+    for name, found in ranks[0].items():
+        alone = fitted(name)
+        assert found["best"] == alone["best"], name
+        assert found["held out"] == alone["held out"], name
+        np.testing.assert_allclose(found["score"], alone["score"], rtol=CLOSE, err_msg=name)
+        for before, after in zip(alone["history"], found["history"], strict=True):
+            for part, figures in before.items():
+                terms = {term: value for term, value in figures.items() if term != "active_units"}
+                ours = {term: after[part][term] for term in terms}
+                np.testing.assert_allclose([*ours.values()], [*terms.values()], rtol=CLOSE, atol=1e-9, err_msg=name)
+
+
+FROM_PYTHON = """
+import json, os, signal, sys, tempfile, warnings
+from pathlib import Path
+import numpy as np
+from isthmus import Autoencoder, VariationalAutoencoder, datasets
+
+warnings.simplefilter("ignore")
+folder = Path(sys.argv[1])
+X = datasets.load("digits")[0][:303]
+setting = {"n_components": 3, "max_epochs": 4, "batch_size": 50, "random_state": 0}
+said = {}
+
+def error_of(model, X=X, **options):
+    try:
+        model.fit(X, **options)
+    except BaseException as error:
+        return [type(error).__name__, str(error)]
+
+class Unnamed(Autoencoder):  # which no other process can import
+    pass
+
+def told(record):
+    epochs.append(record["epoch"])
+    return record["epoch"] == 3
+
+epochs = []
+model = Unnamed(devices=2, callbacks=[told], **setting).fit(np.tile(X, (40, 1, 1)).astype("f4"))
+said["stopped"] = [epochs, len(model.history_), model.transform(X).shape]
+
+said["text"] = error_of(model, np.full((5, 3), "a"))
+said["kept as it was"] = len(model.history_)
+
+def kills(record):
+    for other in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = (other / "stat").read_text().rpartition(")")[2].split()[1]
+            command = (other / "cmdline").read_text()
+        except OSError:
+            continue
+        if parent == str(os.getpid()) and "LokyProcess" in command:
+            os.kill(int(other.name), signal.SIGKILL)
+
+said["killed"] = error_of(Autoencoder(devices=2, callbacks=[kills], **setting))
+
+def interrupts(record):
+    if record["epoch"] == 2:
+        os.kill(os.getpid(), signal.SIGINT)
+
+said["interrupted"] = error_of(Autoencoder(callbacks=[interrupts], **setting), resume_from=folder)
+resumed = VariationalAutoencoder(devices=2, **setting)
+said["another family"] = error_of(resumed, resume_from=folder)
+resumed = Autoencoder(devices=2, **setting).fit(X, resume_from=folder)
+said["resumed"] = [record["train"]["loss"] for record in resumed.history_]
+said["left"] = [*map(str, Path(tempfile.gettempdir()).glob("isthmus-*"))]
+print(json.dumps(said))
+"""
+
+
+def test_a_fit_from_python_starts_its_processes_and_ends_them(tmp_path):
+    env = {"TMPDIR": str(tmp_path / "tmp")}
+    (tmp_path / "tmp").mkdir()
+    out, _ = in_child([sys.executable, "-", tmp_path / "run"], stdin=FROM_PYTHON, env=env)
+    said = json.loads(out.splitlines()[-1])
+    assert said["stopped"] == [[1, 2, 3], 3, [303, 3]]
+    assert said["text"][0] == "InputError"
+    assert "numbers" in said["text"][1]
+    assert said["kept as it was"] == 3
+    assert said["killed"][0] == "ChildProcessError"
+    assert said["interrupted"][0] == "Interrupted"
+    assert said["another family"][0] == "InputError"
+    alone = Autoencoder(n_components=3, max_epochs=4, batch_size=50, random_state=0).fit(images()[0])
+    np.testing.assert_allclose(said["resumed"], losses(alone.history_), rtol=CLOSE)
+    assert said["left"] == []
+
+
+KILLED = """
+import os, signal, sys, warnings
+from isthmus import DenoisingAutoencoder, datasets
+
+def dies(record):
+    if record["epoch"] == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+warnings.simplefilter("ignore")
+X = datasets.load("digits")[0][:303]
+model = DenoisingAutoencoder(3, max_epochs=5, batch_size=25, random_state=0, callbacks=[dies])
+model.fit(X, resume_from=sys.argv[1], checkpoint_minutes=0)
+"""
+
+
+def test_two_processes_that_are_killed_are_gone_on_with_by_one(tmp_path):
+    (tmp_path / "killed.py").write_text(KILLED)
+    in_child([*TORCHRUN, tmp_path / "killed.py", tmp_path / "run"], status=1)
+    X = images()[0]
+    model = DenoisingAutoencoder(3, max_epochs=5, batch_size=25, random_state=0)
+    seen = []
+    resumed = model.set_params(callbacks=[seen.append]).fit(X, resume_from=tmp_path / "run")
+    alone = model.set_params(callbacks=[]).fit(X)
+    assert [record["epoch"] for record in seen] in ([2, 3, 4, 5], [3, 4, 5])
+    np.testing.assert_allclose(losses(resumed.history_), losses(alone.history_), rtol=CLOSE)
+    for name, tensor in alone.module_.state_dict().items():
+        torch.testing.assert_close(resumed.module_.state_dict()[name], tensor, rtol=1e-3, atol=1e-4)
+
+
+def test_the_command_writes_and_prints_once(tmp_path):
+    command = ["train", "digits", "--epochs", "4"]
+    module, several = [sys.executable, "-m", "isthmus"], ["--devices", "2", "--strategy", "ddp"]
+    outs = {
+        "started": in_child(
+            [*module, *command, "--out", tmp_path / "started", *["--devices", "2", "--strategy", "ddp"]]
+        ),
+        "torchrun": in_child([*TORCHRUN, "-m", "isthmus", *command, "--out", tmp_path / "torchrun"]),
+    }
+    assert {path.name for path in tmp_path.iterdir()} == {*outs}
+    for name, (out, _) in outs.items():
+        assert out.count("model and report") == out.count("kept: epoch 4 of 4") == 1
+        files = {path.name for path in (tmp_path / name).iterdir()}
+        assert files == {"config.json", "model.safetensors", "report.html", "run.json"}
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in outs]
+    assert weights[0] == weights[1]
+    alone = Autoencoder(max_epochs=4, random_state=0).fit(datasets.load("digits")[0])
+    found = isthmus.load(tmp_path / "torchrun").history_
+    np.testing.assert_allclose(losses(found), losses(alone.history_), rtol=CLOSE)
+
+
+def test_machines_must_know_of_one_another(monkeypatch):
+    for name in ("RANK", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT", "SLURM_PROCID"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ValueError, match="nodes=2 needs NODE_RANK and MASTER_ADDR and MASTER_PORT in the environment"):
+        Autoencoder(nodes=2).fit(images()[0])
+    with pytest.raises(ValueError, match="partial_fit starts no processes"):
+        Autoencoder(devices=2).partial_fit(images()[0])
+
+
+@pytest.mark.parametrize(
+    ("said", "share"),
+    [
+        ({}, WHOLE),
+        ({"RANK": "1", "WORLD_SIZE": "3", "MASTER_ADDR": "here", "MASTER_PORT": "1"}, Share(1, 3)),
+        ({"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "here", "MASTER_PORT": "1"}, WHOLE),
+        ({"SLURM_PROCID": "1", "SLURM_NTASKS": "4"}, WHOLE),  # a shell of Slurm's, where nobody asks for several
+    ],
+)
+def test_a_process_knows_its_share(said, share, monkeypatch):
+    for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "SLURM_PROCID", "SLURM_NTASKS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in said.items():
+        monkeypatch.setenv(name, value)
+    assert share_of_process() == share
+
+
+def test_slurm_is_asked_where_as_many_processes_are_wanted_as_it_has(monkeypatch):
+    for name, value in {"SLURM_PROCID": "5", "SLURM_LOCALID": "1", "SLURM_NTASKS": "8", "SLURM_NNODES": "2"}.items():
+        monkeypatch.setenv(name, value)
+    assert place_of_process(8) == (5, 8, 1, 4)
+    assert place_of_process(2) is None
+    monkeypatch.setenv("SLURM_PROCID", "first")
+    with pytest.raises(ValueError, match="SLURM_PROCID=first"):
+        place_of_process(8)
+
+
+def drawn(n, generator):
+    """All ways in which noise, codes, penalties and modules draw for so many rows."""
+    with DrawingFrom(generator):
+        dropped = nn.functional.dropout(torch.ones(n, 3), 0.5)
+        fused = torch.native_dropout(torch.ones(n, 2), 0.5, True)[0]
+    return torch.cat(
+        [
+            torch.randn(n, 2, generator=generator),
+            torch.rand(n, 3, generator=generator),
+            torch.randint(0, 9, (n, 1), generator=generator).float(),
+            torch.randint(5, (n,), generator=generator).float()[:, None],
+            torch.empty(n, 2).exponential_(generator=generator),
+            torch.empty(n, 2).normal_(generator=generator),
+            torch.bernoulli(torch.full((n, 2), 0.3), generator=generator),
+            torch.multinomial(torch.ones(n, 4), 1, generator=generator).float(),
+            torch.normal(torch.zeros(n, 2), 1.0, generator=generator),
+            dropped,
+            fused,
+        ],
+        dim=1,
+    )
+
+
+@given(n=st.integers(1, 40), world=st.integers(2, 5), seed=st.integers(0, 99))
+def test_each_row_gets_the_numbers_that_it_has_in_one_process(n, world, seed):
+    whole = torch.Generator().manual_seed(seed)
+    expected = drawn(n, whole)
+    for rank in range(world):
+        own, generator = Share(rank, world).of(n), torch.Generator().manual_seed(seed)
+        with DrawingShare(rank, world, lambda own=own: (n, own)):
+            assert torch.equal(drawn(own.stop - own.start, generator), expected[own])
+        assert torch.equal(generator.get_state(), whole.get_state())
+
+
+def test_what_is_drawn_for_no_rows_differs_from_process_to_process():
+    found = []
+    for rank in range(2):
+        generator = torch.Generator().manual_seed(0)
+        with DrawingShare(rank, 2, lambda rank=rank: (20, slice(10 * rank, 10 * rank + 10))):
+            found.append(torch.rand(7, 3, generator=generator))
+            found.append(generator.get_state())
+    assert not torch.equal(found[0], found[2])
+    assert torch.equal(found[1], found[3])
+
+
+def in_parts():
+    """The losses of two parts of the rows, one after the other."""
+    X, _ = images()
+    model = VariationalAutoencoder(3, batch_size=25, random_state=0)
+    return losses(model.partial_fit(X[:150]).partial_fit(X[150:]).history_).tolist()
+
+
+def error_of_other_rows(rank):
+    X, _ = images()
+    try:
+        Autoencoder(devices=3).fit(X[:200] if rank == 0 else X[:201])
+    except ValueError as error:
+        return str(error)
+
+
+if __name__ == "__main__":
+    rank = int(os.environ["RANK"])
+    results = {name: fitted(name) for name in CASES} | {"in parts": in_parts(), "other rows": error_of_other_rows(rank)}
+    (Path(sys.argv[1]) / f"{rank}.json").write_text(json.dumps(results))
