@@ -26,8 +26,9 @@ def step_of(fabric: "Fabric", state: State, max_grad_norm: float | None) -> Step
     On one device, at the precision of the weights, Fabric's wrappers have nothing to do, and look at every tensor on
     the way in and out of each step all the same, which small networks feel.
     """
-    model: Any
-    model, optimizer, backward = state.model, state.optimizer, Tensor.backward
+    model: Any = state.model
+    optimizer: Any = state.optimizer
+    backward: Callable[[Tensor], None] = Tensor.backward
     if not is_plain(fabric):
         model, optimizer = fabric.setup(state.model, state.optimizer)
         backward = fabric.backward
