@@ -67,25 +67,12 @@ def read_images(
         Whether images have three channels, as a model knows them, whose `size` is given too; by default they have where
         one of them has colours.
     """
-    folder, shape = Path(folder), check_size(size)
-    if fit not in ("crop", "pad"):
-        raise InputError(f"unknown fit {fit!r}: give 'crop' or 'pad'")
-    seen = Seen()
-    endings = {ending for ending, kind in Image.registered_extensions().items() if kind in FORMATS}
-    paths = sorted(path for path in _files(folder, seen, skip_bad) if path.suffix.lower() in endings)
-    if not paths:
-        raise InputError(
-            f"{folder} holds no images{_others(folder)}: give a folder of files such as .png, or of subfolders of them"
-        )
-    headers = {path: header for path in paths if (header := header_of(path, seen, skip_bad)) is not None}
-    no_image = f"none of the {len(paths):,} images under {folder} can be read"
-    if not headers:
-        raise InputError(no_image)
-    target = shape or _common_size(headers)
-    in_color = any(header.has_colors for header in headers.values()) if colors is None else colors
-    X, read = _read_all(folder, headers, (3, *target) if in_color else target, fit, seen, skip_bad)
+    folder, seen = Path(folder), Seen()
+    look = looked_through(folder, size, fit, skip_bad, colors=colors, seen=seen)
+    headers, target, in_color = look.headers, look.row_shape[-2:], look.in_color
+    X, read = _read_all(folder, look, seen)
     if not read:
-        raise InputError(no_image)
+        raise InputError(_none_of(len(headers), folder))
     y, loose = _labels(folder, read)
     sizes = [headers[path].size for path in read]
     told = _warnings(folder, seen, loose)
@@ -99,16 +86,83 @@ def read_images(
     return Pictures(Dataset(X, y), read, summary, told, sorted(seen.bad))
 
 
-def _read_all(
-    folder: Path, headers: dict[Path, Header], row_shape: tuple[int, ...], fit: Fit, seen: Seen, skip_bad: bool
-) -> tuple[np.ndarray, list[Path]]:
-    """Return the images that can be read, all as floats where one has more than 8 bits, and their files."""
-    is_deep, target = any(header.is_deep for header in headers.values()), (row_shape[-2], row_shape[-1])
-    X = _room(len(headers), row_shape, np.float32 if is_deep else np.uint8, folder)
+class Look(NamedTuple):
+    """What was seen of a folder before any pixel is read.
+
+    Attributes
+    ----------
+    headers : dict of Path to Header
+        The images, in the order of their names.
+    row_shape : tuple of int
+        (height, width), or (3, height, width).
+    in_color, is_deep : bool
+        Whether images have three channels, and whether one has more than 8 bits, so that all are floats.
+    fit : {"crop", "pad"}
+        See :func:`isthmus.datasets.load_folder`.
+    skip_bad : bool
+        Whether those that cannot be read are left out.
+    labels : ndarray or None
+        The subfolder of each.
+    """
+
+    headers: dict[Path, Header]
+    row_shape: tuple[int, ...]
+    in_color: bool
+    is_deep: bool
+    fit: Fit
+    skip_bad: bool
+    labels: np.ndarray | None
+
+
+def looked_through(
+    folder: Path,
+    size: Size | None = None,
+    fit: Fit = "crop",
+    skip_bad: bool = False,
+    *,
+    colors: bool | None = None,
+    seen: Seen | None = None,
+) -> Look:
+    """Find the images of a folder, and what they are to be brought to; see :func:`read_images`."""
+    shape, seen = check_size(size), Seen() if seen is None else seen
+    if fit not in ("crop", "pad"):
+        raise InputError(f"unknown fit {fit!r}: give 'crop' or 'pad'")
+    endings = {ending for ending, kind in Image.registered_extensions().items() if kind in FORMATS}
+    paths = sorted(path for path in _files(folder, seen, skip_bad) if path.suffix.lower() in endings)
+    if not paths:
+        raise InputError(
+            f"{folder} holds no images{_others(folder)}: give a folder of files such as .png, or of subfolders of them"
+        )
+    headers = {path: header for path in paths if (header := header_of(path, seen, skip_bad)) is not None}
+    if not headers:
+        raise InputError(_none_of(len(paths), folder))
+    target = shape or _common_size(headers)
+    in_color = any(header.has_colors for header in headers.values()) if colors is None else colors
+    is_deep = any(header.is_deep for header in headers.values())
+    row_shape = (3, *target) if in_color else target
+    return Look(headers, row_shape, in_color, is_deep, fit, skip_bad, _labels(folder, list(headers))[0])
+
+
+def _none_of(n: int, folder: Path) -> str:
+    return f"none of the {n:,} images under {folder} can be read"
+
+
+def read_pixels(path: Path, look: Look, seen: Seen) -> np.ndarray | None:
+    """Read an image as the others of its folder are, of shape `row_shape`; None where it is bad and may be."""
+    target = (look.row_shape[-2], look.row_shape[-1])
+    pixels = pixels_of(path, target, look.fit, look.in_color, seen, look.skip_bad)
+    if pixels is None:
+        return None
+    return pixels / np.float32(255) if look.is_deep and pixels.dtype == np.uint8 else pixels
+
+
+def _read_all(folder: Path, look: Look, seen: Seen) -> tuple[np.ndarray, list[Path]]:
+    """Return the images that can be read, and their files."""
+    X = _room(len(look.headers), look.row_shape, np.float32 if look.is_deep else np.uint8, folder)
     read: list[Path] = []
-    for path in headers:
-        if (pixels := pixels_of(path, target, fit, len(row_shape) == 3, seen, skip_bad)) is not None:
-            X[len(read)] = pixels / np.float32(255) if is_deep and pixels.dtype == np.uint8 else pixels
+    for path in look.headers:
+        if (pixels := read_pixels(path, look, seen)) is not None:
+            X[len(read)] = pixels
             read.append(path)
     return X[: len(read)], read
 

@@ -2,8 +2,8 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -86,8 +86,8 @@ class Alone:
 
     share = WHOLE
 
-    def batches(self, source: Source, size: int) -> Callable[[torch.Generator | None], Iterable[Batch]]:
-        """Return what gives an epoch's batches."""
+    def batches(self, source: Source, size: int) -> Callable[..., Generator[Batch]]:
+        """Return what gives an epoch's batches, by a generator, and how many of them to skip."""
         return partial(source.batches, size)
 
     def n_rows(self, batch: Batch) -> int:
@@ -142,30 +142,48 @@ class Ranks:
         self.share = Share(fabric.global_rank, fabric.world_size)
         self.device = fabric.device
         self.asked = self.agreed = 0
-        self._n = 0
+        self._n, self._own = 0, slice(0, 0)
         self._steps = 0
 
-    def batches(self, source: Source, size: int) -> Callable[[torch.Generator | None], Iterator[Batch]]:
+    def batches(self, source: Source, size: int) -> Callable[..., Generator[Batch]]:
         """Return what gives an epoch's batches, this process's rows of each."""
         sizes = [end - start for start, end in cuts(len(source), size)]
+        in_memory = source.excerpt() is source
 
-        def shared(generator: torch.Generator | None) -> Iterator[Batch]:
-            for n, batch in zip(sizes, source.batches(size, generator, self.share), strict=True):
-                self._n = n
-                yield batch
+        def shared(generator: torch.Generator | None, skip: int = 0) -> Generator[Batch]:
+            some: Batch | None = None
+            with closing(source.batches(size, generator, self.share, skip)) as batches:
+                for n, batch in zip(sizes[skip:], batches, strict=True):
+                    self._n, self._own = n, self.share.of(n) if in_memory else self._place(batch.n_rows)
+                    if batch.n_rows:
+                        some = batch
+                    elif some is None:
+                        raise InputError(f"{len(source)} rows are too few for {self.share.world} processes: take fewer")
+                    else:
+                        batch = some.take(slice(2))  # so that this process takes part, with no weight
+                    yield batch
 
         return shared
+
+    def _place(self, n_rows: int) -> slice:
+        """Return where in a batch this process's rows are, of which a stream gives each process as many as it has."""
+        counts = torch.zeros(self.share.world, dtype=torch.int64, device=self.device)
+        counts[self.share.rank] = n_rows
+        distributed.all_reduce(counts)
+        start = int(counts[: self.share.rank].sum())
+        return slice(start, start + n_rows)
 
     def n_rows(self, batch: Batch) -> int:
         """Return how many rows the batch at hand has, of all processes together."""
         return self._n
 
-    def weight(self, batch: Batch) -> float:
+    def weight(self) -> float:
         """Return what the mean loss of this process's rows counts in the mean over processes.
 
         So the mean of the gradients is the gradient of the mean over all rows, also where shares are unequal.
         """
-        return 1.0 if batch.n_rows == self._n else batch.n_rows * self.share.world / self._n
+        own = self._own.stop - self._own.start
+        return 1.0 if own == self._n else own * self.share.world / self._n
 
     def pooled(self, figures: Figures, outcome: Outcome, batch: Batch) -> Figures:
         """Return a batch's figures over the rows of all processes; and learn whether one of them is to stop.
@@ -177,8 +195,9 @@ class Ranks:
         wide = torch.float32 if loss.device.type == "mps" else torch.float64
         entries = batch.x.numel() if outcome.counted is None else outcome.counted.sum()
         values = torch.stack([value.to(wide) for value in figures.values()])
-        weights = torch.full_like(values, batch.n_rows)
-        weights[list(figures).index("mse")] = entries
+        own = self._own.stop - self._own.start
+        weights = torch.full_like(values, own)
+        weights[list(figures).index("mse")] = entries * (own > 0)
         asked = weights.new_tensor([float(self.asked == each) for each in SIGNALS])
         summed = torch.cat([torch.where(weights > 0, values * weights, 0), weights, asked])
         distributed.all_reduce(summed)
@@ -190,7 +209,7 @@ class Ranks:
 
     def whole(self, losses: Tensor) -> Tensor:
         """Return what there is of each row of the batch at hand, of all processes' rows in their order."""
-        found, own = losses.new_zeros(self._n), self.share.of(self._n)
+        found, own = losses.new_zeros(self._n), self._own
         if self.share.rank == 0 or own.start:
             found[own] = losses
         distributed.all_reduce(found)
@@ -236,5 +255,5 @@ class Ranks:
     @contextmanager
     def drawing(self, own: AbstractContextManager[object]) -> Iterator[None]:
         """Draw for all of the batch's rows, and take the numbers of this process's own."""
-        with DrawingShare(*self.share, lambda: (self._n, self.share.of(self._n))), own:
+        with DrawingShare(*self.share, lambda: (self._n, self._own)), own:
             yield

@@ -29,7 +29,7 @@ def shared_step(
     loss = state.model.row_losses(outcome.terms, state.epoch).mean()
     optimizer.zero_grad()
     with state.taking_gradients():
-        fabric.backward(loss * ranks.weight(batch))
+        fabric.backward(loss * ranks.weight())
     if max_grad_norm is not None:
         fabric.clip_gradients(model, optimizer, max_norm=max_grad_norm, error_if_nonfinite=False)
     optimizer.step()

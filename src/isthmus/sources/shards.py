@@ -1,0 +1,160 @@
+"""Tables in Parquet, in one file or a folder of them, read some rows at a time."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from isthmus.errors import InputError
+from isthmus.sources.pieces import AT_ONCE, FEWEST_PIECES, Piece, Store, check_rows
+
+TEXT_BYTES = 64
+"""Bytes that a value of text, or of any other kind without a width of its own, is reckoned to take."""
+
+
+class Shards(Store):
+    """A table in Parquet files, in the order of their names: a block is a row group.
+
+    Parameters
+    ----------
+    path : path
+        A file, or a folder; hidden files, and those that begin with "_", are left out.
+    y : str or sequence of str, optional
+        The columns that are conditions, and no features.
+    """
+
+    def __init__(self, path: Path, y: Any = None) -> None:
+        self.name = str(path)
+        self.paths = shards_of(path)
+        self._y = y
+        footers = [_footer(each) for each in self.paths]
+        self.schema = _common_schema(self.paths, [schema for schema, _ in footers])
+        self._check_y()
+        self._groups = [(i, group) for i, (_, meta) in enumerate(footers) for group in range(meta.num_row_groups)]
+        self.sizes = [footers[i][1].row_group(group).num_rows for i, group in self._groups]
+        check_rows(self.name, len(self))
+        self.parts = [(str(each), meta.num_row_groups) for each, (_, meta) in zip(self.paths, footers, strict=True)]
+        self.at_once = max(1, min(AT_ONCE // _row_bytes(self.schema), -(-max(self.sizes) // _pieces(self.sizes))))
+        self.signature = _signature(path, self.paths, [meta for _, meta in footers])
+
+    def read(self, block: int, start: int = 0) -> Iterator[Piece]:
+        """Yield a row group's rows, some at a time."""
+        place, group = self._groups[block]
+        path = self.paths[place]
+        with _readable(path), parquet.ParquetFile(path) as file:
+            batches = file.iter_batches(self.at_once, row_groups=[group], use_threads=False)
+            for i, batch in enumerate(_of_size(batches, self.at_once)):
+                if i >= start:
+                    yield self._piece(batch, f"{path}, row group {group}")
+
+    def _piece(self, rows: pa.Table, where: str) -> Piece:
+        frame = rows.to_pandas(use_threads=False, date_as_object=True).reset_index(drop=True)
+        if self._y is None:
+            return Piece(frame, None, where)
+        return Piece(frame.drop(columns=self._conditions), frame[self._y], where)
+
+    @property
+    def _conditions(self) -> list[str]:
+        return [self._y] if isinstance(self._y, str) else list(self._y or ())
+
+    def _check_y(self) -> None:
+        """Raise ValueError where `y` names no columns of the table."""
+        if not isinstance(self._y, str | list | tuple | None) or not all(isinstance(x, str) for x in self._conditions):
+            raise InputError(f"y goes with {self.name}: give the name of a column of it, or a list of names")
+        lacking = [name for name in self._conditions if name not in self.schema.names]
+        if lacking:
+            raise InputError(f"y names the column {lacking[0]!r}, which is not in {self.name}: {_few(self.schema)}")
+
+
+def shards_of(path: Path) -> list[Path]:
+    """Return the Parquet files of a folder, in order of their names, or the one file."""
+    if not path.is_dir():
+        return [path]
+    inside = (each for each in path.rglob("*.parquet") if each.is_file())
+    return sorted(each for each in inside if not any(p.startswith(("_", ".")) for p in each.relative_to(path).parts))
+
+
+class _readable:  # noqa: N801  (a context)
+    """Says which file cannot be read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: object, _: object) -> None:
+        if isinstance(error, pa.ArrowException | OSError) and not isinstance(error, FileNotFoundError):
+            said = " ".join(str(error).split())
+            raise InputError(f"cannot read {self.path}: {said}; write it anew, or take it away") from error
+
+
+def _footer(path: Path) -> tuple[pa.Schema, parquet.FileMetaData]:
+    with _readable(path), parquet.ParquetFile(path) as file:
+        return file.schema_arrow, file.metadata
+
+
+def _common_schema(paths: Sequence[Path], schemas: Sequence[pa.Schema]) -> pa.Schema:
+    """Return what all shards have; raise ValueError where one has other columns, or columns of another kind."""
+    first = schemas[0]
+    for path, schema in zip(paths, schemas, strict=True):
+        if schema.names != first.names:
+            odd = next((x for x in [*schema.names, *first.names] if (x in schema.names) != (x in first.names)), None)
+            what = "them in another order" if odd is None else f"{'a' if odd in schema.names else 'no'} column {odd!r}"
+            raise InputError(f"{path} has {what}, unlike {paths[0]}: write all shards with the same columns")
+        for name, kind, its in zip(first.names, first.types, schema.types, strict=True):
+            if _family(kind) != _family(its) and pa.null() not in (kind, its):
+                raise InputError(f"{path} holds {its} in column {name!r}, and {paths[0]} {kind}: write all alike")
+    return first
+
+
+def _family(kind: pa.DataType) -> str:
+    numbers = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind)
+    return "number" if numbers else "text" if text else str(kind)
+
+
+def _row_bytes(schema: pa.Schema) -> int:
+    return max(1, sum(_width(kind) for kind in schema.types))
+
+
+def _width(kind: pa.DataType) -> int:
+    try:
+        return max(8, kind.bit_width // 8)
+    except ValueError:
+        return TEXT_BYTES
+
+
+def _pieces(sizes: Sequence[int]) -> int:
+    """Return in how many pieces the largest of few row groups comes."""
+    return -(-FEWEST_PIECES // len(sizes))
+
+
+def _of_size(batches: Iterator[pa.RecordBatch], size: int) -> Iterator[pa.Table]:
+    """Yield tables of so many rows, whatever the sizes of batches are."""
+    left, n = [], 0
+    for batch in batches:
+        left.append(batch)
+        n += batch.num_rows
+        while n >= size:
+            table = pa.Table.from_batches(left)
+            yield table.slice(0, size)
+            left, n = table.slice(size).to_batches(), n - size
+    if n:
+        yield pa.Table.from_batches(left)
+
+
+def _signature(path: Path, paths: Sequence[Path], footers: Sequence[parquet.FileMetaData]) -> str:
+    """Return the SHA-256 of the files' names, sizes and what their footers say of each row group."""
+    digest = hashlib.sha256()
+    for each, meta in zip(paths, footers, strict=True):
+        name = each.name if each == path else each.relative_to(path).as_posix()
+        digest.update(f"{name} {each.stat().st_size} {meta.to_dict()}".encode())
+    return f"parquet {digest.hexdigest()}"
+
+
+def _few(schema: pa.Schema) -> str:
+    return f"it has {', '.join(schema.names[:8])}{' …' if len(schema.names) > 8 else ''}"

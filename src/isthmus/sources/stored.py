@@ -1,0 +1,58 @@
+"""Rows in an array on disk: ``.npy`` files and memory maps, read in pieces."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from isthmus.errors import InputError
+from isthmus.sources.pieces import Piece, Store, check_rows, cut_evenly, n_rows
+
+
+class ArrayStore(Store):
+    """Rows of an array of which slices are read: a memory map.
+
+    Parameters
+    ----------
+    array : ndarray of shape (n, ...)
+        The rows.
+    y : array-like of shape (n, ...), optional
+        What goes with each row.
+    name : str
+        What an error calls it.
+    """
+
+    def __init__(self, array: np.ndarray, y: Any = None, name: str = "X") -> None:
+        check_rows(name, len(array))
+        if y is not None and n_rows(y) != len(array):
+            raise InputError(f"{name} has {len(array)} rows, and y {n_rows(y)}: give one a row")
+        self.array, self.y, self.name = array, y, name
+        self.sizes, self.at_once = cut_evenly(len(array), array.nbytes // len(array))
+        self.parts = [(name, len(self.sizes))]
+        self.signature = f"array {array.shape} {array.dtype.str}"
+
+    def read(self, block: int, start: int = 0) -> Iterator[Piece]:
+        """Yield a block's rows, copied from the disk."""
+        if start:
+            return
+        first = block * self.at_once
+        rows = np.arange(first, first + self.sizes[block])
+        where = f"{self.name}, rows {first} to {rows[-1]}"
+        X = np.array(self.array[first : first + self.sizes[block]])
+        yield Piece(X, None, where) if self.y is None else Piece(X, self.y, where)._replace(y=_part(self.y, rows))
+
+
+def _part(y: Any, rows: np.ndarray) -> Any:
+    return Piece(y).pick(rows).X
+
+
+def npy_store(path: Path, y: Any = None) -> ArrayStore:
+    """Return the rows of a ``.npy`` file; raise ValueError in a line where it holds none."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise InputError(f"cannot read {path}: {' '.join(str(error).split())}; save an array of numbers") from error
+    if not isinstance(array, np.ndarray) or array.ndim < 2:
+        raise InputError(f"{path} holds no rows: save an array of shape (n, features), or of images")
+    return ArrayStore(array, y, str(path))
