@@ -293,7 +293,7 @@ def test_what_is_skipped_is_not_read():
     whole = rows_of(source.batches(4, generator(0)))
     store.n_read = 0
     assert rows_of(source.batches(4, generator(0), skip=700)) == whole[700:]
-    assert store.n_read < 32
+    assert store.n_read < 40, "those that are left, and what the buffers hold"
 
 
 def test_neighbours_in_a_file_are_not_neighbours_in_a_batch():
