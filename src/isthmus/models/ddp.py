@@ -78,11 +78,14 @@ class DataParallel(DDPStrategy):
     forward passes of a step, whose number may differ from process to process.
     """
 
+    module: DistributedDataParallel
+
     def setup_module(self, module: Module) -> DistributedDataParallel:
-        """Wrap the model."""
+        """Wrap the model, and keep the wrapped one."""
         devices = None if self.root_device.type == "cpu" else [self.root_device.index]
         unused = any(map(is_own, module.modules()))
-        return DistributedDataParallel(module, devices, find_unused_parameters=unused, **{SYNC_BUFFERS: False})  # type: ignore[arg-type]
+        self.module = DistributedDataParallel(module, devices, find_unused_parameters=unused, **{SYNC_BUFFERS: False})  # type: ignore[arg-type]
+        return self.module
 
 
 def _on_gpus(place: Place, n: int) -> Place:

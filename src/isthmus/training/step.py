@@ -29,10 +29,12 @@ def step_of(fabric: "Fabric", state: State, max_grad_norm: float | None) -> Step
     from lightning_fabric.strategies.single_device import SingleDeviceStrategy  # which is there, as the Fabric is
 
     wrapped, optimizer = fabric.setup(state.model, state.optimizer)
-    if isinstance(state.ranks, Ranks):
-        return partial(shared_step, fabric, state, state.ranks, wrapped, optimizer, max_grad_norm)
     strategy = fabric.strategy
-    is_plain = isinstance(strategy, SingleDeviceStrategy) and str(strategy.precision.precision).endswith("-true")
+    is_plain = str(strategy.precision.precision).endswith("-true")
+    if isinstance(state.ranks, Ranks):
+        model = strategy.module if is_plain else wrapped  # type: ignore[attr-defined]  # models/ddp.py's
+        return partial(shared_step, fabric, state, state.ranks, model, optimizer, max_grad_norm)
+    is_plain = is_plain and isinstance(strategy, SingleDeviceStrategy)
     return partial(_step, fabric, state, state.model if is_plain else wrapped, optimizer, max_grad_norm)
 
 
