@@ -42,6 +42,7 @@ ROOMS = {  # room: the rooms that it may import from
         "starting",
         "isthmus",
     },
+    "__main__": {"cli"},
 }
 
 

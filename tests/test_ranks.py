@@ -260,9 +260,7 @@ def test_the_command_writes_and_prints_once(tmp_path):
     command = ["train", "digits", "--epochs", "4"]
     module, several = [sys.executable, "-m", "isthmus"], ["--devices", "2", "--strategy", "ddp"]
     outs = {
-        "started": in_child(
-            [*module, *command, "--out", tmp_path / "started", *["--devices", "2", "--strategy", "ddp"]]
-        ),
+        "started": in_child([*module, *command, *several, "--out", tmp_path / "started"]),
         "torchrun": in_child([*TORCHRUN, "-m", "isthmus", *command, "--out", tmp_path / "torchrun"]),
     }
     assert {path.name for path in tmp_path.iterdir()} == {*outs}

@@ -1,15 +1,18 @@
 """Lightning Fabric's data-parallel strategy on processes that are there already."""
 
 import inspect
+import os
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments import ClusterEnvironment  # type: ignore[attr-defined]
 from lightning_fabric.strategies import DDPStrategy  # type: ignore[attr-defined]
+from torch import distributed
 from torch.nn import Module
 from torch.nn.parallel import DistributedDataParallel
 
+from isthmus.errors import InputError
 from isthmus.randomness import is_own
 from isthmus.training.ranks import Place
 
@@ -75,17 +78,32 @@ class DataParallel(DDPStrategy):
     forward passes of a step, whose number may differ from process to process.
     """
 
+    module: DistributedDataParallel
+
     def setup_module(self, module: Module) -> DistributedDataParallel:
-        """Wrap the model."""
+        """Wrap the model, and keep the wrapped one."""
         devices = None if self.root_device.type == "cpu" else [self.root_device.index]
         unused = any(map(is_own, module.modules()))
-        return DistributedDataParallel(module, devices, find_unused_parameters=unused, **{SYNC_BUFFERS: False})  # type: ignore[arg-type]
+        self.module = DistributedDataParallel(module, devices, find_unused_parameters=unused, **{SYNC_BUFFERS: False})  # type: ignore[arg-type]
+        return self.module
+
+
+def _on_gpus(place: Place, n: int) -> Place:
+    """Return which of a machine's GPUs a process takes: the only one where each is shown one of its own."""
+    if n >= place.local_world:
+        return place
+    is_shown_one = n == 1 and "CUDA_VISIBLE_DEVICES" in os.environ
+    if not is_shown_one and "nccl" in distributed.get_backend_config():
+        raise InputError(
+            f"{place.local_world} processes train on this machine, and it has {n} GPUs: take as many, or device='cpu'"
+        )
+    return place._replace(local_rank=0, local_world=1)
 
 
 def parallel_fabric(kind: str, precision: Any, place: Place) -> Fabric:
     """Return a Fabric of all processes, on an accelerator of that kind."""
-    if kind in ("cuda", "gpu", "auto") and torch.cuda.is_available() and torch.cuda.device_count() == 1:
-        place = place._replace(local_rank=0, local_world=1)  # each process is shown one device of its own
+    if kind in ("cuda", "gpu", "auto") and torch.cuda.is_available():
+        place = _on_gpus(place, torch.cuda.device_count())
     fabric = Fabric(
         accelerator=kind,
         devices=place.local_world,

@@ -59,6 +59,8 @@ def new_fabric(device: str, precision: Any, place: Place | None = None) -> "Fabr
 
             return parallel_fabric(kind, precision, place)
         return Fabric(accelerator=kind, devices=[int(index)] if index else 1, precision=precision)
+    except InputError:
+        raise
     except (ValueError, RuntimeError, TypeError, ImportError) as error:
         reason = str(error).partition("\n")[0]
         raise InputError(f"device={device!r} with precision={precision!r} is not to be had: {reason}") from error

@@ -26,18 +26,26 @@ def step_of(fabric: "Fabric", state: State, max_grad_norm: float | None) -> Step
     On one device, at the precision of the weights, Fabric's wrappers have nothing to do, and look at every tensor on
     the way in and out of each step all the same, which small networks feel.
     """
+    if isinstance(state.ranks, Ranks):
+        return _shared_step_of(fabric, state, state.ranks, max_grad_norm)
     model: Any = state.model
     optimizer: Any = state.optimizer
     backward: Callable[[Tensor], None] = Tensor.backward
     if not is_plain(fabric):
         model, optimizer = fabric.setup(state.model, state.optimizer)
         backward = fabric.backward
-    if isinstance(state.ranks, Ranks):
-        return partial(shared_step, fabric, state, state.ranks, model, optimizer, max_grad_norm)
     clip = None
     if max_grad_norm is not None:
         clip = partial(fabric.clip_gradients, model, optimizer, max_norm=max_grad_norm, error_if_nonfinite=False)
     return partial(_step, state, model, optimizer, backward, clip)
+
+
+def _shared_step_of(fabric: "Fabric", state: State, ranks: Ranks, max_grad_norm: float | None) -> Step:
+    model, optimizer = fabric.setup(state.model, state.optimizer)
+    strategy: Any = fabric.strategy  # models/ddp.py's
+    if str(strategy.precision.precision).endswith("-true"):
+        model = strategy.module
+    return partial(shared_step, fabric, state, ranks, model, optimizer, max_grad_norm)
 
 
 def is_plain(fabric: "Fabric") -> bool:
