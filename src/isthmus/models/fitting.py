@@ -374,7 +374,7 @@ class Fitting(Parameters, ABC):
         self.history_ = list(state.history)
         self.start_ = None if state.best is None else state.best.start.means
         self.best_epoch_, self.interrupted_ = state.best_epoch, state.interrupted
-        state.best = state.spare = None
+        state.best = state.spare = state.probe = None
         if kept_start(self):
             warn_caller(why_start_is_kept(self), ConvergenceWarning)
         for name in ("dead_units_", "active_units_"):

@@ -94,6 +94,7 @@ def run(
     held_out = None if validation is None else partial(validation.batches, at_once)
     if state.best is None and held_out is not None:
         state.best = Best.begin(state.model, evaluated(state, held_out(None)), state.monitor)
+    state.probe = None  # of the rows of a run before
     if roll_back and state.start is None:
         state.start = start_of(state, batches, epochs)
     epochs_before, watch = len(state.history), watch or (lambda state: None)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 
+from isthmus.core.batch import Batch
 from isthmus.core.model import Model
 from isthmus.errors import InputError, InputTypeError
 from isthmus.randomness import DrawingFrom, DrawingNothing, draws, is_own
@@ -205,6 +206,8 @@ class State:
         What of the record the best epoch is chosen by.
     optimize : callable, optional
         What the optimiser is of, where it is a person's own.
+    probe : Batch or None
+        Training rows that are looked at after each epoch.
     """
 
     model: Model
@@ -222,6 +225,7 @@ class State:
     spare: Snapshot | None = None
     monitor: str = "loss"
     optimize: Optimize | None = None
+    probe: Batch | None = None
 
     def __post_init__(self) -> None:
         self.draws = torch.Generator(self.generator.device)
