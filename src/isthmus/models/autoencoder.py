@@ -104,6 +104,12 @@ class Autoencoder(AbstractAutoencoder):
         Of the training: ``"32-true"``, ``"64-true"``, ``"bf16-mixed"``, ``"16-mixed"``, as Lightning Fabric names
         them. ``"auto"`` is ``"32-true"``, or ``"64-true"`` on a CPU for up to 250,000 numbers of float64. What is
         computed after the training is in the dtype of X.
+    compile : bool or "auto", default False
+        Whether each step of the training, with its gradient and Adam, is one graph, compiled with ``torch.compile``: it
+        takes half a minute or so before the first step, and small networks then train half as fast again. What cannot
+        be compiled (dropout, batch normalisation, LSTM, modules of your own) trains as usual, with a warning, as it
+        does where there is no C++ compiler. The numbers differ by rounding. ``"auto"`` compiles where the run is long
+        enough to repay it: small networks of 100,000 steps or more.
     callbacks : sequence of callables, default ()
         Each is handed every epoch's record, and one that has a second argument without a default also the estimator,
         fitted so far; the training ends where one returns True.

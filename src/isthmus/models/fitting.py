@@ -49,6 +49,7 @@ from isthmus.sources.memory import MemorySource
 from isthmus.threads import suited_to
 from isthmus.training import EarlyStopping, Progress, State, new_state, run
 from isthmus.training.callbacks import Callback, Record
+from isthmus.training.compiled import is_compiled
 from isthmus.training.keeper import Checkpoints
 
 if TYPE_CHECKING:
@@ -320,10 +321,11 @@ class Fitting(Parameters, ABC):
     ) -> None:
         """Run the loop until so many epochs are done, and keep what it leaves."""
         two = train.sample(2)
+        steps = (epochs - state.epoch) * len(cuts(len(train), self.batch_size))
         if self.batch_size == 1 or len(train) == 1:
             check_single_rows(state.model, two)
         with (
-            suited_to(self.batch_size * work_of_a_row(state.model, two)),
+            suited_to(work := self.batch_size * work_of_a_row(state.model, two)),
             generator_of(fabric.device, seed) as state.draws,
             Progress(epochs, shown=self.verbose > 0) as progress,
             nullcontext() if kept is None else kept.running(),
@@ -342,6 +344,7 @@ class Fitting(Parameters, ABC):
                 watch=kept,
                 max_grad_norm=self.max_grad_norm or self.default_grad_norm(math.prod(self.format_.row_shape_)),
                 roll_back=self.on_nonfinite == "roll_back",
+                compiled=is_compiled(self.compile, steps, work),
             )
             progress.end_with(state.best_epoch, None if state.best is None else state.best.lowest, self.monitor)
         learn_usual(state.model, train, anew=anew)  # by the weights that are kept

@@ -28,13 +28,11 @@ class FusedAdam(Adam):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Take a step; the first, which makes the moments, is that of the base class."""
-        weights = [weight for group in self.param_groups for weight in group["params"]]
-        if closure is not None or self._counts is None or any(weight.grad is None for weight in weights):
-            loss = super().step(closure)
-            self._gather(weights)
-            return loss
-        self._counts += 1
+        """Take a step; where a weight has no gradient, that of the base class."""
+        self.begin()
+        if closure is not None or any(weight.grad is None for weight in self.weights):
+            return super().step(closure)
+        self.add_to_count()
         for group in filter(lambda group: group["params"], self.param_groups):
             states = [self.state[weight] for weight in group["params"]]
             torch._fused_adam_(
@@ -54,13 +52,35 @@ class FusedAdam(Adam):
             )
         return None
 
-    def _gather(self, weights: list[Tensor]) -> None:
-        """Put the counts of all weights into one tensor, where each has taken a step."""
-        if all(weight in self.state for weight in weights):
-            states = [self.state[weight] for weight in weights]
-            self._counts = torch.stack([state["step"] for state in states])
-            for state, count in zip(states, self._counts.unbind(), strict=True):
-                state["step"] = count
+    @property
+    def weights(self) -> list[Tensor]:
+        """All weights, group by group."""
+        return [weight for group in self.param_groups for weight in group["params"]]
+
+    def begin(self) -> bool:
+        """Make the moments where there are none, and put the counts together; tell whether there was any of it to do.
+
+        Until another state is taken over, all are then the same tensors.
+        """
+        if self._counts is not None:
+            return False
+        weights = self.weights
+        for weight in weights:
+            if not self.state[weight]:
+                moments = {name: torch.zeros_like(weight) for name in ("exp_avg", "exp_avg_sq")}
+                self.state[weight] = {"step": torch.zeros((), dtype=torch.float32)} | moments
+        self._counts = torch.stack([self.state[weight]["step"] for weight in weights])
+        for weight, count in zip(weights, self._counts.unbind(), strict=True):
+            self.state[weight]["step"] = count
+        return True
+
+    def count(self) -> int:
+        """Return how many steps have been taken."""
+        return 0 if self._counts is None else int(self._counts.max())
+
+    def add_to_count(self) -> None:
+        """Count a step of all weights."""
+        self._counts += 1  # type: ignore[operator]  # it has begun
 
 
 def adam(groups: list[dict[str, Any]], lr: float) -> Adam:

@@ -25,7 +25,7 @@ def check_readable(about: JsonObject) -> None:
         raise InputError(f"the run could not be kept, as its parameters are too long: {fault}; give shorter ones")
 
 
-FREE = ("verbose", "device", "random_state")
+FREE = ("verbose", "device", "random_state", "compile")
 """Parameters that a run may go on with others of: the seed that it began with is in the checkpoint."""
 
 

@@ -242,14 +242,15 @@ class State:
 
     def drawing(self) -> AbstractContextManager[object]:
         """Let the model's modules, and functions of a person's own, draw from this run's generator."""
-        return DrawingFrom(self.draws) if self._model_draws else nullcontext()
+        return DrawingFrom(self.draws) if self.model_draws else nullcontext()
 
     def taking_gradients(self) -> AbstractContextManager[object]:
         """Let no module of a person's own draw again what it drew on the way forward."""
         return DrawingNothing() if self._has_own_modules else nullcontext()
 
     @cached_property
-    def _model_draws(self) -> bool:
+    def model_draws(self) -> bool:
+        """Whether modules, or functions of a person's own, may draw by themselves."""
         functions = [self.model.bottleneck, *self.model.penalties.values()]
         functions += [] if self.model.corruption is None else [self.model.corruption]
         return draws(self.model) or any(map(is_own, functions))

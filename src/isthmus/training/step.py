@@ -8,14 +8,13 @@ from torch import Tensor
 
 from isthmus.core.batch import Batch
 from isthmus.core.model import outcome_of
+from isthmus.errors import warn_caller
+from isthmus.training.compiled import CompiledStep, Step
 from isthmus.training.evaluated import figures_of
 from isthmus.training.state import State
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
-
-Step = Callable[[Batch], dict[str, Tensor]]
-"""Changes the weights by a batch, and gives the batch's figures."""
 
 
 def step_of(fabric: "Fabric", state: State, max_grad_norm: float | None) -> Step:
@@ -33,6 +32,16 @@ def step_of(fabric: "Fabric", state: State, max_grad_norm: float | None) -> Step
     if max_grad_norm is not None:
         clip = partial(fabric.clip_gradients, model, optimizer, max_norm=max_grad_norm, error_if_nonfinite=False)
     return partial(_step, state, model, optimizer, backward, clip)
+
+
+def compiled_step(fabric: "Fabric", state: State, rows: int, max_grad_norm: float | None, eager: Step) -> Step:
+    """Return the same as one compiled graph for batches of so many rows; a warning says where that cannot be."""
+    if is_plain(fabric):
+        return CompiledStep(state, rows, max_grad_norm, eager)
+    warn_caller(
+        "the training is not compiled: it is of several devices, or in mixed precision; its steps are the usual ones"
+    )
+    return eager
 
 
 def is_plain(fabric: "Fabric") -> bool:
