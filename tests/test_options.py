@@ -48,6 +48,7 @@ OPTIONS = {
 ELSEWHERE = {  # test_training.py and test_resume.py show these; they move no weight, or need a longer story
     "early_stopping", "patience", "warm_start", "callbacks", "verbose", "device", "on_nonfinite",
     "bottleneck", "penalties", "optimizer", "monitor",  # in test_own_parts
+    "compile",  # in test_compiled
 }  # fmt: skip
 
 VARIATIONAL_OPTIONS = {

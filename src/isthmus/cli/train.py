@@ -86,6 +86,8 @@ def _new(options: TrainOptions, typed: Collection[str]) -> tuple[Path, Path, Ask
         data, size=options.size, fit=options.fit, skip_bad=options.skip_bad, kinds=kinds, drop=drop, na=na
     )
     given = options._asdict() | {"size": parse_size(options.size)}
+    if options.compile:
+        given["settings"] = [*(options.settings or ()), "compile=true"]
     asked = {name: given.get(name) for name in (*runs.WHERE, *runs.HOW)}
     asked = runs.described(**asked) if options.source is None else described_from(options.source, asked, typed)
     return out, runs.beside(out) if runs.is_finished(out) else out, asked
