@@ -38,6 +38,7 @@ from isthmus.models.own_checks import check_own
 from isthmus.models.own_parts import takes_estimator
 from isthmus.models.params import Parameters
 from isthmus.models.plain import BROUGHT, check_saved, plain_params, unsaved_params
+from isthmus.models.precision import products_of
 from isthmus.models.saved import check_keepable
 from isthmus.models.start import start_model
 from isthmus.models.units import count_units, of_no_use
@@ -324,6 +325,9 @@ class Fitting(Parameters, ABC):
         steps = (epochs - state.epoch) * len(cuts(len(train), self.batch_size))
         if self.batch_size == 1 or len(train) == 1:
             check_single_rows(state.model, two)
+        is_asked = fabric.strategy.precision.precision == "bf16-mixed"
+        products = torch.bfloat16 if is_asked else products_of(self.precision, state.model, self.batch_size)
+        state.model.mixed = None if products == two.x.dtype else products
         with (
             suited_to(work := self.batch_size * work_of_a_row(state.model, two)),
             generator_of(fabric.device, seed) as state.draws,
@@ -331,6 +335,7 @@ class Fitting(Parameters, ABC):
             nullcontext() if kept is None else kept.running(),
         ):
             if kept is not None:
+                kept.note_products(products)
                 kept.restore(state, epochs)
             run(
                 fabric,

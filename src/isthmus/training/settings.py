@@ -59,6 +59,18 @@ def check_same(path: Path, about: JsonObject, found: JsonObject) -> None:
         )
 
 
+def check_products(path: Path, found: JsonObject, products: str) -> None:
+    """Raise ValueError where a run would go on with products in another dtype; older checkpoints do not say theirs."""
+    params = found.get("params")
+    asked = params.get("precision") if isinstance(params, dict) else None
+    before = found.get("products", "torch.bfloat16" if asked == "bf16-mixed" else found.get("precision"))
+    if before != products:
+        raise InputError(
+            f"{path} is of a run with products in {before}, and this one's would be in {products}: machines differ in "
+            "what they are fast at; go on where it began, or delete the file to start afresh"
+        )
+
+
 def _differ(one: object, other: object) -> bool:
     return not isinstance(one, dict) or not isinstance(other, dict) or not are_alike(one, other)
 

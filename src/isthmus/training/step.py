@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 def step_of(fabric: "Fabric", state: State, max_grad_norm: float | None) -> Step:
     """Return what changes the weights by a batch.
 
-    On one device, at the precision of the weights, Fabric's wrappers have nothing to do, and look at every tensor on
-    the way in and out of each step all the same, which small networks feel.
+    On one device, at the precision of the weights or with products that the model takes in another by itself, Fabric's
+    wrappers have nothing to do, and look at every tensor on the way in and out of each step all the same, which small
+    networks feel.
     """
     model: Any
     model, optimizer, backward = state.model, state.optimizer, Tensor.backward
-    if not is_plain(fabric):
+    if not is_plain(fabric, state):
         model, optimizer = fabric.setup(state.model, state.optimizer)
         backward = fabric.backward
     clip = None
@@ -36,20 +37,19 @@ def step_of(fabric: "Fabric", state: State, max_grad_norm: float | None) -> Step
 
 def compiled_step(fabric: "Fabric", state: State, rows: int, max_grad_norm: float | None, eager: Step) -> Step:
     """Return the same as one compiled graph for batches of so many rows; a warning says where that cannot be."""
-    if is_plain(fabric):
+    if is_plain(fabric, state):
         return CompiledStep(state, rows, max_grad_norm, eager)
-    warn_caller(
-        "the training is not compiled: it is of several devices, or in mixed precision; its steps are the usual ones"
-    )
+    warn_caller("the training is not compiled: it is on several devices, or in half precision; its steps are as usual")
     return eager
 
 
-def is_plain(fabric: "Fabric") -> bool:
-    """Tell whether training is on one device, at the precision of the weights."""
+def is_plain(fabric: "Fabric", state: State) -> bool:
+    """Tell whether training is on one device, and Fabric has nothing to do with its precision."""
     from lightning_fabric.strategies.single_device import SingleDeviceStrategy  # which is there, as the Fabric is
 
     strategy = fabric.strategy
-    return isinstance(strategy, SingleDeviceStrategy) and str(strategy.precision.precision).endswith("-true")
+    is_true = str(strategy.precision.precision).endswith("-true") or state.model.mixed is not None
+    return isinstance(strategy, SingleDeviceStrategy) and is_true
 
 
 def _step(
