@@ -18,7 +18,8 @@ from isthmus.formats import steps
 from isthmus.formats.sequences import Ragged, are_ragged
 from isthmus.networks import LSTM, Modules, Transformer
 from isthmus.sources.memory import MemorySource
-from isthmus.training import Interrupted, loop
+from isthmus.training import Interrupted
+from isthmus.training import step as one_step
 from test_resume import assert_same
 
 QUICK = {"n_components": 3, "max_epochs": 2, "batch_size": 8, "random_state": 0}
@@ -176,7 +177,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_bit(unequal, tmp_path, monkeypatc
     monkeypatch.setattr(batches, "MOST_PADDED", 0)
     model = SequenceAutoencoder(**QUICK | {"max_epochs": 3}, corruption="gaussian", future_steps=2)
     whole = model.fit(unequal)
-    left, step = [steps], loop._step
+    left, step = [steps], one_step._step
 
     def stopping(*args):
         left[0] -= 1
@@ -185,7 +186,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_bit(unequal, tmp_path, monkeypatc
         return step(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "_step", stopping)
+        patch.setattr(one_step, "_step", stopping)
         with pytest.raises(Interrupted):
             SequenceAutoencoder(**model.get_params()).fit(unequal, resume_from=tmp_path)
     again = SequenceAutoencoder(**model.get_params()).fit(unequal, resume_from=tmp_path)

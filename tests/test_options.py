@@ -49,6 +49,7 @@ ELSEWHERE = {  # test_training.py and test_resume.py show these; they move no we
     "early_stopping", "patience", "warm_start", "callbacks", "verbose", "device", "on_nonfinite",
     "devices", "nodes",  # in test_ranks
     "bottleneck", "penalties", "optimizer", "monitor",  # in test_own_parts
+    "compile",  # in test_compiled
 }  # fmt: skip
 
 VARIATIONAL_OPTIONS = {

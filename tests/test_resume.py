@@ -20,7 +20,8 @@ from isthmus import Autoencoder, ConditionalVariationalAutoencoder, DenoisingAut
 from isthmus.core.description import description_of
 from isthmus.core.model import Model
 from isthmus.networks import MLP, Modules
-from isthmus.training import Interrupted, loop
+from isthmus.training import Interrupted
+from isthmus.training import step as one_step
 from isthmus.training.checkpoint import CHECKPOINT, read_about
 from isthmus.training.history_file import HISTORY
 
@@ -136,8 +137,8 @@ class Clock:
 def test_minutes(digits, tmp_path, monkeypatch):
     clock = Clock(monkeypatch, write_seconds=0)
     setting = {"max_epochs": 2, "random_state": 0, "callbacks": [lambda record: clock.go_on(30)]}
-    step = loop._step
-    monkeypatch.setattr(loop, "_step", lambda *args: (clock.go_on(20), step(*args))[1])
+    step = one_step._step
+    monkeypatch.setattr(one_step, "_step", lambda *args: (clock.go_on(20), step(*args))[1])
     Autoencoder(4, **setting).fit(digits, resume_from=tmp_path / "a")
     assert clock.written == [1, 2]
     clock.written.clear()

@@ -14,7 +14,8 @@ from isthmus.saving.attributes import JsonObject
 from isthmus.sources import datasets
 
 OF_TRAINING = (
-    "batch_size", "beta", "beta_warm_up", "contraction_weight", "corruption", "corruption_level", "early_stopping",
+    "batch_size", "beta", "beta_warm_up", "compile", "contraction_weight", "corruption", "corruption_level",
+    "early_stopping",
     "free_bits", "label_dropout", "lr", "lr_schedule", "max_epochs", "max_grad_norm", "modality_dropout", "monitor",
     "on_nonfinite", "patience", "precision", "sparsity_target", "sparsity_weight", "validation_fraction", "verbose",
     "weight_decay",

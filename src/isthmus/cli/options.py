@@ -221,6 +221,9 @@ class TrainOptions(NamedTuple):
     epochs: Epochs = None
     batch_size: Annotated[int | None, typer.Option(max=MOST, help="Rows a step.")] = None
     lr: Annotated[float | None, typer.Option(help="Learning rate, or its peak.")] = None
+    compile: Annotated[
+        bool, typer.Option("--compile", help="Compile the training's step: slow to begin, faster from then on.")
+    ] = False
     scale: Annotated[
         Literal["standard", "auto", "none"] | None,
         typer.Option(help="Standardise inside; auto: where X has a spread that does harm; default: none."),

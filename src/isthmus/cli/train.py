@@ -135,6 +135,8 @@ def _asked(data: str, options: TrainOptions, typed: Collection[str]) -> Asked:
         data, size=options.size, fit=options.fit, skip_bad=options.skip_bad, kinds=kinds, drop=drop, na=na
     )
     given = options._asdict() | {"size": parse_size(options.size)}
+    if options.compile:
+        given["settings"] = [*(options.settings or ()), "compile=true"]
     asked = {name: given.get(name) for name in (*runs.WHERE, *runs.HOW)}
     return runs.described(**asked) if options.source is None else described_from(options.source, asked, typed)
 

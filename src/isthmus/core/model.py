@@ -61,6 +61,9 @@ class Model(nn.Module):
 
     Attributes
     ----------
+    mixed : dtype, optional
+        What the networks compute their products in, in training, where that is not the dtype of the weights; all else,
+        the terms of the loss among it, is computed in that of the weights.
     usual, rare : Tensor of shape row_shape
         The log-density, in nats, that an entry usually has, and that of a category which no training row had: see
         :func:`isthmus.core.score.learn_usual`. NaN until it is learnt.
@@ -93,6 +96,7 @@ class Model(nn.Module):
         self.weights = dict(parts.weights)
         self.warm_up = dict(parts.warm_up)
         self.tail = tail
+        self.mixed: torch.dtype | None = None
         self.fill: Tensor
         self.usual: Tensor
         self.rare: Tensor
@@ -112,6 +116,9 @@ class Model(nn.Module):
 
     def encoded(self, rows: Batch) -> Tensor:
         """Return what the encoder gives of rows, which the bottleneck makes a code of; shape (rows, width)."""
+        return self._encoded(rows) if self.mixed is None else self._in_mixed(self._encoded, rows)
+
+    def _encoded(self, rows: Batch) -> Tensor:
         x, context, observed = rows
         if self.rescaled and observed is not None and not self.takes_known:
             x = self._rescale(x, observed)
@@ -136,7 +143,15 @@ class Model(nn.Module):
 
     def decoded(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         """Return what the decoder gives of codes, the likelihood's parameters; shape (rows, width, ...)."""
+        return self._decoded(z, context) if self.mixed is None else self._in_mixed(self._decoded, z, context)
+
+    def _decoded(self, z: Tensor, context: Tensor | None) -> Tensor:
         return self.decoder(z) if context is None else self.decoder(z, context)
+
+    def _in_mixed(self, network: Callable[..., Tensor], *given: Any) -> Tensor:
+        """Return what a network gives, in the dtype of the weights, by products in another one while it is trained."""
+        with torch.autocast(self.fill.device.type, self.mixed, enabled=self.training):
+            return network(*given).to(self.fill.dtype)
 
     def cut(self, values: Tensor, x: Tensor) -> Tensor:
         """Return what is one an entry of a whole row for the entries of rows that may be shorter."""

@@ -38,6 +38,7 @@ from isthmus.models.own_checks import check_own
 from isthmus.models.own_parts import takes_estimator
 from isthmus.models.params import Parameters
 from isthmus.models.plain import BROUGHT, check_saved, plain_params, unsaved_params
+from isthmus.models.precision import products_of
 from isthmus.models.processes import place_now, processes_of
 from isthmus.models.saved import check_keepable
 from isthmus.models.start import start_model
@@ -50,6 +51,7 @@ from isthmus.sources.pieces import Feed
 from isthmus.threads import suited_to
 from isthmus.training import EarlyStopping, Progress, State, new_state, run
 from isthmus.training.callbacks import Callback, Record
+from isthmus.training.compiled import is_compiled
 from isthmus.training.keeper import Checkpoints
 from isthmus.training.together import Keeper, keeper_of, ranks_of
 
@@ -336,15 +338,20 @@ class Fitting(Parameters, ABC):
     ) -> None:
         """Run the loop until so many epochs are done, and keep what it leaves."""
         two = train.sample(2)
+        steps = (epochs - state.epoch) * len(cuts(len(train), self.batch_size))
         if self.batch_size == 1 or len(train) == 1:
             check_single_rows(state.model, two)
+        is_asked = fabric.strategy.precision.precision == "bf16-mixed"
+        products = torch.bfloat16 if is_asked else products_of(self.precision, state.model, self.batch_size)
+        state.model.mixed = None if products == two.x.dtype else products
         with (
-            suited_to(self.batch_size * work_of_a_row(state.model, two)),
+            suited_to(work := self.batch_size * work_of_a_row(state.model, two)),
             generator_of(fabric.device, seed) as state.draws,
             Progress(epochs, shown=self.verbose > 0 and state.ranks.share.rank == 0) as progress,
             nullcontext() if kept is None else kept.running(),
         ):
             if kept is not None:
+                kept.note_products(products)
                 kept.restore(state, epochs)
             run(
                 fabric,
@@ -358,6 +365,7 @@ class Fitting(Parameters, ABC):
                 watch=kept,
                 max_grad_norm=self.max_grad_norm or self.default_grad_norm(math.prod(self.format_.row_shape_)),
                 roll_back=self.on_nonfinite == "roll_back",
+                compiled=is_compiled(self.compile, steps, work),
             )
             progress.end_with(state.best_epoch, None if state.best is None else state.best.lowest, self.monitor)
         learn_usual(state.model, train, anew=anew)  # by the weights that are kept
@@ -390,7 +398,7 @@ class Fitting(Parameters, ABC):
         self.history_ = list(state.history)
         self.start_ = None if state.best is None else state.best.start.means
         self.best_epoch_, self.interrupted_ = state.best_epoch, state.interrupted
-        state.best = state.spare = None
+        state.best = state.spare = state.probe = None
         if kept_start(self):
             warn_caller(why_start_is_kept(self), ConvergenceWarning)
         for name in ("dead_units_", "active_units_"):

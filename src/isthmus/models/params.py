@@ -48,6 +48,7 @@ from isthmus.models.own_parts import (
 from isthmus.networks import MLP, Conv, Transformer
 from isthmus.networks.parameters import Network
 from isthmus.training.callbacks import Callback
+from isthmus.training.compiled import Compile
 from isthmus.training.state import Optimize
 
 REVIVAL_WEIGHT = 1 / 8
@@ -104,6 +105,7 @@ class Parameters(BaseEstimator, ABC):
     devices: int = 1
     nodes: int = 1
     precision: str = "auto"
+    compile: Compile = False
     callbacks: Sequence[Callback] = ()
     verbose: int = 0
 
@@ -230,6 +232,7 @@ class Parameters(BaseEstimator, ABC):
                 "that and the estimator"
             )
         check_choice("precision", self.precision, PRECISIONS)
+        check_choice("compile", self.compile, (False, True, "auto"))
         self._check_scale()
         check_choice("sparsity", self.sparsity, (None, "kl", "l1", "topk"))
         check_choice("lr_schedule", self.lr_schedule, ("one_cycle", "constant"))

@@ -28,9 +28,10 @@ class Path(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (rows, first width) → (rows, last width)."""
-        if self.deep is None or self.linear is None:
-            return (self.deep or self.linear)(x)  # type: ignore[misc]
-        sum_: Tensor = self.linear(x) + self.deep(dampened(x))
+        linear, deep = self.linear, self.deep
+        if linear is None or deep is None:
+            return (linear if deep is None else deep)(x)  # type: ignore[misc]
+        sum_: Tensor = linear(x) + deep(dampened(x))
         return sum_
 
 
@@ -175,7 +176,7 @@ class Decoder(nn.Module):
         if self.centre is not None and self.scale is not None:
             parameters = parameters * self.scale + self.centre
         x: Tensor = self.activation(parameters)
-        return x.unflatten(1, self.row_shape)
+        return x if len(self.row_shape) == 1 else x.unflatten(1, self.row_shape)
 
 
 def joined(x: Tensor, context: Tensor | None) -> Tensor:

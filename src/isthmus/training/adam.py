@@ -4,38 +4,44 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.optim import Adam
 
 
 class FusedAdam(Adam):
     """Adam on the CPU, to the bit as ``torch.optim.Adam(fused=True)`` takes its steps.
 
-    That one looks at all of its options and sorts tensors by device and dtype in every step, which takes it as long as
-    a small network's moments take. State and parameters are the same, and so are its files.
+    That one looks at all of its options, sorts tensors by device and dtype and counts the steps of each weight by
+    itself, every time, which takes about as long as the moments of a small network. State and parameters are the same,
+    and so are its files; all counts are views of one tensor.
     """
+
+    _counts: Tensor | None = None
 
     def __init__(self, params: Any, lr: float) -> None:
         super().__init__(params, lr=lr, fused=True)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over another state, whose counts are by themselves."""
+        super().__setstate__(state)
+        self._counts = None
+
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Take a step; the first, which makes the moments, is that of the base class."""
-        groups = [[weight for weight in group["params"] if weight.grad is not None] for group in self.param_groups]
-        if closure is not None or not all(weight in self.state for weights in groups for weight in weights):
+        """Take a step; where a weight has no gradient, that of the base class."""
+        self.begin()
+        if closure is not None or any(weight.grad is None for weight in self.weights):
             return super().step(closure)
-        for group, weights in zip(self.param_groups, groups, strict=True):
-            if not weights:
-                continue
-            states = [self.state[weight] for weight in weights]
-            steps = [state["step"] for state in states]
-            torch._foreach_add_(steps, 1)
+        self.add_to_count()
+        for group in filter(lambda group: group["params"], self.param_groups):
+            states = [self.state[weight] for weight in group["params"]]
             torch._fused_adam_(
-                weights,
-                [weight.grad for weight in weights],
+                group["params"],
+                [weight.grad for weight in group["params"]],
                 [state["exp_avg"] for state in states],
                 [state["exp_avg_sq"] for state in states],
                 [],
-                steps,
+                [state["step"] for state in states],
                 lr=group["lr"],
                 beta1=group["betas"][0],
                 beta2=group["betas"][1],
@@ -45,6 +51,36 @@ class FusedAdam(Adam):
                 maximize=False,
             )
         return None
+
+    @property
+    def weights(self) -> list[Tensor]:
+        """All weights, group by group."""
+        return [weight for group in self.param_groups for weight in group["params"]]
+
+    def begin(self) -> bool:
+        """Make the moments where there are none, and put the counts together; tell whether there was any of it to do.
+
+        Until another state is taken over, all are then the same tensors.
+        """
+        if self._counts is not None:
+            return False
+        weights = self.weights
+        for weight in weights:
+            if not self.state[weight]:
+                moments = {name: torch.zeros_like(weight) for name in ("exp_avg", "exp_avg_sq")}
+                self.state[weight] = {"step": torch.zeros((), dtype=torch.float32)} | moments
+        self._counts = torch.stack([self.state[weight]["step"] for weight in weights])
+        for weight, count in zip(weights, self._counts.unbind(), strict=True):
+            self.state[weight]["step"] = count
+        return True
+
+    def count(self) -> int:
+        """Return how many steps have been taken."""
+        return 0 if self._counts is None else int(self._counts.max())
+
+    def add_to_count(self) -> None:
+        """Count a step of all weights."""
+        self._counts += 1  # type: ignore[operator]  # it has begun
 
 
 def adam(groups: list[dict[str, Any]], lr: float) -> Adam:

@@ -16,9 +16,13 @@ MEASURES = ("loss", "mse")
 
 def figures_of(model: Model, outcome: Outcome, loss: Tensor, batch: Batch) -> dict[str, Tensor]:
     """Return what goes into the record of a batch: the mean of each term, the loss, the squared error an entry."""
-    means = {name: term.detach().mean() for name, term in outcome.terms.items()}
+    loss = loss.detach()
+    terms = outcome.terms.items()
+    # A term that is the loss itself has its mean.
+    is_loss = len(terms) == 1 and all(model.weight(name) == 1 for name in outcome.terms)
+    means = {name: loss if is_loss else term.detach().mean() for name, term in terms}
     entries = batch.x.numel() if outcome.counted is None else outcome.counted.sum()
-    means |= {"loss": loss.detach(), "mse": outcome.squared_error.sum() / entries}
+    means |= {"loss": loss, "mse": outcome.squared_error.sum() / entries}
     return means | model.bottleneck.measure(outcome.code)
 
 

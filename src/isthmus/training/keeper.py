@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+import torch
 from filelock import FileLock, Timeout
 
 from isthmus.saving.atomic import remove_left
@@ -15,7 +16,7 @@ from isthmus.saving.attributes import JsonObject
 from isthmus.training.checkpoint import CHECKPOINT, check_optimizer_is_kept, read, read_about, write
 from isthmus.training.history_file import HISTORY, Records
 from isthmus.training.loop import Interrupted
-from isthmus.training.settings import check_readable, check_same
+from isthmus.training.settings import check_products, check_readable, check_same
 from isthmus.training.state import State
 
 LOCK = ".lock"
@@ -71,6 +72,13 @@ class Checkpoints:
             found = read_about(self.path)["about"]
             check_same(self.path, self.about, found)
             self.about = found
+
+    def note_products(self, dtype: torch.dtype) -> None:
+        """Note in what dtype products of matrices are computed in the training; one that goes on must have the same."""
+        if self.path.exists():
+            check_products(self.path, self.about, str(dtype))
+        else:
+            self.about["products"] = str(dtype)
 
     def restore(self, state: State, epochs: int) -> None:
         """Bring a state to where the checkpoint is; where there is none, leave it at the beginning of its epochs."""

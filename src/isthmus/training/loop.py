@@ -13,7 +13,7 @@ from isthmus.training.callbacks import Callback, Record
 from isthmus.training.evaluated import check_finite, evaluated, row_means
 from isthmus.training.spikes import Batches, SpikeError, as_in_training, check_epoch, check_spike, probe_batch, start_of
 from isthmus.training.state import LOOK, Best, Position, State
-from isthmus.training.step import Step, step_of
+from isthmus.training.step import Step, compiled_step, step_of
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -55,6 +55,7 @@ def run(
     watch: Watch | None = None,
     max_grad_norm: float | None = None,
     roll_back: bool = True,
+    compiled: bool = False,
 ) -> None:
     """Train for up to `epochs` epochs; with validation rows the best weights are kept, else the last.
 
@@ -77,6 +78,8 @@ def run(
     roll_back : bool, default True
         Whether an epoch is begun again at half the learning rate in which a term became NaN or infinite, three times at
         most in a run, or in which the squared error was more than twice that before the first step and the loss higher.
+    compiled : bool, default False
+        Whether steps are one compiled graph, where they can be.
 
     Raises
     ------
@@ -90,11 +93,14 @@ def run(
         Before the end of the first epoch there are none, and KeyboardInterrupt goes on.
     """
     step = step_of(fabric, state, max_grad_norm)
+    if compiled:
+        step = compiled_step(fabric, state, min(batch_size, len(train)), max_grad_norm, step)
     batches, some = state.ranks.batches(train, batch_size), state.ranks.batches(train.excerpt(), batch_size)
     sigma_rows, n_steps = train.sample(SIGMA_ROWS), epochs * len(cuts(len(train), batch_size))
     held_out = None if validation is None else state.ranks.batches(validation, at_once)
     if state.best is None and held_out is not None:
         state.best = Best.begin(state.model, evaluated(state, held_out(None)), state.monitor)
+    state.probe = None  # of the rows of a run before
     if roll_back and state.start is None:
         state.start = start_of(state, some, n_steps, len(train))
     epochs_before, watch = len(state.history), watch or (lambda state: None)

@@ -25,7 +25,7 @@ def check_readable(about: JsonObject) -> None:
         raise InputError(f"the run could not be kept, as its parameters are too long: {fault}; give shorter ones")
 
 
-FREE = ("verbose", "device", "devices", "nodes", "random_state")
+FREE = ("verbose", "device", "devices", "nodes", "random_state", "compile")
 """Parameters that a run may go on with others of: the seed that it began with is in the checkpoint."""
 
 
@@ -56,6 +56,18 @@ def check_same(path: Path, about: JsonObject, found: JsonObject) -> None:
         raise InputError(
             f"{path} is of a run with {name}={was}, and not {is_now}{same}: set it back, or delete the file to start "
             "afresh"
+        )
+
+
+def check_products(path: Path, found: JsonObject, products: str) -> None:
+    """Raise ValueError where a run would go on with products in another dtype; older checkpoints do not say theirs."""
+    params = found.get("params")
+    asked = params.get("precision") if isinstance(params, dict) else None
+    before = found.get("products", "torch.bfloat16" if asked == "bf16-mixed" else found.get("precision"))
+    if before != products:
+        raise InputError(
+            f"{path} is of a run with products in {before}, and this one's would be in {products}: machines differ in "
+            "what they are fast at; go on where it began, or delete the file to start afresh"
         )
 
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 
 import torch
 
-from isthmus.core.batch import Batch
+from isthmus.core.batch import Batch, RaggedBatch
+from isthmus.core.source import WHOLE
 from isthmus.training.evaluated import evaluated, terms_of
 from isthmus.training.state import LOOK, Evaluation, Position, Start, State
 
@@ -21,6 +22,9 @@ MOST_SPIKES = 10
 
 LEAST_SHARE = 0.01
 """Of the rows' variance: a squared error below it is no spike, whatever the start had."""
+
+PROBE = 256
+"""Rows that are looked at after each epoch, at the most."""
 
 Batches = Callable[..., Generator[Batch]]
 """Gives an epoch's batches: shuffled by a generator, or in order without one, from the batch `skip` on."""
@@ -77,8 +81,17 @@ def check_spike(state: State, found: Mapping[str, float], before: Mapping[str, f
 
 
 def probe_batch(state: State, train: Batches) -> Batch:
-    """Return the batch of training rows that is looked at before the first step and after each epoch."""
-    return next(iter(train(torch.Generator(state.device).manual_seed(0))))
+    """Return rows of a batch that are looked at before the first step and after each epoch, the same in all of a run.
+
+    They are kept, as an order of all rows would have to be drawn for them each time; several processes, which have to
+    know how many rows they have together, draw it.
+    """
+    if state.ranks.share != WHOLE:
+        return next(train(torch.Generator(state.device).manual_seed(0)))
+    if state.probe is None:
+        batch = next(train(torch.Generator(state.device).manual_seed(0)))
+        state.probe = batch if isinstance(batch, RaggedBatch) else batch.take(slice(PROBE))
+    return state.probe
 
 
 def as_in_training(state: State, batches: Iterable[Batch]) -> Evaluation:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 
+from isthmus.core.batch import Batch
 from isthmus.core.model import Model
 from isthmus.errors import InputError, InputTypeError
 from isthmus.randomness import DrawingFrom, DrawingNothing, draws, is_own
@@ -208,6 +209,8 @@ class State:
         What the optimiser is of, where it is a person's own.
     ranks : Alone or Ranks
         The processes that train together.
+    probe : Batch or None
+        Training rows that are looked at after each epoch.
     """
 
     model: Model
@@ -226,6 +229,7 @@ class State:
     monitor: str = "loss"
     optimize: Optimize | None = None
     ranks: Alone | Ranks = field(default_factory=Alone)
+    probe: Batch | None = None
 
     def __post_init__(self) -> None:
         self.draws = torch.Generator(self.generator.device)
@@ -243,13 +247,15 @@ class State:
     def drawing(self) -> AbstractContextManager[object]:
         """Let the model's modules, and functions of a person's own, draw from this run's generator."""
         return self.ranks.drawing(DrawingFrom(self.draws) if self._model_draws else nullcontext())
+        return DrawingFrom(self.draws) if self.model_draws else nullcontext()
 
     def taking_gradients(self) -> AbstractContextManager[object]:
         """Let no module of a person's own draw again what it drew on the way forward."""
         return DrawingNothing() if self._has_own_modules else nullcontext()
 
     @cached_property
-    def _model_draws(self) -> bool:
+    def model_draws(self) -> bool:
+        """Whether modules, or functions of a person's own, may draw by themselves."""
         functions = [self.model.bottleneck, *self.model.penalties.values()]
         functions += [] if self.model.corruption is None else [self.model.corruption]
         return draws(self.model) or any(map(is_own, functions))

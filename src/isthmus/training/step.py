@@ -8,6 +8,8 @@ from torch import Tensor
 
 from isthmus.core.batch import Batch
 from isthmus.core.model import outcome_of
+from isthmus.errors import warn_caller
+from isthmus.training.compiled import CompiledStep, Step
 from isthmus.training.evaluated import figures_of
 from isthmus.training.ranks import Ranks
 from isthmus.training.shared_step import shared_step
@@ -16,22 +18,20 @@ from isthmus.training.state import State
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-Step = Callable[[Batch], dict[str, Tensor]]
-"""Changes the weights by a batch, and gives the batch's figures."""
-
 
 def step_of(fabric: "Fabric", state: State, max_grad_norm: float | None) -> Step:
     """Return what changes the weights by a batch.
 
-    On one device, at the precision of the weights, Fabric's wrappers have nothing to do, and look at every tensor on
-    the way in and out of each step all the same, which small networks feel.
+    On one device, at the precision of the weights or with products that the model takes in another by itself, Fabric's
+    wrappers have nothing to do, and look at every tensor on the way in and out of each step all the same, which small
+    networks feel.
     """
     if isinstance(state.ranks, Ranks):
         return _shared_step_of(fabric, state, state.ranks, max_grad_norm)
     model: Any = state.model
     optimizer: Any = state.optimizer
     backward: Callable[[Tensor], None] = Tensor.backward
-    if not is_plain(fabric):
+    if not is_plain(fabric, state):
         model, optimizer = fabric.setup(state.model, state.optimizer)
         backward = fabric.backward
     clip = None
@@ -48,12 +48,21 @@ def _shared_step_of(fabric: "Fabric", state: State, ranks: Ranks, max_grad_norm:
     return partial(shared_step, fabric, state, ranks, model, optimizer, max_grad_norm)
 
 
-def is_plain(fabric: "Fabric") -> bool:
-    """Tell whether training is on one device, at the precision of the weights."""
+def compiled_step(fabric: "Fabric", state: State, rows: int, max_grad_norm: float | None, eager: Step) -> Step:
+    """Return the same as one compiled graph for batches of so many rows; a warning says where that cannot be."""
+    if is_plain(fabric, state):
+        return CompiledStep(state, rows, max_grad_norm, eager)
+    warn_caller("the training is not compiled: it is on several devices, or in half precision; its steps are as usual")
+    return eager
+
+
+def is_plain(fabric: "Fabric", state: State) -> bool:
+    """Tell whether training is on one device, and Fabric has nothing to do with its precision."""
     from lightning_fabric.strategies.single_device import SingleDeviceStrategy  # which is there, as the Fabric is
 
     strategy = fabric.strategy
-    return isinstance(strategy, SingleDeviceStrategy) and str(strategy.precision.precision).endswith("-true")
+    is_true = str(strategy.precision.precision).endswith("-true") or state.model.mixed is not None
+    return isinstance(strategy, SingleDeviceStrategy) and is_true
 
 
 def _step(

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from isthmus.core.bottlenecks.base import Bottleneck, Code, Normals, Prior
+from isthmus.core.drawn import Drawn, standard_normal
 
 ACTIVE_ABOVE = 0.01
 """Variance over rows of a unit's mean above which it says something of the rows (Burda et al. 2015, §5.2)."""
@@ -58,13 +59,13 @@ class GaussianBottleneck(Bottleneck):
     linear_start = "probabilistic PCA"
     measures = ("active_units",)
 
-    def __call__(self, h: Tensor, generator: torch.Generator | None = None) -> Code:
+    def __call__(self, h: Tensor, generator: torch.Generator | Drawn | None = None) -> Code:
         """Return the code, drawn where there is a generator."""
         mean, log_variance = h.chunk(2, dim=1)
         log_variance = log_variance.clamp(-MOST_LOG_VARIANCE, MOST_LOG_VARIANCE)
         z, noise = mean, torch.zeros_like(mean)
         if generator is not None:
-            noise = torch.randn(mean.shape, generator=generator, device=h.device, dtype=h.dtype)
+            noise = standard_normal(mean, generator)
             z = torch.addcmul(mean, (log_variance / 2).exp(), noise)
         kl = self.prior.kl(mean, log_variance)
         return Code(z, mean, {"kl": -self.prior.log_ratio(z, noise, log_variance) if kl is None else kl}, log_variance)
