@@ -47,9 +47,10 @@ from isthmus.saving.attributes import COUNT, FLAG, Attribute, all_of, dict_of, i
 from isthmus.saving.untrusted import check_dtypes, float_dtype
 from isthmus.sources.memory import MemorySource
 from isthmus.threads import suited_to
-from isthmus.training import EarlyStopping, Progress, State, new_state, run
+from isthmus.training import EarlyStopping, Progress, State, new_state
 from isthmus.training.callbacks import Callback, Record
 from isthmus.training.keeper import Checkpoints
+from isthmus.training.meeting import run
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -44,6 +45,17 @@ class StandardNormal(Prior):
         return 0.5 * (noise.square() - z.square() + log_variance).sum(1)
 
 
+class Drawn(NamedTuple):
+    """Normal numbers that were drawn before, in a generator's place, for each of the models that are trained as one.
+
+    Attributes
+    ----------
+    noise : Tensor of shape (rows, n_components)
+    """
+
+    noise: Tensor
+
+
 @dataclass(frozen=True)
 class GaussianBottleneck(Bottleneck):
     """Draw z = μ + σ ε, ε ~ N(0, 1), where h = (μ, log σ²) (Kingma & Welling 2013, eq. 9–10).
@@ -58,13 +70,13 @@ class GaussianBottleneck(Bottleneck):
     linear_start = "probabilistic PCA"
     measures = ("active_units",)
 
-    def __call__(self, h: Tensor, generator: torch.Generator | None = None) -> Code:
+    def __call__(self, h: Tensor, generator: torch.Generator | Drawn | None = None) -> Code:
         """Return the code, drawn where there is a generator."""
         mean, log_variance = h.chunk(2, dim=1)
         log_variance = log_variance.clamp(-MOST_LOG_VARIANCE, MOST_LOG_VARIANCE)
         z, noise = mean, torch.zeros_like(mean)
         if generator is not None:
-            noise = torch.randn(mean.shape, generator=generator, device=h.device, dtype=h.dtype)
+            noise = generator.noise if isinstance(generator, Drawn) else drawn_noise(mean, generator)
             z = torch.addcmul(mean, (log_variance / 2).exp(), noise)
         kl = self.prior.kl(mean, log_variance)
         return Code(z, mean, {"kl": -self.prior.log_ratio(z, noise, log_variance) if kl is None else kl}, log_variance)
@@ -81,6 +93,11 @@ class GaussianBottleneck(Bottleneck):
             if sum(map(len, means)) >= ENOUGH_ROWS:
                 break
         return {"active_units": int(active_units(torch.cat(means)))}
+
+
+def drawn_noise(mean: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw ε for each row and unit of a code."""
+    return torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
 
 
 def unit_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
