@@ -23,7 +23,7 @@ ROOMS = {  # room: the rooms that it may import from
     "models": {"training", "saving", "sources", "formats", "networks", "core", "threads", "randomness"},
     "search": {"training", "models"},
     "evaluation": {"models", "core"},
-    "comparison": {"evaluation", "models", "formats", "sources", "networks", "core", "threads"},
+    "comparison": {"evaluation", "models", "training", "formats", "sources", "networks", "core", "threads"},
     "reproduce": {"comparison", "evaluation", "models", "formats", "sources", "networks", "core"},
     "report": {"reproduce", "comparison", "evaluation", "models", "formats", "sources", "core", "saving"},
     "runs": {"training", "saving", "formats", "sources"},

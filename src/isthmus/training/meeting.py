@@ -115,7 +115,12 @@ class Meeting:
             finally:
                 self._permits.acquire()
         if shape is None or run.failed:
-            loop.run(run.fabric, run.state, run.train, run.validation, **run.options)
+            options = run.options if run.options.get("watch") is not None else run.options | {"watch": self._watch}
+            loop.run(run.fabric, run.state, run.train, run.validation, **options)
+
+    def _watch(self, state: State) -> None:
+        if self._aborted:
+            raise Interrupted(2)
 
     def _wait(self, place: int, run: Run) -> None:
         with self._changed:
