@@ -66,6 +66,11 @@ def suited_to(work: float, *, blas: bool = False) -> Iterator[int]:
             _set(before)
 
 
+def at_most() -> int:
+    """Return how many threads a computation may get here, however little the one that goes on repays."""
+    return _most.get() or torch.get_num_threads()
+
+
 def _set(n: int) -> None:
     if torch.get_num_threads() != n:
         torch.set_num_threads(n)

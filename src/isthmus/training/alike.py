@@ -13,12 +13,13 @@ from isthmus.core.bottlenecks import Deterministic, GaussianBottleneck, SoftThre
 from isthmus.core.bottlenecks.gaussian import StandardNormal
 from isthmus.core.model import Model, outcome_of
 from isthmus.randomness import draws, is_own
+from isthmus.threads import at_most
 from isthmus.training.callbacks import EarlyStopping, Progress
 from isthmus.training.many import Run, batched, stacked_rows
 
-MOST_WEIGHTS = 3e5
-"""Weights of a model up to which a batched step of several repays: beyond it, products of matrices take all the time,
-and those of one model find its weights in the processor's cache."""
+MOST_WEIGHTS = (3e5, 1e6)
+"""Weights of a model up to which a batched step of several repays, on one thread and on more: beyond, products of
+matrices take all the time, and those of one model find its weights in the processor's cache."""
 
 NOT_STACKED = (nn.modules.batchnorm._BatchNorm, nn.RNNBase, nn.MultiheadAttention, nn.modules.conv._ConvNd)
 """Modules that remember batches, or that vmap cannot take, or for which it is slower than one after the other."""
@@ -75,7 +76,8 @@ def _stacks(model: Model) -> bool:
     if any(map(is_own, functions)):
         return False
     weights = list(model.parameters())
-    return all(weight.requires_grad for weight in weights) and sum(each.numel() for each in weights) <= MOST_WEIGHTS
+    n_weights = sum(weight.numel() for weight in weights)
+    return n_weights <= MOST_WEIGHTS[at_most() > 1] and all(weight.requires_grad for weight in weights)
 
 
 def _said(function: Any) -> object:

@@ -131,7 +131,8 @@ class Stack:
 
     def update(self, gradients: Sequence[Tensor], names: Sequence[Sequence[str]], rates: Sequence[Steps]) -> None:
         """Take a step of Adam, given each model's rates: one step for those beside one another that have the same."""
-        gradient = dict(zip(self.bases, gradients, strict=True))
+        # The fused kernel goes through memory as it lies; the gradient of tied weights may lie otherwise than they do.
+        gradient = {name: each.contiguous() for name, each in zip(self.bases, gradients, strict=True)}
         for models, its in _blocks(rates):
             for group, rate in zip(names, its[self.steps], strict=True):
                 columns: list[list[Any]] = [[self.bases[name].detach()[models] for name in group]]
