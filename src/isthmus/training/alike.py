@@ -24,23 +24,24 @@ matrices take all the time, and those of one model find its weights in the proce
 NOT_STACKED = (nn.modules.batchnorm._BatchNorm, nn.RNNBase, nn.MultiheadAttention, nn.modules.conv._ConvNd)
 """Modules that remember batches, or that vmap cannot take, or for which it is slower than one after the other."""
 
+ASKED = ("epochs", "batch_size", "at_once", "roll_back")
+"""Options of the loop that are the same for runs that are trained as one, and which the batched loop knows, beside
+callbacks; of all others it knows nothing."""
+
 BOTTLENECKS = (Deterministic, GaussianBottleneck, SoftThreshold)
 
-CLOSE = 1e-3
+CLOSE = 1e-4
 """How much a loss of the batched model may differ from the model's own, as a share; rounding is far below."""
 
 
 def shape_of(run: Run) -> tuple[Any, ...] | None:
     """Return what runs must have in common to be trained as one; None of a run that must be trained by itself."""
     state, model, options = run.state, run.state.model, run.options
-    if options.get("watch") is not None or options.get("max_grad_norm") is not None or state.optimize is not None:
+    others = [value for name, value in options.items() if name not in (*ASKED, "callbacks")]
+    if any(value not in (None, False, "auto") for value in others) or state.optimize is not None:
         return None
-    if (
-        state.epoch
-        or state.history
-        or state.device.type != "cpu"
-        or "mixed" in str(run.fabric.strategy.precision.precision)
-    ):
+    is_plain = state.device.type == "cpu" and str(run.fabric.strategy.precision.precision).endswith("-true")
+    if not is_plain or state.epoch or state.history:
         return None
     if not all(isinstance(callback, Progress | EarlyStopping) for callback in options.get("callbacks", ())):
         return None
@@ -55,7 +56,7 @@ def shape_of(run: Run) -> tuple[Any, ...] | None:
     shares = [(group["share"], len(group["params"])) for group in state.optimizer.param_groups]
     kinds = [value is None for value in batch] + [model.hiding is None, model.corruption is None]
     sizes = [len(run.train), None if run.validation is None else len(run.validation)]
-    asked = [options[name] for name in ("epochs", "batch_size", "at_once", "roll_back")]
+    asked = [options[name] for name in ASKED]
     return (
         *(repr(model), repr(model.bottleneck), tuple(tensors), tuple(shares), tuple(kinds), tuple(sizes), tuple(asked)),
         *(_of_likelihood(model), tuple((name, _said(each)) for name, each in model.penalties.items()), state.monitor),

@@ -6,20 +6,16 @@ generator in the order in which it would draw by itself; what is computed of it 
 
 import copy
 import functools
-import itertools
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.func import functional_call
-from torch.optim import Adam
-from torch.optim.adam import adam
-from torch.optim.lr_scheduler import OneCycleLR
 
 from isthmus.core.batch import Batch
 from isthmus.core.bottlenecks.gaussian import Drawn, GaussianBottleneck, drawn_noise
@@ -30,6 +26,7 @@ from isthmus.training.callbacks import Record
 from isthmus.training.evaluated import by_row, evaluated, figures_of
 from isthmus.training.loop import SIGMA_ROWS, Interrupted
 from isthmus.training.spikes import SpikeError, check_spike, probe_batch, start_of
+from isthmus.training.stack import Stack, rates_of
 from isthmus.training.state import LOOK, Best, Evaluation, State
 
 if TYPE_CHECKING:
@@ -46,11 +43,6 @@ Rows = dict[str, Tensor]
 """What a step of all models is given: the rows, what is shown of them and what is drawn, stacked."""
 
 Figures = dict[str, Tensor]
-
-ADAM: dict[str, Any] = {
-    "fused": True, "amsgrad": False, "beta2": 0.999, "weight_decay": 0.0, "eps": 1e-8, "maximize": False
-}  # fmt: skip
-"""What Adam is in every run."""
 
 
 @dataclass(eq=False)
@@ -85,87 +77,12 @@ class Run:
         state.epoch = 0
 
 
-class Rate(NamedTuple):
-    """What Adam is told of one group of weights in one step."""
-
-    lr: float
-    beta1: float
-
-
-Steps = list[list[Rate]]
-"""The rates of every step, of each group of weights."""
-
-
-class Stack:
-    """The weights of several models of one shape, which become views of one tensor each, and Adam's moments of them."""
-
-    def __init__(self, models: Sequence[Any]) -> None:
-        self.skeleton = copy.deepcopy(models[0])
-        # A layer's matrix lies transposed: so its gradient comes as it lies, and is not copied.
-        self.bases = {name: _stacked([dict(model.named_parameters())[name] for model in models]) for name in
-                      dict(models[0].named_parameters())}  # fmt: skip
-        self.buffers = {
-            name: torch.stack([dict(model.named_buffers())[name] for model in models])
-            for name in dict(models[0].named_buffers())
-        }
-        self.moments = {name: (torch.zeros_like(base), torch.zeros_like(base)) for name, base in self.bases.items()}
-        self.steps = 0
-        self._view(models)
-
-    def only(self, kept: list[int], models: Sequence[Any]) -> None:
-        """Go on with some of the models; the others keep what they have."""
-        index = torch.tensor(kept)
-        self.bases = {name: base.detach()[index].requires_grad_() for name, base in self.bases.items()}
-        self.buffers = {name: buffer[index] for name, buffer in self.buffers.items()}
-        self.moments = {name: (first[index], second[index]) for name, (first, second) in self.moments.items()}
-        self._view(models)
-
-    def weights(self) -> dict[str, Tensor]:
-        """Return the stacked weights, each in its layer's shape."""
-        return {name: _turned(base) for name, base in self.bases.items()}
-
-    def _view(self, models: Sequence[Any]) -> None:
-        for k, model in enumerate(models):
-            for name, weight in model.named_parameters():
-                weight.data = _turned(self.bases[name].detach())[k]
-
-    def update(self, gradients: Sequence[Tensor], names: Sequence[Sequence[str]], rates: Sequence[Steps]) -> None:
-        """Take a step of Adam, given each model's rates: one step for those beside one another that have the same."""
-        # The fused kernel goes through memory as it lies; the gradient of tied weights may lie otherwise than they do.
-        gradient = {name: each.contiguous() for name, each in zip(self.bases, gradients, strict=True)}
-        for models, its in _blocks(rates):
-            for group, rate in zip(names, its[self.steps], strict=True):
-                columns: list[list[Any]] = [[self.bases[name].detach()[models] for name in group]]
-                columns.append([gradient[name][models] for name in group])
-                columns += [[self.moments[name][i][models] for name in group] for i in (0, 1)]
-                columns += [[], [torch.tensor(float(self.steps)) for _ in group]]
-                adam(*columns, lr=rate.lr, beta1=rate.beta1, **ADAM)  # type: ignore[arg-type]
-        self.steps += 1
-
-
-def _blocks(rates: Sequence[Steps]) -> Iterator[tuple[slice, Steps]]:
-    """Yield which models beside one another have the same rates."""
-    start = 0
-    for _, those in itertools.groupby(rates, id):
-        n = len(list(those))
-        yield slice(start, start + n), rates[start]
-        start += n
-
-
-def _stacked(weights: list[Tensor]) -> Tensor:
-    base = torch.stack([weight.detach() for weight in weights])
-    return (base.transpose(1, 2).contiguous() if base.ndim == 3 else base).requires_grad_()
-
-
-def _turned(base: Tensor) -> Tensor:
-    return base.transpose(1, 2) if base.ndim == 3 else base
-
-
 class Together:
     """The training of runs that share one shape, and go on epoch by epoch with one another."""
 
     def __init__(self, runs: Sequence[Run], stop: Callable[[], bool]) -> None:
-        rates = rates_of(runs)
+        n_steps = [run.options["epochs"] * len(cuts(len(run.train), run.options["batch_size"])) for run in runs]
+        rates = rates_of([run.state for run in runs], n_steps)
         first_of = {id(each): k for k, each in reversed(list(enumerate(rates)))}
         order = sorted(range(len(runs)), key=lambda k: first_of[id(rates[k])])  # one step of Adam for those of one rate
         self.runs, self.rates = [runs[k] for k in order], [rates[k] for k in order]
@@ -351,32 +268,6 @@ def width_of_code(model: Any) -> int:
     """Return how many units the code has, which the last layer of the encoder says."""
     layers = [part for part in model.encoder.modules() if isinstance(part, torch.nn.Linear)]
     return layers[-1].out_features // int(model.bottleneck.n_params)
-
-
-def rates_of(runs: Sequence[Run]) -> list[Steps]:
-    """Return the rates of each run, which its own schedule would give; the same list where they are the same."""
-    known: dict[tuple[Any, ...], Steps] = {}
-    found = []
-    for run in runs:
-        n_steps = run.options["epochs"] * len(cuts(len(run.train), run.options["batch_size"]))
-        groups, schedule = run.state.optimizer.param_groups, run.state.scheduler
-        key = (n_steps, schedule is None, *(group.get("max_lr", group["lr"]) for group in groups))
-        if key not in known:
-            constant = [[Rate(group["lr"], group["betas"][0]) for group in groups]] * n_steps
-            known[key] = constant if schedule is None else _one_cycle([group["max_lr"] for group in groups], n_steps)
-        found.append(known[key])
-    return found
-
-
-def _one_cycle(peaks: list[float], n_steps: int) -> Steps:
-    trial = Adam([{"params": [torch.zeros(())], "lr": peak} for peak in peaks])
-    schedule = OneCycleLR(trial, peaks, total_steps=n_steps + 1)
-    rates = []
-    for _ in range(n_steps):
-        rates.append([Rate(float(group["lr"]), group["betas"][0]) for group in trial.param_groups])
-        trial.step()
-        schedule.step()
-    return rates
 
 
 def _columns(steps: Sequence[Figures]) -> dict[str, np.ndarray]:
