@@ -126,6 +126,24 @@ def isthmus_defaults(work, rows, test):
     return fitted(work, rows, test, default_estimator_of)
 
 
+@competitor("isthmus, 16 at once", workloads=("deep", "shallow"), models=16)
+def isthmus_many(work, rows, test):
+    """Models that differ in their seeds, trained as one; the clock is looked at when all have ended."""
+    from functools import partial
+
+    from isthmus.training.meeting import together
+
+    def train(epochs, told):
+        models = [estimator_of(work, epochs).set_params(random_state=seed) for seed in range(16)]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            together([partial(model.fit, rows) for model in models])
+        for _ in range(epochs):
+            told(lambda: float(np.square(models[0].reconstruct(test) - test).mean()))
+
+    return train
+
+
 def loop(work, test, batches, **options) -> Train:
     """Train by the loop that one writes by hand."""
     test = torch.from_numpy(test)

@@ -45,7 +45,13 @@ def transformer(names):
     assert names["error"] < 0.95
 
 
-CLAIMS = {"outliers": outliers, "sequences": sequences, "tables": tables, "transformer": transformer}
+def many(names):
+    assert names["codes"].shape == (len(names["X"]), 8)
+    assert names["scores"].shape == (4,)
+    assert names["best"] in names["search"].cv_results_["params"]
+
+
+CLAIMS = {"many": many, "outliers": outliers, "sequences": sequences, "tables": tables, "transformer": transformer}
 """What a page says of the names that its blocks define, beside that they run."""
 
 

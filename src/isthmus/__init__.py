@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         VariationalAutoencoder,
         load,
     )
+    from isthmus.search import GridSearch
     from isthmus.sources import datasets
 
 __version__ = "0.1.0"
@@ -38,6 +39,7 @@ __all__ = [
     "ConditionalVariationalAutoencoder",
     "ContractiveAutoencoder",
     "DenoisingAutoencoder",
+    "GridSearch",
     "MultimodalAutoencoder",
     "OutlierDetector",
     "SequenceAutoencoder",
@@ -55,11 +57,14 @@ _MODULES = {
         name: f"isthmus.{name}"
         for name in (
             "cli", "comparison", "core", "data", "errors", "evaluation", "formats", "models", "networks", "parts",
-            "randomness", "report", "reproduce", "runs", "saving", "sources", "threads", "training",
+            "randomness", "report", "reproduce", "runs", "saving", "search", "sources", "threads", "training",
         )
     },
 }  # fmt: skip
 """Attributes of the package that are modules."""
+
+_ROOMS = {"compare": "comparison", "GridSearch": "search"}
+"""Where those names are defined that are no models."""
 
 
 def __getattr__(name: str) -> Any:
@@ -67,7 +72,7 @@ def __getattr__(name: str) -> Any:
     if name in _MODULES:
         found = import_module(_MODULES[name])
     elif name in __all__:
-        found = getattr(import_module("isthmus.comparison" if name == "compare" else "isthmus.models"), name)
+        found = getattr(import_module(f"isthmus.{_ROOMS.get(name, 'models')}"), name)
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = found

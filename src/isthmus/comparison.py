@@ -5,6 +5,7 @@ import time
 import warnings
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -29,6 +30,7 @@ from isthmus.models import Autoencoder, ContractiveAutoencoder, DenoisingAutoenc
 from isthmus.models.base import AbstractAutoencoder, conditions_of
 from isthmus.networks import MLP
 from isthmus.threads import suited_to
+from isthmus.training.meeting import together
 
 JACOBIAN_ROWS = 64
 """Test rows over which the Jacobian's norm is averaged."""
@@ -70,7 +72,7 @@ class Comparison:
         seeds; ``share_of_pca``: the same as a share of PCA's of that size; ``mse_corrupted``: of test rows rebuilt
         from the same corrupted input; ``linear_probe``, ``nearest_neighbour``: accuracies, with labels; ``sparsity``:
         Hoyer's, in [0, 1]; ``jacobian``: mean ‖∂h/∂x‖_F; ``best_epoch``: the epoch whose weights are kept, a mean over
-        seeds, 0 being the start; ``parameters``; ``seconds`` to fit.
+        seeds, 0 being the start; ``parameters``; ``seconds`` of its epochs, its share where models are trained as one.
     models : dict of str to estimator
         The fitted models of the first seed.
     X_test, corrupted_test : ndarray
@@ -204,11 +206,14 @@ def compare(
     sizes = {model.n_components for model in candidates.values()}
     for size in sorted(size for size in sizes if size < min(len(split.X), features)):
         name = f"PCA-{size}"
-        line, fitted[name] = _fit_and_measure(name, PCABaseline(size), split, [random_state], None)
-        lines.append(line | {"mse_sd": 0.0})
-    for name, candidate in candidates.items():
-        line, fitted[name] = _fit_and_measure(name, candidate, split, each_seed, progress)
-        lines.append(line)
+        run, fitted[name] = _fit_and_measure(name, PCABaseline(size), split, random_state, None)
+        lines.append(_line(name, [run]) | {"mse_sd": 0.0})
+    fits = [(name, candidate, split, seed, progress) for name, candidate in candidates.items() for seed in each_seed]
+    found = together([partial(_fit_and_measure, *fit) for fit in fits])  # those of one shape as one model
+    for i, name in enumerate(candidates):
+        runs, models_of_name = zip(*found[i * seeds : (i + 1) * seeds], strict=True)
+        fitted[name] = models_of_name[0]
+        lines.append(_line(name, runs))
     words = f"{corruption.replace('_', ' ')}, level {corruption_level:g}"
     table = _in_order(lines, fitted)
     _warn_of_starts(table["best_epoch"])
@@ -289,25 +294,27 @@ def _chosen(
 
 
 def _fit_and_measure(
-    name: str, candidate: BaseEstimator, split: Split, seeds: Sequence[int], progress: Callable[[str], None] | None
-) -> tuple[Line, BaseEstimator]:
-    """Return a line of the table, averaged over seeds, and the model of the first seed."""
-    fitted, runs = [], []
-    for seed in seeds:
-        if progress is not None:
-            progress(f"{name}, seed {seed}")
-        began = time.perf_counter()
-        with hushed(ConvergenceWarning):  # said once, at the end
-            fitted.append(
-                clone(candidate).set_params(random_state=seed).fit(split.X, **conditions_of(candidate, split.y))
-            )
-        if getattr(fitted[-1], "interrupted_", False):
-            raise KeyboardInterrupt  # a model cut short must not stand beside whole ones
-        runs.append({"seconds": time.perf_counter() - began} | _measure(fitted[-1], split))
+    name: str, candidate: BaseEstimator, split: Split, seed: int, progress: Callable[[str], None] | None
+) -> tuple[dict[str, float], BaseEstimator]:
+    """Return all measures of a model with one seed, and the model."""
+    if progress is not None:
+        progress(f"{name}, seed {seed}")
+    began = time.perf_counter()
+    with hushed(ConvergenceWarning):  # said once, at the end
+        model = clone(candidate).set_params(random_state=seed).fit(split.X, **conditions_of(candidate, split.y))
+    if getattr(model, "interrupted_", False):
+        raise KeyboardInterrupt  # a model cut short must not stand beside whole ones
+    epochs = getattr(model, "history_", None)
+    seconds = time.perf_counter() - began if epochs is None else sum(record["seconds"] for record in epochs)
+    return {"seconds": seconds} | _measure(model, split), model
+
+
+def _line(name: str, runs: Sequence[Mapping[str, float]]) -> Line:
+    """Return a line of the table: the measures, averaged over seeds."""
     frame = pd.DataFrame(runs)
     spread = float(frame["mse"].std()) if len(runs) > 1 else float("nan")
     means: Line = {str(measure): value for measure, value in frame.mean().items()}
-    return {"model": name, "mse_sd": spread, **means}, fitted[0]
+    return {"model": name, "mse_sd": spread, **means}
 
 
 def _measure(model: BaseEstimator, split: Split) -> dict[str, float]:

@@ -49,10 +49,11 @@ from isthmus.saving.attributes import COUNT, FLAG, Attribute, all_of, dict_of, i
 from isthmus.saving.untrusted import check_dtypes, float_dtype
 from isthmus.sources.pieces import Feed
 from isthmus.threads import suited_to
-from isthmus.training import EarlyStopping, Progress, State, new_state, run
+from isthmus.training import EarlyStopping, Progress, State, new_state
 from isthmus.training.callbacks import Callback, Record
 from isthmus.training.compiled import is_compiled
 from isthmus.training.keeper import Checkpoints
+from isthmus.training.meeting import run
 from isthmus.training.together import Keeper, keeper_of, ranks_of
 
 if TYPE_CHECKING:

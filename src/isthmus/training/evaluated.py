@@ -26,7 +26,7 @@ def figures_of(model: Model, outcome: Outcome, loss: Tensor, batch: Batch) -> di
     return means | model.bottleneck.measure(outcome.code)
 
 
-def _by_row(monitor: str, outcome: Outcome, figures: Mapping[str, Tensor], batch: Batch) -> Tensor:
+def by_row(monitor: str, outcome: Outcome, figures: Mapping[str, Tensor], batch: Batch) -> Tensor:
     """Return a measure of each row; one that belongs to the batch is the same for all of its rows."""
     if monitor == "mse" and outcome.counted is None:
         return outcome.squared_error * (batch.n_rows / batch.x.numel())
@@ -81,6 +81,6 @@ def evaluated(state: State, batches: Iterable[Batch], *, training: bool = False)
             figures.append(state.ranks.pooled(figures_of(model, outcome, row_losses.mean(), batch), outcome, batch))
             sizes.append(state.ranks.n_rows(batch))
             is_loss = state.monitor == "loss" or state.monitor not in figures[-1]
-            row_losses = row_losses if is_loss else _by_row(state.monitor, outcome, figures[-1], batch)
+            row_losses = row_losses if is_loss else by_row(state.monitor, outcome, figures[-1], batch)
             losses.append(state.ranks.whole(row_losses))
     return Evaluation(row_means(figures, sizes), torch.cat(losses))

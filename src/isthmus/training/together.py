@@ -38,6 +38,11 @@ class Together:
     def __init__(self, ranks: Ranks, is_kept: bool, kept: Checkpoints | None = None) -> None:
         self.ranks, self.is_kept, self.kept = ranks, is_kept, kept
 
+    def note_products(self, dtype: torch.dtype) -> None:
+        """Note in what dtype products of matrices are computed."""
+        if self.kept is not None:
+            self.kept.note_products(dtype)
+
     def restore(self, state: State, epochs: int) -> None:
         """Bring the state of each process to where the checkpoint is."""
         if self.kept is not None:

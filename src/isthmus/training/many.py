@@ -1,0 +1,328 @@
+"""Runs whose models share one shape, trained as one batched model: their weights stacked, a step of all at once.
+
+Each model has its own rows, seed, learning rate and weights on its terms. What a run draws, it draws from its own
+generator in the order in which it would draw by itself; what is computed of it differs by rounding alone.
+"""
+
+import copy
+import functools
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.func import functional_call
+
+from isthmus.core.batch import Batch
+from isthmus.core.bottlenecks.gaussian import GaussianBottleneck
+from isthmus.core.drawn import Drawn, standard_normal
+from isthmus.core.sigma import set_sigmas
+from isthmus.core.source import Source, cuts
+from isthmus.errors import InputError
+from isthmus.training.callbacks import Record
+from isthmus.training.evaluated import by_row, evaluated, figures_of
+from isthmus.training.loop import SIGMA_ROWS, Interrupted
+from isthmus.training.spikes import SpikeError, check_spike, probe_batch, start_of
+from isthmus.training.stack import Stack, rates_of
+from isthmus.training.state import LOOK, Best, Evaluation, State
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+KEPT_NUMBERS = 2**23
+"""Numbers in stacked rows that are the same each epoch up to which they are kept."""
+
+HEAP = 2**23 - 2**12
+"""Numbers in a tensor of just under 32 MB: glibc keeps what is freed of such sizes, once one was, and need not ask the
+system for fresh pages, which cost more than the gradients in them."""
+
+Rows = dict[str, Tensor]
+"""What a step of all models is given: the rows, what is shown of them and what is drawn, stacked."""
+
+Figures = dict[str, Tensor]
+
+
+@dataclass(eq=False)
+class Run:
+    """One call of :func:`isthmus.training.loop.run`, and what became of it."""
+
+    fabric: "Fabric"
+    state: State
+    train: Source
+    validation: Source | None
+    options: dict[str, Any]
+    """``epochs``, ``batch_size``, ``at_once``, ``callbacks`` and ``roll_back``."""
+
+    failed: bool = False
+    """Whether its loss spiked or was not finite: it is to be trained by itself, from its start."""
+
+    shape: tuple[Any, ...] | None = None
+    """What those have in common that are trained as one with it."""
+
+    begun: tuple[dict[str, Tensor], Tensor] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.begun = (copy.deepcopy(self.state.model.state_dict()), self.state.generator.get_state())
+
+    def begin_again(self) -> None:
+        """Put the weights, and what is drawn from, back to where they were."""
+        state = self.state
+        state.model.load_state_dict(self.begun[0])
+        state.generator.set_state(self.begun[1])
+        state.best = state.start = None
+        state.history.clear()
+        state.epoch = 0
+
+
+class Together:
+    """The training of runs that share one shape, and go on epoch by epoch with one another."""
+
+    def __init__(self, runs: Sequence[Run], stop: Callable[[], bool]) -> None:
+        n_steps = [run.options["epochs"] * len(cuts(len(run.train), run.options["batch_size"])) for run in runs]
+        rates = rates_of([run.state for run in runs], n_steps)
+        first_of = {id(each): k for k, each in reversed(list(enumerate(rates)))}
+        order = sorted(range(len(runs)), key=lambda k: first_of[id(rates[k])])  # one step of Adam for those of one rate
+        self.runs, self.rates = [runs[k] for k in order], [rates[k] for k in order]
+        self.stop = stop
+        first = self.runs[0]
+        self.options, self.monitor = first.options, first.state.monitor
+        self.stack = Stack([run.state.model for run in self.runs])
+        names = {id(weight): name for name, weight in first.state.model.named_parameters()}
+        groups = first.state.optimizer.param_groups
+        self.names = [[names[id(weight)] for weight in group["params"]] for group in groups]
+        self.sigma_rows = [run.train.sample(SIGMA_ROWS) for run in self.runs]
+        self._kept: dict[str, list[tuple[Rows, int]]] = {}
+
+    def epoch(self) -> None:
+        """Train for one epoch; runs that are over, or fail, go out of the stack."""
+        began, stack = time.perf_counter(), self.stack
+        stack.skeleton.train()
+        steps, sizes = [], []
+        sources = [run.train.batches(self.options["batch_size"], run.state.generator) for run in self.runs]
+        function = self._function(by_rows=False)
+        for batches in zip(*sources, strict=True):
+            rows = self._rows(batches, [run.state.generator for run in self.runs])
+            _, figures, losses = function(stack.weights(), stack.buffers, rows)
+            gradients = torch.autograd.grad(losses.sum(), list(stack.bases.values()))
+            with torch.no_grad():
+                stack.update(gradients, self.names, self.rates)
+            steps.append(figures)
+            sizes.append(batches[0].n_rows)
+            if self.stop():
+                raise Interrupted(2)
+        self._end(_columns(steps), np.array(sizes, float), began)
+
+    def _end(self, columns: dict[str, np.ndarray], sizes: np.ndarray, began: float) -> None:
+        """Look at what the epoch has left, write it down, and sort out the runs that go no further."""
+        found = _means(columns, sizes)
+        probed = self._evaluation("probe", training=True)[0]
+        for run, rows in zip(self.runs, self.sigma_rows, strict=True):
+            set_sigmas(run.state.model, rows)  # which writes into the stack
+        validated = self._evaluation("validation") if self.runs[0].validation is not None else None
+        seconds = (time.perf_counter() - began) / len(self.runs)
+        for k, run in enumerate(self.runs):
+            state, probe = run.state, {name: float(values[k]) for name, values in probed.items()}
+            losses = columns["loss"][:, k]
+            run.failed = not (np.isfinite(losses).all() and math.isfinite(probe["loss"])) or self._spikes(
+                state, columns["mse"][:, k], losses, sizes, probe
+            )
+            if run.failed:
+                continue
+            state.epoch += 1
+            record: Record = {"epoch": state.epoch, "seconds": seconds}
+            record["train"] = {name: float(values[k]) for name, values in found.items()}
+            if validated is not None and state.best is not None:
+                record["validation"] = {name: float(values[k]) for name, values in validated[0].items()}
+                state.best.consider(state.model, Evaluation(record["validation"], validated[1][k]), state.epoch)
+            state.history.append(record)
+            state.stopped = sum(bool(callback(record)) for callback in run.options["callbacks"]) > 0
+        self._go_on([k for k, run in enumerate(self.runs) if not run.failed and not run.state.stopped])
+
+    def _spikes(
+        self, state: State, mse: np.ndarray, losses: np.ndarray, sizes: np.ndarray, probe: dict[str, float]
+    ) -> bool:
+        """Tell whether the run would step back, looking as often as it would."""
+        if state.start is None:
+            return False
+        sums = [np.cumsum(np.nan_to_num(each) * sizes) for each in (mse, losses)]
+        rows = np.cumsum(sizes)
+        try:
+            for i in sorted({*range(LOOK - 1, len(sizes), LOOK), len(sizes) - 1}):
+                found = {"mse": sums[0][i] / state.start.rows, "loss": sums[1][i] / rows[i]}
+                check_spike(state, found, state.start.means)
+            check_spike(state, probe, state.start.probe)
+        except SpikeError:
+            return True
+        return False
+
+    def _go_on(self, kept: list[int]) -> None:
+        """Train on with these runs alone."""
+        if len(kept) == len(self.runs):
+            return
+        for run in (run for k, run in enumerate(self.runs) if k not in kept):
+            finish(run)
+        self.runs = [self.runs[k] for k in kept]
+        self.rates = [self.rates[k] for k in kept]
+        self.sigma_rows = [self.sigma_rows[k] for k in kept]
+        self._kept.clear()
+        if kept:
+            self.stack.only(kept, [run.state.model for run in self.runs])
+
+    def _evaluation(self, which: str, *, training: bool = False) -> tuple[dict[str, np.ndarray], Tensor]:
+        """Return the means of the terms of rows that are not trained on, and each row's measure; a row a model."""
+        self.stack.skeleton.train(training)
+        function, steps, sizes, measures = self._function(by_rows=True), [], [], []
+        with torch.no_grad():
+            for rows, size in self._same_each_epoch(which):
+                by_rows, figures, _ = function(self.stack.weights(), self.stack.buffers, rows)
+                steps.append(figures)
+                sizes.append(size)
+                measures.append(by_rows)
+        return _means(_columns(steps), np.array(sizes, float)), torch.cat(measures, 1)
+
+    def _same_each_epoch(self, which: str) -> Iterable[tuple[Rows, int]]:
+        """Give the rows that are looked at after each epoch, with the same draws each time; few are kept."""
+        if which in self._kept:
+            return self._kept[which]
+        numbers, found = 0, []
+        for rows, size in self._looked_at(which):
+            numbers += sum(tensor.numel() for tensor in rows.values())
+            if numbers > KEPT_NUMBERS:
+                return self._looked_at(which)
+            found.append((rows, size))
+        self._kept[which] = found
+        return found
+
+    def _looked_at(self, which: str) -> Iterator[tuple[Rows, int]]:
+        sources: list[Iterable[Batch]] = []
+        for run in self.runs:
+            if which == "probe":
+                sources.append(
+                    [probe_batch(run.state, functools.partial(run.train.batches, self.options["batch_size"]))]
+                )
+            elif run.validation is not None:
+                sources.append(run.validation.batches(self.options["at_once"]))
+        generators = [torch.Generator(run.state.device).manual_seed(0) for run in self.runs]
+        for batches in zip(*sources, strict=True):
+            yield self._rows(batches, generators), batches[0].n_rows
+
+    def _rows(self, batches: Sequence[Batch], generators: Sequence[torch.Generator]) -> Rows:
+        """Stack the rows of all models, what is shown of each, and what its code is drawn by."""
+        return stacked_rows([run.state.model for run in self.runs], batches, generators)
+
+    def _function(self, *, by_rows: bool) -> Callable[..., tuple[Any, Figures, Tensor]]:
+        """Return what takes every model's terms: its measure of each row, its figures and its loss."""
+        epoch = math.inf if by_rows else self.runs[0].state.epoch
+        models = [run.state.model for run in self.runs]
+        return batched(self.stack.skeleton, models, epoch, self.monitor if by_rows else None)
+
+
+def batched(skeleton: Any, models: Sequence[Any], epoch: float, monitor: str | None) -> Callable[..., Any]:
+    """Return the function of stacked weights, buffers and rows that takes the terms of all models at once."""
+
+    def one(weights: Any, buffers: Any, rows: Rows, shares: dict[str, Tensor]) -> tuple[Any, Figures, Tensor]:
+        batch = Batch(rows["x"], rows.get("context"), rows.get("observed"))
+        shown = Batch._make(rows.get(f"shown_{name}", value) for name, value in batch._asdict().items())
+        drawn = Drawn(rows["noise"]) if "noise" in rows else None
+        outcome = functional_call(skeleton, (weights, buffers), (batch, shown, drawn))
+        terms = (shares[name] * term if name in shares else term for name, term in outcome.terms.items())
+        row_losses = functools.reduce(torch.add, terms)
+        loss = row_losses.mean()
+        figures = figures_of(skeleton, outcome, loss, batch)
+        if monitor is None:
+            return (), figures, loss
+        is_loss = monitor == "loss" or monitor not in figures
+        return row_losses if is_loss else by_row(monitor, outcome, figures, batch), figures, loss
+
+    def all_at_once(weights: Any, buffers: Any, rows: Rows) -> tuple[Any, Figures, Tensor]:
+        shares = {}
+        for name in {*models[0].weights, *models[0].warm_up}:
+            values = [model.weight(name, epoch) for model in models]
+            if any(value != 1 for value in values):
+                shares[name] = torch.tensor(values, dtype=rows["x"].dtype, device=rows["x"].device)
+        found: tuple[Any, Figures, Tensor] = torch.vmap(one)(weights, buffers, rows, shares)
+        return found
+
+    return all_at_once
+
+
+def stacked_rows(models: Sequence[Any], batches: Sequence[Batch], generators: Sequence[torch.Generator]) -> Rows:
+    """Draw, for each model by its own generator, what it is shown and its code's noise, and stack all."""
+    columns: dict[str, list[Tensor]] = {}
+    for model, batch, generator in zip(models, batches, generators, strict=True):
+        shown = model.corrupt(batch, generator)
+        found = {name: value for name, value in batch._asdict().items() if value is not None}
+        others = shown._asdict().items()
+        found |= {f"shown_{name}": value for name, value in others if value is not getattr(batch, name)}
+        if isinstance(model.bottleneck, GaussianBottleneck):
+            found["noise"] = standard_normal(batch.x.new_empty(1).expand(batch.n_rows, width_of_code(model)), generator)
+        for name, value in found.items():
+            columns.setdefault(name, []).append(value)
+    return {name: torch.stack(values) for name, values in columns.items()}
+
+
+def width_of_code(model: Any) -> int:
+    """Return how many units the code has, which the last layer of the encoder says."""
+    layers = [part for part in model.encoder.modules() if isinstance(part, torch.nn.Linear)]
+    return layers[-1].out_features // int(model.bottleneck.n_params)
+
+
+def _columns(steps: Sequence[Figures]) -> dict[str, np.ndarray]:
+    """Return each figure of all steps, of shape (steps, models)."""
+    return {name: torch.stack([step[name] for step in steps]).double().cpu().numpy() for name in steps[0]}
+
+
+def _means(columns: dict[str, np.ndarray], sizes: np.ndarray) -> dict[str, np.ndarray]:
+    """Average over rows; the squared error over batches of which something is known."""
+    means = {name: (sizes / sizes.sum()) @ column for name, column in columns.items()}
+    known = np.where(np.isnan(columns["mse"]), 0, sizes[:, None])
+    if not (known == sizes[:, None]).all():
+        with np.errstate(invalid="ignore"):
+            means["mse"] = (np.nan_to_num(columns["mse"]) * known).sum(0) / known.sum(0)
+    return means
+
+
+def finish(run: Run) -> None:
+    """Give a model weights of its own: the best, or those that it has, or its first where it is to begin again."""
+    state = run.state
+    for weight in state.model.parameters():
+        weight.data = weight.data.clone(memory_format=torch.contiguous_format)
+    if run.failed:
+        run.begin_again()
+    elif state.best is not None:
+        state.model.load_state_dict(state.best.weights)
+
+
+def _begin(run: Run) -> None:
+    """Look at the rows before the first step, as the run would by itself."""
+    state, options = run.state, run.options
+    if run.validation is not None:
+        state.best = Best.begin(
+            state.model, evaluated(state, run.validation.batches(options["at_once"])), state.monitor
+        )
+    if options["roll_back"]:
+        batches = functools.partial(run.train.batches, options["batch_size"])
+        n_steps = options["epochs"] * len(cuts(len(run.train), options["batch_size"]))
+        state.start = start_of(state, batches, n_steps, len(run.train))
+
+
+def train_together(runs: Sequence[Run], stop: Callable[[], bool] = lambda: False) -> None:
+    """Train runs of one shape to their ends; those that `failed` are back at their start."""
+    torch.empty(HEAP)
+    try:
+        for run in runs:
+            _begin(run)
+        together = Together(runs, stop)
+        for _ in range(together.options["epochs"]):
+            if together.runs:
+                together.epoch()
+        for run in together.runs:
+            finish(run)
+    except (InputError, MemoryError, RuntimeError):  # one of them raises it by itself, or there is memory for few
+        for run in runs:
+            run.failed = True
+            finish(run)
