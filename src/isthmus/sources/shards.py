@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 from pyarrow import parquet
 
@@ -51,7 +52,9 @@ class Shards(Store):
                     yield self._piece(batch, f"{path}, row group {group}")
 
     def _piece(self, rows: pa.Table, where: str) -> Piece:
-        frame = rows.to_pandas(use_threads=False, date_as_object=True).reset_index(drop=True)
+        frame = rows.to_pandas(use_threads=False, date_as_object=True)
+        if isinstance(frame.index, pd.RangeIndex | pd.MultiIndex):  # else it has the names of rows
+            frame = frame.reset_index(drop=True)
         if self._y is None:
             return Piece(frame, None, where)
         return Piece(frame.drop(columns=self._conditions), frame[self._y], where)

@@ -1,5 +1,6 @@
 """Rows in an array on disk: ``.npy`` files and memory maps, read in pieces."""
 
+import mmap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,11 +41,19 @@ class ArrayStore(Store):
         rows = np.arange(first, first + self.sizes[block])
         where = f"{self.name}, rows {first} to {rows[-1]}"
         X = np.array(self.array[first : first + self.sizes[block]])
+        let_go(self.array)
         yield Piece(X, None, where) if self.y is None else Piece(X, self.y, where)._replace(y=_part(self.y, rows))
 
 
 def _part(y: Any, rows: np.ndarray) -> Any:
     return Piece(y).pick(rows).X
+
+
+def let_go(array: np.ndarray) -> None:
+    """Take what was read of a memory map out of memory: the system would keep it as long as nobody needs the room."""
+    opened, mode = getattr(array, "_mmap", None), getattr(array, "mode", None)
+    if opened is not None and mode in ("r", "r+", "w+") and hasattr(mmap, "MADV_DONTNEED"):
+        opened.madvise(mmap.MADV_DONTNEED)  # never of mode "c", whose changes are in memory alone
 
 
 def npy_store(path: Path, y: Any = None) -> ArrayStore:
