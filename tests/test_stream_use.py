@@ -204,7 +204,7 @@ def test_conditions_come_with_the_rows_or_one_for_all(tmp_path):
     close(
         put_together(model.reconstruct(tmp_path / "X.npy", y, decode_as="up")), model.reconstruct(X, y, decode_as="up")
     )
-    with pytest.raises(ValueError, match="decode_as of .* has to be one for all rows"):
+    with pytest.raises(ValueError, match=r"decode_as of .* has to be one for all rows"):
         model.reconstruct(tmp_path / "X.npy", y, decode_as=y)
 
 
