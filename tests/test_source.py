@@ -7,7 +7,7 @@ import torch
 from isthmus import Autoencoder, SequenceAutoencoder, SparseAutoencoder, VariationalAutoencoder
 from isthmus.core.batch import Batch
 from isthmus.core.source import WHOLE, Share, Source, cuts
-from isthmus.models import fitting
+from isthmus.models import learning
 from isthmus.sources.memory import MemorySource
 
 SETTING = {"max_epochs": 3, "random_state": 0}
@@ -27,11 +27,14 @@ class Stream:
             batch = function(batch)
         return batch
 
-    def batches(self, size, generator=None, share=WHOLE):
-        yield from map(self._finished, self._rows.batches(size, generator, share))
+    def batches(self, size, generator=None, share=WHOLE, skip=0):
+        yield from map(self._finished, self._rows.batches(size, generator, share, skip))
 
     def representative(self):
         return self._finished(self._rows.representative())
+
+    def excerpt(self):
+        return Stream(self._rows.excerpt(), self._functions)
 
     def sample(self, n, generator=None):
         return self._finished(self._rows.sample(n, generator))
@@ -76,7 +79,7 @@ def test_a_fit_from_a_stream_is_that_from_memory(model, table, monkeypatch):
     X = ragged() if isinstance(model, SequenceAutoencoder) else table
     from_memory, held_out = weights(model.fit(X)), model.held_out_
     parts = weights(model.partial_fit(X).partial_fit(X))
-    monkeypatch.setattr(fitting, "MemorySource", lambda rows: Stream(MemorySource(rows)))
+    monkeypatch.setattr(learning, "MemorySource", lambda rows: Stream(MemorySource(rows)))
     assert torch.equal(weights(model.fit(X)), from_memory)
     np.testing.assert_array_equal(model.held_out_, held_out)
     assert torch.equal(weights(model.partial_fit(X).partial_fit(X)), parts)
@@ -87,7 +90,7 @@ def test_gaps_are_filled_a_batch_at_a_time_too(table, monkeypatch, tmp_path):
     X[:3] = np.nan
     model = Autoencoder(2, sigma="learned", **SETTING)
     from_memory = weights(model.fit(X, resume_from=tmp_path))
-    monkeypatch.setattr(fitting, "MemorySource", lambda rows: Stream(MemorySource(rows)))
+    monkeypatch.setattr(learning, "MemorySource", lambda rows: Stream(MemorySource(rows)))
     torch.testing.assert_close(weights(model.fit(X)), from_memory, rtol=1e-4, atol=1e-5)
     model.fit(X, resume_from=tmp_path)  # the run of these rows, which is at its end
     with pytest.raises(ValueError, match="other rows"):

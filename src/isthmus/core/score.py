@@ -108,19 +108,21 @@ def learn_usual(model: Model, rows: Source, *, anew: bool = True) -> None:
         pairs = [_known_densities(model, piece) for piece in some.split(AT_ONCE)]
         densities, rest = (torch.cat(parts) for parts in zip(*pairs, strict=True))
         del pairs
-        model.rare.copy_(_least(densities, sum(_n_known(batch) for batch in rows.batches(AT_ONCE))))
+        model.rare.copy_(_least(densities, _n_known(rows)))
         model.usual.copy_(densities.nanmedian(0).values.nan_to_num().masked_fill(~_modelled(model, some), torch.nan))
         model.unknown.copy_(_unknown(model, densities, rest, some))
         if is_part:
             _average(model, before, (~densities.isnan()).sum(0).to(densities))
 
 
-def _n_known(batch: Batch) -> int | Tensor:
-    """Return in how many rows each entry is known."""
-    return batch.n_rows if batch.observed is None else batch.observed.sum(0)
+def _n_known(rows: Source) -> float | Tensor:
+    """Return in how many rows each entry is known, of a stream by its sample."""
+    some = rows.excerpt()
+    known = sum(b.n_rows if b.observed is None else b.observed.sum(0) for b in some.batches(AT_ONCE))
+    return known if len(some) == len(rows) else known * (len(rows) / len(some))
 
 
-def _least(densities: Tensor, n_known: int | Tensor) -> Tensor:
+def _least(densities: Tensor, n_known: float | Tensor) -> Tensor:
     """Return what a category would cost that none of the rows has, of which `n_known` know one."""
     least = densities.nan_to_num(nan=torch.inf).amin(0).nan_to_num(posinf=0)
     return torch.minimum(least, -torch.as_tensor(n_known + 1).to(least).log())

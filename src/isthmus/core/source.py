@@ -1,6 +1,6 @@
 """Where the rows of a fit come from."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import NamedTuple, Protocol, Self
 
 import torch
@@ -41,15 +41,21 @@ class Source(Protocol):
     def __len__(self) -> int:
         """Return how many rows there are: the epochs, the learning rate's schedule and the network's width go by it."""
 
-    def batches(self, size: int, generator: torch.Generator | None = None, share: Share = WHOLE) -> Iterator[Batch]:
+    def batches(
+        self, size: int, generator: torch.Generator | None = None, share: Share = WHOLE, skip: int = 0
+    ) -> Generator[Batch]:
         """Yield every row once, in batches as :func:`cuts` has them: shuffled by a generator, or in its own order.
 
-        With the generator in the same state the order is the same: so a run that was stopped goes on to the bit. Of
-        each batch those rows alone that are a rank's share: the shares of all ranks are the batch, in its order.
+        With the generator in the same state the order is the same: so a run that was stopped goes on to the bit, after
+        so many batches that it is to `skip`. Of each batch those rows alone that are a rank's share: the shares of all
+        ranks are the batch, in its order.
         """
 
     def representative(self) -> Batch:
         """Return the rows that PCA and the like are learnt of: all that are in memory; of a stream a sample."""
+
+    def excerpt(self) -> "Source":
+        """Return the rows that are looked at beside the epochs, in memory: all, or of a stream a sample."""
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Batch:
         """Return rows to learn something by, such as σ: `n`, spread evenly, or drawn by a generator.
@@ -64,7 +70,7 @@ class Source(Protocol):
     def map(self, function: Callable[[Batch], Batch]) -> Self:
         """Return the same rows, with something done to every batch that is taken."""
 
-    def hold_out(self, share: float | None, generator: torch.Generator) -> tuple[Self, Self | None, Tensor]:
+    def hold_out(self, share: float | None, generator: torch.Generator) -> tuple[Self, "Source | None", Tensor]:
         """Return rows to train on, those that are held out, and the numbers of the latter.
 
         Those that are held out are enough to tell better from worse by them, and none of which nothing is known. Where

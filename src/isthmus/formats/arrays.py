@@ -1,7 +1,7 @@
 """Rows of numbers and images: arrays, tensors, and dataframes of numbers, with or without conditions."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, Self
 
@@ -66,6 +66,8 @@ class ArrayFormat(Format):
         "scale_": SCALES,
     }
 
+    takes_streams: ClassVar = True
+
     family: str
     scale: Literal["standard", "auto"] | None = None
     likelihood: str = "gaussian"
@@ -104,6 +106,29 @@ class ArrayFormat(Format):
         if self.conditions is not None:
             self.conditions.check(y)
         return new, Given(self.scaled(rows), self.context(y, len(rows)))
+
+    def refined(self, pieces: Iterator[tuple[RowsLike, RowsLike | None]]) -> Self:
+        """Take mean, spread and ranges of all rows, and the classes of all conditions."""
+        frame, scaling, conditions = self.frame_, self._scaling, self.conditions
+        if frame is None and scaling is None and conditions is None:
+            return self
+        moments = None if scaling is None else scaling.moments()
+        tallies = () if conditions is None else conditions.tallies()
+        for X, y in pieces:
+            rows = in_unit_interval(self._rows(X))
+            self._check_targets(rows)
+            frame = None if frame is None else frame.widened(rows)
+            if moments is not None:
+                moments.add(rows)
+            if conditions is not None:
+                conditions.add(tallies, y)
+        new = replace(self, frame_=frame)
+        if conditions is not None:
+            new = replace(new, conditions=conditions.refined(tallies))
+        if scaling is None or moments is None:
+            return new
+        scaling = scaling.refined(moments)
+        return replace(new, mean_=scaling.mean, scale_=scaling.scale)
 
     def read(self, X: RowsLike, y: RowsLike | None = None, *, targets: bool = False) -> Given:
         """Return rows in the units of `X`, floats or bytes."""

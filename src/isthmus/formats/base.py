@@ -30,12 +30,15 @@ class Format(ABC):
         there is none.
     unsaved : tuple of str
         Those that are not saved.
+    takes_streams : bool
+        Whether rows may come a piece at a time: where each has the same shape, whatever the others are.
     row_shape_ : tuple of int
         The shape of a row.
     """
 
     attributes: ClassVar[Mapping[str, Attribute]]
     unsaved: ClassVar[tuple[str, ...]] = ()
+    takes_streams: ClassVar[bool] = False
     row_shape_: tuple[int, ...]
 
     @abstractmethod
@@ -65,6 +68,14 @@ class Format(ABC):
     def learn_more(self, X: RowsLike, y: RowsLike | None = None) -> tuple[Self, Given]:
         """Return what is known after further training rows, and these as the model takes them."""
         return self, self.encode_to_score(X, y)
+
+    def refined(self, pieces: "Iterator[tuple[RowsLike, RowsLike | None]]") -> Self:
+        """Return what is known of all rows, which come in pieces, after :meth:`learn` of a sample of them.
+
+        It is what :meth:`learn` of all of them had found, where that is a sum, an end or a count. A format that has
+        nothing such goes through no piece.
+        """
+        return self
 
     def encode(self, X: RowsLike, y: RowsLike | None = None, *, targets: bool = False) -> Given:
         """Return rows as the model takes them; those that the likelihood is held against are `targets`."""

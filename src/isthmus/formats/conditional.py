@@ -10,6 +10,7 @@ from isthmus.errors import InputError, InputTypeError
 from isthmus.formats.checks import check_choice
 from isthmus.formats.conditions import KINDS, Condition, Values, columns_of, told_of, warn_of_marks
 from isthmus.formats.containers import RowsLike
+from isthmus.formats.tally import Moments
 from isthmus.saving.attributes import (
     NUMBERS,
     SCALES,
@@ -57,17 +58,49 @@ class Conditions:
         _check_there(y)
         columns = columns_of(y)
         conditions = tuple(map(Condition.learn, columns, self._kinds_of(columns)))
+        new = self._of(conditions)
+        new._warn_of_marks(columns)
+        return new
+
+    def _of(self, conditions: tuple[Condition, ...]) -> Self:
         numbers = all(each.classes is None for each in conditions)
         is_label = len(conditions) == 1 and not numbers
-        new = replace(
+        return replace(
             self,
             classes_=np.array(conditions[0].classes) if is_label else None,
             y_mean_=np.array([each.mean for each in conditions]) if numbers else None,
             y_scale_=np.array([each.scale for each in conditions]) if numbers else None,
             conditions_=conditions if len(conditions) > 1 else None,
         )
-        new._warn_of_marks(columns)
-        return new
+
+    def tallies(self) -> "tuple[set[Any] | Moments, ...]":
+        """Return what takes in the conditions of further rows: classes, or the moments of numbers."""
+        return tuple(set() if each.classes is not None else Moments(np.array([each.mean])) for each in self.known)
+
+    def add(self, tallies: "Sequence[set[Any] | Moments]", y: RowsLike | None) -> None:
+        """Take in the conditions of further rows."""
+        _check_there(y)
+        columns = columns_of(y)
+        if len(columns) != len(tallies):
+            raise InputError(f"y has {len(columns)} values a row, and {len(tallies)} before: give as many")
+        for condition, tally, column in zip(self.known, tallies, columns, strict=True):
+            values = condition.known(column)
+            if isinstance(tally, Moments):
+                tally.add(values[:, None])
+            else:
+                tally.update(np.unique(values).tolist())
+
+    def refined(self, tallies: "Sequence[set[Any] | Moments]") -> Self:
+        """Return what :meth:`learn` finds of all rows, whose conditions were taken in."""
+        conditions = []
+        for condition, tally in zip(self.known, tallies, strict=True):
+            if isinstance(tally, Moments):
+                spread = float(np.sqrt(tally.variance[0]))
+                new = replace(condition, mean=float(tally.mean[0]), scale=spread if spread > 0 else 1.0)
+            else:
+                new = replace(condition, classes=tuple(np.unique([*tally, *(condition.classes or ())]).tolist()))
+            conditions.append(new)
+        return self._of(tuple(conditions))
 
     def check(self, y: RowsLike | None) -> None:
         """Raise ValueError where `kinds` says something else of a column than what it was at the last fit."""

@@ -94,6 +94,12 @@ class Condition:
         spread = float(numbers.std())
         return cls(name, None, float(numbers.mean()), spread if spread > 0 else 1.0)
 
+    def known(self, column: Values) -> np.ndarray:
+        """Return the values of further rows that are known: classes, or numbers."""
+        values = column.values[~np.asarray(pd.isna(column.values))]
+        values = of_one_kind(values[~are_marks(values, self.classes or ())], column.where)
+        return values if self.classes is not None else as_numbers(values, column.where, "give a number")
+
     @property
     def width(self) -> int:
         """How many numbers a network is told of it."""

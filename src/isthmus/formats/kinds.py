@@ -242,31 +242,68 @@ def _about_categories(about: Column, column: pd.Series, asked: Asked, min_freque
     if isinstance(asked, tuple):
         return _declared(about, column, asked)
     counts = column.value_counts()
-    counts = counts[counts > 0]
-    n, is_text = int(counts.sum()), asked is None and not isinstance(column.dtype, pd.CategoricalDtype)
-    least = RARE if is_text and len(counts) > MANY_LEVELS else 1  # rows that a category is in to stand for itself
-    if min_frequency is not None:
-        least = math.ceil(min_frequency * n) if isinstance(min_frequency, float) else int(min_frequency)
-    kept = counts[counts >= least][:MOST_LEVELS]
-    n_rare = n - int(kept.sum())
-    is_unique = len(counts) > n / 2 or n_rare > n / 2
-    if is_text and len(counts) >= FEWEST_IDS and is_unique:
+    is_text = asked is None and not isinstance(column.dtype, pd.CategoricalDtype)
+    known = _of_counts(replace(about, levels=_levels(about.name, column)), counts, min_frequency, is_text=is_text)
+    n_different = int((counts > 0).sum())
+    is_unique = n_different > counts.sum() / 2 or _n_rare(known, counts) > counts.sum() / 2
+    if is_text and n_different >= FEWEST_IDS and is_unique:
         raise LeftOut("nearly every row has a value of its own")
-    if not len(kept):
+    if not known.categories:
         raise InputError(
-            f"column {about.name!r} has no category in {least} rows, the min_frequency asked for: give a lower one, or "
-            "drop the column"
+            f"column {about.name!r} has no category in {_least(counts, min_frequency, is_text)} rows, the "
+            "min_frequency asked for: give a lower one, or drop the column"
         )
-    levels = _levels(about.name, column)
+    return known
+
+
+def of_counts(column: Column, times: Mapping[Any, int], asked: Asked, min_frequency: int | float | None) -> Column:
+    """Return a column of categories as :func:`learn` finds it, of how often each value is there.
+
+    Parameters
+    ----------
+    column : Column
+        What is known of it by a sample of its rows.
+    times : dict
+        How many rows have each value.
+    asked, min_frequency
+        See :func:`learn`.
+    """
+    if isinstance(asked, tuple):
+        return column
+    if column.levels is not None:
+        values = column.levels["values"]
+        levels = column.levels | {"values": [*values, *(each for each in times if each not in values)]}
+        column = replace(column, levels=levels)  # type: ignore[arg-type]
+    counts = pd.Series(list(times.values()), index=pd.Index(list(times), dtype=object))
+    found = _of_counts(column, counts, min_frequency, is_text=asked is None and column.levels is None)
+    return found if found.categories else column
+
+
+def _least(counts: pd.Series, min_frequency: int | float | None, is_text: bool) -> int:
+    """Return in how many rows a category has to be to stand for itself."""
+    if min_frequency is not None:
+        return math.ceil(min_frequency * int(counts.sum())) if isinstance(min_frequency, float) else int(min_frequency)
+    return RARE if is_text and (counts > 0).sum() > MANY_LEVELS else 1
+
+
+def _n_rare(column: Column, counts: pd.Series) -> int:
+    return int(counts.sum()) - int(counts.reindex(list(column.categories)).sum())
+
+
+def _of_counts(about: Column, counts: pd.Series, min_frequency: int | float | None, *, is_text: bool) -> Column:
+    """Return which categories stand for themselves, by how often each is there; none where all are too rare."""
+    counts = counts[counts > 0]
+    kept = counts[counts >= _least(counts, min_frequency, is_text)][:MOST_LEVELS]
     # In the order of a Categorical, else of numbers or letters.
+    levels = about.levels
     place = {value: i for i, value in enumerate(levels["values"])} if levels else {}
     categories = tuple(sorted(kept.index.tolist(), key=place.__getitem__ if place else None))
     n_pooled = len(counts) - len(kept)
-    known = replace(about, categories=categories, n_pooled=n_pooled, levels=levels)
+    known = replace(about, categories=categories, n_pooled=n_pooled, counts=())
     if len(categories) <= MANY_LEVELS:
         return known
     in_order = (int(kept[category]) for category in categories)
-    return replace(known, counts=(*in_order, *([n_rare] if n_pooled else [])))
+    return replace(known, counts=(*in_order, *([_n_rare(known, counts)] if n_pooled else [])))
 
 
 def _levels(name: object, column: pd.Series) -> Levels | None:

@@ -4,11 +4,12 @@ scikit-learn is imported by those that need it alone: `isthmus data` says withou
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 
 from isthmus.errors import InputError
+from isthmus.formats.tally import Moments
 from isthmus.saving.attributes import Json, JsonObject
 
 
@@ -178,6 +179,29 @@ def _fitted_steps(values: np.ndarray, steps: Sequence[str], names: Sequence[obje
         with np.errstate(over="ignore", invalid="ignore"):
             _check_reach(~np.isfinite(np.nanvar(values, axis=0)), names)
     return fitted
+
+
+def moments_of(steps: Sequence[Transformer]) -> Moments | None:
+    """Return what sums up cells before the last step that makes mean and spread; None where that is of ranks.
+
+    Quantiles are of the rows that the steps were fitted to, and mean and spread after them too.
+    """
+    kinds = [type(step).__name__ for step in steps]
+    if not kinds or kinds[-1] != "StandardScaler" or "QuantileTransformer" in kinds:
+        return None
+    scaler: Any = steps[-1]
+    return Moments(scaler.mean_)
+
+
+def with_moments(steps: Sequence[Transformer], moments: Moments) -> list[Transformer]:
+    """Return steps whose last makes mean and spread of all rows that were summed up."""
+    mean, variance, eps = moments.mean, moments.variance, np.finfo(float).eps
+    # What does not vary but for rounding is not scaled, as scikit-learn has it.
+    constant = variance <= moments.n * eps * variance + np.square(moments.n * mean * eps)
+    scaler: Any = _new_step("StandardScaler")
+    scaler.mean_, scaler.scale_ = mean, np.where(constant, 1.0, np.sqrt(variance))
+    scaler.n_features_in_ = len(mean)
+    return [*steps[:-1], scaler]
 
 
 def _check_reach(is_too_far: np.ndarray, names: Sequence[object]) -> None:

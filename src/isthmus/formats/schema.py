@@ -119,7 +119,7 @@ class Schema:
             raise InputError(f"X has no column that something could be learnt of: {why}{separated}")
         schema = cls(tuple(columns), numbers, [], tuple(map(_plain, frame.columns)), left_out, marks.given)
         names = [cell.column.name for cell in schema.cells if cell.kind == "number"]
-        schema.steps.extend(fit_steps(schema._numbers(schema.read(frame)), numbers, names))
+        schema.steps.extend(fit_steps(schema.numbers_of(schema.read(frame)), numbers, names))
         return schema
 
     def with_left_out(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -190,7 +190,7 @@ class Schema:
         """
         read = self._read_checked(frame)
         cells, n = np.empty((len(frame), len(self.cells)), dtype), self.count("number")
-        numbers = self._numbers(read)
+        numbers = self.numbers_of(read)
         for start in range(0, len(frame) if n else 0, AT_ONCE):
             part = slice(start, start + AT_ONCE)
             values = np.stack([column[part] for column in numbers], axis=1, dtype=float)
@@ -340,7 +340,7 @@ class Schema:
         schema.steps.extend(steps_from_json(content["steps"], content["numbers"], schema.count("number")))
         return schema
 
-    def _numbers(self, read: Mapping[str | int, pd.Series]) -> list[np.ndarray]:
+    def numbers_of(self, read: Mapping[str | int, pd.Series]) -> list[np.ndarray]:
         """Return the cells of numbers as they are, an array each: the table's own, where it has floats.
 
         What is in float32 stays so, as it need not be copied then.

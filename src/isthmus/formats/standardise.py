@@ -1,12 +1,13 @@
 """One line for rows on a scale that does harm."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 
 from isthmus.errors import InputError
+from isthmus.formats.tally import Moments
 
 SMALL, GREAT = 3e-3, 1e4
 """Spreads, in units of a σ that is given, outside of which it no longer fits the rows."""
@@ -86,6 +87,15 @@ def _ranges(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.nd
     return low, high, spread, (high > low) & (spread > 0)
 
 
+AXES = {2: (0,), 3: (0, 1, 2), 4: (0, 2, 3)}
+"""What mean and spread are taken over, by the dimensions of rows."""
+
+
+def _scale(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    spread = np.sqrt(variance)
+    return np.where(spread > LEAST_SPREAD * np.abs(mean), spread, 1.0)
+
+
 @dataclass(frozen=True)
 class Scaling:
     """What brings rows to mean 0 and variance 1 and back: each column of a table, each channel of images.
@@ -105,11 +115,18 @@ class Scaling:
     @classmethod
     def learn(cls, rows: np.ndarray) -> Self:
         """Take mean and spread of training rows, past NaN; what does not vary is not scaled."""
-        axes = {2: (0,), 3: (0, 1, 2), 4: (0, 2, 3)}[rows.ndim]
+        axes = AXES[rows.ndim]
         mean = _moment(rows, axes, 0.0, 1)
         variance = _moment(rows, axes, mean, 2)
-        mean, spread = mean.ravel(), np.sqrt(variance).ravel()
-        return cls(mean, np.where(spread > LEAST_SPREAD * np.abs(mean), spread, 1.0), rows.shape[1:])
+        return cls(mean.ravel(), _scale(mean.ravel(), variance.ravel()), rows.shape[1:])
+
+    def moments(self) -> Moments:
+        """Return what sums up rows, in any number of pieces."""
+        return Moments(self.mean, AXES[len(self.row_shape) + 1])
+
+    def refined(self, moments: Moments) -> Self:
+        """Return what :meth:`learn` finds of the rows that were summed up."""
+        return replace(self, mean=moments.mean, scale=_scale(moments.mean, moments.variance))
 
     def apply(self, rows: np.ndarray) -> np.ndarray:
         """Standardise rows, in their dtype."""

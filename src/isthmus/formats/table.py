@@ -1,7 +1,7 @@
 """Mixed tables: numbers, categories, truth values and dates, as they are."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
@@ -19,6 +19,7 @@ from isthmus.formats.given import Given
 from isthmus.formats.kinds import Kinds
 from isthmus.formats.new_values import warn_of_frequent, warn_of_new_categories
 from isthmus.formats.overview import table_overview, worth_a_warning
+from isthmus.formats.refined import refined
 from isthmus.formats.rows import in_unit_interval
 from isthmus.formats.schema import Schema, put_known_cells
 from isthmus.saving.attributes import NAMES, SHAPE, SIZE, Attribute, check_lengths, is_bool, is_count, is_dict
@@ -58,6 +59,8 @@ class TableFormat(Format):
         "bins_": Attribute(lambda value: is_count(value) and value < 2**20),
     }
     unsaved: ClassVar = ("_asked", "_told_of")
+
+    takes_streams: ClassVar = True
 
     family: str
     numbers: str | None = "auto"
@@ -130,6 +133,12 @@ class TableFormat(Format):
         widened = replace(self, schema_=schema.widened(table), _told_of=told_of)
         with hushed(NewCategoryWarning):  # it was said
             return widened, widened.read(X)
+
+    def refined(self, pieces: Iterator[tuple[RowsLike, RowsLike | None]]) -> Self:
+        """Take categories, ranges, mean and spread of all rows."""
+        asked = self.kinds or {}
+        tables = (self._table(X) for X, _ in pieces)
+        return replace(self, schema_=refined(self._schema, tables, asked, self.min_frequency))
 
     def read(self, X: RowsLike, y: RowsLike | None = None, *, targets: bool = False) -> Given:
         """Return the cells of a table; a category that was not there at ``fit`` is NaN, and told of."""

@@ -87,13 +87,13 @@ def plain_torch() -> Iterator[None]:
         yield
 
 
-def chosen_precision(precision: str, device: str, rows: np.ndarray, before: torch.dtype | None) -> str:
+def chosen_precision(precision: str, device: str, given: np.dtype, size: int, before: torch.dtype | None) -> str:
     """Take float64 for a table of float64 where it costs nothing to speak of; a model goes on in what it has."""
     if precision != "auto":
         return precision
     if before is not None:
         return "64-true" if before == torch.float64 else "32-true"
-    return "64-true" if rows.dtype == np.float64 and rows.size <= exact_up_to(precision, device) else "32-true"
+    return "64-true" if given == np.float64 and size <= exact_up_to(precision, device) else "32-true"
 
 
 def exact_up_to(precision: str, device: str) -> float:

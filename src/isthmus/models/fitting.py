@@ -29,10 +29,10 @@ from isthmus.models.engine import (
     new_fabric,
     restoring_on_error,
     row_width,
-    to_batch,
     work_of_a_row,
 )
 from isthmus.models.kept import kept_start, why_start_is_kept
+from isthmus.models.learning import in_turn, learnt, streamed
 from isthmus.models.new_model import check_build, default_hidden, with_weights
 from isthmus.models.own_checks import check_own
 from isthmus.models.own_parts import takes_estimator
@@ -45,7 +45,7 @@ from isthmus.networks import MLP, Modules
 from isthmus.randomness import DrawingFrom, building, generator_of
 from isthmus.saving.attributes import COUNT, FLAG, Attribute, all_of, dict_of, is_finite, is_number, is_size, is_whole
 from isthmus.saving.untrusted import check_dtypes, float_dtype
-from isthmus.sources.memory import MemorySource
+from isthmus.sources.pieces import Feed
 from isthmus.threads import suited_to
 from isthmus.training import EarlyStopping, Progress, State, new_state, run
 from isthmus.training.callbacks import Callback, Record
@@ -174,6 +174,12 @@ class Fitting(Parameters, ABC):
         ValueError, FloatingPointError, MemoryError
             As :meth:`fit` does.
         """
+        self.check_parameters()
+        feed = streamed(self.format_ if hasattr(self, "module_") else self._form(), X, y)
+        if isinstance(feed, Feed) and feed.is_once:
+            for part in in_turn(feed):
+                self.partial_fit(part.X, part.y)
+            return self
         first = not hasattr(self, "module_")
         with restoring_on_error(self.__dict__, self.verbose):
             fabric, source, seed = self._prepare(X, y, reset=first)
@@ -249,13 +255,13 @@ class Fitting(Parameters, ABC):
     def _prepare(self, X: RowsLike, y: RowsLike | None, *, reset: bool) -> "tuple[Fabric, Source, int]":
         """Check parameters and rows, note what form these have, and bring them, with their NaN, to the device."""
         self.check_parameters()
-        form = self._form() if reset else self.format_
-        form, given = form.learn(X, y) if reset else form.learn_more(X, y)
+        found = learnt(self._form() if reset else self.format_, X, y, reset=reset)
+        form, given = found.form, found.given
         for name in (*form.declared(), *form.unsaved) if reset else ():
             self.__dict__.pop(name, None)
         self.__dict__.update(form.fitted())
         before = None if reset else next(self.module_.parameters()).dtype
-        precision = chosen_precision(self.precision, self.device, given.x, before)
+        precision = chosen_precision(self.precision, self.device, given.x.dtype, found.n_numbers, before)
         fabric = new_fabric(self.device, precision)
         dtype = torch.float64 if precision.startswith("64") else torch.float32
         check_size(given.values, torch.finfo(dtype).max)
@@ -263,7 +269,7 @@ class Fitting(Parameters, ABC):
             for line in form.faults(given.x):
                 warn_caller(line)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        return fabric, MemorySource(to_batch(given, dtype, fabric.device)), seed
+        return fabric, found.source(dtype, fabric.device), seed
 
     def _new_model(self, source: Source, draws: torch.Generator) -> Model:
         """Build a model for the rows, and note what of it goes by them."""

@@ -24,10 +24,13 @@ CURES = {
 
 
 def count_units(model: Model, train: Source, validation: Source | None, at_once: int) -> dict[str, int]:
-    """Return what the bottleneck counts over the rows, so many at once: dead units, active ones, or nothing."""
+    """Return what the bottleneck counts over the rows, so many at once: dead units, active ones, or nothing.
+
+    Of a stream it counts over a sample.
+    """
 
     def means(rows: Source) -> Iterator[Tensor]:
-        return (encode(model, part) for batch in rows.batches(at_once) for part in batch.parts())
+        return (encode(model, part) for batch in rows.excerpt().batches(at_once) for part in batch.parts())
 
     with torch.no_grad():
         if validation is None:

@@ -54,6 +54,8 @@ class Items(Store):
         What an error calls it.
     """
 
+    is_fixed = False
+
     def __init__(self, dataset: Any, collate: Callable[[list[Any]], Any] = collated, name: str = "X") -> None:
         n = len(dataset)
         check_rows(name, n)

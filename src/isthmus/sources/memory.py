@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Self
 
 import torch
@@ -33,7 +33,9 @@ class MemorySource:
     def __len__(self) -> int:
         return self.whole.n_rows if self.index is None else len(self.index)
 
-    def batches(self, size: int, generator: torch.Generator | None = None, share: Share = WHOLE) -> Iterator[Batch]:
+    def batches(
+        self, size: int, generator: torch.Generator | None = None, share: Share = WHOLE, skip: int = 0
+    ) -> Generator[Batch]:
         """Yield batches in order, or shuffled where there is a generator.
 
         The order of sequences of very unequal length is that of their lengths: they are padded by the batch. Shuffled
@@ -45,7 +47,7 @@ class MemorySource:
         elif isinstance(self.whole, RaggedBatch):
             order = self._numbers
             order = order[self.whole.lengths[order].argsort(stable=True)]
-        for start, end in cuts(len(self), size):
+        for start, end in cuts(len(self), size)[skip:]:
             own = share.of(end - start)
             start, end = start + own.start, start + own.stop
             yield self.whole.take(slice(start, end)) if order is None else self.whole.pick(order[start:end])
@@ -53,6 +55,10 @@ class MemorySource:
     def representative(self) -> Batch:
         """Return all rows."""
         return self.sample(len(self))
+
+    def excerpt(self) -> Self:
+        """Return all rows."""
+        return self
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Batch:
         """Return at most `n` rows, spread evenly, or drawn by a generator; all where there are no more."""

@@ -75,6 +75,8 @@ class Store(Stream):
 
     Attributes
     ----------
+    is_fixed : bool
+        Whether its rows are the same whenever they are read.
     sizes : sequence of int
         The rows of each block.
     at_once : int
@@ -83,6 +85,7 @@ class Store(Stream):
         What rows are stored in, such as files, in order, and how many blocks each has.
     """
 
+    is_fixed: bool = True
     sizes: Sequence[int]
     at_once: int
     parts: Sequence[tuple[str, int]]
@@ -141,6 +144,25 @@ def joined(pieces: Iterable[Piece], where: str = "X") -> Piece:
         check_alike(first, piece)
     ys = [piece.y for piece in pieces]
     return Piece(_joined([piece.X for piece in pieces]), None if ys[0] is None else _joined(ys), where)
+
+
+MERGED = 1024
+"""Rows that small pieces are put together to: what is done for a piece costs more than what is done for a row."""
+
+
+def merged(pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """Yield pieces of which small ones are put together; raise ValueError where they are not alike."""
+    few: list[Piece] = []
+    first = None
+    for piece in pieces:
+        first = piece if first is None else first
+        check_alike(first, piece)
+        few.append(piece)
+        if sum(n_rows(each.X) for each in few) >= MERGED:
+            yield joined(few, few[0].where)
+            few = []
+    if few:
+        yield joined(few, few[0].where)
 
 
 def check_alike(first: Piece, piece: Piece) -> None:

@@ -2,13 +2,14 @@
 
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING
 
 from isthmus.core.batch import Batch
 from isthmus.core.sigma import set_sigmas
-from isthmus.core.source import Source
+from isthmus.core.source import Source, cuts
 from isthmus.training.callbacks import Callback, Record
 from isthmus.training.evaluated import check_finite, evaluated, row_means
 from isthmus.training.spikes import Batches, SpikeError, as_in_training, check_epoch, check_spike, probe_batch, start_of
@@ -90,16 +91,17 @@ def run(
         Before the end of the first epoch there are none, and KeyboardInterrupt goes on.
     """
     step = step_of(fabric, state, max_grad_norm)
-    batches, sigma_rows = partial(train.batches, batch_size), train.sample(SIGMA_ROWS)
+    batches, some = partial(train.batches, batch_size), partial(train.excerpt().batches, batch_size)
+    sigma_rows, n_steps = train.sample(SIGMA_ROWS), epochs * len(cuts(len(train), batch_size))
     held_out = None if validation is None else partial(validation.batches, at_once)
     if state.best is None and held_out is not None:
         state.best = Best.begin(state.model, evaluated(state, held_out(None)), state.monitor)
     if roll_back and state.start is None:
-        state.start = start_of(state, batches, epochs)
+        state.start = start_of(state, some, n_steps, len(train))
     epochs_before, watch = len(state.history), watch or (lambda state: None)
     try:
         for _ in range(epochs):
-            record = _steady_epoch(step, state, batches, watch, roll_back)
+            record = _steady_epoch(step, state, batches, some, watch, roll_back)
             set_sigmas(state.model, sigma_rows)
             if held_out is not None:
                 record["validation"] = _validated(state, held_out(None))
@@ -125,11 +127,11 @@ def _validated(state: State, held_out: Iterable[Batch]) -> dict[str, float]:
     return evaluation.means
 
 
-def _steady_epoch(step: Step, state: State, train: Batches, watch: Watch, roll_back: bool) -> Record:
+def _steady_epoch(step: Step, state: State, train: Batches, some: Batches, watch: Watch, roll_back: bool) -> Record:
     """Train for one epoch; where the loss explodes, go back and try at half the learning rate."""
     while True:
         try:
-            return _train_epoch(step, state, train, watch)
+            return _train_epoch(step, state, train, some, watch)
         except (FloatingPointError, SpikeError) as error:
             assert state.position is not None
             state.restore(state.position.start)
@@ -142,23 +144,22 @@ def _steady_epoch(step: Step, state: State, train: Batches, watch: Watch, roll_b
             )
 
 
-def _train_epoch(step: Step, state: State, train: Batches, watch: Watch) -> Record:
+def _train_epoch(step: Step, state: State, train: Batches, some: Batches, watch: Watch) -> Record:
     """Train on every batch once, or on those that are left, and return the epoch's record."""
     began = time.perf_counter()
     state.model.train()
     position = state.position = state.position or Position(state.snapshot())
     began -= position.seconds
-    for batch, done in _batches(state, position, train):
-        if done:
-            continue
-        position.figures.append(step(batch))
-        position.sizes.append(batch.n_rows)
-        position.seconds = time.perf_counter() - began
-        if len(position.sizes) % LOOK == 0:
-            check_epoch(state, position)
-        watch(state)
+    with closing(_batches(state, position, train)) as batches:
+        for batch in batches:
+            position.figures.append(step(batch))
+            position.sizes.append(batch.n_rows)
+            position.seconds = time.perf_counter() - began
+            if len(position.sizes) % LOOK == 0:
+                check_epoch(state, position)
+            watch(state)
     means = row_means(position.figures, position.sizes)
-    after_the_last_step = as_in_training(state, [probe_batch(state, train)]).means
+    after_the_last_step = as_in_training(state, [probe_batch(state, some)]).means
     check_finite([*position.figures, after_the_last_step], state)
     check_epoch(state, position)
     if state.start is not None:
@@ -168,12 +169,14 @@ def _train_epoch(step: Step, state: State, train: Batches, watch: Watch) -> Reco
     return {"epoch": state.epoch, "seconds": time.perf_counter() - began, "train": means}
 
 
-def _batches(state: State, position: Position, train: Batches) -> Iterator[tuple[Batch, bool]]:
-    """Yield the epoch's batches, shuffled as they were when it began, and whether each has been trained on."""
+def _batches(state: State, position: Position, train: Batches) -> Generator[Batch]:
+    """Yield the epoch's batches that have not been trained on, shuffled as they were when it began."""
     now = state.generator.get_state()
     state.generator.set_state(position.start.generator)
     n_done = len(position.sizes)
-    for i, batch in enumerate(train(state.generator)):
-        if i == 0 and n_done:
-            state.generator.set_state(now)  # the order is drawn: what follows goes on where it was
-        yield batch, i < n_done
+    batches = train(state.generator, skip=n_done)
+    with closing(batches):
+        for i, batch in enumerate(batches):
+            if i == 0 and n_done:
+                state.generator.set_state(now)  # the order is drawn: what follows goes on where it was
+            yield batch

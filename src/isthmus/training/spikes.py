@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 
 import torch
 
@@ -23,24 +23,27 @@ MOST_SPIKES = 10
 LEAST_SHARE = 0.01
 """Of the rows' variance: a squared error below it is no spike, whatever the start had."""
 
-Batches = Callable[[torch.Generator | None], Iterable[Batch]]
-"""Gives an epoch's batches: shuffled by the generator, or in order without one."""
+Batches = Callable[..., Generator[Batch]]
+"""Gives an epoch's batches: shuffled by a generator, or in order without one, from the batch `skip` on."""
 
 
 class SpikeError(Exception):
     """An epoch's error has risen far above the start's."""
 
 
-def start_of(state: State, train: Batches, epochs: int) -> Start | None:
-    """Take the terms of all training rows, and of one batch of them, before the first step; None of a short run."""
-    if epochs * sum(1 for _ in train(None)) < LOOK:
+def start_of(state: State, train: Batches, n_steps: int, n_rows: int) -> Start | None:
+    """Take the terms of training rows, and of one batch of them, before the first step; None of a short run.
+
+    Of a stream it is a sample of the rows that stands for all `n_rows` of them.
+    """
+    if n_steps < LOOK:
         return None  # there is no time to rise and to come back
     probe = as_in_training(state, [probe_batch(state, train)])
-    means, losses = as_in_training(state, train(torch.Generator(state.device).manual_seed(0)))
+    means = as_in_training(state, train(torch.Generator(state.device).manual_seed(0))).means
     # A start that knows its training rows by heart has too little error on them to be held against.
     held_out = 0.0 if state.best is None else state.best.start.means["mse"]
     least = max(held_out, LEAST_SHARE * _variance(state.model, train(None)))
-    return Start(means, probe.means, least, len(losses))
+    return Start(means, probe.means, least, n_rows)
 
 
 def check_epoch(state: State, position: Position) -> None:

@@ -118,7 +118,7 @@ class Start(NamedTuple):
         Mean squared error an entry below which none is looked at: that of held-out rows, where there are any, and at
         least a small share of the rows' variance.
     rows : int
-        How many there are.
+        How many training rows there are, of which a stream's start is of a sample.
     """
 
     means: dict[str, float]
