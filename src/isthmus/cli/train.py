@@ -21,6 +21,7 @@ from isthmus.models.kept import kept_in_words
 from isthmus.models.savable import check_savable
 from isthmus.runs import Run, take_rows
 from isthmus.saving.attributes import JsonObject
+from isthmus.sources.shards import is_sharded
 from isthmus.sources.windowing import windowing_of
 from isthmus.threads import suited_to
 from isthmus.training import Interrupted
@@ -78,17 +79,31 @@ def _new(options: TrainOptions, typed: Collection[str]) -> tuple[Path, Path, Ask
         raise InputError(f"train needs {'DATA' if data is None else '--out RUN'}: isthmus train --help says more")
     _check_name(out)
     runs.check_free(out, overwrite=options.overwrite)
-    is_folder = Path(data).is_dir()
+    is_folder = Path(data).is_dir() and not is_sharded(Path(data))
     has_columns = (options.model == "tabular" or options.window is not None) and not is_folder  # an array's too
     drop, na = (None, None) if has_columns else (options.drop, options.na)
     kinds = options.kinds if is_folder else None
     refuse_without_meaning(
         data, size=options.size, fit=options.fit, skip_bad=options.skip_bad, kinds=kinds, drop=drop, na=na
     )
-    given = options._asdict() | {"size": parse_size(options.size)}
+    given = options._asdict() | {"size": parse_size(options.size), "stream": _is_streamed(data, options) or None}
     asked = {name: given.get(name) for name in (*runs.WHERE, *runs.HOW)}
     asked = runs.described(**asked) if options.source is None else described_from(options.source, asked, typed)
     return out, runs.beside(out) if runs.is_finished(out) else out, asked
+
+
+def _is_streamed(data: str, options: TrainOptions) -> bool:
+    """Tell whether rows come from disk a piece at a time; say why where they are in no shards."""
+    in_memory = options.window is not None or options.model == "sequence" or options.size is not None
+    if in_memory:
+        if options.stream or is_sharded(Path(data)):
+            what = "--stream" if options.stream else data
+            raise InputError(f"{what}: sequences, and images that are brought to a size, are read whole, into memory")
+        return False
+    why = runs.why_on_disk(data, asked=options.stream)
+    if why is not None and not is_sharded(Path(data)) and not options.stream:
+        say(f"{data} is read from disk a piece at a time: {why}")
+    return why is not None
 
 
 def _check_name(out: Path) -> None:
@@ -177,11 +192,12 @@ def _fit(folder: Path, asked: Asked, options: TrainOptions) -> tuple[Asked, Run]
     for line in run.understood:
         say(line)
     asked = asked | _noted_of_series(run, asked["from"])
-    X, y = run.rows
+    y = run.y
     if estimator.takes_conditions and y is None:
         raise InputError(f"{run.data} has no labels to be a condition: name their column with --label")
+    X, told = (run.store, {}) if run.stream else (run.X, run.conditions)
     asked = runs.begin(folder, asked, X, y)
-    estimator.fit(X, **run.conditions, resume_from=folder, checkpoint_minutes=options.checkpoint_minutes)
+    estimator.fit(X, **told, resume_from=folder, checkpoint_minutes=options.checkpoint_minutes)
     runs.check_there(folder)
     estimator.set_params(verbose=0)  # as a loaded one is, which a run that is killed here has its report of
     if is_anew:
@@ -195,7 +211,8 @@ def _run(asked: Asked, estimator: BaseEstimator) -> Run:
     """Return a run's model with the rows that it is, or was, trained on."""
     data_dir = None if asked["data_dir"] is None else Path(asked["data_dir"])
     framing = runs.framing_asked(asked, estimator)
-    return Run(estimator, asked["data"], asked["label"], data_dir, "train", windowing_of(asked), framing)
+    windowing, stream = windowing_of(asked), bool(asked["stream"])
+    return Run(estimator, asked["data"], asked["label"], data_dir, "train", windowing, framing, stream)
 
 
 def _noted_of_series(run: Run, source: str | None) -> Asked:
@@ -228,7 +245,7 @@ def _fit_in_words(run: Run) -> str:
     from isthmus.report.words import error_in_words
 
     X, y = run.rows
-    held_out = np.isin(np.arange(len(X)), run.estimator.held_out_)
+    held_out = np.isin(run.numbers, run.estimator.held_out_)
     parts = {"trained on": np.flatnonzero(~held_out), "held out": np.flatnonzero(held_out)}
     name, figures = "", []
     for part, rows in parts.items():

@@ -13,7 +13,7 @@ from pyarrow import parquet
 
 from isthmus.errors import InputError, InputTypeError, shown
 from isthmus.saving.atomic import check_writable, replacing
-from isthmus.sources.pieces import Piece, merged, said_where
+from isthmus.sources.pieces import Piece, Store, merged, n_rows, said_where
 from isthmus.sources.results import as_table, in_file_order, with_row_names, write_parts
 from isthmus.sources.shards import Shards
 
@@ -128,18 +128,19 @@ def results_of(
     source, folder = Path(source), Path(folder)
     if ending not in ("parquet", "npy"):
         raise InputError(f"ending={ending!r}: give 'parquet' or 'npy'")
-    applied = Applied(method, y, tuple(drop), parameters, prepared)
     whole = Shards(source, y)  # all footers: what is wrong with one is said before any is written
-    applied.check_columns(whole)
+    _check_columns(whole, drop)
+    applied = Applied(method, parameters, tuple(drop), prepared)
     check_writable(folder / NOTE)
     pairs = list(zip(whole.paths, _results_in(folder, source, whole.paths, ending), strict=True))
-    _note(folder, applied.described(source), [result for _, result in pairs])
+    described = applied.described() | {"source": str(source.resolve()), "y": y if y is None else _plain(y)}
+    _note(folder, described, [result for _, result in pairs])
     rank, world = share_of_process()
     for path, result in pairs[rank::world]:
         shard = Shards(path, y)
         is_new = not result.exists()
         if is_new:
-            write_parts(result, applied.parts(shard, as_arrays=ending == "npy"), len(shard))
+            write_parts(result, applied.parts(shard, shard.schema.names, as_arrays=ending == "npy"), len(shard))
         elif (n := _n_rows(result)) != len(shard):
             raise InputError(f"{result} has {n} rows, and {path} {len(shard)}: delete it, and it is written anew")
         yield Shard(path, result, len(shard), is_new)
@@ -151,12 +152,10 @@ class Applied:
     Parameters
     ----------
     method : callable
-    y : str or sequence of str, optional
-        Columns that are conditions, or are left out.
-    drop : sequence of str
-        Columns that are left out.
     parameters : dict
         What else it takes.
+    drop : sequence of str
+        Columns that are left out.
     prepared : callable, optional
         Makes of each piece what the method takes.
     """
@@ -164,55 +163,62 @@ class Applied:
     def __init__(
         self,
         method: Callable[..., Any],
-        y: str | Sequence[str] | None = None,
+        parameters: dict[str, Any],
         drop: Sequence[str] = (),
-        parameters: dict[str, Any] | None = None,
         prepared: Callable[[Piece], Piece] | None = None,
     ) -> None:
         self.model, self.name = getattr(method, "__self__", None), getattr(method, "__name__", "")
         if not hasattr(self.model, "declared"):
             raise InputTypeError(f"method={shown(method)}: give a method of a fitted model, such as model.transform")
-        self._method, self._y, self._drop, self._parameters = method, y, drop, parameters or {}
-        self._prepared = prepared
-        self._takes_y = bool(getattr(self.model, "takes_conditions", False)) and y is not None
-
-    def check_columns(self, shards: Shards) -> None:
-        """Raise ValueError where a column that is to be left out is not there."""
-        gone = [name for name in self._drop if name not in shards.schema.names]
-        if gone:
-            raise InputError(f"drop names the column {gone[0]!r}, which is not in {shards.name}")
+        self._method, self._parameters, self._drop, self._prepared = method, parameters, drop, prepared
+        self._takes_y = bool(getattr(self.model, "takes_conditions", False))
 
     def of(self, piece: Piece) -> Any:
         """Return what the method gives of a piece."""
         with said_where(piece):
             piece = piece if not self._drop else piece._replace(X=piece.X.drop(columns=list(self._drop)))
             piece = piece if self._prepared is None else self._prepared(piece)
-            told = {"y": piece.y} if self._takes_y else {}
+            told = {"y": piece.y} if self._takes_y and piece.y is not None else {}
             return self._method(piece.X, **self._parameters, **told)
 
-    def parts(self, shards: Shards, *, as_arrays: bool = False) -> Iterator[pd.DataFrame | np.ndarray]:
-        """Yield the result of each piece as a table; or as the method gives it, where it is an array."""
-        for piece in merged(shards.pieces()):
+    def parts(
+        self, rows: Store, columns: Sequence[str] = (), *, as_arrays: bool = False, unnamed: str = "row"
+    ) -> Iterator[pd.DataFrame | np.ndarray]:
+        """Yield the result of each piece as a table.
+
+        Parameters
+        ----------
+        rows : Store
+        columns : sequence of str
+            Those of its file, in order.
+        as_arrays : bool
+            Whether the method's arrays are left as they are, and nothing stands beside them.
+        unnamed : str
+            What the column of the rows' names is called, where these have none.
+        """
+        done, files = 0, getattr(rows, "names", None)
+        for piece in merged(rows.pieces()):
             values = self.of(piece)
+            done += n_rows(piece.X)
             if as_arrays and isinstance(values, np.ndarray):
                 yield values
                 continue
             table = as_table(self.model, self.name, values)
             if self.name == "impute":
-                labels = None if piece.y is None else pd.DataFrame(piece.y)
-                table = in_file_order(table, labels, shards.schema.names)
-            yield table if as_arrays else with_row_names(table, piece.X.index)
+                table = in_file_order(table, None if piece.y is None else pd.DataFrame(piece.y), columns)
+            if files is not None:
+                table = table.set_axis(pd.Index(files[done - len(table) : done], name="file"))
+            index = piece.X.index if isinstance(piece.X, pd.DataFrame) else table.index
+            yield table if as_arrays else with_row_names(table, index, unnamed)
 
-    def described(self, source: Path) -> dict[str, Any]:
+    def described(self) -> dict[str, Any]:
         """Return what results are of, as JSON can hold it."""
-        parameters = {name: _plain(value) for name, value in self._parameters.items()}
-        y = self._y if self._y is None or isinstance(self._y, str) else list(self._y)
         return {
-            "source": str(source.resolve()),
             "class": type(self.model).__name__,
             "model": fingerprint(self.model),
             "method": self.name,
-            "parameters": parameters | ({"y": y} if y else {}) | ({"drop": list(self._drop)} if self._drop else {}),
+            "parameters": {name: _plain(value) for name, value in self._parameters.items()},
+            "drop": list(self._drop),
         }
 
 
@@ -240,6 +246,13 @@ def share_of_process() -> tuple[int, int]:
                 raise InputError(f"{rank}={own} and {world}={of_all} in the environment: give a rank from 0 below that")
             return int(own), int(of_all)
     return 0, 1
+
+
+def _check_columns(shards: Shards, drop: Sequence[str]) -> None:
+    """Raise ValueError where a column that is to be left out is not there."""
+    gone = [name for name in drop if name not in shards.schema.names]
+    if gone:
+        raise InputError(f"drop names the column {gone[0]!r}, which is not in {shards.name}")
 
 
 def _results_in(folder: Path, source: Path, paths: Sequence[Path], ending: Ending) -> list[Path]:
