@@ -1,6 +1,7 @@
 """The command line on folders of Parquet shards and on other rows that are read from disk."""
 
 import json
+import signal
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,8 @@ from PIL import Image
 from isthmus import load
 from isthmus.cli import main
 from isthmus.runs import on_disk
+from isthmus.sources import survey
+from isthmus.training import keeper
 
 N, SHARDS = 240, 4
 
@@ -128,8 +131,7 @@ def test_it_goes_on_is_shared_and_refuses_another_model(command, shards, run, tm
     assert f"({SHARDS} shards, 3 of them there before)" in said
     np.testing.assert_allclose(together(out), load(run).transform(rows()), rtol=1e-4, atol=1e-5)
     load(run).partial_fit(rows()).save(tmp_path / "other")
-    other = shards  # its columns are named, as nothing is noted of how it was trained
-    status, _, err = command("transform", tmp_path / "other", other, "--label", "useless,y", "-o", out)
+    status, _, err = command("transform", tmp_path / "other", shards, "--label", "useless,y", "-o", out)
     assert (status, len(err.splitlines())) == (2, 1)
     assert "holds results of" in err
 
@@ -177,31 +179,31 @@ def test_neighbors_and_report_and_data(command, shards, run, tmp_path):
     assert "numbers: a (" in out
 
 
-def test_a_run_that_was_stopped_goes_on_from_disk(command, shards, run, tmp_path, monkeypatch):
-    whole = load(run)
-    taken = []
-    from isthmus.training import checkpoint
+def test_a_run_that_was_stopped_inside_an_epoch_goes_on_to_the_bit(command, shards, tmp_path, monkeypatch):
+    monkeypatch.setattr(survey, "MOST_ROWS", 100)  # the others are read of the disk, epoch after epoch
+    status, out, err = command("train", shards, "--out", tmp_path / "whole", *TRAIN, "--set", "early_stopping=False")
+    assert status == 0, err
+    assert "said of the run, is of a sample of 100" in out
+    assert f"drawn from all {N} on disk" in (tmp_path / "whole" / "report.html").read_text()
+    before, calls = keeper.Checkpoints.__call__, []
 
-    before = checkpoint.Checkpoints.__call__ if hasattr(checkpoint.Checkpoints, "__call__") else None
-    if before is None:
-        pytest.skip("checkpoints are written otherwise")
+    def stop(self, state):
+        calls.append(state.position)
+        if len(calls) == 10:
+            self.asked = signal.SIGTERM
+        return before(self, state)
 
-    def stop(self, state, *rest):
-        found = before(self, state, *rest)
-        taken.append(1)
-        if len(taken) == 10:
-            raise KeyboardInterrupt
-        return found
-
-    monkeypatch.setattr(checkpoint.Checkpoints, "__call__", stop)
-    status, _, _ = command("train", shards, "--out", tmp_path / "run", *TRAIN, "--checkpoint-minutes", 0)
-    assert status != 0
-    monkeypatch.setattr(checkpoint.Checkpoints, "__call__", before)
+    with monkeypatch.context() as patch:
+        patch.setattr(keeper.Checkpoints, "__call__", stop)
+        status, _, err = command("train", shards, "--out", tmp_path / "run", *TRAIN, "--set", "early_stopping=False")
+    assert status == 128 + signal.SIGTERM
+    assert calls[-1] is not None  # inside an epoch
     status, out, err = command("train", "--resume", tmp_path / "run")
     assert status == 0, err
     assert "read from disk" in out
-    for name, tensor in load(tmp_path / "run").module_.state_dict().items():
-        assert tensor.equal(whole.module_.state_dict()[name]), name
+    whole, resumed = (load(tmp_path / name).module_.state_dict() for name in ("whole", "run"))
+    for name, tensor in resumed.items():
+        assert tensor.equal(whole[name]), name
 
 
 def test_arrays_and_images_come_from_disk_where_it_is_asked_for_or_they_are_large(command, tmp_path, monkeypatch):

@@ -241,7 +241,6 @@ def test_one_that_would_not_fit_is_refused():
 LOADER = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.zeros(8, 4)), batch_size=4)
 
 
-@pytest.mark.parametrize("family", [Autoencoder, VariationalAutoencoder, TabularAutoencoder, OutlierDetector])
 @pytest.mark.parametrize(
     ("X", "line"),
     [
@@ -253,9 +252,9 @@ LOADER = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.zeros(
     ],
     ids=["loader", "dataset", "iterator", "generator", "zip"],
 )
-def test_what_gives_its_rows_one_after_the_other_is_refused_in_a_line(family, X, line):
+def test_what_gives_its_rows_one_after_the_other_is_refused_in_a_line_by_those_that_want_all(X, line):
     with pytest.raises(TypeError, match=line):
-        family().fit(X)
+        OutlierDetector().fit(X)
     with pytest.raises(TypeError, match=line):
         MultimodalAutoencoder(2).fit({"rows": X})
 

@@ -273,7 +273,7 @@ def of_counts(column: Column, times: Mapping[Any, int], asked: Asked, min_freque
     if column.levels is not None:
         values = column.levels["values"]
         levels = column.levels | {"values": [*values, *(each for each in times if each not in values)]}
-        column = replace(column, levels=levels)  # type: ignore[arg-type]
+        column = replace(column, levels=levels)
     counts = pd.Series(list(times.values()), index=pd.Index(list(times), dtype=object))
     found = _of_counts(column, counts, min_frequency, is_text=asked is None and column.levels is None)
     return found if found.categories else column

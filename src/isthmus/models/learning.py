@@ -8,7 +8,7 @@ import torch
 
 from isthmus.core.batch import Batch
 from isthmus.core.source import Source
-from isthmus.errors import InputTypeError
+from isthmus.errors import InputError, InputTypeError, hushed
 from isthmus.formats.base import Format
 from isthmus.formats.given import Given
 from isthmus.models.engine import to_batch
@@ -80,8 +80,10 @@ def learnt(form: Format, X: Any, y: Any, *, reset: bool) -> Learnt:
     sample = survey.sample
     if isinstance(stream, Store) and stream.is_fixed and len(survey.numbers) == survey.n:
         return _in_memory(form, sample.X, sample.y, reset)
-    with said_where(sample):
+    try:
         form, _ = form.learn(sample.X, sample.y) if reset else form.learn_more(sample.X, sample.y)
+    except InputError as error:
+        raise _located(error, form, stream) from error
     if reset:
         form = form.refined(_told(stream))
     else:
@@ -118,6 +120,22 @@ def in_turn(feed: Feed) -> Iterator[Piece]:
 def _in_memory(form: Format, X: Any, y: Any, reset: bool) -> Learnt:
     form, given = form.learn(X, y) if reset else form.learn_more(X, y)
     return Learnt(form, given, len(given.x))
+
+
+def _located(error: InputError, form: Format, stream: Stream) -> InputError:
+    """Return what is wrong with a sample, said of the first piece of the stream that has the same fault."""
+    for piece in stream.pieces():
+        try:
+            with hushed(Warning):
+                form.learn(piece.X, piece.y)
+        except InputError as its:
+            if str(its)[:SAME] == str(error)[:SAME]:
+                return InputError(f"{piece.where}: {its}")
+    return InputError(f"{stream.name}: {error}")
+
+
+SAME = 20
+"""Letters by which two messages are of the same fault."""
 
 
 def _told(stream: Stream) -> Iterator[tuple[Any, Any]]:

@@ -115,6 +115,11 @@ class OutlierDetector(TakesStreams, OutlierMixin, BaseEstimator):
         ValueError, TypeError
             If a parameter has no meaning, or as ``fit`` of the autoencoder does.
         """
+        if isinstance(X, str | Path):
+            raise InputTypeError(
+                "OutlierDetector takes rows that are in memory, and X is a path: fit an autoencoder on it, and give "
+                "OutlierDetector(FrozenEstimator(autoencoder)) some of the rows"
+            )
         check_number("contamination", self.contamination, min_val=0, max_val=0.5, include_boundaries="right")
         if self.autoencoder is not None and not hasattr(self.autoencoder, "score_samples"):
             raise InputTypeError(f"autoencoder={self.autoencoder!r}: give an autoencoder of isthmus, or None")

@@ -47,7 +47,7 @@ def fed(
     for i, (start, end) in enumerate(cuts):
         least = 0 if generator is None else _least(buffer)
         while ahead is not None and (buffer is None or buffer.n_rows < end - start + least // 2):
-            buffer, ahead = _filled(buffer, ahead, rows, max(least, end - start), generator, executor)
+            buffer, ahead = _filled(buffer, ahead, rows, least + end - start, generator, executor)
             least = 0 if generator is None else _least(buffer)
         assert buffer is not None, "there are as many rows as were counted"
         batch, buffer = buffer.take(slice(end - start)), buffer.take(slice(end - start, None))
@@ -59,7 +59,7 @@ def fed(
 
 def _least(buffer: Batch | None) -> int:
     """Return how many rows the buffer is filled to."""
-    return SHUFFLED if buffer is None else max(1, min(SHUFFLED, MOST_NUMBERS // max(1, buffer.x[:1].numel())))
+    return 1 if buffer is None else max(1, min(SHUFFLED, MOST_NUMBERS // max(1, buffer.x[:1].numel())))
 
 
 def _filled(
@@ -78,7 +78,6 @@ def _filled(
         if part is not None:
             parts.append(part)
             n += part.n_rows
-            least = min(least, max(_least(part), 1)) if buffer is None and generator is not None else least
     whole = joined(parts)
     if generator is not None:
         order = torch.randperm(whole.n_rows, generator=generator)

@@ -69,7 +69,7 @@ def read_images(
     """
     folder, seen = Path(folder), Seen()
     look = looked_through(folder, size, fit, skip_bad, colors=colors, seen=seen)
-    headers, target, in_color = look.headers, look.row_shape[-2:], look.in_color
+    headers, in_color, target = look.headers, look.in_color, (look.row_shape[-2], look.row_shape[-1])
     X, read = _read_all(folder, look, seen)
     if not read:
         raise InputError(_none_of(len(headers), folder))

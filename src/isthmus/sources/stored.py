@@ -40,13 +40,25 @@ class ArrayStore(Store):
         first = block * self.at_once
         rows = np.arange(first, first + self.sizes[block])
         where = f"{self.name}, rows {first} to {rows[-1]}"
-        X = np.array(self.array[first : first + self.sizes[block]])
+        X = self._slice(first, self.sizes[block])
+        yield Piece(X, None if self.y is None else Piece(self.y).pick(rows).X, where)
+
+    def _slice(self, first: int, n: int) -> np.ndarray:
+        rows = np.array(self.array[first : first + n])
         let_go(self.array)
-        yield Piece(X, None, where) if self.y is None else Piece(X, self.y, where)._replace(y=_part(self.y, rows))
+        return rows
 
 
-def _part(y: Any, rows: np.ndarray) -> Any:
-    return Piece(y).pick(rows).X
+class NpyStore(ArrayStore):
+    """Rows of a ``.npy`` file: slices are read of it, as pages of a memory map would stay in memory for long."""
+
+    def _slice(self, first: int, n: int) -> np.ndarray:
+        array = self.array
+        if not (isinstance(array, np.memmap) and array.flags.c_contiguous):
+            return super()._slice(first, n)
+        row = array.nbytes // len(array)
+        flat = np.fromfile(self.name, array.dtype, n * (row // array.itemsize), offset=array.offset + first * row)
+        return flat.reshape(n, *array.shape[1:])
 
 
 def let_go(array: np.ndarray) -> None:
@@ -64,4 +76,4 @@ def npy_store(path: Path, y: Any = None) -> ArrayStore:
         raise InputError(f"cannot read {path}: {' '.join(str(error).split())}; save an array of numbers") from error
     if not isinstance(array, np.ndarray) or array.ndim < 2:
         raise InputError(f"{path} holds no rows: save an array of shape (n, features), or of images")
-    return ArrayStore(array, y, str(path))
+    return NpyStore(array, y, str(path))

@@ -64,7 +64,7 @@ def digest(piece: Piece) -> str:
     """Return the SHA-256 of a piece's rows."""
     if isinstance(piece.X, pd.DataFrame):
         return hashlib.sha256(pd.util.hash_pandas_object(piece.X, index=False).to_numpy().tobytes()).hexdigest()
-    return hashlib.sha256(np.ascontiguousarray(piece.X)).hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(piece.X).tobytes()).hexdigest()
 
 
 def _of_store(store: Store) -> Survey:
