@@ -48,15 +48,16 @@ def shards(tmp_path_factory):
     return folder
 
 
-TRAIN = ("--label", "y", "--drop", "useless", "--components", 2, "--epochs", 2)
+TRAIN = ("--label", "y", "--drop", "useless", "--components", 2, "--epochs", 2, "--batch-size", 32)
 
 
 @pytest.fixture(scope="module")
 def run(shards, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "plain"
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as end:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.argv", ["isthmus", "train", str(shards), "--out", str(folder), *map(str, TRAIN)])
-        main()
+        with pytest.raises(SystemExit) as end:
+            main()
     assert not end.value.code
     return folder
 
@@ -253,7 +254,7 @@ def test_mistakes_are_one_line(command, shards, run, tmp_path):
         (("train", shards, "--out", tmp_path / "r", "--size", "8"), "--size 8: it is for a folder of images"),
         (("train", shards, "--out", tmp_path / "r", "--model", "sequence"), "into memory"),
         (("train", tmp_path / "X.csv", "--stream", "--out", tmp_path / "r"), "cannot be read in pieces"),
-        (("transform", run, shards, "-o", tmp_path / "o.png"), "cannot write"),
+        (("transform", run, shards, "-o", tmp_path / "o.png"), "cannot draw"),
         (("reconstruct", run, shards, "-o", tmp_path / "o.png"), "cannot draw"),
         (("impute", run, shards, "-o", tmp_path / "o", "--missing", "0.2"), "--missing 0.2"),
         (("interpolate", run, shards, "-o", tmp_path / "o.csv"), "in memory"),
