@@ -10,13 +10,15 @@ from sklearn.base import BaseEstimator
 
 from isthmus import models
 from isthmus.cli.console import say
+from isthmus.cli.on_disk import comes_from_disk, write_from_disk
 from isthmus.cli.options import RowsOptions
 from isthmus.cli.results import as_in_file, draw_beside, say_left_out, write_rows, write_steps
-from isthmus.cli.saved import features, shaped, used
+from isthmus.cli.saved import shaped, used
 from isthmus.errors import InputError
 from isthmus.evaluation.imputation import cell_errors, hidden_entries, imputation_errors
 from isthmus.runs import Run
 from isthmus.sources.dataset import Table
+from isthmus.sources.results import feature_names
 from isthmus.sources.timeline import TimeSeries
 from isthmus.threads import suited_to
 
@@ -51,6 +53,11 @@ def impute(options: RowsOptions, output: Path, hiding: Hiding, *, formulas: bool
     """Write rows with what is missing filled in."""
     if hiding.block and hiding.share is None:
         raise InputError("--block says how to hide: say how much too, such as --missing 0.5")
+    if comes_from_disk(options):
+        if hiding.share is not None:
+            raise InputError(f"--missing {hiding.share:g}: it is for rows in memory, such as one shard; leave it out")
+        write_from_disk(options, "impute", output, formulas=formulas)
+        return
     run = used(options, "impute", output, pictures=True)
     if isinstance(run.X, pd.DataFrame) and isinstance(run.estimator, models.TabularAutoencoder):
         _impute_table(run, hiding, output, formulas)
@@ -86,7 +93,7 @@ def _impute_numbers(run: Run, hiding: Hiding, output: Path, formulas: bool) -> N
 
 def _write(run: Run, filled: Table, output: Path, formulas: bool) -> None:
     """Write rows that were filled in; of a table in the order of its file."""
-    names = features(run.estimator, filled)
+    names = feature_names(run.estimator, filled)
     if isinstance(run.X, pd.DataFrame) and output.suffix != ".npy":
         filled = as_in_file(filled, run.source, names)
     write_rows(output, filled, names, run.beside, formulas=formulas)

@@ -10,10 +10,11 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 
 from isthmus.cli.console import say
+from isthmus.cli.on_disk import refuse_on_disk
 from isthmus.cli.options import RowsOptions
 from isthmus.cli.parsing import check_choice, parse_rows
 from isthmus.cli.results import draw, write_rows
-from isthmus.cli.saved import features, ready, used
+from isthmus.cli.saved import ready, used
 from isthmus.errors import InputError, shown
 from isthmus.formats.conditions import Condition, read_classes
 from isthmus.formats.labels import spread_order
@@ -21,6 +22,7 @@ from isthmus.formats.values import Category
 from isthmus.models import TabularAutoencoder
 from isthmus.runs import Run, count_rows, take_rows
 from isthmus.sources import bounds
+from isthmus.sources.results import feature_names
 from isthmus.threads import suited_to
 
 
@@ -38,7 +40,7 @@ def sample(
         _draw_grid(output, rows, min(n, len(estimator.classes_) if in_turn else round(n**0.5)))
         return
     columns = {"condition": np.asarray(y)} if in_turn else {}
-    write_rows(output, rows, features(estimator, rows), columns, formulas=formulas)
+    write_rows(output, rows, feature_names(estimator, rows), columns, formulas=formulas)
 
 
 def _draw_grid(output: Path, rows: np.ndarray, n_columns: int) -> None:
@@ -69,6 +71,7 @@ def interpolate(
     formulas: bool,
 ) -> None:
     """Write what lies between rows, decoded from the codes between theirs."""
+    refuse_on_disk(options, "interpolate")
     run = used(options, "interpolate", output, pictures=True)
     a, b = _ends(run, start, end)
     _check_memory(f"--steps {steps}", steps * len(a), run.estimator)
@@ -113,7 +116,7 @@ def _write_ways(output: Path, estimator: BaseEstimator, rows: Any, n: int, steps
         several = rows if isinstance(rows, Mapping) else {"": rows}
         flat = {name: each.reshape(-1, *each.shape[2:]) for name, each in several.items()}
         rows = flat if isinstance(rows, Mapping) else flat[""]
-        write_rows(output, rows, features(estimator, rows), places, formulas=formulas)
+        write_rows(output, rows, feature_names(estimator, rows), places, formulas=formulas)
 
 
 def _condition(

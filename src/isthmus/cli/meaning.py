@@ -6,6 +6,7 @@ from pathlib import Path
 from isthmus.errors import InputError
 from isthmus.sources import bounds, catalogue
 from isthmus.sources.endings import DELIMITED, ending
+from isthmus.sources.shards import is_sharded
 
 
 def refuse_without_meaning(
@@ -20,7 +21,8 @@ def refuse_without_meaning(
     max_pixels: int | None = None,
 ) -> None:
     """Raise ValueError for what is of images beside other data, and for what is of columns beside what has none."""
-    is_folder = data not in catalogue.names() and Path(data).is_dir()
+    shards = data not in catalogue.names() and is_sharded(Path(data))
+    is_folder = data not in catalogue.names() and Path(data).is_dir() and not shards
     is_there = data in catalogue.names() or Path(data).exists()  # of what is not, the reader says so
     of_images: dict[str, object] = {
         "--size": size,
@@ -29,7 +31,8 @@ def refuse_without_meaning(
     }
     of_images["--max-pixels"] = max_pixels
     of_columns = {"--kind": kinds, "--drop": drop, "--na": na}
-    is_table = not is_folder and data not in catalogue.names() and ending(Path(data)) in (*DELIMITED, ".parquet")
+    has_columns = ending(Path(data)) in (*DELIMITED, ".parquet") or shards
+    is_table = not is_folder and data not in catalogue.names() and has_columns
     for option, given in of_images.items():
         if given is not None and is_there and not is_folder:
             shown = "" if given is True else f" {given}"

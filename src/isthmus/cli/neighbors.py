@@ -9,15 +9,18 @@ import numpy as np
 import pandas as pd
 
 from isthmus.cli.console import say
+from isthmus.cli.on_disk import codes_of, comes_from_disk, on_disk
 from isthmus.cli.options import RowsOptions
 from isthmus.cli.parsing import parse_rows
 from isthmus.cli.results import draw
-from isthmus.cli.saved import say_warnings, shaped, used
+from isthmus.cli.saved import ready, say_warnings, shaped, used
+from isthmus.errors import InputError
 from isthmus.evaluation.retrieval import nearest_by_code
 from isthmus.formats.labels import are_classes, spread_order
-from isthmus.runs import Run, take_rows
+from isthmus.runs import Run, take_rows, why_on_disk
 from isthmus.sources import files
 from isthmus.sources.dataset import Read
+from isthmus.sources.endings import WRITABLE
 from isthmus.threads import suited_to
 
 
@@ -30,7 +33,10 @@ class _Queries(NamedTuple):
         What they are of, and are called by.
     rows : ndarray of int
         Which of its rows they are.
-    X, y : rows and labels
+    X : rows
+        They are None where the rows come from disk.
+    y : ndarray or None
+        Their labels.
     codes : ndarray of shape (n, n_components)
     own : ndarray of int or None
         The same as `rows`, where they are rows of what is searched.
@@ -38,7 +44,7 @@ class _Queries(NamedTuple):
 
     run: Run
     rows: np.ndarray
-    X: Read
+    X: "Read | None"
     y: np.ndarray | None
     codes: np.ndarray
     own: np.ndarray | None
@@ -47,13 +53,14 @@ class _Queries(NamedTuple):
 @suited_to(0, blas=True)
 def neighbors(options: RowsOptions, output: Path, query: str | None, k: int, *, formulas: bool) -> None:
     """Write which rows have the codes nearest to those of the queries."""
-    run = used(options, "transform", output, pictures=True)
-    codes = run.estimator.transform(run.X, **run.conditions)
-    asked = _queries(run, codes, query)
+    run = _on_disk(options, output) if comes_from_disk(options) else used(options, "transform", output, pictures=True)
+    codes, y = codes_of(run)
+    asked = _queries(run, codes, y, query)
     index, distance = nearest_by_code(codes, asked.codes, k, asked.own)
     if output.suffix == ".png":
         from isthmus.report.images import grid_png
 
+        assert asked.X is not None
         shape = run.estimator.row_shape_
         lines = np.concatenate([shaped(run.estimator, asked.X)[:, None], shaped(run.estimator, run.X)[index]], axis=1)
         draw(output, grid_png(lines.reshape(-1, *shape), k + 1), asked.run.names, asked.rows)
@@ -65,20 +72,30 @@ def neighbors(options: RowsOptions, output: Path, query: str | None, k: int, *, 
             table |= {f"file_{i + 1}": np.array(run.files)[index[:, i]] for i in range(k)}
         files.write_table(output, pd.DataFrame(table), formulas=formulas)
         say(f"{len(asked.codes):,} rows: {output}")
-    share = None if run.y is None or asked.y is None else _share_alike(run.y, index, asked.y)
+    share = None if y is None or asked.y is None else _share_alike(y, index, asked.y)
     if share is not None:
         say(f"{share:.1%} of the neighbours have the label of their query")
 
 
-def _queries(run: Run, codes: np.ndarray, query: str | None) -> _Queries:
+def _on_disk(options: RowsOptions, output: Path) -> Run:
+    """Return a run on rows that come from disk; its codes are what is searched, and these are in memory."""
+    if output.suffix == ".png":
+        raise InputError(f"cannot draw {output}: the rows are on disk; give a name that ends in {', '.join(WRITABLE)}")
+    return on_disk(options, ready(options.run, output, "transform"))
+
+
+def _queries(run: Run, codes: np.ndarray, y: np.ndarray | None, query: str | None) -> _Queries:
     """Return the rows that are named, or ten of them; or those of other data."""
     if query is None or re.fullmatch(r"[\d, ]*", query):
-        own = spread_order(len(codes), run.y)[:10] if query is None else parse_rows("--query", query, len(codes))
-        return _Queries(run, own, take_rows(run.X, own), None if run.y is None else run.y[own], codes[own], own)
-    other = replace(run, data=query)
-    say_warnings(other)
-    found = run.estimator.transform(other.X, **other.conditions)
-    return _Queries(other, np.arange(len(found)), other.X, other.y, found, None)
+        own = spread_order(len(codes), y)[:10] if query is None else parse_rows("--query", query, len(codes))
+        rows = None if run.stream else take_rows(run.X, own)
+        return _Queries(run, own, rows, None if y is None else y[own], codes[own], own)
+    is_series = run.windowing is not None
+    other = replace(run, data=query, stream=not is_series and why_on_disk(query, asked=False) is not None)
+    if not other.stream:
+        say_warnings(other)
+    found, labels = codes_of(other)
+    return _Queries(other, np.arange(len(found)), None if other.stream else other.X, labels, found, None)
 
 
 def _share_alike(y: np.ndarray, index: np.ndarray, asked: np.ndarray) -> float | None:

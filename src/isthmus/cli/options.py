@@ -37,15 +37,24 @@ MOST_FITS = 10_000
 """Of one model, in a comparison."""
 
 Data = Annotated[
-    str, typer.Argument(metavar="DATA", help="A name that `isthmus data` lists, a file, or a folder of images.")
+    str,
+    typer.Argument(
+        metavar="DATA", help="A name that `isthmus data` lists, a file, or a folder of images or Parquet shards."
+    ),
 ]
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A folder that `isthmus train` wrote.")]
 
-Output = Annotated[Path, typer.Option("-o", "--output", help="Result: .npy, .csv or .parquet, by the name's ending.")]
+Output = Annotated[
+    Path,
+    typer.Option("-o", "--output", help="Result: .npy, .csv or .parquet, by the name's ending; of shards a folder."),
+]
 
 OutputOrPicture = Annotated[
-    Path, typer.Option("-o", "--output", help="Result: .npy, .csv, .parquet or, of images, .png, by the name's ending.")
+    Path,
+    typer.Option(
+        "-o", "--output", help="Result: .npy, .csv, .parquet or, of images, .png, by its ending; of shards a folder."
+    ),
 ]
 
 DataDir = Annotated[Path | None, typer.Option(help="Where the named data sets are looked for first.")]
@@ -135,6 +144,15 @@ MaxPixels = Annotated[
     int | None, typer.Option(min=1, max=10**12, help="Of an image of DATA, as it is; default: 100 million.")
 ]
 
+Stream = Annotated[
+    bool,
+    typer.Option(
+        "--stream",
+        help="Read DATA from disk a piece at a time, as folders of Parquet shards always are, and what takes more than "
+        "a quarter of the free memory.",
+    ),
+]
+
 Formulas = Annotated[
     bool,
     typer.Option(
@@ -156,6 +174,7 @@ class RowsOptions(NamedTuple):
     skip_bad: SkipBad = False
     max_gb: MaxGB = None
     max_pixels: MaxPixels = None
+    stream: Stream = False
 
 
 class DataOptions(NamedTuple):
@@ -248,6 +267,7 @@ class TrainOptions(NamedTuple):
     skip_bad: SkipBad = False
     max_gb: MaxGB = None
     max_pixels: MaxPixels = None
+    stream: Stream = False
     checkpoint_minutes: Annotated[float, typer.Option(min=0, help="Between checkpoints, at the most.")] = 10
 
 
@@ -264,6 +284,7 @@ class ReportOptions(NamedTuple):
     skip_bad: SkipBad = False
     max_gb: MaxGB = None
     max_pixels: MaxPixels = None
+    stream: Stream = False
 
 
 class ReproduceOptions(NamedTuple):

@@ -30,6 +30,8 @@ def write_report(options: ReportOptions) -> None:
     if data is None:
         data, label, data_dir = runs.check_data(noted), noted["label"], noted["data_dir"] and Path(noted["data_dir"])
     refuse_without_meaning(data, skip_bad=options.skip_bad)
+    has_windows = noted.get("window") is not None
+    stream = not has_windows and runs.why_on_disk(data, asked=options.stream) is not None
     run = runs.used_on(
         estimator,
         folder,
@@ -40,6 +42,7 @@ def write_report(options: ReportOptions) -> None:
         skip_bad=options.skip_bad,
         label=label,
         data_dir=data_dir,
+        stream=stream,
     )
     say_warnings(run)
     title, which = f"{type(estimator).__name__} on {data}", run.which(noted.get("data"))

@@ -13,6 +13,7 @@ from isthmus.saving.atomic import replacing
 from isthmus.sources import files
 from isthmus.sources.dataset import Read, Table
 from isthmus.sources.files import Source
+from isthmus.sources.results import in_file_order, side_by_side
 from isthmus.sources.timeline import TimeSeries
 
 Column = Sequence[object] | np.ndarray
@@ -27,7 +28,7 @@ def write_rows(
     Of several modalities each has its columns.
     """
     if isinstance(values, Mapping):
-        values = _side_by_side(values)
+        values = side_by_side(values)
     if isinstance(values, pd.DataFrame):
         files.write_table(
             output, values if output.suffix == ".npy" else _beside(first or {}, values, output), formulas=formulas
@@ -58,20 +59,9 @@ def as_in_file(rows: Table, source: Source, names: Sequence[str]) -> Table:
         Of the entries of rows, where they are an array.
     """
     flat = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows.reshape(len(rows), -1), columns=list(names))
-    if source.data.y is not None:
-        labels = np.reshape(source.data.y, (len(flat), -1))
-        flat = flat.assign(**{name: labels[:, i] for i, name in enumerate(source.labels) if name not in flat})
-    ordered = [name for name in source.columns if name in flat]
-    return flat[ordered] if len(ordered) == flat.shape[1] else flat
-
-
-def _side_by_side(values: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    """Bring modalities into one table: columns go by the modality's name, and a number where it has several."""
-    columns: dict[str, np.ndarray] = {}
-    for name, rows in values.items():
-        flat = rows.reshape(len(rows), -1)
-        columns |= {name if flat.shape[1] == 1 else f"{name}_{i}": flat[:, i] for i in range(flat.shape[1])}
-    return pd.DataFrame(columns)
+    y = source.data.y
+    labels = None if y is None else pd.DataFrame(np.reshape(y, (len(flat), -1)), columns=list(source.labels))
+    return in_file_order(flat, labels, list(map(str, source.columns)))
 
 
 def write_steps(

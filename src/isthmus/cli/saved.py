@@ -1,10 +1,8 @@
 """The model of a run, and the rows that it is used on."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from sklearn.base import BaseEstimator
 
 from isthmus import models, runs
@@ -17,7 +15,6 @@ from isthmus.formats.rows import to_rows
 from isthmus.runs import Run, has_images
 from isthmus.saving.atomic import check_writable
 from isthmus.sources import files
-from isthmus.sources.dataset import Read
 from isthmus.sources.endings import WRITABLE
 
 
@@ -73,14 +70,6 @@ def loaded(run: Path, method: str) -> BaseEstimator:
         parts = "fusion=product_of_experts" if hasattr(estimator, "modalities_") else "bottleneck=gaussian"
         raise InputError(f"{kind} cannot generate: train --model variational, or this one with --set {parts}")
     raise InputError(f"{kind} that was trained without reconstruction has no {method}: train another")
-
-
-def features(estimator: BaseEstimator, rows: Read) -> list[str]:
-    """Return the names of the entries of flattened rows."""
-    if isinstance(rows, pd.DataFrame | Mapping):
-        return []  # they have names of their own
-    names = [f"x_{i}" for i in range(int(np.prod(rows.shape[1:])))]
-    return list(getattr(estimator, "feature_names_in_", names))
 
 
 def shaped(estimator: BaseEstimator, X: RowsLike) -> np.ndarray:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -23,6 +24,7 @@ from isthmus.models.kept import kept_in_words
 from isthmus.models.savable import check_savable
 from isthmus.runs import Run, take_rows
 from isthmus.saving.attributes import JsonObject
+from isthmus.sources.shards import is_sharded
 from isthmus.sources.windowing import windowing_of
 from isthmus.threads import suited_to
 from isthmus.training import Interrupted
@@ -100,7 +102,8 @@ def _train_along(options: TrainOptions, typed: Collection[str]) -> None:
     if asked["finished"]:
         return
     estimator, run = _estimator_and_run(asked, options, verbose=0)
-    estimator.fit(run.X, **run.conditions, resume_from=folder, checkpoint_minutes=options.checkpoint_minutes)
+    X, told = _rows(run)
+    estimator.fit(X, **told, resume_from=folder, checkpoint_minutes=options.checkpoint_minutes)
 
 
 def _begun(target: Path, typed: Collection[str]) -> tuple[Path, Path, Asked]:
@@ -127,18 +130,32 @@ def _new(options: TrainOptions, typed: Collection[str]) -> tuple[Path, Path, Ask
 
 def _asked(data: str, options: TrainOptions, typed: Collection[str]) -> Asked:
     """Return what a new run on `data` is of."""
-    is_folder = Path(data).is_dir()
+    is_folder = Path(data).is_dir() and not is_sharded(Path(data))
     has_columns = (options.model == "tabular" or options.window is not None) and not is_folder  # an array's too
     drop, na = (None, None) if has_columns else (options.drop, options.na)
     kinds = options.kinds if is_folder else None
     refuse_without_meaning(
         data, size=options.size, fit=options.fit, skip_bad=options.skip_bad, kinds=kinds, drop=drop, na=na
     )
-    given = options._asdict() | {"size": parse_size(options.size)}
+    given = options._asdict() | {"size": parse_size(options.size), "stream": _is_streamed(data, options) or None}
     if options.compile:
         given["settings"] = [*(options.settings or ()), "compile=true"]
     asked = {name: given.get(name) for name in (*runs.WHERE, *runs.HOW)}
     return runs.described(**asked) if options.source is None else described_from(options.source, asked, typed)
+
+
+def _is_streamed(data: str, options: TrainOptions) -> bool:
+    """Tell whether rows come from disk a piece at a time; say why where they are in no shards."""
+    in_memory = options.window is not None or options.model == "sequence" or options.size is not None
+    if in_memory:
+        if options.stream or is_sharded(Path(data)):
+            what = "--stream" if options.stream else data
+            raise InputError(f"{what}: sequences, and images that are brought to a size, are read whole, into memory")
+        return False
+    why = runs.why_on_disk(data, asked=options.stream)
+    if why is not None and not is_sharded(Path(data)) and not options.stream:
+        say(f"{data} is read from disk a piece at a time: {why}")
+    return why is not None
 
 
 def _check_name(out: Path) -> None:
@@ -224,8 +241,9 @@ def _fit(folder: Path, asked: Asked, options: TrainOptions) -> tuple[Asked, Run]
     for line in run.understood:
         say(line)
     asked = asked | _noted_of_series(run, asked["from"])
-    asked = runs.begin(folder, asked, *run.rows)
-    estimator.fit(run.X, **run.conditions, resume_from=folder, checkpoint_minutes=options.checkpoint_minutes)
+    X, told = _rows(run)
+    asked = runs.begin(folder, asked, X, run.y)
+    estimator.fit(X, **told, resume_from=folder, checkpoint_minutes=options.checkpoint_minutes)
     runs.check_there(folder)
     estimator.set_params(verbose=0)  # as a loaded one is, which a run that is killed here has its report of
     if asked["from"] is not None:
@@ -250,7 +268,13 @@ def _run(asked: Asked, estimator: BaseEstimator) -> Run:
     """Return a run's model with the rows that it is, or was, trained on."""
     data_dir = None if asked["data_dir"] is None else Path(asked["data_dir"])
     framing = runs.framing_asked(asked, estimator)
-    return Run(estimator, asked["data"], asked["label"], data_dir, "train", windowing_of(asked), framing)
+    windowing, stream = windowing_of(asked), bool(asked["stream"])
+    return Run(estimator, asked["data"], asked["label"], data_dir, "train", windowing, framing, stream)
+
+
+def _rows(run: Run) -> tuple[Any, dict[str, Any]]:
+    """Return what a model is fitted to, and its conditions, which a stream has in itself."""
+    return (run.store, {}) if run.stream else (run.X, run.conditions)
 
 
 def _noted_of_series(run: Run, source: str | None) -> Asked:
@@ -283,7 +307,7 @@ def _fit_in_words(run: Run) -> str:
     from isthmus.report.words import error_in_words
 
     X, y = run.rows
-    held_out = np.isin(np.arange(len(X)), run.estimator.held_out_)
+    held_out = np.isin(run.numbers, run.estimator.held_out_)
     parts = {"trained on": np.flatnonzero(~held_out), "held out": np.flatnonzero(held_out)}
     name, figures = "", []
     for part, rows in parts.items():

@@ -161,7 +161,7 @@ def dense(X: Any) -> np.ndarray:
     if X.ndim != 2:
         raise InputError(f"X is a sparse array of shape {X.shape}: give two dimensions, one row a line")
     itemsize = X.dtype.itemsize if X.dtype.kind == "f" else 8
-    needed, free = X.shape[0] * X.shape[1] * itemsize, _free_memory()
+    needed, free = X.shape[0] * X.shape[1] * itemsize, free_memory()
     if free is not None and needed > free:
         raise InputError(
             f"X, a sparse matrix of shape {X.shape}, takes {needed / 1e9:.1f} GB when it is made dense, and "
@@ -197,7 +197,7 @@ def _digits(column: pd.Series) -> int | None:
     return max((-each for each in exponents if isinstance(each, int) and each < 0), default=0)
 
 
-def _free_memory() -> int | None:
+def free_memory() -> int | None:
     """Return the bytes of memory that are free; None where the system does not say."""
     meminfo = Path("/proc/meminfo")
     if meminfo.exists():

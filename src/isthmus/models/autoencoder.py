@@ -175,6 +175,18 @@ class Autoencoder(AbstractAutoencoder):
     UserWarning
         If more than a tenth of the units of a sparse code are dead.
 
+    Notes
+    -----
+    To ``transform``, ``reconstruct``, ``impute``, ``score_samples``, ``log_likelihood`` and the other methods that give
+    something of each row, and ``inverse_transform`` of each code, rows may come a piece at a time, so that they never
+    are in memory as a whole: from a path of a ``.npy`` file, a Parquet file, a folder of these (shards) or of images,
+    from a data set or data loader of PyTorch (of a shuffled one too in the order of its data set), or an iterable of
+    batches, also a generator, which gives them once alone. The result is then an iterator with a result for each piece,
+    in the form that the method gives for such rows in memory, the index of dataframes going on; ``score`` is the mean
+    over all. A memory map gives one array, as an array does. A mask shaped like the rows is cut with them; conditions
+    come as ``fit`` takes them of such rows, or one for all. What is wrong with the first piece is said with the call,
+    and of later ones where they are read, with the name of the piece.
+
     Examples
     --------
     >>> from isthmus import Autoencoder, datasets

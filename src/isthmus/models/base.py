@@ -21,6 +21,7 @@ from isthmus.formats.containers import RowsLike
 from isthmus.models import inference
 from isthmus.models.engine import n_activations
 from isthmus.models.fitting import Fitting
+from isthmus.models.in_pieces import TakesStreams, in_pieces
 from isthmus.models.interpolation import Way
 from isthmus.models.own_parts import has_prior as bottleneck_has_prior
 from isthmus.models.saved import save_estimator
@@ -30,7 +31,7 @@ Method = TypeVar("Method", bound=Callable[..., object])
 
 def only_if(holds: Callable[[Any], bool]) -> Callable[[Method], Method]:
     """Leave a method out of estimators for which something does not hold."""
-    return available_if(holds)
+    return lambda method: available_if(holds)(in_pieces(method))
 
 
 def has_prior(model: Any) -> bool:
@@ -41,7 +42,7 @@ def has_prior(model: Any) -> bool:
 
 
 @dataclass(eq=False, repr=False)
-class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Fitting, ABC):
+class AbstractAutoencoder(TakesStreams, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Fitting, ABC):
     """What all families share; each is this with other defaults, and its own choice of parts."""
 
     def transform(self, X: RowsLike) -> np.ndarray:

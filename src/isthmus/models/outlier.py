@@ -21,6 +21,7 @@ from isthmus.formats.sequences import Ragged
 from isthmus.models import inference
 from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.calibration import Calibration, missing_shares
+from isthmus.models.in_pieces import TakesStreams
 from isthmus.models.kept import kept_start, why_start_is_kept
 from isthmus.models.saved import save_estimator
 from isthmus.models.variational import VariationalAutoencoder
@@ -30,7 +31,7 @@ FOLDS = 3
 """Autoencoders that are fitted where rows are fewer than their entries, each without one part of the rows."""
 
 
-class OutlierDetector(OutlierMixin, BaseEstimator):
+class OutlierDetector(TakesStreams, OutlierMixin, BaseEstimator):
     """Tell usual rows from unusual ones by how likely an autoencoder finds them.
 
     Where rows have more entries than there are rows, an autoencoder that starts at their PCA would spend a unit on

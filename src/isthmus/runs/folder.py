@@ -18,6 +18,7 @@ from isthmus.saving.attributes import Check, JsonObject
 from isthmus.saving.untrusted import MOST_BYTES, one_line, parse, read_file
 from isthmus.sources import datasets
 from isthmus.sources.dataset import Table
+from isthmus.sources.pieces import Stream
 from isthmus.training.checkpoint import CHECKPOINT
 from isthmus.training.history_file import HISTORY
 from isthmus.training.keeper import LOCK
@@ -28,7 +29,7 @@ FILES = (RUN, CHECKPOINT, HISTORY, LOCK, persistence.CONFIG, persistence.WEIGHTS
 
 WHERE = (
     "data", "label", "data_dir", "window", "stride", "time", "group", "features", "step", "size", "fit", "skip_bad",
-    "from", "from_sha256", "kinds", "drop", "na",
+    "from", "from_sha256", "kinds", "drop", "na", "stream",
 )  # fmt: skip
 HOW = (
     "model", "seed", "components", "network", "hidden", "channels", "epochs", "batch_size", "lr", "scale", "settings",
@@ -125,7 +126,7 @@ def take_place(folder: Path) -> None:
     new.rmdir()
 
 
-def begin(folder: Path, asked: JsonObject, X: Table, y: np.ndarray | None) -> JsonObject:
+def begin(folder: Path, asked: JsonObject, X: "Table | Stream", y: np.ndarray | None) -> JsonObject:
     """Note a run before its first step; of one that goes on, make sure that its data are the same.
 
     Returns
@@ -255,6 +256,7 @@ CHECKS: dict[str, Check] = {
     "window": _or_nothing(_is_whole(2)),
     "stride": _or_nothing(_is_whole(1)),
     "skip_bad": _or_nothing(_is_truth),
+    "stream": _or_nothing(_is_truth),
     "fit": _or_nothing(lambda value: value in ("crop", "pad")),
     "features": _or_nothing(_list_of(lambda name: _is_text(name) or type(name) is int)),
     "step": _or_nothing(_list_of(lambda each: _is_number(each) and each > 0, 2)),
@@ -273,9 +275,11 @@ def _write(folder: Path, asked: JsonObject) -> None:
         temporary.write_text(json.dumps(asked, indent=2), encoding="utf-8")
 
 
-def _checksum(X: Table, y: np.ndarray | None) -> str:
-    """Return the SHA-256 of rows and labels."""
+def _checksum(X: "Table | Stream", y: np.ndarray | None) -> str:
+    """Return the SHA-256 of rows and labels; of rows on disk of what their files say of themselves."""
     digest = hashlib.sha256()
+    if isinstance(X, Stream):
+        return hashlib.sha256(X.signature.encode()).hexdigest()
     for part in (X, y):
         part = part.to_numpy() if isinstance(part, pd.Series) else part
         if isinstance(part, pd.DataFrame):

@@ -11,13 +11,16 @@ import pandas as pd
 
 from isthmus.errors import InputError
 from isthmus.formats.names import row_names
+from isthmus.runs import on_disk
 from isthmus.saving.attributes import JsonObject
 from isthmus.sources import datasets, files
 from isthmus.sources.catalogue import Split
 from isthmus.sources.dataset import Dataset, Read, is_image
 from isthmus.sources.files import Source
 from isthmus.sources.images import check_size
+from isthmus.sources.pieces import Piece, Store
 from isthmus.sources.pixels import Fit
+from isthmus.sources.survey import Survey, surveyed
 from isthmus.sources.timeline import TimeSeries
 from isthmus.sources.windowing import Windowing, windowing_of
 
@@ -65,6 +68,8 @@ class Run:
         How a long series is cut; None: it is none.
     framing : Framing
         How images and tables become rows.
+    stream : bool
+        Whether rows come from disk a piece at a time: `rows` is then a sample of them, and `store` has all.
     """
 
     estimator: "BaseEstimator"
@@ -74,6 +79,32 @@ class Run:
     split: Split = "test"
     windowing: Windowing | None = None
     framing: Framing = AS_IT_IS
+    stream: bool = False
+
+    @cached_property
+    def store(self) -> Store:
+        """All rows, where they come from disk a piece at a time."""
+        framing = self.framing
+        return on_disk.read_from_disk(
+            self.data, self.label, framing.label, drop=framing.drop, strict=framing.strict, prepared=self._prepared
+        )
+
+    def _prepared(self, piece: Piece) -> Piece:
+        """Return rows of a table as the model takes them."""
+        model = autoencoder_of(self.estimator)
+        if not (hasattr(model, "schema_of") or hasattr(model, "modalities_")):
+            piece = on_disk.numbers_of(piece, self.framing.na_values)
+        return piece._replace(X=_in_order(piece.X, model))
+
+    @cached_property
+    def survey(self) -> Survey:
+        """A first look at rows that come from disk, with a sample of them: the one that ``fit`` learns by."""
+        return surveyed(self.store)
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """Which rows these are of all."""
+        return self.survey.numbers if self.stream else np.arange(count_rows(self.X))
 
     @property
     def is_named(self) -> bool:
@@ -115,7 +146,9 @@ class Run:
 
     @cached_property
     def rows(self) -> Dataset:
-        """Rows and labels; these may be missing where the model takes them."""
+        """Rows and labels; these may be missing where the model takes them. Of what comes from disk a sample."""
+        if self.stream:
+            return Dataset(self.survey.sample.X, self._labels_of_sample())
         if self.windowing is not None:
             return Dataset(self.windowing.windows(self.data, self.series))
         if self.is_named:
@@ -127,6 +160,11 @@ class Run:
         if is_noted and y is not None and pd.isna(y).any() and not getattr(model, "takes_conditions", False):
             y = None  # of a label that was not asked for, gaps are no mistake
         return Dataset(_in_order(X, model), y)
+
+    def _labels_of_sample(self) -> np.ndarray | None:
+        y = on_disk.as_labels(self.survey.sample.y)
+        has_gaps = y is not None and bool(pd.isna(y).any())
+        return None if has_gaps and not getattr(autoencoder_of(self.estimator), "takes_conditions", False) else y
 
     @property
     def X(self) -> Any:  # noqa: N802
@@ -147,6 +185,8 @@ class Run:
     @property
     def understood(self) -> list[str]:
         """How a file or folder was understood, and how a series is cut, in lines."""
+        if self.stream:
+            return on_disk.in_words(self.store, self.data, len(self.numbers))
         if self.windowing is not None:
             return self.windowing.understood(self.data, self.series)
         return [] if self.is_named else self.source.understood
@@ -156,13 +196,13 @@ class Run:
         """What is left out or changed, or may be wrong, in lines."""
         if self.windowing is not None:
             return self.windowing.warnings(self.series)
-        return [] if self.is_named else self.source.warnings
+        return [] if self.is_named or self.stream else self.source.warnings
 
     @property
     def starts(self) -> np.ndarray:
         """The row that each window of a series begins at; of others each row's own number."""
         if self.windowing is None:
-            return np.arange(count_rows(self.X))
+            return np.arange(len(self.store) if self.stream else count_rows(self.X))
         return self.series.starts(self.windowing.window, self.windowing.stride)
 
     @property
@@ -170,6 +210,8 @@ class Run:
         """What rows are called: images by their files, windows by their steps, others as they are in a table."""
         if self.windowing is not None:
             return self.series.window_names(self.windowing.window, self.windowing.stride)
+        if self.stream:
+            return [f"row {i}" for i in self.numbers]
         if isinstance(self.X, Mapping):
             return [f"row {i}" for i in range(count_rows(self.X))]
         return self.files or row_names(self.X)
@@ -177,7 +219,7 @@ class Run:
     @property
     def files(self) -> list[str] | None:
         """The files that were read of a folder of images; None of other data."""
-        is_folder = self.windowing is None and not self.is_named and Path(self.data).is_dir()
+        is_folder = self.windowing is None and not self.is_named and not self.stream and Path(self.data).is_dir()
         return self.source.names if is_folder else None
 
     @property
@@ -196,7 +238,12 @@ class Run:
         if self.data in datasets.names():
             return "test rows"
         is_other = trained_on is not None and Path(self.data).resolve() != Path(trained_on)
-        return "rows" if is_other else "training rows"
+        which = "rows" if is_other else "training rows"
+        if not self.stream:
+            return which
+        held_out = 0 if is_other else int(np.isin(self.numbers, getattr(self.estimator, "held_out_", ())).sum())
+        of_all = f" drawn from all {len(self.store):,} on disk" if len(self.numbers) < len(self.store) else " on disk"
+        return f"{which}{of_all}{f', {held_out:,} of them held out' if held_out else ''}"
 
 
 def used_on(
@@ -225,7 +272,7 @@ def used_on(
     skip_bad : bool
         Whether images that cannot be read are left out.
     **given
-        `label`, `data_dir` and `split` of :class:`Run`.
+        `label`, `data_dir`, `split` and `stream` of :class:`Run`.
     """
     columns = {"time": time or noted.get("time"), "group": group or noted.get("group"), "label": None}
     windowing = windowing_of({**noted, **columns}, str(folder))

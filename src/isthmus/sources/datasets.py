@@ -9,8 +9,9 @@ from isthmus.sources.catalogue import CATALOGUE, Split, location, names
 from isthmus.sources.dataset import Dataset
 from isthmus.sources.images import Size
 from isthmus.sources.pixels import Fit
+from isthmus.sources.shard_results import write_shards
 
-__all__ = ["Dataset", "load", "load_folder", "location", "names"]
+__all__ = ["Dataset", "load", "load_folder", "location", "names", "write_shards"]
 
 
 def load(

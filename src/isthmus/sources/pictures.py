@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from isthmus.sources.images import looked_through, read_pixels
+from isthmus.sources.images import as_text, looked_through, read_pixels
 from isthmus.sources.pieces import Piece, Store, cut_evenly
 from isthmus.sources.pixels import Seen
 
@@ -25,6 +25,7 @@ class Pictures(Store):
         self.name = str(folder)
         self._look = looked_through(folder)
         self._paths, self._labels = list(self._look.headers), self._look.labels
+        self.names = [as_text(path, folder) for path in self._paths]
         n, row_shape = len(self._paths), self._look.row_shape
         self.sizes, self.at_once = cut_evenly(n, int(np.prod(row_shape)) * (4 if self._look.is_deep else 1))
         self.parts = [(self.name, len(self.sizes))]

@@ -184,7 +184,7 @@ def check_alike(first: Piece, piece: Piece) -> None:
 
 def _joined(values: Sequence[Any]) -> Any:
     if isinstance(values[0], pd.DataFrame | pd.Series):
-        return pd.concat(values, ignore_index=True)
+        return pd.concat(values, ignore_index=all(isinstance(each.index, pd.RangeIndex) for each in values))
     return np.concatenate([np.asarray(each) for each in values])
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 from pyarrow import parquet
 
@@ -29,15 +30,16 @@ class Shards(Store):
     def __init__(self, path: Path, y: Any = None) -> None:
         self.name = str(path)
         self.paths = shards_of(path)
-        self._y = y
+        self.y = y
         footers = [_footer(each) for each in self.paths]
         self.schema = _common_schema(self.paths, [schema for schema, _ in footers])
+        self.bytes_of_a_row = _row_bytes(self.schema)
         self._check_y()
         self._groups = [(i, group) for i, (_, meta) in enumerate(footers) for group in range(meta.num_row_groups)]
         self.sizes = [footers[i][1].row_group(group).num_rows for i, group in self._groups]
         check_rows(self.name, len(self))
         self.parts = [(str(each), meta.num_row_groups) for each, (_, meta) in zip(self.paths, footers, strict=True)]
-        self.at_once = max(1, min(AT_ONCE // _row_bytes(self.schema), -(-max(self.sizes) // _pieces(self.sizes))))
+        self.at_once = max(1, min(AT_ONCE // self.bytes_of_a_row, -(-max(self.sizes) // _pieces(self.sizes))))
         self.signature = _signature(path, self.paths, [meta for _, meta in footers])
 
     def read(self, block: int, start: int = 0) -> Iterator[Piece]:
@@ -51,22 +53,29 @@ class Shards(Store):
                     yield self._piece(batch, f"{path}, row group {group}")
 
     def _piece(self, rows: pa.Table, where: str) -> Piece:
-        frame = rows.to_pandas(use_threads=False, date_as_object=True).reset_index(drop=True)
-        if self._y is None:
+        frame = rows.to_pandas(use_threads=False, date_as_object=True)
+        if isinstance(frame.index, pd.RangeIndex | pd.MultiIndex):  # else it has the names of rows
+            frame = frame.reset_index(drop=True)
+        if self.y is None:
             return Piece(frame, None, where)
-        return Piece(frame.drop(columns=self._conditions), frame[self._y], where)
+        return Piece(frame.drop(columns=self._conditions), frame[self.y], where)
 
     @property
     def _conditions(self) -> list[str]:
-        return [self._y] if isinstance(self._y, str) else list(self._y or ())
+        return [self.y] if isinstance(self.y, str) else list(self.y or ())
 
     def _check_y(self) -> None:
         """Raise ValueError where `y` names no columns of the table."""
-        if not isinstance(self._y, str | list | tuple | None) or not all(isinstance(x, str) for x in self._conditions):
+        if not isinstance(self.y, str | list | tuple | None) or not all(isinstance(x, str) for x in self._conditions):
             raise InputError(f"y goes with {self.name}: give the name of a column of it, or a list of names")
         lacking = [name for name in self._conditions if name not in self.schema.names]
         if lacking:
             raise InputError(f"y names the column {lacking[0]!r}, which is not in {self.name}: {_few(self.schema)}")
+
+
+def is_sharded(path: Path) -> bool:
+    """Tell whether it is a folder of Parquet files."""
+    return path.is_dir() and bool(shards_of(path))
 
 
 def shards_of(path: Path) -> list[Path]:

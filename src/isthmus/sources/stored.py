@@ -1,5 +1,6 @@
 """Rows in an array on disk: ``.npy`` files and memory maps, read in pieces."""
 
+import mmap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,9 @@ class ArrayStore(Store):
         yield Piece(X, None if self.y is None else Piece(self.y).pick(rows).X, where)
 
     def _slice(self, first: int, n: int) -> np.ndarray:
-        return np.array(self.array[first : first + n])
+        rows = np.array(self.array[first : first + n])
+        let_go(self.array)
+        return rows
 
 
 class NpyStore(ArrayStore):
@@ -56,6 +59,13 @@ class NpyStore(ArrayStore):
         row = array.nbytes // len(array)
         flat = np.fromfile(self.name, array.dtype, n * (row // array.itemsize), offset=array.offset + first * row)
         return flat.reshape(n, *array.shape[1:])
+
+
+def let_go(array: np.ndarray) -> None:
+    """Take what was read of a memory map out of memory: the system would keep it as long as nobody needs the room."""
+    opened, mode = getattr(array, "_mmap", None), getattr(array, "mode", None)
+    if opened is not None and mode in ("r", "r+", "w+") and hasattr(mmap, "MADV_DONTNEED"):
+        opened.madvise(mmap.MADV_DONTNEED)  # never of mode "c", whose changes are in memory alone
 
 
 def npy_store(path: Path, y: Any = None) -> ArrayStore:

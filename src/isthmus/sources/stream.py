@@ -22,7 +22,7 @@ def stream_of(X: Any, y: Any = None) -> Stream | None:
     ----------
     X : object
         A path (``.npy``, ``.parquet``, a folder of Parquet files or of images), a memory map, a data set or data loader
-        of PyTorch, or an iterable of batches; anything else is in memory.
+        of PyTorch, an iterable of batches, or what this has returned; anything else is in memory.
     y : object, optional
         What goes with the rows: of Parquet the names of columns, of an array as many values; of what gives its own,
         None.
@@ -32,6 +32,8 @@ def stream_of(X: Any, y: Any = None) -> Stream | None:
     ValueError, OSError
         If a path leads to nothing that can be read in pieces, or `y` is of no use.
     """
+    if isinstance(X, Stream):
+        return X
     if isinstance(X, str | Path):
         return _of_path(Path(X), y)
     if isinstance(X, np.memmap) and X.ndim > 1 and len(X):

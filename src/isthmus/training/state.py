@@ -246,8 +246,7 @@ class State:
 
     def drawing(self) -> AbstractContextManager[object]:
         """Let the model's modules, and functions of a person's own, draw from this run's generator."""
-        return self.ranks.drawing(DrawingFrom(self.draws) if self._model_draws else nullcontext())
-        return DrawingFrom(self.draws) if self.model_draws else nullcontext()
+        return self.ranks.drawing(DrawingFrom(self.draws) if self.model_draws else nullcontext())
 
     def taking_gradients(self) -> AbstractContextManager[object]:
         """Let no module of a person's own draw again what it drew on the way forward."""
