@@ -27,8 +27,10 @@ class Share(NamedTuple):
         A rank of no row would have no gradient, and one of a single row no variance for batch normalisation. Where each
         has all rows of a batch, the mean over ranks is that over the rows as well.
         """
-        if n < 2 * self.world:
-            return slice(0, n)
+        return slice(0, n) if n < 2 * self.world else self.part(n)
+
+    def part(self, n: int) -> slice:
+        """Return which of `n` are this rank's, of which each is one rank's alone: none, perhaps, of few."""
         return slice(n * self.rank // self.world, n * (self.rank + 1) // self.world)
 
 

@@ -52,7 +52,7 @@ def fed(
         assert buffer is not None, "there are as many rows as were counted"
         batch, buffer = buffer.take(slice(end - start)), buffer.take(slice(end - start, None))
         if i >= skip:
-            yield batch.take(share.of(end - start)) if share.world > 1 else batch
+            yield batch.take(share.part(end - start)) if share.world > 1 else batch
     while ahead is not None:  # what reads says where rows have become more
         ahead = None if ahead.result() is None else executor.submit(next, rows, None)
 

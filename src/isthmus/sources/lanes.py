@@ -153,8 +153,7 @@ def dealt(
         Batches to leave out.
     """
     sizes = np.array([len(lane) for lane in lanes])
-    n, (rank, world) = len(lanes), share
-    given, begun, own = np.zeros_like(sizes), False, range(n * rank // world, n * (rank + 1) // world)
+    given, begun, own = np.zeros_like(sizes), False, range(len(lanes))[share.part(len(lanes))]
     group = max(1, min(GROUP, MOST_IN_GROUP // max(1, width * (cuts[0][1] - cuts[0][0]))))
     for first in range(0, len(cuts), group):
         own_cuts = cuts[first : first + group]
