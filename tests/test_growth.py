@@ -7,9 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.neighbors import NearestNeighbors
 
 from conftest import Timed, assert_within
 from isthmus import Autoencoder, report
+from isthmus.evaluation.retrieval import FEW, nearest_by_code
 from isthmus.formats.column_names import places_in
 from isthmus.formats.frames import Frame
 from isthmus.networks import MLP
@@ -141,3 +143,16 @@ def test_columns_of_one_dtype_come_back_at_once_and_the_same(dtype):
     before = rows.copy()
     pd.testing.assert_frame_equal(one.decode(rows)[["a", "b", "c"]], two.decode(rows)[["a", "b", "c"]])
     np.testing.assert_array_equal(rows, before)
+
+
+@pytest.mark.parametrize("k", [1, 7])
+def test_few_queries_need_no_tree(k, monkeypatch):
+    """And find what a tree does; the rows are gone through in pieces."""
+    rng = np.random.default_rng(0)
+    codes, queries = rng.normal(size=(900, 3)).astype(np.float32), rng.normal(size=(FEW, 3)).astype(np.float32)
+    expected = NearestNeighbors(n_neighbors=k).fit(codes).kneighbors(queries)
+    monkeypatch.setattr("isthmus.evaluation.retrieval.NearestNeighbors", lambda **_: pytest.fail("a tree"))
+    monkeypatch.setattr("isthmus.evaluation.retrieval.AT_ONCE", 128)
+    found = nearest_by_code(codes, queries, k)
+    np.testing.assert_allclose(found.distances, expected[0], rtol=1e-6)
+    np.testing.assert_array_equal(found.rows, expected[1])
