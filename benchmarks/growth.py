@@ -210,7 +210,7 @@ def rows_table(sizes, kinds, steps, times):
         with tempfile.TemporaryDirectory() as folder:
             found = {}
             for n in sizes:
-                for step in STEPS if "fit" in steps else ("fit", *steps):
+                for step in dict.fromkeys(("fit", *steps)):
                     found[n, step] = in_process("rows", kind, step, n, folder, times if n < 10**6 else 1)
                     lines(kind, step, f"{n:,}", found[n, step], found.get((n // 10, step)))
 

@@ -99,3 +99,9 @@ def check_names(frame: pd.DataFrame) -> None:
     for name in frame.columns:
         if not isinstance(name, str | int | np.integer):
             raise InputError(f"X has a column {name!r}: give columns names that are text")
+
+
+def places_in(names: Sequence[str | int], wanted: Iterable[str | int]) -> list[int]:
+    """Return where each of some columns stands: each is looked up, as a list would be gone through for each of them."""
+    place = {name: i for i, name in enumerate(names)}
+    return [place[name] for name in wanted]

@@ -242,6 +242,8 @@ def _without_mask(X: np.ma.MaskedArray) -> np.ndarray:
 
 def _of_plain_dtypes(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a frame whose decimals, of Arrow or of Python, are floats, and whose sparse columns are dense."""
+    if all(isinstance(dtype, np.dtype) and dtype.kind != "O" for dtype in frame.dtypes):
+        return frame  # as wide ones are, whose columns are many to go through
     columns = [_of_plain_dtype(column) for _, column in frame.items()]
     if all(column is None for column in columns):
         return frame

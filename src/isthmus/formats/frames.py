@@ -96,6 +96,10 @@ class Frame:
         A column that was of whole numbers, and now has a gap, is of floats.
         """
         kept = rows.clip(self.low, self.high)
+        if len({*self.dtypes}) == 1 and (dtype := pandas_dtype(self.dtypes[0])) in (np.float32, np.float64):
+            for i in [i for i, digits in enumerate(self.decimals) if digits is not None]:
+                kept[:, i] = kept[:, i].round(self.decimals[i])  # type: ignore[arg-type]
+            return pd.DataFrame(kept.astype(dtype, copy=False), columns=self.columns)
         cells = (kept[:, i] if digits is None else kept[:, i].round(digits) for i, digits in enumerate(self.decimals))
         columns = [_as_dtype(values, dtype) for values, dtype in zip(cells, self.dtypes, strict=True)]
         return pd.concat(columns, axis=1).set_axis(self.columns, axis=1)

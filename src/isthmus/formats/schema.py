@@ -9,7 +9,7 @@ import pandas as pd
 
 from isthmus.errors import InputError
 from isthmus.formats import kinds as kinds_
-from isthmus.formats.column_names import check_names
+from isthmus.formats.column_names import check_names, places_in
 from isthmus.formats.columns import Cell, Column
 from isthmus.formats.marks import Marks
 from isthmus.formats.scaling import SCALING, Transformer, fit_steps, steps_as_json, steps_from_json
@@ -258,7 +258,7 @@ class Schema:
             With or without the columns that are left out.
         """
         names = self.names if table.shape[1] == len(self.names) else tuple(column.name for column in self.columns)
-        return table[:, [names.index(cell.column.name) for cell in self.cells]]
+        return table[:, places_in(names, (cell.column.name for cell in self.cells))]
 
     @property
     def cells(self) -> list[Cell]:

@@ -11,6 +11,7 @@ from isthmus.core.likelihoods import LIKELIHOODS
 from isthmus.errors import InputError, InputTypeError, NewCategoryWarning, warn_caller
 from isthmus.formats.base import Fill, Format
 from isthmus.formats.checks import check_choice
+from isthmus.formats.column_names import places_in
 from isthmus.formats.containers import Dataframe, RowsLike, back, container_of, plain
 from isthmus.formats.frames import Frame, mask_of, with_index
 from isthmus.formats.given import Given
@@ -319,14 +320,13 @@ class ModalitiesFormat(Format):
 
     def _by_column(self, cells: np.ndarray) -> np.ndarray:
         """Put what is one an entry of flat rows into the order of the columns given to ``fit``."""
-        names = self._flat_columns
-        return cells[:, [names.index(name) for name in self._columns]]
+        return cells[:, places_in(self._flat_columns, self._columns)]
 
     def _as_frame(self, rows: np.ndarray) -> pd.DataFrame:
         """Return flat rows as the columns given to ``fit``, in their order and dtypes."""
         columns, names = [column for modality in self.modalities_ for column in modality.fields], self._columns
         if self.frame_ is not None:  # which older models have not
-            places = [names.index(column.name) for column in columns]
+            places = places_in(names, (column.name for column in columns))
             rows = rows.clip(np.array(self.frame_.low)[places], np.array(self.frame_.high)[places])
         decoded = {column.name: column.decode(rows[:, [i]]) for i, column in enumerate(columns)}
         return pd.DataFrame({name: decoded[name] for name in names})
@@ -360,4 +360,4 @@ class ModalitiesFormat(Format):
         blocks = [set(modality.columns or ()) for modality in self.modalities_]
         may_lack = set().union(*(block for block in blocks if there and not block & there))
         marked = mask_of(mask, names, (n, len(names)), may_lack=may_lack)
-        return marked[:, [names.index(name) for name in flat]]
+        return marked[:, places_in(names, flat)]

@@ -320,7 +320,8 @@ def has_images(estimator: "BaseEstimator") -> bool:
 def _known_as_numbers(model: "BaseEstimator") -> tuple[str | int, ...]:
     """Return the columns that a model knows as numbers: 007 is one there."""
     if hasattr(model, "schema_"):
-        columns = [column for column in model.schema_.columns if column.name not in set(model.schema_.text)]
+        text = set(model.schema_.text)
+        columns = [column for column in model.schema_.columns if column.name not in text]
         return tuple(column.name for column in columns if column.kind != "date")
     return tuple(getattr(model, "feature_names_in_", ()))
 
@@ -340,8 +341,8 @@ def _in_order(X: np.ndarray | pd.DataFrame, model: "BaseEstimator") -> np.ndarra
     needed = names if schema is None else [column.name for column in schema.columns]
     if not names or any(name not in X for name in needed):
         return X
-    there = [name for name in names if name in X]
-    ordered = [*there, *(name for name in X if name not in set(there))]
+    there, known = [name for name in names if name in X], set(names)
+    ordered = [*there, *(name for name in X if name not in known)]
     return X if ordered == list(X) else X[ordered]
 
 

@@ -120,7 +120,8 @@ def _read(
     if not len(frame):
         raise InputError(f"{path} has names of columns, and no rows")
     table.check_short_rows(frame)
-    may_be = [] if numbers is None else [name for name in layout.names if name not in set(map(str, numbers))]
+    known = set(map(str, numbers or ()))
+    may_be = [] if numbers is None else [name for name in layout.names if name not in known]
     codes = table.codes(frame[may_be])
     if codes:
         words = table.parsed(codes, only=codes)

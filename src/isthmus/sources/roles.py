@@ -87,7 +87,8 @@ def find_roles(frame: pd.DataFrame, time: str | None, group: str | None, feature
             raise InputError(f"the table has no column {name!r}, which is to be the {option}: it has {few(frame)}")
     if time == group and time not in (None, NONE):
         raise InputError(f"column {time!r} cannot be both time and group")
-    free = [str(name) for name in frame if name not in {time, group, *(features or ())}]
+    said = {time, group, *(features or ())}
+    free = [str(name) for name in frame if name not in said]
     no_time, clock = time == NONE, None
     if time is None:
         time, clock = _guess_time(frame, free, None if group == NONE else group, group != NONE)
@@ -112,10 +113,12 @@ def find_roles(frame: pd.DataFrame, time: str | None, group: str | None, feature
         group = guess_group(frame, clock, free)
     group = None if group == NONE else group
     out, notes = _left_out(frame, [name for name in free if name != group], group, clock, no_time)
-    rest = [str(name) for name in frame if name not in {*columns, group, *out}]
+    taken = {*columns, group, *out}
+    rest = [str(name) for name in frame if name not in taken]
     names = rest if features is None else _asked(rest, features)
     _refuse(frame, [name for name in names if not pd.api.types.is_numeric_dtype(frame[name].dtype)])
-    return Roles(time, clock, columns, group, names, [name for name in rest if name not in names], notes)
+    extra = set(rest) - set(names)
+    return Roles(time, clock, columns, group, names, [name for name in rest if name in extra], notes)
 
 
 def _guess_time(
@@ -261,7 +264,8 @@ def _refuse(frame: pd.DataFrame, words: Sequence[str]) -> None:
 
 
 def _asked(rest: list[str], features: Sequence[str]) -> list[str]:
-    missing = [name for name in features if name not in rest]
+    there = set(rest)
+    missing = [name for name in features if name not in there]
     if missing:
         raise InputError(f"the table has no column {few(missing)}, which the model was trained on: it has {few(rest)}")
     return list(features)
