@@ -10,10 +10,11 @@ from isthmus.core.batch import Batch
 from isthmus.core.sigma import set_sigmas
 from isthmus.core.source import Source
 from isthmus.training.callbacks import Callback, Record
+from isthmus.training.compiled import Step
 from isthmus.training.evaluated import check_finite, evaluated, row_means
 from isthmus.training.spikes import Batches, SpikeError, as_in_training, check_epoch, check_spike, probe_batch, start_of
 from isthmus.training.state import LOOK, Best, Position, State
-from isthmus.training.step import Step, compiled_step, step_of
+from isthmus.training.step import compiled_step, step_of
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

@@ -25,6 +25,7 @@ def step_of(fabric: "Fabric", state: State, max_grad_norm: float | None) -> Step
     networks feel.
     """
     model: Any
+    backward: Callable[..., None]
     model, optimizer, backward = state.model, state.optimizer, Tensor.backward
     if not is_plain(fabric, state):
         model, optimizer = fabric.setup(state.model, state.optimizer)
