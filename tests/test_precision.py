@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from isthmus import Autoencoder, VariationalAutoencoder
+from isthmus.core.batch import Batch
 from isthmus.errors import InputError
 from isthmus.models import precision
 from isthmus.models.precision import is_wide_enough, products_of
@@ -60,8 +61,6 @@ def test_terms_are_in_the_dtype_of_the_weights_and_inference_too(rows):
     module, x = model.module_, torch.from_numpy(rows)
     seen = []
     module.encoder.path.linear.register_forward_hook(lambda layer, given, output: seen.append(output.dtype))
-    from isthmus.core.batch import Batch
-
     outcome = module.train()(Batch(x), generator=torch.Generator())
     assert {term.dtype for term in outcome.terms.values()} == {torch.float32}
     assert outcome.code.mean.dtype == torch.float32
@@ -89,7 +88,7 @@ def test_a_run_goes_on_only_in_the_precision_that_it_was_begun_in(rows, fast, tm
 
 def test_layers_of_mlp_count_as_they_are():
     network = MLP(hidden=(784, 784), linear_path=None)
-    model = VariationalAutoencoder(64, network=network, max_epochs=1, device="cpu", precision="32-true", batch_size=8)
+    model = Autoencoder(64, network=network, max_epochs=1, device="cpu", precision="32-true", batch_size=8)
     model.fit(np.random.default_rng(0).random((8, 784), np.float32))
     fast = precision.has_fast_bfloat16(torch.device("cpu"))
     assert products_of("auto", model.module_, 1024) == (torch.bfloat16 if fast else torch.float32)
