@@ -121,6 +121,11 @@ def isthmus(work, rows, test):
     return fitted(work, rows, test, estimator_of)
 
 
+@competitor("isthmus, compiled")
+def isthmus_compiled(work, rows, test):
+    return fitted(work, rows, test, lambda *asked: estimator_of(*asked).set_params(compile=True))
+
+
 @competitor("isthmus, its defaults", share=0.9)
 def isthmus_defaults(work, rows, test):
     return fitted(work, rows, test, default_estimator_of)

@@ -109,7 +109,7 @@ class Autoencoder(AbstractAutoencoder):
     precision : str, default "auto"
         Of the training: ``"32-true"``, ``"64-true"``, ``"bf16-mixed"``, ``"16-mixed"``, as Lightning Fabric names
         them. ``"auto"`` is ``"32-true"``, or ``"64-true"`` on a CPU for up to 250,000 numbers of float64. Dense
-        networks whose layers and batches are large (512 units and 5e8 multiply-adds a step, such as three layers of 784 at 1,024
+        networks whose layers and batches are large (512 units and 5e8 multiply-adds a step, as of 784-784-64 at 1,024
         rows) take their products in bfloat16 on a machine with fast units for them, as ``"bf16-mixed"`` does: AMX,
         AVX512-BF16, or an NVIDIA GPU from Ampere on. Terms of the loss are in float32 then. What is computed after the
         training is in the dtype of X.

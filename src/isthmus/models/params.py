@@ -232,7 +232,8 @@ class Parameters(BaseEstimator, ABC):
                 "that and the estimator"
             )
         check_choice("precision", self.precision, PRECISIONS)
-        check_choice("compile", self.compile, (False, True, "auto"))
+        if not isinstance(self.compile, bool):
+            check_choice("compile", self.compile, ("auto",))
         self._check_scale()
         check_choice("sparsity", self.sparsity, (None, "kl", "l1", "topk"))
         check_choice("lr_schedule", self.lr_schedule, ("one_cycle", "constant"))

@@ -80,7 +80,8 @@ class FusedAdam(Adam):
 
     def add_to_count(self) -> None:
         """Count a step of all weights."""
-        self._counts += 1  # type: ignore[operator]  # it has begun
+        assert self._counts is not None, "it has begun"
+        self._counts.add_(1)
 
 
 def adam(groups: list[dict[str, Any]], lr: float) -> Adam:

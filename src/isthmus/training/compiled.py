@@ -70,7 +70,7 @@ class CompiledStep:
         self.moments: list[tuple[Tensor, Tensor]] = []
         self.units: int | None = None
         function = self._with_adam() if self.has_adam else partial(_gradients, state.model)
-        self.graph = torch.compile(function, fullgraph=True, dynamic=False)
+        self.graph: Callable[..., Any] = torch.compile(function, fullgraph=True, dynamic=False)
         self.refused = why_not(state)
         if self.refused is not None:
             self._tell()
@@ -126,7 +126,9 @@ class CompiledStep:
         numbers = [(group["lr"], *group["betas"]) for group in optimizer.param_groups]
         numbers = [(lr / (1 - b1**done), 1 - b1, 1 - b2, (1 - b2**done) ** 0.5) for lr, b1, b2 in numbers]
         with torch.no_grad():
-            figures = self.graph(self.detached, self.moments, torch.tensor(numbers, dtype=torch.float64), *given)
+            figures: dict[str, Tensor] = self.graph(
+                self.detached, self.moments, torch.tensor(numbers, dtype=torch.float64), *given
+            )
         optimizer.add_to_count()
         return figures
 
@@ -138,7 +140,8 @@ class CompiledStep:
 
     def _other(self, given: tuple[dict[str, Tensor], Batch, Batch, Drawn]) -> dict[str, Tensor]:
         with torch.no_grad():
-            gradients, figures = self.graph(self.detached, *given)
+            graph: Callable[..., tuple[dict[str, Tensor], dict[str, Tensor]]] = self.graph
+            gradients, figures = graph(self.detached, *given)
         for name, weight in self.weights.items():
             weight.grad = gradients[name]
         if self.max_grad_norm is not None:
