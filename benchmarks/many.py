@@ -21,7 +21,7 @@ from peers_competitors import estimator_of
 from peers_workloads import WORKLOADS
 
 MODELS = 16
-ROWS, EPOCHS = 2000, 1
+ROWS, EPOCHS = 1000, 6
 
 GRID = {"lr": [5e-4, 1e-3, 2e-3, 4e-3], "weight_decay": [0.0, 1e-5, 1e-4, 1e-3]}
 FOLDS = 3
