@@ -1,7 +1,7 @@
 """Many models at once: sixteen of them against one after the other, and a grid against scikit-learn's search.
 
-Each round measures both, in turn; printed are medians over rounds. Of models at once also the ratio of processor time is
-printed, which other programs on the machine disturb less.
+Each round measures both, in turn; printed are medians over rounds. Of models at once also the ratio of processor time
+is printed, which other programs on the machine disturb less.
 """
 
 import argparse
