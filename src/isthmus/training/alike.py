@@ -69,7 +69,7 @@ def _stacks(model: Model) -> bool:
     parts = list(model.modules())
     if any(isinstance(part, NOT_STACKED) for part in parts) or draws(model) or any(map(is_own, parts)):
         return False
-    if not isinstance(model.bottleneck, BOTTLENECKS):
+    if type(model.bottleneck) not in BOTTLENECKS:
         return False
     if isinstance(model.bottleneck, GaussianBottleneck) and not isinstance(model.bottleneck.prior, StandardNormal):
         return False

@@ -167,7 +167,7 @@ class Meeting:
     def _work(self, place: int, fit: Callable[[], Any]) -> None:
         _place.set((self, place))
         try:
-            with self._permits:
+            with self._permits, suited_to(0):  # each fit, and each use of its model, takes what repays it
                 if not self._aborted:
                     self._results[place] = fit()
         except BaseException as error:

@@ -44,6 +44,7 @@ class Stack:
         }
         self.moments = {name: (torch.zeros_like(base), torch.zeros_like(base)) for name, base in self.bases.items()}
         self.steps = 0
+        self._counts: dict[tuple[int, int], list[Tensor]] = {}
         self._view(models)
 
     def only(self, kept: list[int], models: Sequence[Any]) -> None:
@@ -52,6 +53,7 @@ class Stack:
         self.bases = {name: base.detach()[index].requires_grad_() for name, base in self.bases.items()}
         self.buffers = {name: buffer[index] for name, buffer in self.buffers.items()}
         self.moments = {name: (first[index], second[index]) for name, (first, second) in self.moments.items()}
+        self._counts.clear()
         self._view(models)
 
     def weights(self) -> dict[str, Tensor]:
@@ -68,11 +70,13 @@ class Stack:
         # The fused kernel goes through memory as it lies; the gradient of tied weights may lie otherwise than they do.
         gradient = {name: each.contiguous() for name, each in zip(self.bases, gradients, strict=True)}
         for models, its in _blocks(rates):
-            for group, rate in zip(names, its[self.steps], strict=True):
+            for i, (group, rate) in enumerate(zip(names, its[self.steps], strict=True)):
+                if (models.start, i) not in self._counts:
+                    self._counts[models.start, i] = [torch.tensor(float(self.steps)) for _ in group]
                 columns: list[list[Any]] = [[self.bases[name].detach()[models] for name in group]]
                 columns.append([gradient[name][models] for name in group])
-                columns += [[self.moments[name][i][models] for name in group] for i in (0, 1)]
-                columns += [[], [torch.tensor(float(self.steps)) for _ in group]]
+                columns += [[self.moments[name][order][models] for name in group] for order in (0, 1)]
+                columns += [[], self._counts[models.start, i]]
                 adam(*columns, lr=rate.lr, beta1=rate.beta1, **ADAM)  # type: ignore[arg-type]
         self.steps += 1
 
