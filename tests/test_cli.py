@@ -824,10 +824,10 @@ def names_read(module):
 
 def test_no_verb_has_an_option_without_effect():
     """What a verb takes is read by its own function, or as a field of its options by the module that does its work."""
-    saved, meaning = (importlib.import_module(f"isthmus.cli.{name}") for name in ("saved", "meaning"))
+    shared = [importlib.import_module(f"isthmus.cli.{name}") for name in ("saved", "meaning", "on_disk")]
     for command in cli.app.registered_commands:
         verb = command.callback.__name__
         work = importlib.import_module(f"isthmus.cli.{WORK.get(verb, verb)}")
-        read = names_read(work) | names_read(saved) | names_read(meaning) | {*WITH_ITS_FIELDS.get(verb, ()), "context"}
+        read = set.union(*map(names_read, [work, *shared])) | {*WITH_ITS_FIELDS.get(verb, ()), "context"}
         asked = set(inspect.signature(command.callback).parameters)
         assert asked <= read, (verb, asked - read)

@@ -15,8 +15,9 @@ from isthmus.formats.overview import table_overview
 from isthmus.formats.scaling import TAILS
 from isthmus.formats.schema import Schema
 from isthmus.sources import datasets, files
+from isthmus.sources.endings import is_sharded
 from isthmus.sources.pieces import joined
-from isthmus.sources.shards import Shards, is_sharded
+from isthmus.sources.shards import Shards
 from isthmus.sources.windowing import windowing_of
 
 LOOKED_AT = 16

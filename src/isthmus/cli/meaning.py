@@ -5,8 +5,7 @@ from pathlib import Path
 
 from isthmus.errors import InputError
 from isthmus.sources import bounds, catalogue
-from isthmus.sources.endings import DELIMITED, ending
-from isthmus.sources.shards import is_sharded
+from isthmus.sources.endings import DELIMITED, ending, is_sharded
 
 
 def refuse_without_meaning(

@@ -18,12 +18,12 @@ from isthmus.errors import InputError
 from isthmus.runs import Run
 from isthmus.runs.on_disk import as_labels
 from isthmus.saving.atomic import check_writable
-from isthmus.sources.endings import WRITABLE
+from isthmus.sources.endings import WRITABLE, is_sharded
 from isthmus.sources.pieces import Store, merged
 from isthmus.sources.prepared import Prepared
 from isthmus.sources.results import Part, write_parts
 from isthmus.sources.shard_results import NOTE, Applied, results_of, share_of_process
-from isthmus.sources.shards import Shards, is_sharded
+from isthmus.sources.shards import Shards
 
 SECONDS = 5
 """Between two lines about how far it is."""

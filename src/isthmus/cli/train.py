@@ -24,7 +24,7 @@ from isthmus.models.kept import kept_in_words
 from isthmus.models.savable import check_savable
 from isthmus.runs import Run, take_rows
 from isthmus.saving.attributes import JsonObject
-from isthmus.sources.shards import is_sharded
+from isthmus.sources.endings import is_sharded
 from isthmus.sources.windowing import windowing_of
 from isthmus.threads import suited_to
 from isthmus.training import Interrupted

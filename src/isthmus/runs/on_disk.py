@@ -14,11 +14,11 @@ from isthmus.formats.marks import Marks, numbers_with_gaps
 from isthmus.formats.names import few
 from isthmus.sources import catalogue
 from isthmus.sources.bounds import in_gb
-from isthmus.sources.endings import ending
+from isthmus.sources.endings import ending, is_sharded
 from isthmus.sources.images import looked_through
 from isthmus.sources.pieces import Piece, Store
 from isthmus.sources.prepared import Prepared
-from isthmus.sources.shards import Shards, is_sharded
+from isthmus.sources.shards import Shards
 from isthmus.sources.stored import npy_store
 from isthmus.sources.stream import stream_of
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from isthmus.errors import InputError
+from isthmus.sources.endings import shards_of
 from isthmus.sources.pieces import AT_ONCE, FEWEST_PIECES, Piece, Store, check_rows
 
 TEXT_BYTES = 64
@@ -71,19 +72,6 @@ class Shards(Store):
         lacking = [name for name in self._conditions if name not in self.schema.names]
         if lacking:
             raise InputError(f"y names the column {lacking[0]!r}, which is not in {self.name}: {_few(self.schema)}")
-
-
-def is_sharded(path: Path) -> bool:
-    """Tell whether it is a folder of Parquet files."""
-    return path.is_dir() and bool(shards_of(path))
-
-
-def shards_of(path: Path) -> list[Path]:
-    """Return the Parquet files of a folder, in order of their names, or the one file."""
-    if not path.is_dir():
-        return [path]
-    inside = (each for each in path.rglob("*.parquet") if each.is_file())
-    return sorted(each for each in inside if not any(p.startswith(("_", ".")) for p in each.relative_to(path).parts))
 
 
 class _readable:  # noqa: N801  (a context)

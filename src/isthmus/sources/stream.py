@@ -7,9 +7,10 @@ import numpy as np
 
 from isthmus.errors import InputError
 from isthmus.sources.batches import batches_of
+from isthmus.sources.endings import shards_of
 from isthmus.sources.pictures import Pictures
 from isthmus.sources.pieces import Feed, Piece, Store, Stream
-from isthmus.sources.shards import Shards, shards_of
+from isthmus.sources.shards import Shards
 from isthmus.sources.stored import ArrayStore, npy_store
 
 __all__ = ["Feed", "Piece", "Store", "Stream", "stream_of"]
