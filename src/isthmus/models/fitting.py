@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 import torch
@@ -38,14 +38,25 @@ from isthmus.models.own_checks import check_own
 from isthmus.models.own_parts import takes_estimator
 from isthmus.models.params import Parameters
 from isthmus.models.plain import BROUGHT, check_saved, plain_params, unsaved_params
-from isthmus.models.precision import products_of
+from isthmus.models.precision import set_products
 from isthmus.models.processes import place_now, processes_of
 from isthmus.models.saved import check_keepable
 from isthmus.models.start import start_model
 from isthmus.models.units import count_units, of_no_use
 from isthmus.networks import MLP, Modules
 from isthmus.randomness import DrawingFrom, building, generator_of
-from isthmus.saving.attributes import COUNT, FLAG, Attribute, all_of, dict_of, is_finite, is_number, is_size, is_whole
+from isthmus.saving.attributes import (
+    COUNT,
+    FLAG,
+    Attribute,
+    all_of,
+    dict_of,
+    is_finite,
+    is_number,
+    is_record,
+    is_size,
+    is_whole,
+)
 from isthmus.saving.untrusted import check_dtypes, float_dtype
 from isthmus.sources.pieces import Feed
 from isthmus.threads import suited_to
@@ -68,7 +79,7 @@ class Fitting(Parameters, ABC):
     """Parameters that can be fitted to rows."""
 
     saved: ClassVar = {
-        "history_": Attribute(lambda value: value == [] or all_of(_is_record)(value), needed=True),
+        "history_": Attribute(lambda value: value == [] or all_of(is_record)(value), needed=True),
         "start_": Attribute(lambda value: value is None or dict_of(is_number)(value)),
         "best_epoch_": COUNT,
         "interrupted_": FLAG,
@@ -342,9 +353,7 @@ class Fitting(Parameters, ABC):
         steps = (epochs - state.epoch) * len(cuts(len(train), self.batch_size))
         if self.batch_size == 1 or len(train) == 1:
             check_single_rows(state.model, two)
-        is_asked = fabric.strategy.precision.precision == "bf16-mixed"
-        products = torch.bfloat16 if is_asked else products_of(self.precision, state.model, self.batch_size)
-        state.model.mixed = None if products == two.x.dtype else products
+        products = set_products(fabric, self.precision, state.model, self.batch_size)
         with (
             suited_to(work := self.batch_size * work_of_a_row(state.model, two)),
             generator_of(fabric.device, seed) as state.draws,
@@ -408,8 +417,3 @@ class Fitting(Parameters, ABC):
         self.__dict__.update({f"{name}_": count for name, count in counts.items()})
         for line in of_no_use(counts, self.get_params(deep=False), starts_at_pca=self.starts_at_pca):
             warn_caller(line)
-
-
-def _is_record(value: Any) -> bool:
-    """Tell whether it is a line of the history: numbers, and terms by the rows that they are of."""
-    return dict_of(lambda each: is_number(each) or dict_of(is_number)(each))(value) and is_whole(value.get("epoch"))

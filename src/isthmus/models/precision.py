@@ -1,11 +1,16 @@
 """Whether training takes bfloat16 for its products: where the hardware is fast at it, and layers are wide enough."""
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import nn
 
 from isthmus.core.model import Model
 from isthmus.models.engine import n_weights
 from isthmus.randomness import is_own
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 LEAST_OF_A_STEP = 5e8
 """Multiply-adds of a step's forward pass from which on it gains much: from 5e7 on it does so a little."""
@@ -15,6 +20,15 @@ LEAST_WIDTH = 512
 
 LEAST_SHARE = 0.99
 """Of the weights, which dense layers must have: others have not been measured."""
+
+
+def set_products(fabric: "Fabric", precision: str, model: Model, rows: int) -> torch.dtype:
+    """Have a model compute its products in the dtype that is asked for, or that suits so many rows a step; return it."""
+    own = next(model.parameters()).dtype
+    is_asked = fabric.strategy.precision.precision == "bf16-mixed"
+    products = torch.bfloat16 if is_asked else products_of(precision, model, rows)
+    model.mixed = None if products == own else products
+    return products
 
 
 def products_of(precision: str, model: Model, rows: int) -> torch.dtype:

@@ -154,3 +154,8 @@ SHAPE = Attribute(is_shape, tuple, list, needed=True)
 NUMBERS = array_of(all_of(is_finite))
 SCALES = array_of(are_scales)
 NAMES = array_of(all_of(lambda name: isinstance(name, str | int)), dtype=object)
+
+
+def is_record(value: Any) -> bool:
+    """Tell whether it is a line of a history: numbers, and terms by the rows that they are of."""
+    return dict_of(lambda each: is_number(each) or dict_of(is_number)(each))(value) and is_whole(value.get("epoch"))

@@ -12,6 +12,7 @@ from isthmus.core.batch import Batch, RaggedBatch
 from isthmus.core.bottlenecks import Deterministic, GaussianBottleneck, SoftThreshold
 from isthmus.core.bottlenecks.gaussian import StandardNormal
 from isthmus.core.model import Model, outcome_of
+from isthmus.core.source import WHOLE
 from isthmus.randomness import draws, is_own
 from isthmus.threads import most_threads
 from isthmus.training.callbacks import EarlyStopping, Progress
@@ -39,6 +40,8 @@ def shape_of(run: Run) -> tuple[Any, ...] | None:
     state, model, options = run.state, run.state.model, run.options
     others = [value for name, value in options.items() if name not in (*ASKED, "callbacks")]
     if any(value not in (None, False, "auto") for value in others) or state.optimize is not None:
+        return None
+    if state.model.mixed is not None or state.ranks.share != WHOLE:
         return None
     is_plain = state.device.type == "cpu" and str(run.fabric.strategy.precision.precision).endswith("-true")
     if not is_plain or state.epoch or state.history:
