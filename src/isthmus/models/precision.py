@@ -23,7 +23,7 @@ LEAST_SHARE = 0.99
 
 
 def set_products(fabric: "Fabric", precision: str, model: Model, rows: int) -> torch.dtype:
-    """Return the dtype of a model's products, which it is told: the one that is asked for, or that suits so many rows a step."""
+    """Tell a model in which dtype to compute its products: that asked for, or what suits so many rows; return it."""
     own = next(model.parameters()).dtype
     is_asked = fabric.strategy.precision.precision == "bf16-mixed"
     products = torch.bfloat16 if is_asked else products_of(precision, model, rows)
