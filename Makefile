@@ -11,7 +11,7 @@ export ISTHMUS_DATA ?= $(abspath ../shared/data)
 endif
 
 # Studies that print the figures of docs/; each is a script in benchmarks/.
-STUDIES := speed defaults generation outliers sequences steps tables modalities transformer kills sparse people scale start peers quality penalties growth ranks many
+STUDIES := speed defaults generation outliers sequences steps tables modalities transformer kills sparse people scale start peers quality penalties growth ranks many streams
 STRANGERS := strangers filling photographs machine
 
 # Threads that wait sleep, and do not spin, whichever library comes first; two workers of the tests take a core each.
