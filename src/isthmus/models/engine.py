@@ -19,6 +19,7 @@ from torch.utils.flop_counter import flop_registry
 
 from isthmus.core.batch import Batch, RaggedBatch, of_one_length
 from isthmus.core.model import Model
+from isthmus.core.source import Source
 from isthmus.errors import InputError, warn_caller
 from isthmus.formats.given import Given
 from isthmus.formats.rows import in_unit_interval
@@ -137,6 +138,14 @@ def to_batch(given: Given, dtype: torch.dtype, device: torch.device) -> Batch:
 def inference_batch(width: int) -> int:
     """Return how many rows of so many numbers are encoded or decoded at once."""
     return max(1, min(INFERENCE_BATCH, INFERENCE_NUMBERS // max(width, 1)))
+
+
+def work_of_a_step(model: Model, train: Source, batch_size: int) -> float:
+    """Return the multiply-adds of a forward pass for one batch, where the model can be trained on such batches."""
+    two = train.sample(2)
+    if batch_size == 1 or len(train) == 1:
+        check_single_rows(model, two)
+    return batch_size * work_of_a_row(model, two)
 
 
 def work_of_a_row(model: Model, rows: Batch) -> float:

@@ -2,7 +2,6 @@
 
 import math
 from abc import ABC
-from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,21 +20,20 @@ from isthmus.errors import InputError, warn_caller
 from isthmus.formats.checks import check_number, check_random_state
 from isthmus.formats.containers import RowsLike
 from isthmus.formats.standardise import check_size
+from isthmus.models.callbacks import callbacks_of
 from isthmus.models.engine import (
-    check_single_rows,
     chosen_precision,
     inference_batch,
     n_activations,
     new_fabric,
     restoring_on_error,
     row_width,
-    work_of_a_row,
+    work_of_a_step,
 )
 from isthmus.models.kept import kept_start, why_start_is_kept
 from isthmus.models.learning import in_turn, learnt, streamed
 from isthmus.models.new_model import check_build, default_hidden, with_weights
 from isthmus.models.own_checks import check_own
-from isthmus.models.own_parts import takes_estimator
 from isthmus.models.params import Parameters
 from isthmus.models.plain import BROUGHT, check_saved, plain_params, unsaved_params
 from isthmus.models.precision import set_products
@@ -60,8 +58,7 @@ from isthmus.saving.attributes import (
 from isthmus.saving.untrusted import check_dtypes, float_dtype
 from isthmus.sources.pieces import Feed
 from isthmus.threads import suited_to
-from isthmus.training import EarlyStopping, Progress, State, new_state
-from isthmus.training.callbacks import Callback, Record
+from isthmus.training import Progress, State, new_state
 from isthmus.training.compiled import is_compiled
 from isthmus.training.keeper import Checkpoints
 from isthmus.training.meeting import run
@@ -98,6 +95,8 @@ class Fitting(Parameters, ABC):
         Parameters
         ----------
         X : array-like, Tensor or DataFrame of shape (n, features), (n, height, width) or (n, channels, height, width)
+            Or rows that are read a piece at a time (``docs/streams.md``): the path of a file or folder, a memory map, a
+            ``torch.utils.data.DataLoader``, or an iterable of batches.
             Numbers; uint8 arrays are taken as 0…255 and brought to [0, 1]. NaN is a value that is not known: it takes
             no part in the reconstruction term, and the encoder is shown the mean of the others in its place.
         y : array-like of shape (n,) or (n, n_conditions), DataFrame, or dict of arrays of shape (n,), optional
@@ -179,7 +178,8 @@ class Fitting(Parameters, ABC):
         Parameters
         ----------
         X : array-like
-            Rows, as :meth:`fit` takes them; after the first call in the form that they had there.
+            Rows, as :meth:`fit` takes them, or an iterator that gives its rows once (``docs/streams.md``); after the
+            first call in the form that they had there.
         y : ignored
             There for scikit-learn's sake; a conditional model needs the conditions here.
 
@@ -349,13 +349,11 @@ class Fitting(Parameters, ABC):
         anew: bool = True,
     ) -> None:
         """Run the loop until so many epochs are done, and keep what it leaves."""
-        two = train.sample(2)
         steps = (epochs - state.epoch) * len(cuts(len(train), self.batch_size))
-        if self.batch_size == 1 or len(train) == 1:
-            check_single_rows(state.model, two)
+        work = work_of_a_step(state.model, train, self.batch_size)
         products = set_products(fabric, self.precision, state.model, self.batch_size)
         with (
-            suited_to(work := self.batch_size * work_of_a_row(state.model, two)),
+            suited_to(work),
             generator_of(fabric.device, seed) as state.draws,
             Progress(epochs, shown=self.verbose > 0 and state.ranks.share.rank == 0) as progress,
             nullcontext() if kept is None else kept.running(),
@@ -371,39 +369,18 @@ class Fitting(Parameters, ABC):
                 epochs=0 if kept is not None and kept.is_kept and state.stopped else epochs - state.epoch,
                 batch_size=self.batch_size,
                 at_once=inference_batch(row_width(state.model)),
-                callbacks=[progress, *self._callbacks(state, validation)],
+                callbacks=[progress, *callbacks_of(self, state, stops_early=validation is not None)],
                 watch=kept,
                 max_grad_norm=self.max_grad_norm or self.default_grad_norm(math.prod(self.format_.row_shape_)),
                 roll_back=self.on_nonfinite == "roll_back",
                 compiled=is_compiled(self.compile, steps, work),
             )
             progress.end_with(state.best_epoch, None if state.best is None else state.best.lowest, self.monitor)
-        learn_usual(state.model, train, anew=anew)  # by the weights that are kept
-        self._note(state, train, validation)
+        self._note(state, train, validation, anew=anew)
 
-    def _callbacks(self, state: State, validation: Source | None) -> list[Callback]:
-        """Return what is handed each record: the person's own, and what stops early."""
-        callbacks = [self._told(state, each) for each in self.callbacks]
-        if validation is not None and self.early_stopping:
-            stopping = EarlyStopping(self.patience, self.monitor)
-            for record in state.history:
-                stopping(record)  # it was told of them before
-            callbacks.append(stopping)
-        return callbacks
-
-    def _told(self, state: State, callback: Callable[..., bool | None]) -> Callback:
-        """Return a callback of the record alone; one that takes the estimator too finds it fitted so far."""
-        if not takes_estimator(callback):
-            return callback
-
-        def call(record: Record) -> bool | None:
-            self.module_, self.history_ = state.model.eval(), list(state.history)
-            return callback(record, self)
-
-        return call
-
-    def _note(self, state: State, train: Source, validation: Source | None) -> None:
+    def _note(self, state: State, train: Source, validation: Source | None, *, anew: bool) -> None:
         """Note what the loop has left, and tell of a model that is still its start, or has units of no use."""
+        learn_usual(state.model, train, anew=anew)  # by the weights that are kept
         self.module_ = state.model.eval()
         self.history_ = list(state.history)
         self.start_ = None if state.best is None else state.best.start.means

@@ -32,7 +32,7 @@ class TakesStreams:
     What they give is said once, in the notes of :class:`isthmus.Autoencoder`.
     """
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, **kwargs: object) -> None:
         """Wrap the methods, around what scikit-learn has wrapped."""
         super().__init_subclass__(**kwargs)
         for name in METHODS:
@@ -49,7 +49,7 @@ def in_pieces(method: Method) -> Method:
     rows = list(signature.parameters)[1]
 
     @wraps(method)
-    def call(*args: Any, **kwargs: Any) -> Any:
+    def call(*args: object, **kwargs: object) -> Any:
         X = args[1] if len(args) > 1 else kwargs.get(rows)
         if _is_plainly_in_memory(X):
             return method(*args, **kwargs)
@@ -85,7 +85,7 @@ class _Call:
         self._y = given.arguments.pop("y", None) if "y" in given.signature.parameters else None
         self._mask = given.arguments.pop("mask", None)
 
-    def of(self, X: Any) -> Any:
+    def of(self, X: object) -> object:
         """Return what the method gives of a stream; None where `X` is in memory."""
         y_of_all = self._y if isinstance(self._y, Mapping) or _is_number(self._y) else None
         stream = stream_of(X, None if y_of_all is not None else self._y)
@@ -154,7 +154,7 @@ def _counted_on(stream: Stream) -> Iterator[Piece]:
         start += n
 
 
-def _of_rows(mask: Any, X: Any, start: int) -> Any:
+def _of_rows(mask: np.ndarray, X: np.ndarray, start: int) -> Any:
     """Return a piece's own part of a mask, where that is not of one row, for all."""
     if np.ndim(mask) != np.ndim(X) or len(mask) == 1:
         return mask

@@ -196,10 +196,7 @@ class Parameters(BaseEstimator, ABC):
         ValueError, TypeError
             For the first parameter without a meaning.
         """
-        whole = ["n_components", "batch_size", "patience", "devices", "nodes"]
-        whole += [name for name in ("max_epochs", "k") if getattr(self, name) is not None]
-        for name in whole:
-            check_scalar(getattr(self, name), name, numbers.Integral, min_val=1)
+        self._check_whole_numbers()
         for name in ("sparsity_weight", "contraction_weight", "weight_decay", "corruption_level"):
             check_number(name, getattr(self, name), min_val=0)
         between = {"min_val": 0, "include_boundaries": "neither"}
@@ -237,6 +234,12 @@ class Parameters(BaseEstimator, ABC):
         self._check_scale()
         check_choice("sparsity", self.sparsity, (None, "kl", "l1", "topk"))
         check_choice("lr_schedule", self.lr_schedule, ("one_cycle", "constant"))
+
+    def _check_whole_numbers(self) -> None:
+        names = ["n_components", "batch_size", "patience", "devices", "nodes"]
+        names += [name for name in ("max_epochs", "k") if getattr(self, name) is not None]
+        for name in names:
+            check_scalar(getattr(self, name), name, numbers.Integral, min_val=1)
 
     def _check_parts(self) -> None:
         """Raise ValueError or TypeError where a part that is named or brought is none, or does not go with another."""

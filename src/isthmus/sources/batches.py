@@ -108,7 +108,7 @@ def _as_arrays(values: Any) -> Any:
     return values if isinstance(values, pd.DataFrame | pd.Series) else np.asarray(values)
 
 
-def batches_of(X: Any) -> Items | Batches | None:
+def batches_of(X: object) -> Items | Batches | None:
     """Return the rows that an object of a program gives one batch after the other; None where it is none."""
     name = f"the {type(X).__name__}"
     if isinstance(X, DataLoader):
@@ -128,7 +128,7 @@ def batches_of(X: Any) -> Items | Batches | None:
     return None
 
 
-def _of_loader(loader: DataLoader[Any], name: str) -> Items | Batches:
+def _of_loader(loader: DataLoader[object], name: str) -> Items | Batches:
     """Return the rows of a loader: of a data set whose rows it gives all, in any order, the order is drawn here."""
     is_plain = isinstance(loader.sampler, RandomSampler | SequentialSampler) and loader.batch_sampler is not None
     if isinstance(loader.dataset, IterableDataset) or not is_plain or loader.drop_last:

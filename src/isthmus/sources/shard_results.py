@@ -222,7 +222,7 @@ class Applied:
         }
 
 
-def fingerprint(model: Any) -> str:
+def fingerprint(model: object) -> str:
     """Return the SHA-256 of a fitted model's weights, and of what it has learnt of its rows."""
     digest = hashlib.sha256()
     for each in {id(model): model, **{id(own): own for own in getattr(model, "autoencoders_", ())}}.values():
@@ -263,7 +263,7 @@ def _results_in(folder: Path, source: Path, paths: Sequence[Path], ending: Endin
     return [folder / path.with_suffix(f".{ending}") for path in own]
 
 
-def _note(folder: Path, described: dict[str, Any], results: Sequence[Path]) -> None:
+def _note(folder: Path, described: dict[str, object], results: Sequence[Path]) -> None:
     """Write down what results are of; raise ValueError where those that are there are of something else."""
     path = folder / NOTE
     if not path.exists():
@@ -293,7 +293,7 @@ def _n_rows(result: Path) -> int:
         return int(file.metadata.num_rows)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """Return a parameter as JSON can hold it; an array by its checksum."""
     if isinstance(value, np.ndarray | pd.DataFrame | pd.Series):
         array = np.ascontiguousarray(np.asarray(value))

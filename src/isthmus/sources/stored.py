@@ -3,11 +3,11 @@
 import mmap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from isthmus.errors import InputError
+from isthmus.formats.containers import RowsLike
 from isthmus.sources.pieces import Piece, Store, check_rows, cut_evenly, n_rows
 
 
@@ -22,13 +22,16 @@ class ArrayStore(Store):
         What goes with each row.
     name : str
         What an error calls it.
+    file : Path, optional
+        The ``.npy`` file that a memory map is of: slices are read of it, as pages of a memory map would stay in memory
+        for long.
     """
 
-    def __init__(self, array: np.ndarray, y: Any = None, name: str = "X") -> None:
+    def __init__(self, array: np.ndarray, y: RowsLike | None = None, name: str = "X", file: Path | None = None) -> None:
         check_rows(name, len(array))
         if y is not None and n_rows(y) != len(array):
             raise InputError(f"{name} has {len(array)} rows, and y {n_rows(y)}: give one a row")
-        self.array, self.y, self.name = array, y, name
+        self.array, self.y, self.name, self.file = array, y, name, file
         self.sizes, self.at_once = cut_evenly(len(array), array.nbytes // len(array))
         self.parts = [(name, len(self.sizes))]
         self.signature = f"array {array.shape} {array.dtype.str}"
@@ -44,20 +47,13 @@ class ArrayStore(Store):
         yield Piece(X, None if self.y is None else Piece(self.y).pick(rows).X, where)
 
     def _slice(self, first: int, n: int) -> np.ndarray:
-        rows = np.array(self.array[first : first + n])
-        let_go(self.array)
-        return rows
-
-
-class NpyStore(ArrayStore):
-    """Rows of a ``.npy`` file: slices are read of it, as pages of a memory map would stay in memory for long."""
-
-    def _slice(self, first: int, n: int) -> np.ndarray:
         array = self.array
-        if not (isinstance(array, np.memmap) and array.flags.c_contiguous):
-            return super()._slice(first, n)
+        if self.file is None or not (isinstance(array, np.memmap) and array.flags.c_contiguous):
+            rows = np.array(array[first : first + n])
+            let_go(array)
+            return rows
         row = array.nbytes // len(array)
-        flat = np.fromfile(self.name, array.dtype, n * (row // array.itemsize), offset=array.offset + first * row)
+        flat = np.fromfile(self.file, array.dtype, n * (row // array.itemsize), offset=array.offset + first * row)
         return flat.reshape(n, *array.shape[1:])
 
 
@@ -68,7 +64,7 @@ def let_go(array: np.ndarray) -> None:
         opened.madvise(mmap.MADV_DONTNEED)  # never of mode "c", whose changes are in memory alone
 
 
-def npy_store(path: Path, y: Any = None) -> ArrayStore:
+def npy_store(path: Path, y: RowsLike | None = None) -> ArrayStore:
     """Return the rows of a ``.npy`` file; raise ValueError in a line where it holds none."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -76,4 +72,4 @@ def npy_store(path: Path, y: Any = None) -> ArrayStore:
         raise InputError(f"cannot read {path}: {' '.join(str(error).split())}; save an array of numbers") from error
     if not isinstance(array, np.ndarray) or array.ndim < 2:
         raise InputError(f"{path} holds no rows: save an array of shape (n, features), or of images")
-    return NpyStore(array, y, str(path))
+    return ArrayStore(array, y, str(path), path)

@@ -93,17 +93,13 @@ def run(
         If the run goes back; and if the training is interrupted from the keyboard: the best weights so far are kept.
         Before the end of the first epoch there are none, and KeyboardInterrupt goes on.
     """
-    step = step_of(fabric, state, max_grad_norm)
-    if compiled:
-        step = compiled_step(fabric, state, min(batch_size, len(train)), max_grad_norm, step)
+    step = _step(fabric, state, min(batch_size, len(train)), max_grad_norm, compiled)
     batches, some = state.ranks.batches(train, batch_size), state.ranks.batches(train.excerpt(), batch_size)
     sigma_rows, n_steps = train.sample(SIGMA_ROWS), epochs * len(cuts(len(train), batch_size))
     held_out = None if validation is None else state.ranks.batches(validation, at_once)
     if state.best is None and held_out is not None:
         state.best = Best.begin(state.model, evaluated(state, held_out(None)), state.monitor)
-    state.probe = None  # of the rows of a run before
-    if roll_back and state.start is None:
-        state.start = start_of(state, some, n_steps, len(train))
+    _look_at_start(state, some, n_steps, len(train), roll_back)
     epochs_before, watch = len(state.history), watch or (lambda state: None)
     try:
         for _ in range(epochs):
@@ -111,9 +107,7 @@ def run(
             set_sigmas(state.model, sigma_rows)
             if held_out is not None:
                 record["validation"] = _validated(state, held_out(None))
-            state.history.append(record)
-            asked_to_stop = sum(bool(callback(record)) for callback in callbacks) > 0  # each is called
-            state.stopped = state.ranks.any(asked_to_stop)
+            _tell(state, record, callbacks)
             watch(state)
             if state.stopped:
                 break
@@ -124,6 +118,25 @@ def run(
         warnings.warn(f"interrupted after {len(state.history)} epochs: the best weights so far are kept", stacklevel=2)
     if state.best is not None:
         state.model.load_state_dict(state.best.weights)
+
+
+def _step(fabric: "Fabric", state: State, batch_size: int, max_grad_norm: float | None, compiled: bool) -> Step:
+    step = step_of(fabric, state, max_grad_norm)
+    return compiled_step(fabric, state, batch_size, max_grad_norm, step) if compiled else step
+
+
+def _look_at_start(state: State, some: Batches, n_steps: int, n_rows: int, roll_back: bool) -> None:
+    """Note the errors before the first step, which those of the epochs are held against where a run may go back."""
+    state.probe = None  # of the rows of a run before
+    if roll_back and state.start is None:
+        state.start = start_of(state, some, n_steps, n_rows)
+
+
+def _tell(state: State, record: Record, callbacks: Sequence[Callback]) -> None:
+    """Keep the record of an epoch, hand it to every callback, and note whether one of any process asked to stop."""
+    state.history.append(record)
+    asked_to_stop = sum(bool(callback(record)) for callback in callbacks) > 0  # each is called
+    state.stopped = state.ranks.any(asked_to_stop)
 
 
 def _validated(state: State, held_out: Iterable[Batch]) -> dict[str, float]:

@@ -20,6 +20,7 @@ from torch.func import functional_call
 from isthmus.core.batch import Batch
 from isthmus.core.bottlenecks.gaussian import GaussianBottleneck
 from isthmus.core.drawn import Drawn, standard_normal
+from isthmus.core.model import Model
 from isthmus.core.sigma import set_sigmas
 from isthmus.core.source import Source, cuts
 from isthmus.errors import InputError
@@ -60,7 +61,7 @@ class Run:
     failed: bool = False
     """Whether its loss spiked or was not finite: it is to be trained by itself, from its start."""
 
-    shape: tuple[Any, ...] | None = None
+    shape: tuple[object, ...] | None = None
     """What those have in common that are trained as one with it."""
 
     begun: tuple[dict[str, Tensor], Tensor] = field(init=False)
@@ -221,10 +222,12 @@ class Together:
         return batched(self.stack.skeleton, models, epoch, self.monitor if by_rows else None)
 
 
-def batched(skeleton: Any, models: Sequence[Any], epoch: float, monitor: str | None) -> Callable[..., Any]:
+def batched(skeleton: Model, models: Sequence[Model], epoch: float, monitor: str | None) -> Callable[..., Any]:
     """Return the function of stacked weights, buffers and rows that takes the terms of all models at once."""
 
-    def one(weights: Any, buffers: Any, rows: Rows, shares: dict[str, Tensor]) -> tuple[Any, Figures, Tensor]:
+    def one(
+        weights: dict[str, Tensor], buffers: dict[str, Tensor], rows: Rows, shares: dict[str, Tensor]
+    ) -> tuple[Any, Figures, Tensor]:
         batch = Batch(rows["x"], rows.get("context"), rows.get("observed"))
         shown = Batch._make(rows.get(f"shown_{name}", value) for name, value in batch._asdict().items())
         drawn = Drawn(rows["noise"]) if "noise" in rows else None
@@ -238,7 +241,7 @@ def batched(skeleton: Any, models: Sequence[Any], epoch: float, monitor: str | N
         is_loss = monitor == "loss" or monitor not in figures
         return row_losses if is_loss else by_row(monitor, outcome, figures, batch), figures, loss
 
-    def all_at_once(weights: Any, buffers: Any, rows: Rows) -> tuple[Any, Figures, Tensor]:
+    def all_at_once(weights: dict[str, Tensor], buffers: dict[str, Tensor], rows: Rows) -> tuple[Any, Figures, Tensor]:
         shares = {}
         for name in {*models[0].weights, *models[0].warm_up}:
             values = [model.weight(name, epoch) for model in models]
@@ -250,7 +253,7 @@ def batched(skeleton: Any, models: Sequence[Any], epoch: float, monitor: str | N
     return all_at_once
 
 
-def stacked_rows(models: Sequence[Any], batches: Sequence[Batch], generators: Sequence[torch.Generator]) -> Rows:
+def stacked_rows(models: Sequence[Model], batches: Sequence[Batch], generators: Sequence[torch.Generator]) -> Rows:
     """Draw, for each model by its own generator, what it is shown and its code's noise, and stack all."""
     columns: dict[str, list[Tensor]] = {}
     for model, batch, generator in zip(models, batches, generators, strict=True):
@@ -265,7 +268,7 @@ def stacked_rows(models: Sequence[Any], batches: Sequence[Batch], generators: Se
     return {name: torch.stack(values) for name, values in columns.items()}
 
 
-def width_of_code(model: Any) -> int:
+def width_of_code(model: Model) -> int:
     """Return how many units the code has, which the last layer of the encoder says."""
     layers = [part for part in model.encoder.modules() if isinstance(part, torch.nn.Linear)]
     return layers[-1].out_features // int(model.bottleneck.n_params)

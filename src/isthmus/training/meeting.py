@@ -39,7 +39,7 @@ def run(fabric: "Fabric", state: State, train: Source, validation: Source | None
         place[0].train(place[1], Run(fabric, state, train, validation, options))
 
 
-def together(fits: Sequence[Callable[[], Any]], workers: int = 1, at_once: int = AT_ONCE) -> list[Any]:
+def together(fits: Sequence[Callable[[], object]], workers: int = 1, at_once: int = AT_ONCE) -> list[object]:
     """Call functions that fit something, and train as one what is of one shape.
 
     Parameters
@@ -61,7 +61,7 @@ def together(fits: Sequence[Callable[[], Any]], workers: int = 1, at_once: int =
     BaseException
         What the first of them in order has raised, once all have ended.
     """
-    found: list[Any] = []
+    found: list[object] = []
     for start in range(0, len(fits), at_once):
         found += Meeting(fits[start : start + at_once], workers).hold()
     return found
@@ -70,7 +70,7 @@ def together(fits: Sequence[Callable[[], Any]], workers: int = 1, at_once: int =
 class Meeting:
     """Threads that come to the loop, wait, and go on when their runs are trained."""
 
-    def __init__(self, fits: Sequence[Callable[[], Any]], workers: int) -> None:
+    def __init__(self, fits: Sequence[Callable[[], object]], workers: int) -> None:
         self._permits = threading.Semaphore(workers)
         self._changed = threading.Condition()
         self._busy = len(fits)
@@ -78,14 +78,14 @@ class Meeting:
         self._to_train: dict[int, list[Run]] = {}
         self._free: set[int] = set()
         self._aborted = False
-        self._results: list[Any] = [None] * len(fits)
+        self._results: list[object] = [None] * len(fits)
         self._errors: list[BaseException | None] = [None] * len(fits)
         self._threads = [
             threading.Thread(target=copy_context().run, args=(self._work, i, fit), daemon=True)
             for i, fit in enumerate(fits)
         ]
 
-    def hold(self) -> list[Any]:
+    def hold(self) -> list[object]:
         """Let all begin, train what they come with, again and again, until all are over."""
         for thread in self._threads:
             thread.start()
@@ -151,7 +151,7 @@ class Meeting:
 
     def _train_those_who_wait(self) -> None:
         """Have the first of each group train it, and let all go on."""
-        groups: dict[Any, dict[int, Run]] = {}
+        groups: dict[object, dict[int, Run]] = {}
         for place, run in sorted(self._arrived.items()):
             groups.setdefault(run.shape, {})[place] = run
         with self._changed:
@@ -164,7 +164,7 @@ class Meeting:
             self._arrived.clear()
             self._changed.notify_all()
 
-    def _work(self, place: int, fit: Callable[[], Any]) -> None:
+    def _work(self, place: int, fit: Callable[[], object]) -> None:
         _place.set((self, place))
         try:
             with self._permits, suited_to(0):  # each fit, and each use of its model, takes what repays it
