@@ -202,3 +202,5 @@ def _batches(state: State, position: Position, train: Batches) -> Generator[Batc
             if i == 0 and n_done:
                 state.generator.set_state(now)  # the order is drawn: what follows goes on where it was
             yield batch
+    if n_done == len(position.sizes) and n_done:
+        state.generator.set_state(now)  # none was left, and what follows the epoch goes on where it was, too
