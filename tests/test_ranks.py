@@ -375,3 +375,10 @@ if __name__ == "__main__":
     rank = int(os.environ["RANK"])
     results = {name: fitted(name) for name in CASES} | {"in parts": in_parts(), "other rows": error_of_other_rows(rank)}
     (Path(sys.argv[1]) / f"{rank}.json").write_text(json.dumps(results))
+
+
+def test_a_strategy_is_for_several_processes(run, tmp_path):
+    status, _, err = run("train digits --out run --strategy ddp")
+    assert status == 2
+    assert "--strategy ddp is for several processes: give --devices or --nodes too" in err
+    assert not (tmp_path / "run").exists()

@@ -101,7 +101,7 @@ Devices = Annotated[
 Nodes = Annotated[int, typer.Option(min=1, max=MOST_PROCESSES, help="Machines that do, each of so many processes.")]
 
 Strategy = Annotated[
-    Literal["ddp"], typer.Option(help="How several processes share the work: each trains on its part of every batch.")
+    Literal["ddp"] | None, typer.Option(help="How several processes share the work: each trains on a part of a batch.")
 ]
 
 Kinds = Annotated[
@@ -253,7 +253,7 @@ class TrainOptions(NamedTuple):
     device: Device = "auto"
     devices: Devices = 1
     nodes: Nodes = 1
-    strategy: Strategy = "ddp"
+    strategy: Strategy = None
     settings: Settings = None
     label: Label = None
     time: Time = None

@@ -55,6 +55,7 @@ def rank_of_command(devices: int, nodes: int) -> int:
 def train(options: TrainOptions, typed: Collection[str]) -> None:
     """Begin a run, or go on with one, and write its report; `typed` are the options that were given."""
     allow(options.data if options.resume is None else None, options.max_gb, options.max_pixels)
+    _check_strategy(options)
     if rank_of_command(options.devices, options.nodes) > 0:
         _follow(options, typed)
         return
@@ -76,6 +77,13 @@ def train(options: TrainOptions, typed: Collection[str]) -> None:
         say(f"model and report: {target}/ (open {target / REPORT})")
     else:
         say(f"model: {target}/")
+
+
+def _check_strategy(options: TrainOptions) -> None:
+    """Raise ValueError where one process alone is told how it is to share the work."""
+    n = options.devices * options.nodes
+    if options.strategy is not None and n == 1 and place_of_process() is None:
+        raise InputError(f"--strategy {options.strategy} is for several processes: give --devices or --nodes too")
 
 
 def _follow(options: TrainOptions, typed: Collection[str]) -> None:
