@@ -53,12 +53,18 @@ class Shards(Store):
         """Yield a row group's rows, some at a time."""
         place, group = self._groups[block]
         path = self.paths[place]
-        is_small = self.sizes[block] * self.bytes_of_a_row <= AT_ONCE_WHOLE
+        is_small = self._decoded_bytes(block) <= AT_ONCE_WHOLE
         with _readable(path):
             batches = _decoded(path, group) if is_small else _decoded_in_turn(path, group, self.at_once)
             for i, batch in enumerate(_of_size(batches, self.at_once)):
                 if i >= start:
                     yield self._piece(batch, f"{path}, row group {group}")
+
+    def _decoded_bytes(self, block: int) -> int:
+        """Return about how many bytes a row group takes, decoded: numbers as wide as they are stored."""
+        kinds = self.schema.types
+        bits = sum(kind.bit_width if pa.types.is_floating(kind) else 8 * _width(kind) for kind in kinds)
+        return self.sizes[block] * bits // 8
 
     def _piece(self, rows: pa.Table, where: str) -> Piece:
         frame = rows.to_pandas(use_threads=False, date_as_object=True)
