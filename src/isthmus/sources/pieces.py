@@ -10,7 +10,7 @@ import pandas as pd
 
 from isthmus.errors import InputError, InputTypeError
 
-AT_ONCE = 2**23
+AT_ONCE = 2**22
 """Bytes that a piece of a store takes, at the most, unless one row takes more."""
 
 FEWEST_PIECES = 32

@@ -1,7 +1,7 @@
 """Tables in Parquet, in one file or a folder of them, read some rows at a time."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,12 @@ from pyarrow import parquet
 from isthmus.errors import InputError
 from isthmus.sources.endings import shards_of
 from isthmus.sources.pieces import AT_ONCE, FEWEST_PIECES, Piece, Store, check_rows
+
+AT_ONCE_WHOLE = 2**25
+"""Bytes of a row group up to which it is decoded at once: a reader that stays open takes several times as many."""
+
+READ_AHEAD = 2**16
+"""Bytes of each column that a reader which stays open holds."""
 
 TEXT_BYTES = 64
 """Bytes that a value of text, or of any other kind without a width of its own, is reckoned to take."""
@@ -47,11 +53,18 @@ class Shards(Store):
         """Yield a row group's rows, some at a time."""
         place, group = self._groups[block]
         path = self.paths[place]
-        with _readable(path), parquet.ParquetFile(path) as file:
-            batches = file.iter_batches(self.at_once, row_groups=[group], use_threads=False)
+        is_small = self._decoded_bytes(block) <= AT_ONCE_WHOLE
+        with _readable(path):
+            batches = _decoded(path, group) if is_small else _decoded_in_turn(path, group, self.at_once)
             for i, batch in enumerate(_of_size(batches, self.at_once)):
                 if i >= start:
                     yield self._piece(batch, f"{path}, row group {group}")
+
+    def _decoded_bytes(self, block: int) -> int:
+        """Return about how many bytes a row group takes, decoded: numbers as wide as they are stored."""
+        kinds = self.schema.types
+        bits = sum(kind.bit_width if pa.types.is_floating(kind) else 8 * _width(kind) for kind in kinds)
+        return self.sizes[block] * bits // 8
 
     def _piece(self, rows: pa.Table, where: str) -> Piece:
         frame = rows.to_pandas(use_threads=False, date_as_object=True)
@@ -87,6 +100,20 @@ class _readable:  # noqa: N801  (a context)
         if isinstance(error, pa.ArrowException | OSError) and not isinstance(error, FileNotFoundError):
             said = " ".join(str(error).split())
             raise InputError(f"cannot read {self.path}: {said}; write it anew, or take it away") from error
+
+
+def _decoded(path: Path, group: int) -> Iterable[pa.RecordBatch]:
+    """Return a row group, decoded, and give back what that took."""
+    with parquet.ParquetFile(path, pre_buffer=False, buffer_size=READ_AHEAD) as file:
+        table = file.read_row_group(group, use_threads=False)
+    pa.default_memory_pool().release_unused()
+    return table.to_batches()
+
+
+def _decoded_in_turn(path: Path, group: int, size: int) -> Iterator[pa.RecordBatch]:
+    """Yield a row group so many rows at a time."""
+    with parquet.ParquetFile(path, pre_buffer=False, buffer_size=READ_AHEAD) as file:
+        yield from file.iter_batches(size, row_groups=[group], use_threads=False)
 
 
 def _footer(path: Path) -> tuple[pa.Schema, parquet.FileMetaData]:
