@@ -157,7 +157,7 @@ def _pieces(sizes: Sequence[int]) -> int:
     return -(-FEWEST_PIECES // len(sizes))
 
 
-def _of_size(batches: Iterator[pa.RecordBatch], size: int) -> Iterator[pa.Table]:
+def _of_size(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[pa.Table]:
     """Yield tables of so many rows, whatever the sizes of batches are."""
     left, n = [], 0
     for batch in batches:
