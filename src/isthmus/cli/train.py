@@ -161,7 +161,8 @@ def _is_streamed(data: str, options: TrainOptions) -> bool:
             raise InputError(f"{what}: sequences, and images that are brought to a size, are read whole, into memory")
         return False
     why = runs.why_on_disk(data, asked=options.stream)
-    if why is not None and not is_sharded(Path(data)) and not options.stream:
+    is_told = rank_of_command(options.devices, options.nodes) == 0
+    if is_told and why is not None and not is_sharded(Path(data)) and not options.stream:
         say(f"{data} is read from disk a piece at a time: {why}")
     return why is not None
 
