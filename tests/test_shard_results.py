@@ -175,7 +175,7 @@ def test_mistakes_in_a_line(model, shards, tmp_path):
         datasets.write_shards(model.transform, shards, tmp_path / "out")
 
 
-@pytest.mark.parametrize("names", [("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_NTASKS")])
+@pytest.mark.parametrize("names", [("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS")])
 def test_processes_take_every_so_many_th_shard(names, model, shards, tmp_path, monkeypatch):
     parts = []
     for rank in range(2):
@@ -192,3 +192,9 @@ def test_processes_take_every_so_many_th_shard(names, model, shards, tmp_path, m
     monkeypatch.setenv(names[0], "2")
     with pytest.raises(ValueError, match=f"{names[0]}=2 and {names[1]}=2"):
         datasets.write_shards(model.transform, shards, tmp_path / "codes")
+
+
+def test_the_script_that_srun_is_called_in_takes_all_shards(model, shards, tmp_path, monkeypatch):
+    monkeypatch.setenv("SLURM_PROCID", "0")
+    monkeypatch.setenv("SLURM_NTASKS", "4")
+    assert len(datasets.write_shards(model.transform, shards, tmp_path / "codes")) == 5

@@ -238,8 +238,11 @@ def fingerprint(model: object) -> str:
 
 
 def share_of_process() -> tuple[int, int]:
-    """Return the rank of this process and how many there are: of those that torchrun, or Slurm's srun, has started."""
-    for rank, world in (("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_NTASKS")):
+    """Return the rank of this process and how many there are: of those that torchrun, or Slurm's srun, has started.
+
+    The script that srun is called in has a number too, and is alone: only srun says how many its step has.
+    """
+    for rank, world in (("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS")):
         own, of_all = os.environ.get(rank, ""), os.environ.get(world, "")
         if own and of_all:
             if not (own.isdecimal() and of_all.isdecimal() and int(own) < int(of_all)):

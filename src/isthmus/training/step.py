@@ -12,7 +12,6 @@ from isthmus.errors import warn_caller
 from isthmus.training.compiled import CompiledStep, Step
 from isthmus.training.evaluated import figures_of
 from isthmus.training.ranks import Ranks
-from isthmus.training.shared_step import shared_step
 from isthmus.training.state import State
 
 if TYPE_CHECKING:
@@ -26,26 +25,25 @@ def step_of(fabric: "Fabric", state: State, max_grad_norm: float | None) -> Step
     wrappers have nothing to do, and look at every tensor on the way in and out of each step all the same, which small
     networks feel.
     """
-    if isinstance(state.ranks, Ranks):
-        return _shared_step_of(fabric, state, state.ranks, max_grad_norm)
     model: Any = state.model
     optimizer: Any = state.optimizer
     backward: Callable[[Tensor], None] = Tensor.backward
     if not is_plain(fabric, state):
         model, optimizer = fabric.setup(state.model, state.optimizer)
         backward = fabric.backward
+    if isinstance(state.ranks, Ranks):
+        strategy: Any = fabric.strategy  # models/ddp.py's
+        model = strategy.module if _keeps_precision(fabric, state) else model
+        backward = partial(_backward_of_share, fabric, state.ranks)
     clip = None
     if max_grad_norm is not None:
         clip = partial(fabric.clip_gradients, model, optimizer, max_norm=max_grad_norm, error_if_nonfinite=False)
     return partial(_step, state, model, optimizer, backward, clip)
 
 
-def _shared_step_of(fabric: "Fabric", state: State, ranks: Ranks, max_grad_norm: float | None) -> Step:
-    model, optimizer = fabric.setup(state.model, state.optimizer)
-    strategy: Any = fabric.strategy  # models/ddp.py's
-    if str(strategy.precision.precision).endswith("-true"):
-        model = strategy.module
-    return partial(shared_step, fabric, state, ranks, model, optimizer, max_grad_norm)
+def _backward_of_share(fabric: "Fabric", ranks: Ranks, loss: Tensor) -> None:
+    """Take the gradient of a process's part of the batch, so that the mean over processes is that of the whole."""
+    fabric.backward(loss * ranks.weight())
 
 
 def compiled_step(fabric: "Fabric", state: State, rows: int, max_grad_norm: float | None, eager: Step) -> Step:
@@ -60,9 +58,12 @@ def is_plain(fabric: "Fabric", state: State) -> bool:
     """Tell whether training is on one device, and Fabric has nothing to do with its precision."""
     from lightning_fabric.strategies.single_device import SingleDeviceStrategy  # which is there, as the Fabric is
 
-    strategy = fabric.strategy
-    is_true = str(strategy.precision.precision).endswith("-true") or state.model.mixed is not None
-    return isinstance(strategy, SingleDeviceStrategy) and is_true
+    return isinstance(fabric.strategy, SingleDeviceStrategy) and _keeps_precision(fabric, state)
+
+
+def _keeps_precision(fabric: "Fabric", state: State) -> bool:
+    """Tell whether Fabric has nothing to do with the precision: it is the weights', or the model sees to it itself."""
+    return str(fabric.strategy.precision.precision).endswith("-true") or state.model.mixed is not None
 
 
 def _step(
@@ -84,4 +85,4 @@ def _step(
     optimizer.step()
     if state.scheduler is not None:
         state.scheduler.step()
-    return figures_of(state.model, outcome, loss, batch)
+    return state.ranks.pooled(figures_of(state.model, outcome, loss, batch), outcome, batch)
