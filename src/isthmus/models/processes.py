@@ -2,6 +2,7 @@
 
 import atexit
 import copy
+import gc
 import os
 import tempfile
 import threading
@@ -126,6 +127,7 @@ def _backend() -> str:
 
 
 def _leave() -> None:
+    gc.collect()  # what is left of DDP would end with the program, after its threads, which aborts it
     if distributed.is_initialized():
         distributed.destroy_process_group()
 
