@@ -169,3 +169,10 @@ def test_auto_goes_by_sizes(digits, graphs):
     assert not graphs
     with pytest.raises(InputError, match="unknown compile 'yes': give one of 'auto'"):
         Autoencoder(4, compile="yes").fit(digits[0])
+
+
+@pytest.mark.filterwarnings("default:the training is not compiled")
+def test_the_command_compiles(run):
+    status, _, err = run("train digits --network lstm --epochs 1 --compile --out run")
+    assert status == 0, err
+    assert "the training is not compiled: a recurrence is computed by a library" in err

@@ -30,10 +30,10 @@ from isthmus import (
     VariationalAutoencoder,
     datasets,
 )
-from isthmus.core.source import WHOLE, Share
+from isthmus.core.source import Share
 from isthmus.networks import MLP, Conv
 from isthmus.randomness import DrawingFrom, DrawingShare
-from isthmus.training.ranks import place_of_process, share_of_process
+from isthmus.training.ranks import place_of_process
 
 LONGEST = 150
 """Seconds after which a child is killed, and its test fails."""
@@ -285,20 +285,20 @@ def test_machines_must_know_of_one_another(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("said", "share"),
+    ("said", "place"),
     [
-        ({}, WHOLE),
-        ({"RANK": "1", "WORLD_SIZE": "3", "MASTER_ADDR": "here", "MASTER_PORT": "1"}, Share(1, 3)),
-        ({"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "here", "MASTER_PORT": "1"}, WHOLE),
-        ({"SLURM_PROCID": "1", "SLURM_NTASKS": "4"}, WHOLE),  # a shell of Slurm's, where nobody asks for several
+        ({}, None),
+        ({"RANK": "1", "WORLD_SIZE": "3", "MASTER_ADDR": "here", "MASTER_PORT": "1"}, (1, 3, 1, 3)),
+        ({"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "here", "MASTER_PORT": "1"}, None),
+        ({"SLURM_PROCID": "1", "SLURM_NTASKS": "4"}, None),  # a shell of Slurm's, where nobody asks for several
     ],
 )
-def test_a_process_knows_its_share(said, share, monkeypatch):
-    for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "SLURM_PROCID", "SLURM_NTASKS"):
+def test_a_process_knows_its_place(said, place, monkeypatch):
+    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "SLURM_PROCID"):
         monkeypatch.delenv(name, raising=False)
     for name, value in said.items():
         monkeypatch.setenv(name, value)
-    assert share_of_process() == share
+    assert place_of_process() == place
 
 
 def test_slurm_is_asked_where_as_many_processes_are_wanted_as_it_has(monkeypatch):

@@ -68,12 +68,6 @@ def place_of_process(wanted: int = 1) -> Place | None:
     return Place(rank, world, *local) if world > 1 else None
 
 
-def share_of_process() -> Share:
-    """Return the rank of this process and how many there are: of those that torchrun, or the like, has started."""
-    place = place_of_process()
-    return WHOLE if place is None else Share(place.rank, place.world)
-
-
 def _number(name: str, default: int = 0) -> int:
     text = os.environ.get(name, str(default))
     if not text.isdecimal():
