@@ -5,6 +5,7 @@ is printed, which other programs on the machine disturb less.
 """
 
 import argparse
+import math
 import os
 import statistics
 import time
@@ -17,12 +18,21 @@ from sklearn.model_selection import GridSearchCV
 
 from isthmus import Autoencoder, GridSearch, datasets
 from isthmus.networks import MLP
+from isthmus.training import alike
 from isthmus.training.meeting import together
 from peers_competitors import estimator_of
 from peers_workloads import WORKLOADS
 
 MODELS = 16
 ROWS, EPOCHS = 1000, 6
+
+SIZES = [
+    ("digits", 8, (32,)),
+    ("digits", 16, (128, 64)),
+    ("mnist", 8, (32,)),
+    ("mnist", 16, (64,)),
+    ("mnist", 9, (128, 64)),
+]
 
 GRID = {"lr": [5e-4, 1e-3, 2e-3, 4e-3], "weight_decay": [0.0, 1e-5, 1e-4, 1e-3]}
 FOLDS = 3
@@ -41,24 +51,50 @@ def fits(work, rows):
     return [partial(model.fit, rows) for model in models]
 
 
-def at_once(name, rounds):
-    """Print the model-samples a second of sixteen models, one after the other and at once."""
-    work = WORKLOADS[name]
-    X, _ = datasets.load("mnist")
-    rows = X[:ROWS].reshape(-1, 784).astype(np.float32)
-    samples = MODELS * EPOCHS * len(rows)
-    found, processor = [], []
+def small_fits(units, hidden, rows):
+    """Return the same of the default network with other widths, at batch 32."""
+    asked = {"network": MLP(hidden=hidden), "max_epochs": EPOCHS, "batch_size": 32}
+    models = [Autoencoder(units, **asked, random_state=i, lr=1e-3 * (1 + i % 4)) for i in range(MODELS)]
+    return [partial(model.fit, rows) for model in models]
+
+
+def at_once(title, fits, n_rows, rounds):
+    """Print the model-samples a second of sixteen models, one after the other and at once, by what makes their fits."""
+    samples, found, processor = MODELS * EPOCHS * n_rows, [], []
     for _ in range(rounds):
         before = time.process_time()
-        one_by_one, _ = seconds(lambda: [fit() for fit in fits(work, rows)])
+        one_by_one, _ = seconds(lambda: [fit() for fit in fits()])
         between = time.process_time()
-        together_, _ = seconds(lambda: together(fits(work, rows)))
+        together_, _ = seconds(lambda: together(fits()))
         processor.append((between - before) / (time.process_time() - between))
         found.append((samples / one_by_one, samples / together_, one_by_one / together_))
     one, many, ratio = (statistics.median(column) for column in zip(*found, strict=True))
     spread = f"{min(row[2] for row in found):.2f} to {max(row[2] for row in found):.2f}"
-    print(f"{work.title}: one after the other {one:,.0f}, {MODELS} at once {many:,.0f} model-samples/s: ", end="")
+    print(f"{title}: one after the other {one:,.0f}, {MODELS} at once {many:,.0f} model-samples/s: ", end="")
     print(f"{ratio:.2f} times ({spread}); by processor time {statistics.median(processor):.2f} times", flush=True)
+
+
+def workload(name, rounds):
+    """Print it of a network of the table of peers."""
+    rows = pixels("mnist")
+    at_once(WORKLOADS[name].title, partial(fits, WORKLOADS[name], rows), len(rows), rounds)
+
+
+def sizes(rounds):
+    """Print it of networks of several sizes, also of those that are trained one by one as they would not gain."""
+    alike.MOST_WEIGHTS = math.inf
+    for data, units, hidden in SIZES:
+        rows = pixels(data)
+        layers = MLP(hidden=hidden).build((rows.shape[1],), units)
+        n_weights = sum(weight.numel() for layer in layers for weight in layer.parameters())
+        title = f"{rows.shape[1]}-{'-'.join(map(str, hidden))}-{units}, {n_weights:,} weights"
+        at_once(title, partial(small_fits, units, hidden, rows), len(rows), rounds)
+
+
+def pixels(name):
+    """Return images as rows of numbers."""
+    images, _ = datasets.load(name)
+    return images[:ROWS].reshape(min(ROWS, len(images)), -1).astype(np.float32)
 
 
 def grid(rounds):
@@ -81,13 +117,13 @@ def grid(rounds):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", nargs="*", default=["deep", "shallow", "grid"])
+    parser.add_argument("--only", nargs="*", default=["deep", "shallow", "grid", "sizes"])
     asked = parser.parse_args()
     os.environ["PYTHONWARNINGS"] = "ignore"  # of the workers too
     warnings.simplefilter("ignore")
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {asked.rounds} rounds")
     for name in asked.only:
-        grid(asked.rounds) if name == "grid" else at_once(name, asked.rounds)
+        {"grid": grid, "sizes": sizes}.get(name, partial(workload, name))(asked.rounds)
 
 
 if __name__ == "__main__":

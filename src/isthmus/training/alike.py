@@ -14,13 +14,12 @@ from isthmus.core.bottlenecks.gaussian import StandardNormal
 from isthmus.core.model import Model, outcome_of
 from isthmus.core.source import WHOLE
 from isthmus.randomness import draws, is_own
-from isthmus.threads import most_threads
 from isthmus.training.callbacks import EarlyStopping, Progress
 from isthmus.training.many import Run, batched, stacked_rows
 
-MOST_WEIGHTS = (3e5, 1e6)
-"""Weights of a model up to which a batched step of several repays, on one thread and on more: beyond, products of
-matrices take all the time, and those of one model find its weights in the processor's cache."""
+MOST_WEIGHTS = 1e5
+"""Weights of a model up to which a batched step of several repays: beyond, products of matrices take all the time, and
+those of one model find its weights in the processor's cache (`benchmarks/many.py --only sizes`)."""
 
 NOT_STACKED = (nn.modules.batchnorm._BatchNorm, nn.RNNBase, nn.MultiheadAttention, nn.modules.conv._ConvNd)
 """Modules that remember batches, or that vmap cannot take, or for which it is slower than one after the other."""
@@ -81,7 +80,7 @@ def _stacks(model: Model) -> bool:
         return False
     weights = list(model.parameters())
     n_weights = sum(weight.numel() for weight in weights)
-    return n_weights <= MOST_WEIGHTS[most_threads() > 1] and all(weight.requires_grad for weight in weights)
+    return n_weights <= MOST_WEIGHTS and all(weight.requires_grad for weight in weights)
 
 
 def _said(function: Any) -> object:
