@@ -18,8 +18,8 @@ from sklearn.model_selection import GridSearchCV
 
 from isthmus import Autoencoder, GridSearch, datasets
 from isthmus.networks import MLP
-from isthmus.training import alike
-from isthmus.training.meeting import together
+from isthmus.training import batchable
+from isthmus.training.batched_fits import fit_batched
 from peers_competitors import estimator_of
 from peers_workloads import WORKLOADS
 
@@ -65,9 +65,9 @@ def at_once(title, fits, n_rows, rounds):
         before = time.process_time()
         one_by_one, _ = seconds(lambda: [fit() for fit in fits()])
         between = time.process_time()
-        together_, _ = seconds(lambda: together(fits()))
+        batched, _ = seconds(lambda: fit_batched(fits()))
         processor.append((between - before) / (time.process_time() - between))
-        found.append((samples / one_by_one, samples / together_, one_by_one / together_))
+        found.append((samples / one_by_one, samples / batched, one_by_one / batched))
     one, many, ratio = (statistics.median(column) for column in zip(*found, strict=True))
     spread = f"{min(row[2] for row in found):.2f} to {max(row[2] for row in found):.2f}"
     print(f"{title}: one after the other {one:,.0f}, {MODELS} at once {many:,.0f} model-samples/s: ", end="")
@@ -82,7 +82,7 @@ def workload(name, rounds):
 
 def sizes(rounds):
     """Print it of networks of several sizes, also of those that are trained one by one as they would not gain."""
-    alike.MOST_WEIGHTS = math.inf
+    batchable.MOST_WEIGHTS = math.inf
     for data, units, hidden in SIZES:
         rows = pixels(data)
         layers = MLP(hidden=hidden).build((rows.shape[1],), units)

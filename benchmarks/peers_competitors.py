@@ -136,13 +136,13 @@ def isthmus_many(work, rows, test):
     """Models that differ in their seeds, trained as one; the clock is looked at when all have ended."""
     from functools import partial
 
-    from isthmus.training.meeting import together
+    from isthmus.training.batched_fits import fit_batched
 
     def train(epochs, told):
         models = [estimator_of(work, epochs).set_params(random_state=seed) for seed in range(16)]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            together([partial(model.fit, rows) for model in models])
+            fit_batched([partial(model.fit, rows) for model in models])
         for _ in range(epochs):
             told(lambda: float(np.square(models[0].reconstruct(test) - test).mean()))
 

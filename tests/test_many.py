@@ -24,8 +24,8 @@ from isthmus import (
     VariationalAutoencoder,
 )
 from isthmus.networks import MLP, Conv
-from isthmus.training import meeting
-from isthmus.training.meeting import together
+from isthmus.training import batched_fits
+from isthmus.training.batched_fits import fit_batched
 
 CLOSE = {"rtol": 1e-6, "atol": 1e-6}
 
@@ -39,13 +39,13 @@ def rows():
 @pytest.fixture
 def groups(monkeypatch):
     """The runs that were trained as one, group by group."""
-    found, train = [], meeting.train_together
+    found, train = [], batched_fits.train_batched
 
     def told(runs, stop):
         found.append(runs)
         train(runs, stop)
 
-    monkeypatch.setattr(meeting, "train_together", told)
+    monkeypatch.setattr(batched_fits, "train_batched", told)
     return found
 
 
@@ -55,7 +55,7 @@ def small(family, **parameters):
 
 def fitted(models, X, y=None):
     models = [clone(model) for model in models]
-    together([partial(model.fit, X, y) for model in models])
+    fit_batched([partial(model.fit, X, y) for model in models])
     return models
 
 
@@ -175,7 +175,7 @@ def test_groups_are_made_of_one_shape_and_one_number_of_rows(rows, groups):
     models = [small(Autoencoder, random_state=i) for i in range(2)]
     models += [small(Autoencoder, network=MLP(hidden=(6,)), random_state=i) for i in range(3)]
     fits = [partial(clone(model).fit, rows) for model in models] + [partial(clone(models[0]).fit, rows[:-1])]
-    together(fits)
+    fit_batched(fits)
     assert [len(group) for group in groups] == [2, 3]
 
 
@@ -189,13 +189,13 @@ def test_an_error_is_raised_once_all_have_ended():
         ended.append(threading.current_thread())
 
     with pytest.raises(ValueError, match="of the first"):
-        together([fails, goes_on])
+        fit_batched([fails, goes_on])
     assert len(ended) == 1
 
 
 def test_together_gives_results_in_order_and_takes_what_fits_nothing():
-    assert together([partial(int, i) for i in range(5)], workers=2, at_once=2) == [0, 1, 2, 3, 4]
-    assert together([]) == []
+    assert fit_batched([partial(int, i) for i in range(5)], workers=2, at_once=2) == [0, 1, 2, 3, 4]
+    assert fit_batched([]) == []
 
 
 @pytest.mark.filterwarnings("ignore:the model is still its start")
@@ -314,12 +314,12 @@ def test_a_stop_leaves_at_the_next_step(rows):
         return len(seen) > 2
 
     def fit():
-        run_of = meeting._train
-        meeting._train = lambda runs, _: run_of(runs, stop)
+        run_of = batched_fits._train
+        batched_fits._train = lambda runs, _: run_of(runs, stop)
         try:
-            together([partial(clone(model).fit, rows) for _ in range(2)])
+            fit_batched([partial(clone(model).fit, rows) for _ in range(2)])
         finally:
-            meeting._train = run_of
+            batched_fits._train = run_of
 
     with pytest.raises(KeyboardInterrupt):
         fit()

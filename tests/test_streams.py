@@ -332,7 +332,7 @@ class Counting(Feed):
 )
 def test_an_epoch_of_an_iterable_has_each_row_once_too(sizes, size, seed, shuffled, data):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("isthmus.sources.fed.SHUFFLED", shuffled)
+        patch.setattr("isthmus.sources.shuffle_buffer.SHUFFLED", shuffled)
         patch.setattr(pieces, "MERGED", 8)
         n = sum(sizes)
         source = source_of(Counting(sizes), n)

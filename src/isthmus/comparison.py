@@ -30,7 +30,7 @@ from isthmus.models import Autoencoder, ContractiveAutoencoder, DenoisingAutoenc
 from isthmus.models.base import AbstractAutoencoder, conditions_of
 from isthmus.networks import MLP
 from isthmus.threads import suited_to
-from isthmus.training.meeting import together
+from isthmus.training.batched_fits import fit_batched
 
 JACOBIAN_ROWS = 64
 """Test rows over which the Jacobian's norm is averaged."""
@@ -209,7 +209,7 @@ def compare(
         run, fitted[name] = _fit_and_measure(name, PCABaseline(size), split, random_state, None)
         lines.append(_line(name, [run]) | {"mse_sd": 0.0})
     fits = [(name, candidate, split, seed, progress) for name, candidate in candidates.items() for seed in each_seed]
-    found = together([partial(_fit_and_measure, *fit) for fit in fits])  # those of one shape as one model
+    found = fit_batched([partial(_fit_and_measure, *fit) for fit in fits])  # those of one shape as one model
     for i, name in enumerate(candidates):
         runs, models_of_name = zip(*found[i * seeds : (i + 1) * seeds], strict=True)
         fitted[name] = models_of_name[0]

@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.model_selection import GridSearchCV
 
 from isthmus.models.fitting import Fitting
-from isthmus.training.meeting import AT_ONCE, together
+from isthmus.training.batched_fits import AT_ONCE, fit_batched
 
 
 class GridSearch(GridSearchCV):
@@ -93,7 +93,7 @@ class GridSearch(GridSearchCV):
         if not any(map(_is_ours, [self.estimator, *self.estimator.get_params().values()])):
             return super().fit(X, y, **params)
         workers = effective_n_jobs(self.n_jobs)
-        with parallel_config(backend=_Together(workers=workers)):
+        with parallel_config(backend=_Batching(workers=workers)):
             return super().fit(X, y, **params)
 
 
@@ -118,7 +118,7 @@ class _Result:
             self.error = error
 
 
-class _Together(ParallelBackendBase):
+class _Batching(ParallelBackendBase):
     """A backend of joblib's that begins when all tasks are there, and lets them wait for one another."""
 
     uses_threads = True
@@ -144,7 +144,7 @@ class _Together(ParallelBackendBase):
         """Return what a task has given, and have all called that are there if it has not been."""
         if out in self._waiting:
             tasks, self._waiting = self._waiting, []
-            together([task.call for task in tasks], self.workers)
+            fit_batched([task.call for task in tasks], self.workers)
             for task in tasks:
                 if task.callback is not None:
                     task.callback(task)

@@ -59,10 +59,10 @@ from isthmus.saving.untrusted import check_dtypes, float_dtype
 from isthmus.sources.pieces import Feed
 from isthmus.threads import suited_to
 from isthmus.training import Progress, State, new_state
+from isthmus.training.batched_fits import run
 from isthmus.training.compiled import is_compiled
 from isthmus.training.keeper import Checkpoints
-from isthmus.training.meeting import run
-from isthmus.training.together import Keeper, keeper_of, ranks_of
+from isthmus.training.ranks_keeper import Keeper, keeper_of, ranks_of
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

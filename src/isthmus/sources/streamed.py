@@ -14,10 +14,10 @@ from torch import Tensor
 from isthmus.core.batch import Batch
 from isthmus.core.source import WHOLE, Share, Source, cuts
 from isthmus.errors import InputError
-from isthmus.sources.fed import fed
 from isthmus.sources.lanes import Lane, Part, dealt
 from isthmus.sources.memory import MemorySource
 from isthmus.sources.pieces import Feed, Piece, Store, Stream, merged, n_rows
+from isthmus.sources.shuffle_buffer import through_buffer
 from isthmus.sources.survey import digest
 
 LANES = 8
@@ -102,7 +102,7 @@ class StreamSource:
             else:
                 assert isinstance(self._stream, Feed)
                 rows = self._rows_of_feed(self._stream)
-                found = fed(rows, cuts(len(self), size), seed, share, skip, executor)
+                found = through_buffer(rows, cuts(len(self), size), seed, share, skip, executor)
             for batch in found:
                 yield self._finished(batch)
 

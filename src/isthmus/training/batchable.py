@@ -14,8 +14,8 @@ from isthmus.core.bottlenecks.gaussian import StandardNormal
 from isthmus.core.model import Model, outcome_of
 from isthmus.core.source import WHOLE
 from isthmus.randomness import draws, is_own
+from isthmus.training.batched import Run, batched, stacked_rows
 from isthmus.training.callbacks import EarlyStopping, Progress
-from isthmus.training.many import Run, batched, stacked_rows
 
 MOST_WEIGHTS = 1e5
 """Weights of a model up to which a batched step of several repays: beyond, products of matrices take all the time, and

@@ -79,7 +79,7 @@ class Run:
         state.epoch = 0
 
 
-class Together:
+class BatchedTraining:
     """The training of runs that share one shape, and go on epoch by epoch with one another."""
 
     def __init__(self, runs: Sequence[Run], stop: Callable[[], bool]) -> None:
@@ -313,17 +313,17 @@ def _begin(run: Run) -> None:
         state.start = start_of(state, batches, n_steps, len(run.train))
 
 
-def train_together(runs: Sequence[Run], stop: Callable[[], bool] = lambda: False) -> None:
+def train_batched(runs: Sequence[Run], stop: Callable[[], bool] = lambda: False) -> None:
     """Train runs of one shape to their ends; those that `failed` are back at their start."""
     torch.empty(HEAP)
     try:
         for run in runs:
             _begin(run)
-        together = Together(runs, stop)
-        for _ in range(together.options["epochs"]):
-            if together.runs:
-                together.epoch()
-        for run in together.runs:
+        training = BatchedTraining(runs, stop)
+        for _ in range(training.options["epochs"]):
+            if training.runs:
+                training.epoch()
+        for run in training.runs:
             finish(run)
     except (InputError, MemoryError, RuntimeError):  # one of them raises it by itself, or there is memory for few
         for run in runs:

@@ -1,8 +1,8 @@
 """Fits that wait for one another before they enter the loop, so that runs of one shape can be trained as one.
 
-A fit is a function that calls others, and in the end the loop. Inside of :func:`together` each has a thread of its own,
-which stops where it comes to the loop until all others have come there, or are over. So whatever surrounds a fit, a
-pipeline or a search, need not know of it.
+A fit is a function that calls others, and in the end the loop. Inside of :func:`fit_batched` each has a thread of its
+own, which stops where it comes to the loop until all others have come there, or are over. So whatever surrounds a fit,
+a pipeline or a search, need not know of it.
 """
 
 import threading
@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from isthmus.core.source import Source
 from isthmus.threads import suited_to
 from isthmus.training import loop
-from isthmus.training.alike import agree, shape_of
+from isthmus.training.batchable import agree, shape_of
+from isthmus.training.batched import Run, train_batched
 from isthmus.training.loop import Interrupted
-from isthmus.training.many import Run, train_together
 from isthmus.training.state import State
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ FEWEST = 2
 AT_ONCE = 64
 """Fits that wait for one another, at the most: each holds its rows and its model."""
 
-_place: ContextVar["tuple[Meeting, int] | None"] = ContextVar("place", default=None)
+_place: ContextVar["tuple[BatchedFits, int] | None"] = ContextVar("place", default=None)
 
 
 def run(fabric: "Fabric", state: State, train: Source, validation: Source | None = None, **options: Any) -> None:
@@ -39,7 +39,7 @@ def run(fabric: "Fabric", state: State, train: Source, validation: Source | None
         place[0].train(place[1], Run(fabric, state, train, validation, options))
 
 
-def together(fits: Sequence[Callable[[], object]], workers: int = 1, at_once: int = AT_ONCE) -> list[object]:
+def fit_batched(fits: Sequence[Callable[[], object]], workers: int = 1, at_once: int = AT_ONCE) -> list[object]:
     """Call functions that fit something, and train as one what is of one shape.
 
     Parameters
@@ -63,11 +63,11 @@ def together(fits: Sequence[Callable[[], object]], workers: int = 1, at_once: in
     """
     found: list[object] = []
     for start in range(0, len(fits), at_once):
-        found += Meeting(fits[start : start + at_once], workers).hold()
+        found += BatchedFits(fits[start : start + at_once], workers).run()
     return found
 
 
-class Meeting:
+class BatchedFits:
     """Threads that come to the loop, wait, and go on when their runs are trained."""
 
     def __init__(self, fits: Sequence[Callable[[], object]], workers: int) -> None:
@@ -85,7 +85,7 @@ class Meeting:
             for i, fit in enumerate(fits)
         ]
 
-    def hold(self) -> list[object]:
+    def run(self) -> list[object]:
         """Let all begin, train what they come with, again and again, until all are over."""
         for thread in self._threads:
             thread.start()
@@ -186,4 +186,4 @@ def _train(runs: list[Run], stop: Callable[[], bool]) -> None:
         return
     state, size = runs[0].state, runs[0].options["batch_size"]
     with suited_to(len(runs) * size * sum(weight.numel() for weight in state.model.parameters())):
-        train_together(runs, stop)
+        train_batched(runs, stop)

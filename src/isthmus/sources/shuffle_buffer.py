@@ -16,7 +16,7 @@ MOST_NUMBERS = 2**22
 """Numbers in these rows, at the most."""
 
 
-def fed(
+def through_buffer(
     rows: Iterator[Batch],
     cuts: Sequence[tuple[int, int]],
     seed: int | None,

@@ -22,7 +22,7 @@ PLAIN = ("epoch", "history", "halvings", "stopped", "best", "position", "start")
 """What of a state is no module, optimiser or generator."""
 
 
-class Together:
+class RanksKeeper:
     """What keeps a run of several processes, as :class:`Checkpoints` does of one.
 
     Parameters
@@ -97,7 +97,7 @@ class Together:
         self.ranks.asked = number
 
 
-Keeper = Checkpoints | Together
+Keeper = Checkpoints | RanksKeeper
 """What keeps a run."""
 
 
@@ -108,7 +108,7 @@ def ranks_of(fabric: "Fabric") -> Alone | Ranks:
 
 def keeper_of(ranks: Alone | Ranks, kept: Checkpoints | None, *, is_kept: bool = False) -> Keeper | None:
     """Return what keeps a run, and where there are several processes stops it on all of them."""
-    return Together(ranks, ranks.same(is_kept), kept) if isinstance(ranks, Ranks) else kept
+    return RanksKeeper(ranks, ranks.same(is_kept), kept) if isinstance(ranks, Ranks) else kept
 
 
 def _content(state: State) -> dict[str, object]:
