@@ -127,6 +127,7 @@ def rows_step(kind, step, n, folder):
 
 def epochs_step(kind, step, n, folder):
     """Train for so many epochs, kept in a folder or not, and say what lies there; or go on with such a run."""
+    folder = Path(tempfile.mkdtemp(dir=folder))  # another time would go on with this one's run
     X = rows_of(kind, ROWS_OF_EPOCHS)
     ESTIMATORS[kind](max_epochs=2).fit(X, resume_from=folder / "small")
     run = folder / f"{step} {n}"
