@@ -28,6 +28,7 @@ from isthmus.formats.rows import (
 )
 from isthmus.formats.standardise import (
     HOW_TO_STANDARDISE,
+    Ranges,
     Scaling,
     check_size,
     constant_fault,
@@ -171,8 +172,9 @@ class ArrayFormat(Format):
 
     def faults(self, rows: np.ndarray) -> list[str]:
         """Return what to warn of: a scale that does harm, and a column of one value."""
-        fault = self._fault_of_scale(rows)
-        constant = constant_fault(rows, self._column_names) if self._is_table(rows) else None
+        ranges = Ranges.of(rows)
+        fault = self._fault_of_scale(ranges)
+        constant = constant_fault(ranges, self._column_names) if self._is_table else None
         if fault is not None:
             cures = [HOW_TO_STANDARDISE] * (self.scale is None) + ["give sigma='learned'"] * ("sigma=" in fault)
             fault = f"{fault}: {', or '.join(cures)}"
@@ -234,7 +236,7 @@ class ArrayFormat(Format):
     def _with_scale(self, rows: np.ndarray) -> Self:
         """Note mean and spread of training rows, where they are to be standardised."""
         check_size(rows, float(np.finfo(float).max), "divide it")
-        fault = self._fault_of_scale(rows) if self.scale == "auto" else None
+        fault = self._fault_of_scale(Ranges.of(rows)) if self.scale == "auto" else None
         if self.scale is None or (self.scale == "auto" and fault is None):
             return self
         if fault is not None:
@@ -242,13 +244,14 @@ class ArrayFormat(Format):
         scaling = Scaling.learn(rows)
         return replace(self, mean_=scaling.mean, scale_=scaling.scale)
 
-    def _fault_of_scale(self, rows: np.ndarray) -> str | None:
+    def _fault_of_scale(self, ranges: Ranges) -> str | None:
         """Say what of the rows' scale does harm; None where nothing does."""
-        unequal = unequal_fault(rows, self._column_names) if self._is_table(rows) else None
-        return unequal or spread_fault(rows, self.sigma)
+        unequal = unequal_fault(ranges, self._column_names) if self._is_table else None
+        return unequal or spread_fault(ranges, self.sigma)
 
-    def _is_table(self, rows: np.ndarray) -> bool:
-        return rows.ndim == 2 and self.support is None
+    @property
+    def _is_table(self) -> bool:
+        return len(self.row_shape_) == 1 and self.support is None
 
     @property
     def _column_names(self) -> Sequence[object] | np.ndarray:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -31,26 +31,52 @@ def check_size(rows: np.ndarray, largest: float, cure: str = HOW_TO_STANDARDISE)
         raise InputError(f"X reaches to {reach:.3g}, too far for the sum of its squares: {cure}")
 
 
-def spread_fault(rows: np.ndarray, sigma: float | None) -> str | None:
+class Ranges(NamedTuple):
+    """How far each entry of the rows reaches, past NaN.
+
+    Attributes
+    ----------
+    low, high : ndarray
+        Its ends.
+    spread : ndarray
+        Its standard deviation.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    spread: np.ndarray
+
+    @classmethod
+    def of(cls, rows: np.ndarray) -> Self:
+        """Look at all rows."""
+        return cls(np.fmin.reduce(rows, 0), np.fmax.reduce(rows, 0), np.sqrt(_variances(rows)))
+
+    @property
+    def varied(self) -> np.ndarray:
+        """Which entries are not the same in all rows."""
+        return (self.high > self.low) & (self.spread > 0)
+
+
+def spread_fault(ranges: Ranges, sigma: float | None) -> str | None:
     """Say where the rows' spread is far from a σ that is given; one that is learnt goes with any.
 
     Under it, as far as the loss can tell, all is rebuilt well at the mean already, and Adam's ε is larger than the
     gradients: nothing is learnt beyond PCA. Far above it, what is weighed against the squared error, a penalty or noise
     added to the rows, counts for nothing.
     """
-    variances = _variances(rows)
-    if sigma is None or not (variances > 0).any():
+    some = ranges.spread[ranges.spread > 0]
+    if sigma is None or not some.size:
         return None
-    spread = float(np.sqrt(np.median(variances[variances > 0])))
+    spread = float(np.median(some))
     if SMALL * sigma < spread < GREAT * sigma:
         return None
     harm = "next to nothing would be learnt" if spread < sigma else "penalties and added noise would have no effect"
     return f"X has a spread of {spread:.1g} where sigma={sigma:g} is expected, and {harm}"
 
 
-def unequal_fault(rows: np.ndarray, names: Sequence[object] | np.ndarray) -> str | None:
+def unequal_fault(ranges: Ranges, names: Sequence[object] | np.ndarray) -> str | None:
     """Say where a table's columns differ wildly in spread; pixels in a table share one scale, where they do not."""
-    low, high, spread, varied = _ranges(rows)
+    (low, high, spread), varied = ranges, ranges.varied
     if not varied.any():
         return None
     spread, reach = np.where(varied, spread, np.nan), np.where(varied, high - low, np.nan)
@@ -64,12 +90,12 @@ def unequal_fault(rows: np.ndarray, names: Sequence[object] | np.ndarray) -> str
     )
 
 
-def constant_fault(rows: np.ndarray, names: Sequence[object] | np.ndarray) -> str | None:
+def constant_fault(ranges: Ranges, names: Sequence[object] | np.ndarray) -> str | None:
     """Say where a column of a table is constant; of pixels those of the border may be, as most others reach as far."""
-    low, high, _, varied = _ranges(rows)
+    (low, high, _), varied = ranges, ranges.varied
     if not varied.any():
         return None
-    ends = ((low.min(), low), (high.max(), high)) if rows.shape[1] >= FEWEST_PIXELS else ()
+    ends = ((low.min(), low), (high.max(), high)) if len(low) >= FEWEST_PIXELS else ()
     background = [value for value, reached in ends if (reached == value).mean() > 0.5]
     constant = ~varied & ~np.isin(low, background)
     if not constant.any():
@@ -79,12 +105,6 @@ def constant_fault(rows: np.ndarray, names: Sequence[object] | np.ndarray) -> st
         f"X has one value alone in column {names[int(constant.argmax())]!r}{more}, of which nothing can be learnt: "
         "drop it"
     )
-
-
-def _ranges(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return the ends of each column, its spread, and whether it has any."""
-    low, high, spread = np.fmin.reduce(rows, 0), np.fmax.reduce(rows, 0), np.sqrt(_variances(rows))
-    return low, high, spread, (high > low) & (spread > 0)
 
 
 AXES = {2: (0,), 3: (0, 1, 2), 4: (0, 2, 3)}
@@ -153,17 +173,21 @@ def _moment(rows: np.ndarray, axes: tuple[int, ...], around: np.ndarray | float,
     """Return the mean of a power of the distances of entries that are known, a slice of the rows at a time."""
     total, count = np.zeros(()), np.zeros(())
     for start in range(0, len(rows), 4096):
-        rest = np.asarray(rows[start : start + 4096], dtype=float) - around
-        total = total + np.nansum(rest**power, axes, keepdims=True)
-        count = count + (~np.isnan(rest)).sum(axes, keepdims=True)
+        powers = (np.asarray(rows[start : start + 4096], dtype=float) - around) ** power
+        more, known = _summed(powers, axes)
+        total, count = total + more, count + known
     return np.asarray(total / count)
+
+
+def _summed(values: np.ndarray, axes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray | int]:
+    """Return the sum of the values that are known, and how many these are; of all, which is the usual case, at once."""
+    total = values.sum(axes, keepdims=True)
+    if not np.isnan(total).any():
+        return total, values.size // total.size
+    return np.nansum(values, axes, keepdims=True), (~np.isnan(values)).sum(axes, keepdims=True)
 
 
 def _variances(rows: np.ndarray) -> np.ndarray:
     """Return the variance of each entry of a row, past NaN; a slice at a time, as the squares are as many again."""
-    mean = _moment(rows, (0,), 0.0, 1)[0]
-    total, count = np.zeros((2, *rows.shape[1:]))
-    for start in range(0, len(rows), 4096):
-        rest = np.square(rows[start : start + 4096] - mean)
-        total, count = total + np.nansum(rest, 0), count + (~np.isnan(rest)).sum(0)
-    return np.asarray(total / count)
+    mean = _moment(rows, (0,), 0.0, 1)
+    return np.asarray(_moment(rows, (0,), mean, 2)[0])

@@ -52,6 +52,14 @@ class FusedAdam(Adam):
             )
         return None
 
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Let go of all gradients, or set them to zero."""
+        if not set_to_none:
+            super().zero_grad(set_to_none)
+            return
+        for weight in self.weights:
+            weight.grad = None
+
     @property
     def weights(self) -> list[Tensor]:
         """All weights, group by group."""

@@ -308,9 +308,8 @@ def _begin(run: Run) -> None:
             state.model, evaluated(state, run.validation.batches(options["at_once"])), state.monitor
         )
     if options["roll_back"]:
-        batches = functools.partial(run.train.batches, options["batch_size"])
-        n_steps = options["epochs"] * len(cuts(len(run.train), options["batch_size"]))
-        state.start = start_of(state, batches, n_steps, len(run.train))
+        asked = {name: options[name] for name in ("epochs", "batch_size", "at_once")}
+        state.start = start_of(state, run.train, **asked)
 
 
 def train_batched(runs: Sequence[Run], stop: Callable[[], bool] = lambda: False) -> None:

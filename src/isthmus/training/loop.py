@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from isthmus.core.batch import Batch
 from isthmus.core.sigma import set_sigmas
-from isthmus.core.source import Source, cuts
+from isthmus.core.source import Source
 from isthmus.training.callbacks import Callback, Record
 from isthmus.training.compiled import Step
 from isthmus.training.evaluated import check_finite, evaluated, row_means
@@ -95,11 +95,13 @@ def run(
     """
     step = _step(fabric, state, min(batch_size, len(train)), max_grad_norm, compiled)
     batches, some = state.ranks.batches(train, batch_size), state.ranks.batches(train.excerpt(), batch_size)
-    sigma_rows, n_steps = train.sample(SIGMA_ROWS), epochs * len(cuts(len(train), batch_size))
+    sigma_rows = train.sample(SIGMA_ROWS)
     held_out = None if validation is None else state.ranks.batches(validation, at_once)
     if state.best is None and held_out is not None:
         state.best = Best.begin(state.model, evaluated(state, held_out(None)), state.monitor)
-    _look_at_start(state, some, n_steps, len(train), roll_back)
+    state.probe = None  # of the rows of a run before
+    if roll_back and state.start is None:  # what the errors of the epochs are held against
+        state.start = start_of(state, train, epochs=epochs, batch_size=batch_size, at_once=at_once)
     epochs_before, watch = len(state.history), watch or (lambda state: None)
     try:
         for _ in range(epochs):
@@ -123,13 +125,6 @@ def run(
 def _step(fabric: "Fabric", state: State, batch_size: int, max_grad_norm: float | None, compiled: bool) -> Step:
     step = step_of(fabric, state, max_grad_norm)
     return compiled_step(fabric, state, batch_size, max_grad_norm, step) if compiled else step
-
-
-def _look_at_start(state: State, some: Batches, n_steps: int, n_rows: int, roll_back: bool) -> None:
-    """Note the errors before the first step, which those of the epochs are held against where a run may go back."""
-    state.probe = None  # of the rows of a run before
-    if roll_back and state.start is None:
-        state.start = start_of(state, some, n_steps, n_rows)
 
 
 def _tell(state: State, record: Record, callbacks: Sequence[Callback]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 import torch
 
 from isthmus.core.batch import Batch, RaggedBatch
-from isthmus.core.source import WHOLE
+from isthmus.core.source import WHOLE, Source, cuts
 from isthmus.training.evaluated import evaluated, terms_of
 from isthmus.training.state import LOOK, Evaluation, Position, Start, State
 
@@ -34,19 +34,22 @@ class SpikeError(Exception):
     """An epoch's error has risen far above the start's."""
 
 
-def start_of(state: State, train: Batches, n_steps: int, n_rows: int) -> Start | None:
+def start_of(state: State, train: Source, *, epochs: int, batch_size: int, at_once: int) -> Start | None:
     """Take the terms of training rows, and of one batch of them, before the first step; None of a short run.
 
-    Of a stream it is a sample of the rows that stands for all `n_rows` of them.
+    Of a stream it is a sample of the rows that stands for all of them. They are gone through `at_once`, as those that
+    are not trained on are.
     """
-    if n_steps < LOOK:
+    if epochs * len(cuts(len(train), batch_size)) < LOOK:
         return None  # there is no time to rise and to come back
-    probe = as_in_training(state, [probe_batch(state, train)])
-    means = as_in_training(state, train(torch.Generator(state.device).manual_seed(0))).means
+    batches = state.ranks.batches(train.excerpt(), batch_size)
+    pieces = state.ranks.batches(train.excerpt(), max(batch_size, at_once))
+    probe = as_in_training(state, [probe_batch(state, batches)])
+    means = as_in_training(state, pieces(torch.Generator(state.device).manual_seed(0))).means
     # A start that knows its training rows by heart has too little error on them to be held against.
     held_out = 0.0 if state.best is None else state.best.start.means["mse"]
-    least = max(held_out, LEAST_SHARE * _variance(state, train(None)))
-    return Start(means, probe.means, least, n_rows)
+    least = max(held_out, LEAST_SHARE * _variance(state, pieces(None)))
+    return Start(means, probe.means, least, len(train))
 
 
 def check_epoch(state: State, position: Position) -> None:

@@ -168,8 +168,10 @@ class Position:
         for start in range(self._summed, len(self.sizes), LOOK):
             # Always the same batches together, so that a run that goes on adds up to the same bits.
             sizes = self.sizes[start : start + LOOK]
-            for name in ("mse", "loss"):
-                values = torch.stack([batch[name] for batch in self.figures[start : start + LOOK]]).tolist()
+            figures = self.figures[start : start + LOOK]
+            names = ("mse", "loss")
+            found = torch.stack([batch[name] for name in names for batch in figures]).reshape(len(names), -1).tolist()
+            for name, values in zip(names, found, strict=True):
                 # Of a batch nothing may be known.
                 products = (value * n for value, n in zip(values, sizes, strict=True) if not math.isnan(value))
                 self._sums[name] += sum(products)
