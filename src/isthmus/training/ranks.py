@@ -5,7 +5,7 @@ import signal
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
@@ -222,7 +222,7 @@ class Ranks:
 
     def same(self, value: T) -> T:
         """Return what the first process has."""
-        values: list[Any] = [value]
+        values = [value]
         distributed.broadcast_object_list(values, src=0)
         return values[0]
 
@@ -230,7 +230,7 @@ class Ranks:
         """Raise ValueError, on all processes alike, where one was given other rows than the first."""
         x = rows.sample(100).x
         own = (len(rows), tuple(x.shape[1:]), str(x.dtype), x.nan_to_num().double().sum().item())
-        found: list[Any] = [None] * self.share.world
+        found: list[object] = [None] * self.share.world
         distributed.all_gather_object(found, own)
         other = next((rank for rank, each in enumerate(found) if each != found[0]), None)
         if other is not None:
