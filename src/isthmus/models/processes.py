@@ -15,7 +15,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from pickle import PicklingError
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -209,7 +209,7 @@ def _rendezvous(nodes: int) -> tuple[int, str, int]:
     return int(os.environ["NODE_RANK"]), os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
 
 
-def _form(store: Any, place: Place) -> None:
+def _form(store: TCPStore, place: Place) -> None:
     distributed.init_process_group(
         _backend(),
         store=PrefixStore("isthmus", store),
@@ -227,23 +227,25 @@ def _without_callbacks(estimator: BaseEstimator) -> BaseEstimator:
     return other
 
 
-def _lent(value: Any, path: Path) -> Any:
+def _lent(value: object, path: Path) -> object:
     """Put large arrays in files, and leave all else as it is."""
     if isinstance(value, Mapping):
         return {name: _lent(each, Path(f"{path}-{i}")) for i, (name, each) in enumerate(value.items())}
-    if type(value) not in (np.ndarray, np.memmap) or value.dtype.kind not in "biuf" or value.nbytes < LARGE:
+    if not isinstance(value, np.ndarray) or type(value) not in (np.ndarray, np.memmap):
+        return value
+    if value.dtype.kind not in "biuf" or value.nbytes < LARGE:
         return value
     np.ascontiguousarray(value).tofile(path)
     return Lent(str(path), value.dtype, value.shape)
 
 
-def _taken(value: Any) -> Any:
+def _taken(value: object) -> object:
     if isinstance(value, dict):
         return {name: _taken(each) for name, each in value.items()}
     return value.taken() if isinstance(value, Lent) else value
 
 
-def _wait_and_form(futures: list[Future[None]], store: Any, places: list[Place]) -> None:
+def _wait_and_form(futures: list[Future[None]], store: TCPStore, places: list[Place]) -> None:
     """Wait until all processes are there, and form their group; one that fails before ends it."""
     until = time.monotonic() + PATIENCE.total_seconds()
     while not store.check([f"there-{place.rank}" for place in places[1:]]):
@@ -256,7 +258,7 @@ def _wait_and_form(futures: list[Future[None]], store: Any, places: list[Place])
 
 
 def _follow(
-    estimator: BaseEstimator, X: Any, y: Any, place: Place, address: tuple[str, int], threads: int, parent: int
+    estimator: BaseEstimator, X: object, y: object, place: Place, address: tuple[str, int], threads: int, parent: int
 ) -> None:
     """Be one of the processes that another one has started."""
     global _place

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from functools import partial
-from typing import Any
+from typing import Protocol, cast
 
 import numpy as np
 import torch
@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from isthmus.core.batch import Batch, RaggedBatch
 from isthmus.core.likelihoods.gaussian import LEAST_SIGMA
+from isthmus.core.likelihoods.product import ProductLikelihood
 from isthmus.core.model import Model
 from isthmus.core.parts import Parts
 from isthmus.core.sigma import set_floors, set_sigmas, widest
-from isthmus.networks.multimodal import MultimodalEncoder
+from isthmus.networks.multimodal import MultimodalDecoder, MultimodalEncoder
 from isthmus.networks.pair import start_at_zero
 from isthmus.threads import suited_to
 
@@ -47,6 +48,23 @@ LEAST_SHARE = 1e-6
 """What noise takes, at the least, of the variance along an axis: with β = 0 nothing else would bound log σ²."""
 
 
+class LinearPath(Protocol):
+    """The path of an encoder or a decoder that has a linear map in it."""
+
+    linear: nn.Linear
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Map (rows, first width) → (rows, last width)."""
+
+
+class Standardised(Protocol):
+    """An encoder, or a decoder, with a linear path."""
+
+    centre: Tensor
+    scale: Tensor
+    path: LinearPath
+
+
 def start_model(model: Model, rows: Batch, *, at_pca: bool, seed: int, spread_units: bool = False) -> None:
     """Standardise by the rows, put the linear path at their PCA, and the σ that is learnt at what is left over.
 
@@ -72,8 +90,7 @@ def start_model(model: Model, rows: Batch, *, at_pca: bool, seed: int, spread_un
     spread_units : bool, default False
         Whether to give the units of a top-k code the same mean and spread: for networks without a linear path.
     """
-    encoder: Any = model.encoder
-    decoder: Any = model.decoder
+    encoder, decoder = model.encoder, cast("Standardised", model.decoder)
     model.eval()
     with torch.no_grad():
         if getattr(encoder, "centre", None) is not None:
@@ -96,16 +113,16 @@ def standardise(model: Model, rows: Batch) -> None:
         whole = _are_few(model, rows)
         for part, function in ((model.encoder, model.inputs), (model.decoder, partial(_linear_target, model))):
             if whole:
-                _standardise(part, function(rows.x))
+                _standardise(cast("Standardised", part), function(rows.x))
             else:
-                _standardise_by_pieces(part, (function(piece.x) for piece in rows.split(PIECE)))
+                _standardise_by_pieces(cast("Standardised", part), (function(piece.x) for piece in rows.split(PIECE)))
 
 
 def _standardise_each(model: Model, rows: Batch) -> None:
     """Standardise each modality's pair by the rows that have it, and have its decoder begin at their mean."""
-    encoder: Any = model.encoder
-    decoder: Any = model.decoder
-    likelihood: Any = model.likelihood
+    encoder = cast("MultimodalEncoder", model.encoder)
+    decoder = cast("MultimodalDecoder", model.decoder)
+    likelihood = cast("ProductLikelihood", model.likelihood)
     parts = rows.x.split(encoder.sizes, dim=1)
     knowns = [None] * len(parts) if rows.observed is None else rows.observed.split(encoder.sizes, dim=1)
     pairs = zip(encoder.encoders, encoder.shapes, decoder.decoders, likelihood.blocks, parts, knowns, strict=True)
@@ -130,7 +147,7 @@ def _are_few(model: Model, rows: Batch) -> bool:
     return len(rows.x) * width <= WHOLE
 
 
-def _standardise(part: Any, rows: Tensor) -> None:
+def _standardise(part: Standardised, rows: Tensor) -> None:
     """Set a part's centre to the rows' mean, and its one scale to the root of their mean variance."""
     rows = rows.flatten(1)
     part.centre.copy_(rows.mean(0))
@@ -140,7 +157,7 @@ def _standardise(part: Any, rows: Tensor) -> None:
     _set_spread(part, torch.sub(rows, part.centre, out=rest).square_().mean())
 
 
-def _standardise_by_pieces(part: Any, pieces: Iterable[Tensor]) -> None:
+def _standardise_by_pieces(part: Standardised, pieces: Iterable[Tensor]) -> None:
     """Set them by rows that come in pieces: by sums around the mean of the first of them."""
     n, around = 0, torch.zeros(())
     for piece in pieces:
@@ -156,7 +173,7 @@ def _standardise_by_pieces(part: Any, pieces: Iterable[Tensor]) -> None:
     _set_spread(part, (squares / n - mean.square()).clamp(min=0).mean())
 
 
-def _set_spread(part: Any, variance: Tensor) -> None:
+def _set_spread(part: Standardised, variance: Tensor) -> None:
     spread = variance.sqrt()
     part.scale.copy_(spread if spread > 0 else torch.ones_like(spread))
 
@@ -173,7 +190,7 @@ def _linear_target(model: Model, x: Tensor) -> Tensor:
 
 def _set_weight(model: Model, rows: Batch, *, whiten: bool, seed: int) -> None:
     """Set W to the principal axes, for codes of unit variance or as they are; units beyond them small and random."""
-    encoder: Any = model.encoder
+    encoder = cast("Standardised", model.encoder)
     weight, bias = encoder.path.linear.weight, encoder.path.linear.bias
     units = len(weight) // model.bottleneck.n_params
     rows = rows if _are_few(model, rows) else _sample(model, rows, units, seed)
@@ -209,7 +226,7 @@ def _set_weight(model: Model, rows: Batch, *, whiten: bool, seed: int) -> None:
 
 def _standardised(model: Model, rows: Batch) -> np.ndarray:
     """Return what the encoder is given of rows, standardised; of a table's cells it is many numbers, made in pieces."""
-    encoder: Any = model.encoder
+    encoder = cast("Standardised", model.encoder)
     if not hasattr(model.inputs, "width"):
         x = model.inputs(rows.x).flatten(1) - encoder.centre
     else:
@@ -255,7 +272,7 @@ def _spread_units(model: Model, rows: Batch) -> None:
 
 def _starts_at_rows(model: Model, rows: Batch) -> bool:
     """Tell whether principal axes would leave units of a code off: they contend, or are more than there are axes."""
-    encoder: Any = model.encoder
+    encoder = cast("Standardised", model.encoder)
     units, features = encoder.path.linear.weight.shape
     return model.bottleneck.starts_at_rows(units, min(len(rows.x), features))
 
@@ -286,7 +303,7 @@ def _noise_variance(model: Model, left_over: float) -> float:
 
 def _set_read_out(model: Model, rows: Batch, *, tied: bool) -> None:
     """Set V and its bias by least squares on the codes, or the bias alone where V is tied."""
-    decoder: Any = model.decoder
+    decoder = cast("Standardised", model.decoder)
     linear = decoder.path.linear
     linear.bias.zero_()
     if not tied:
