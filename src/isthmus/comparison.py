@@ -89,7 +89,7 @@ class Comparison:
     """
 
     table: pd.DataFrame
-    models: dict[str, Any]
+    models: dict[str, BaseEstimator]
     X_test: np.ndarray
     corrupted_test: np.ndarray
     y_test: np.ndarray | None

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.base import BaseEstimator
 
 from isthmus import runs
 from isthmus.cli.console import say
@@ -82,11 +83,19 @@ def codes_of(run: Run) -> tuple[np.ndarray, np.ndarray | None]:
     return np.concatenate(codes), y
 
 
-def on_disk(options: RowsOptions, estimator: Any) -> Run:
+def on_disk(options: RowsOptions, estimator: BaseEstimator) -> Run:
     """Return a run whose rows come from disk a piece at a time."""
     noted = runs.read_if_noted(options.run)
-    own: dict[str, Any] = {"label": options.label, "data_dir": options.data_dir, "split": options.split}
-    return runs.used_on(estimator, options.run, noted, options.data, stream=True, **own)
+    return runs.used_on(
+        estimator,
+        options.run,
+        noted,
+        options.data,
+        label=options.label,
+        data_dir=options.data_dir,
+        split=options.split,
+        stream=True,
+    )
 
 
 def _to_shards(run: Run, method: str, output: Path, parameters: dict[str, Any]) -> None:

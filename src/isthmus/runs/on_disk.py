@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype, is_object_dtype
 
 from isthmus.errors import InputError
-from isthmus.formats.containers import free_memory
+from isthmus.formats.containers import RowsLike, free_memory
 from isthmus.formats.marks import Marks, numbers_with_gaps
 from isthmus.formats.names import few
 from isthmus.sources import catalogue
@@ -123,7 +122,7 @@ def read_from_disk(
     if strict and (gone := [name for name in drop if name not in names]):
         raise InputError(f"--drop {gone[0]}: {data} has no such column: it has {few(pd.Index(names))}")
     left_out = [name for name in drop if name in names]
-    y: Any = None if not labels else labels[0] if len(labels) == 1 else labels
+    y: str | list[str] | None = None if not labels else labels[0] if len(labels) == 1 else labels
 
     def as_taken(piece: Piece) -> Piece:
         return prepared(piece._replace(X=piece.X.drop(columns=left_out)) if left_out else piece)
@@ -152,7 +151,7 @@ def numbers_of(piece: Piece, na_values: tuple[str, ...] | None) -> Piece:
     return piece._replace(X=frame)
 
 
-def as_labels(y: Any) -> np.ndarray | None:
+def as_labels(y: RowsLike | None) -> np.ndarray | None:
     """Return the labels of some rows as a table's are given: of shape (n,), or (n, columns)."""
     if not isinstance(y, pd.DataFrame):
         return None if y is None else np.asarray(y)
