@@ -20,7 +20,7 @@ if SYNC_BUFFERS not in inspect.signature(DistributedDataParallel).parameters:
     SYNC_BUFFERS = "broadcast_buffers"  # what torch before 2.13 calls it
 
 
-class Joined(ClusterEnvironment):
+class LaunchedProcesses(ClusterEnvironment):
     """Processes whose group has been formed; Fabric asks which of them this one is."""
 
     def __init__(self, place: Place) -> None:
@@ -109,7 +109,7 @@ def parallel_fabric(kind: str, precision: str, place: Place) -> Fabric:
         num_nodes=place.world // place.local_world,
         strategy=DataParallel(),
         precision=precision,  # type: ignore[arg-type]
-        plugins=[Joined(place)],
+        plugins=[LaunchedProcesses(place)],
     )
     fabric.launch()
     return fabric
