@@ -112,5 +112,5 @@ def _variance(state: State, batches: Iterable[Batch]) -> float:
         square = (batch.x - state.model.cut(state.model.fill, batch.x)).square()
         squares += float((square if batch.observed is None else square * batch.observed).sum())
         entries += float(square.numel() if batch.observed is None else batch.observed.sum())
-    squares, entries = state.ranks.total(squares, entries)
+    squares, entries = state.ranks.summed(squares, entries)
     return squares / max(entries, 1)
