@@ -27,7 +27,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 """What asks a run to stop, the more urgent first."""
 
 LOOK = 10
-"""Steps between two looks, on an accelerator, at whether a process was asked to stop: each look makes it wait."""
+"""Steps between two looks at an accelerator's numbers, losses or signals to stop: each look makes it wait."""
 
 
 class Place(NamedTuple):
