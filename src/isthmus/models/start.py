@@ -35,6 +35,9 @@ WHOLE = 2**23
 """Numbers that the encoder is given of a table's rows, or the decoder gives, up to which they are made at once: of a
 cell there may be dozens."""
 
+ROWS_AT_ONCE, NUMBERS_AT_ONCE = 4096, 2**22
+"""Rows that are encoded at once, at the most, and numbers in them."""
+
 PIECE = 1024
 """Rows that are gone through at once where they would be more."""
 
@@ -255,7 +258,7 @@ def _spread_units(model: Model, rows: Batch) -> None:
     outputs: list[tuple[nn.Linear, Tensor]] = []
     layers = [layer for layer in model.encoder.modules() if isinstance(layer, nn.Linear)]
     hooks = [layer.register_forward_hook(lambda layer, _, output: outputs.append((layer, output))) for layer in layers]
-    n = max(1, min(4096, 2**22 // model.fill.numel()))
+    n = _rows_at_once(model.fill.numel())
     pieces = rows.split(n) if isinstance(rows, RaggedBatch) else iter([rows.take(slice(n))])
     h = model.encode(next(pieces)).h
     for hook in hooks:
@@ -268,6 +271,11 @@ def _spread_units(model: Model, rows: Batch) -> None:
     spread[spread == 0] = 1
     last.weight.div_(spread[:, None])
     last.bias.sub_(h.mean(0)).div_(spread)
+
+
+def _rows_at_once(width: int) -> int:
+    """Return how many rows of so many numbers are encoded at once."""
+    return max(1, min(ROWS_AT_ONCE, NUMBERS_AT_ONCE // width))
 
 
 def _starts_at_rows(model: Model, rows: Batch) -> bool:
@@ -309,7 +317,7 @@ def _set_read_out(model: Model, rows: Batch, *, tied: bool) -> None:
     if not tied:
         linear.weight.zero_()
     moments: list[Tensor] = []
-    at_once = max(1, min(4096, 2**22 // rows.x[0].numel())) if _are_few(model, rows) else PIECE
+    at_once = _rows_at_once(rows.x[0].numel()) if _are_few(model, rows) else PIECE
     for piece in rows.split(at_once):
         x, context, _ = piece
         code = model.encode(piece)
