@@ -21,10 +21,10 @@ from isthmus.sources.shards import Shards
 from isthmus.sources.stored import npy_store
 from isthmus.sources.stream import stream_of
 
-SHARE = 4
+FREE_TO_NEEDED = 4
 """A file or folder that would take more than one in so many bytes of free memory is read from disk."""
 
-SELDOM = 50
+MOST_UNPACKED = 50
 """Times the bytes of a folder's files that its images take in memory, at the most, as it is seldom more."""
 
 
@@ -50,7 +50,7 @@ def why_on_disk(data: str, *, asked: bool) -> str | None:
     if asked:
         return "--stream"
     needed, free = _bytes_in_memory(path), free_memory()
-    if free is None or needed <= free // SHARE:
+    if free is None or needed <= free // FREE_TO_NEEDED:
         return None
     return f"it takes {in_gb(needed)} in memory, and more than a quarter of the {in_gb(free)} that are free is too much"
 
@@ -71,7 +71,7 @@ def _bytes_in_memory(path: Path) -> int:
 def _bytes_of_images(folder: Path) -> int:
     packed = sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
     free = free_memory()
-    if free is None or SELDOM * packed <= free // SHARE:
+    if free is None or MOST_UNPACKED * packed <= free // FREE_TO_NEEDED:
         return 0  # without a look at each
     look = looked_through(folder)
     return len(look.headers) * int(np.prod(look.row_shape)) * (4 if look.is_deep else 1)
