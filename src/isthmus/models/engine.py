@@ -44,7 +44,7 @@ INFERENCE_NUMBERS = 2**21
 """Numbers in them, at the most: wide rows take their turn in smaller batches."""
 
 
-def new_fabric(device: str, precision: str, place: Place | None = None) -> "Fabric":
+def new_fabric(device: str, precision: Any, place: Place | None = None) -> "Fabric":
     """Take the device, "auto" being the best there is; of several processes each its own."""
     from lightning_fabric import Fabric  # which imports torch.compile's parts, a second: models in use do without
 
@@ -59,7 +59,7 @@ def new_fabric(device: str, precision: str, place: Place | None = None) -> "Fabr
             from isthmus.models.ddp import parallel_fabric  # which imports all of Lightning Fabric
 
             return parallel_fabric(kind, precision, place)
-        return Fabric(accelerator=kind, devices=[int(index)] if index else 1, precision=precision)  # type: ignore[arg-type]
+        return Fabric(accelerator=kind, devices=[int(index)] if index else 1, precision=precision)
     except InputError:
         raise
     except (ValueError, RuntimeError, TypeError, ImportError) as error:

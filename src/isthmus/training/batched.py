@@ -46,9 +46,6 @@ Rows = dict[str, Tensor]
 
 Figures = dict[str, Tensor]
 
-Taken = tuple[Any, Figures, Tensor]
-"""What a step of all models gives: the measure of each row where it is asked for, the figures, and the losses."""
-
 
 @dataclass(eq=False)
 class Run:
@@ -218,17 +215,19 @@ class BatchedTraining:
         """Stack the rows of all models, what is shown of each, and what its code is drawn by."""
         return stacked_rows([run.state.model for run in self.runs], batches, generators)
 
-    def _function(self, *, by_rows: bool) -> Callable[..., Taken]:
+    def _function(self, *, by_rows: bool) -> Callable[..., tuple[Any, Figures, Tensor]]:
         """Return what takes every model's terms: its measure of each row, its figures and its loss."""
         epoch = math.inf if by_rows else self.runs[0].state.epoch
         models = [run.state.model for run in self.runs]
         return batched(self.stack.skeleton, models, epoch, self.monitor if by_rows else None)
 
 
-def batched(skeleton: Model, models: Sequence[Model], epoch: float, monitor: str | None) -> Callable[..., Taken]:
+def batched(skeleton: Model, models: Sequence[Model], epoch: float, monitor: str | None) -> Callable[..., Any]:
     """Return the function of stacked weights, buffers and rows that takes the terms of all models at once."""
 
-    def one(weights: dict[str, Tensor], buffers: dict[str, Tensor], rows: Rows, shares: dict[str, Tensor]) -> Taken:
+    def one(
+        weights: dict[str, Tensor], buffers: dict[str, Tensor], rows: Rows, shares: dict[str, Tensor]
+    ) -> tuple[Any, Figures, Tensor]:
         batch = Batch(rows["x"], rows.get("context"), rows.get("observed"))
         shown = Batch._make(rows.get(f"shown_{name}", value) for name, value in batch._asdict().items())
         drawn = Drawn(rows["noise"]) if "noise" in rows else None
@@ -242,13 +241,13 @@ def batched(skeleton: Model, models: Sequence[Model], epoch: float, monitor: str
         is_loss = monitor == "loss" or monitor not in figures
         return row_losses if is_loss else by_row(monitor, outcome, figures, batch), figures, loss
 
-    def all_at_once(weights: dict[str, Tensor], buffers: dict[str, Tensor], rows: Rows) -> Taken:
+    def all_at_once(weights: dict[str, Tensor], buffers: dict[str, Tensor], rows: Rows) -> tuple[Any, Figures, Tensor]:
         shares = {}
         for name in {*models[0].weights, *models[0].warm_up}:
             values = [model.weight(name, epoch) for model in models]
             if any(value != 1 for value in values):
                 shares[name] = torch.tensor(values, dtype=rows["x"].dtype, device=rows["x"].device)
-        found: Taken = torch.vmap(one)(weights, buffers, rows, shares)
+        found: tuple[Any, Figures, Tensor] = torch.vmap(one)(weights, buffers, rows, shares)
         return found
 
     return all_at_once

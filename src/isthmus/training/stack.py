@@ -3,7 +3,7 @@
 import copy
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,10 +11,9 @@ from torch.optim import Adam
 from torch.optim.adam import adam
 from torch.optim.lr_scheduler import OneCycleLR
 
-from isthmus.core.model import Model
 from isthmus.training.state import State
 
-ADAM: dict[str, float] = {
+ADAM: dict[str, Any] = {
     "fused": True, "amsgrad": False, "beta2": 0.999, "weight_decay": 0.0, "eps": 1e-8, "maximize": False
 }  # fmt: skip
 """What Adam is in every run."""
@@ -34,7 +33,7 @@ Steps = list[list[Rate]]
 class Stack:
     """The weights of several models of one shape, which become views of one tensor each, and Adam's moments of them."""
 
-    def __init__(self, models: Sequence[Model]) -> None:
+    def __init__(self, models: Sequence[Any]) -> None:
         self.skeleton = copy.deepcopy(models[0])
         # A layer's matrix lies transposed: so its gradient comes as it lies, and is not copied.
         self.bases = {name: _stacked([dict(model.named_parameters())[name] for model in models]) for name in
@@ -48,7 +47,7 @@ class Stack:
         self._counts: dict[tuple[int, int], list[Tensor]] = {}
         self._view(models)
 
-    def only(self, kept: list[int], models: Sequence[Model]) -> None:
+    def only(self, kept: list[int], models: Sequence[Any]) -> None:
         """Go on with some of the models; the others keep what they have."""
         index = torch.tensor(kept)
         self.bases = {name: base.detach()[index].requires_grad_() for name, base in self.bases.items()}
@@ -61,7 +60,7 @@ class Stack:
         """Return the stacked weights, each in its layer's shape."""
         return {name: turned(base) for name, base in self.bases.items()}
 
-    def _view(self, models: Sequence[Model]) -> None:
+    def _view(self, models: Sequence[Any]) -> None:
         for k, model in enumerate(models):
             for name, weight in model.named_parameters():
                 weight.data = turned(self.bases[name].detach())[k]
@@ -74,7 +73,7 @@ class Stack:
             for i, (group, rate) in enumerate(zip(names, its[self.steps], strict=True)):
                 if (models.start, i) not in self._counts:
                     self._counts[models.start, i] = [torch.tensor(float(self.steps)) for _ in group]
-                columns: list[list[Tensor]] = [[self.bases[name].detach()[models] for name in group]]
+                columns: list[list[Any]] = [[self.bases[name].detach()[models] for name in group]]
                 columns.append([gradient[name][models] for name in group])
                 columns += [[self.moments[name][order][models] for name in group] for order in (0, 1)]
                 columns += [[], self._counts[models.start, i]]
@@ -103,7 +102,7 @@ def turned(base: Tensor) -> Tensor:
 
 def rates_of(states: Sequence[State], n_steps: Sequence[int]) -> list[Steps]:
     """Return the rates of runs, which the schedule of each would give; the same list where they are the same."""
-    known: dict[tuple[object, ...], Steps] = {}
+    known: dict[tuple[Any, ...], Steps] = {}
     found = []
     for state, n in zip(states, n_steps, strict=True):
         groups, schedule = state.optimizer.param_groups, state.scheduler
