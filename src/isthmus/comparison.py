@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -89,7 +89,7 @@ class Comparison:
     """
 
     table: pd.DataFrame
-    models: dict[str, Any]
+    models: dict[str, BaseEstimator]
     X_test: np.ndarray
     corrupted_test: np.ndarray
     y_test: np.ndarray | None
@@ -252,30 +252,38 @@ class Split(NamedTuple):
     names: list[str]
 
 
-def _split(X: Any, y: Any, X_test: Any, y_test: Any, corruption: str, level: float, random_state: int) -> Split:
+def _split(
+    X: ArrayLike,
+    y: ArrayLike | None,
+    X_test: ArrayLike | None,
+    y_test: ArrayLike | None,
+    corruption: str,
+    level: float,
+    random_state: int,
+) -> Split:
     """Bring all rows to floating-point arrays, and set a fifth aside where there are no test rows."""
-    names = row_names(X if X_test is None else X_test)
-    X = to_rows(X)
-    y = None if y is None else np.asarray(y)
-    if X_test is None and len(X) < 3:
-        raise InputError(f"X has {len(X)} rows, too few to set some aside for a test: give more, or X_test")
-    if y is not None and len(y) != len(X):
-        raise InputError(f"y has {len(y)} labels, and X {len(X)} rows: give one a row")
-    if y is not None and pd.isna(y).any():
-        raise InputError(f"row {int(pd.isna(y).argmax())} has no label: fill the gaps in y, or drop those rows")
+    names = row_names(X if X_test is None else X_test)  # type: ignore[arg-type]
+    rows, labels = to_rows(X), None if y is None else np.asarray(y)
+    if X_test is None and len(rows) < 3:
+        raise InputError(f"X has {len(rows)} rows, too few to set some aside for a test: give more, or X_test")
+    if labels is not None and len(labels) != len(rows):
+        raise InputError(f"y has {len(labels)} labels, and X {len(rows)} rows: give one a row")
+    if labels is not None and pd.isna(labels).any():
+        raise InputError(f"row {int(pd.isna(labels).argmax())} has no label: fill the gaps in y, or drop those rows")
+    test_labels: np.ndarray | None = None
     if X_test is not None:
-        X_test = to_rows(X_test)
-        y_test = None if y is None or y_test is None else np.asarray(y_test)
-    elif y is None:
-        X, X_test, _, names = train_test_split(X, names, test_size=0.2, random_state=random_state)
+        test_rows = to_rows(X_test)
+        test_labels = None if labels is None or y_test is None else np.asarray(y_test)
+    elif labels is None:
+        rows, test_rows, _, names = train_test_split(rows, names, test_size=0.2, random_state=random_state)
     else:
-        counts = np.unique(y, return_counts=True)[1]
-        each_in_both = counts.min() > 1 and len(y) // 5 >= len(counts)
-        stratify = y if are_classes(y) and each_in_both and len(counts) > 1 else None
-        X, X_test, y, y_test, _, names = train_test_split(
-            X, y, names, test_size=0.2, random_state=random_state, stratify=stratify
+        counts = np.unique(labels, return_counts=True)[1]
+        each_in_both = counts.min() > 1 and len(labels) // 5 >= len(counts)
+        stratify = labels if are_classes(labels) and each_in_both and len(counts) > 1 else None
+        rows, test_rows, labels, test_labels, _, names = train_test_split(
+            rows, labels, names, test_size=0.2, random_state=random_state, stratify=stratify
         )
-    return Split(X, y, X_test, y_test if y is not None else None, corrupted(X_test, corruption, level), names)
+    return Split(rows, labels, test_rows, test_labels, corrupted(test_rows, corruption, level), names)
 
 
 def _chosen(

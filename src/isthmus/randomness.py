@@ -122,7 +122,7 @@ class DrawingShare(TorchDispatchMode):
         return rows * self.world, slice(rows * self.rank, rows * (self.rank + 1))
 
 
-def _padded(value: Any, rows: int, whole: int, own: slice) -> Any:
+def _padded(value: object, rows: int, whole: int, own: slice) -> object:
     """Put a tensor of so many rows among as many ones as make the whole, by which no other process's draws go."""
     if not isinstance(value, torch.Tensor) or not value.ndim or len(value) != rows:
         return value

@@ -1,10 +1,11 @@
 """scikit-learn's search over a grid, with candidates of one shape trained as one batched model."""
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Self
 
 from joblib import effective_n_jobs, parallel_config
 from joblib.parallel import ParallelBackendBase
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import GridSearchCV
 
@@ -68,7 +69,7 @@ class GridSearch(GridSearchCV):
     (1437, 8)
     """
 
-    def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None, **params: object) -> Self:
         """Try every candidate on every split, and fit the best one to all rows.
 
         Parameters
@@ -104,10 +105,10 @@ def _is_ours(part: object) -> bool:
 class _Result:
     """What a task gives, once all have been called."""
 
-    def __init__(self, task: Callable[[], Any], callback: Callable[[Any], None] | None) -> None:
+    def __init__(self, task: Callable[[], object], callback: Callable[["_Result"], None] | None) -> None:
         self.task = task
         self.callback = callback
-        self.value: Any = None
+        self.value: object = None
         self.error: BaseException | None = None
 
     def call(self) -> None:
@@ -126,7 +127,7 @@ class _Batching(ParallelBackendBase):
     supports_retrieve_callback = False
     supports_timeout = False
 
-    def __init__(self, workers: int = 1, **options: Any) -> None:
+    def __init__(self, workers: int = 1, **options: object) -> None:
         super().__init__(**options)
         self.workers = workers
         self._waiting: list[_Result] = []
@@ -135,12 +136,12 @@ class _Batching(ParallelBackendBase):
         """Return how many tasks joblib is to think of as computed at once; twice as many it hands over."""
         return AT_ONCE
 
-    def submit(self, func: Callable[[], Any], callback: Callable[[Any], None] | None = None) -> _Result:
+    def submit(self, func: Callable[[], object], callback: Callable[["_Result"], None] | None = None) -> _Result:
         """Take a task."""
         self._waiting.append(_Result(func, callback))
         return self._waiting[-1]
 
-    def retrieve_result(self, out: _Result, timeout: float | None = None) -> Any:
+    def retrieve_result(self, out: _Result, timeout: float | None = None) -> object:
         """Return what a task has given, and have all called that are there if it has not been."""
         if out in self._waiting:
             tasks, self._waiting = self._waiting, []

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.base import BaseEstimator
 
 from isthmus import runs
 from isthmus.cli.console import say
@@ -25,8 +26,8 @@ from isthmus.sources.results import Part, write_parts
 from isthmus.sources.shard_results import NOTE, Applied, results_of, share_of_process
 from isthmus.sources.shards import Shards
 
-SECONDS = 5
-"""Between two lines about how far it is."""
+SECONDS_BETWEEN_LINES = 5
+"""About how far it is."""
 
 
 def comes_from_disk(options: RowsOptions) -> bool:
@@ -82,11 +83,19 @@ def codes_of(run: Run) -> tuple[np.ndarray, np.ndarray | None]:
     return np.concatenate(codes), y
 
 
-def on_disk(options: RowsOptions, estimator: Any) -> Run:
+def on_disk(options: RowsOptions, estimator: BaseEstimator) -> Run:
     """Return a run whose rows come from disk a piece at a time."""
     noted = runs.read_if_noted(options.run)
-    own: dict[str, Any] = {"label": options.label, "data_dir": options.data_dir, "split": options.split}
-    return runs.used_on(estimator, options.run, noted, options.data, stream=True, **own)
+    return runs.used_on(
+        estimator,
+        options.run,
+        noted,
+        options.data,
+        label=options.label,
+        data_dir=options.data_dir,
+        split=options.split,
+        stream=True,
+    )
 
 
 def _to_shards(run: Run, method: str, output: Path, parameters: dict[str, Any]) -> None:
@@ -123,18 +132,18 @@ def _to_file(run: Run, method: str, output: Path, parameters: dict[str, Any], fo
         unnamed="" if output.suffix == ".csv" else "row",
     )
 
-    def told() -> Iterator[Part]:
+    def counted() -> Iterator[Part]:
         done, said = 0, time.monotonic()
         for part in found:
             done += len(part)
-            if time.monotonic() - said > SECONDS:
+            if time.monotonic() - said > SECONDS_BETWEEN_LINES:
                 print(f"{output}: {done:,} of {len(store):,} rows", file=sys.stderr, flush=True)
                 said = time.monotonic()
             if is_score:
                 scores.append(part["score"].to_numpy() if isinstance(part, pd.DataFrame) else part)
             yield part
 
-    n = write_parts(output, told(), len(store), formulas=formulas)
+    n = write_parts(output, counted(), len(store), formulas=formulas)
     say(f"{n:,} rows: {output}")
     if scores:
         every = np.concatenate(scores)

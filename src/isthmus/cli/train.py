@@ -281,7 +281,7 @@ def _run(asked: Asked, estimator: BaseEstimator) -> Run:
     return Run(estimator, asked["data"], asked["label"], data_dir, "train", windowing, framing, stream)
 
 
-def _rows(run: Run) -> tuple[Any, dict[str, Any]]:
+def _rows(run: Run) -> tuple[Any, dict[str, np.ndarray | None]]:
     """Return what a model is fitted to, and its conditions, which a stream has in itself."""
     return (run.store, {}) if run.stream else (run.X, run.conditions)
 

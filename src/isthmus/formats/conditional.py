@@ -1,8 +1,8 @@
 """What `y` says of rows: classes or numbers of one or several columns, learnt at ``fit``, told to a network."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from isthmus.saving.attributes import (
 )
 
 Kind = Literal["auto", "classes", "numbers"]
-Kinds = Kind | Sequence[Kind] | Mapping[Any, Kind]
+Kinds = Kind | Sequence[Kind] | Mapping[str, Kind] | Mapping[int, Kind]
 
 
 @dataclass(frozen=True)
@@ -73,11 +73,11 @@ class Conditions:
             conditions_=conditions if len(conditions) > 1 else None,
         )
 
-    def tallies(self) -> "tuple[set[Any] | Moments, ...]":
+    def tallies(self) -> "tuple[set[Hashable] | Moments, ...]":
         """Return what takes in the conditions of further rows: classes, or the moments of numbers."""
         return tuple(set() if each.classes is not None else Moments(np.array([each.mean])) for each in self.known)
 
-    def add(self, tallies: "Sequence[set[Any] | Moments]", y: RowsLike | None) -> None:
+    def add(self, tallies: "Sequence[set[Hashable] | Moments]", y: RowsLike | None) -> None:
         """Take in the conditions of further rows."""
         _check_there(y)
         columns = columns_of(y)
@@ -90,7 +90,7 @@ class Conditions:
             else:
                 tally.update(np.unique(values).tolist())
 
-    def refined(self, tallies: "Sequence[set[Any] | Moments]") -> Self:
+    def refined(self, tallies: "Sequence[set[Hashable] | Moments]") -> Self:
         """Return what :meth:`learn` finds of all rows, whose conditions were taken in."""
         conditions = []
         for condition, tally in zip(self.known, tallies, strict=True):
@@ -157,9 +157,9 @@ class Conditions:
         found = {name: getattr(self, name) for name in self.attributes}
         return {name: value for name, value in found.items() if value is not None}
 
-    def restored(self, fitted: Mapping[str, Any]) -> Self:
+    def restored(self, fitted: Mapping[str, object]) -> Self:
         """Return the conditions that have learnt what an estimator's attributes say."""
-        return replace(self, **{name: fitted[name] for name in self.attributes if name in fitted})
+        return replace(self, **{name: fitted[name] for name in self.attributes if name in fitted})  # type: ignore[arg-type]
 
     @property
     def _shares_unknown(self) -> bool:

@@ -20,7 +20,7 @@ from isthmus.formats.values import DATES, KINDS, Category, Kind, Levels, as_floa
 Asked = str | tuple[Category, ...] | None
 """What a column is asked to be taken for: a kind, a format of dates, or its categories."""
 
-Kinds = Mapping[Any, object]
+Kinds = Mapping[str, object] | Mapping[int, object] | Mapping[str | int, object]
 """What columns are asked to be taken for by their names, as a person gives it: see :func:`check_kinds`."""
 
 MANY_LEVELS = 100

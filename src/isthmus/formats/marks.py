@@ -1,7 +1,7 @@
 """Marks that stand for a missing value in people's tables: "?", "NA", "-" and their like."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -115,9 +115,9 @@ def _plain(value: object) -> Category:
     return value
 
 
-def _as_number(value: Any) -> float | None:
+def _as_number(value: object) -> float | None:
     try:
-        number = float(value)
+        number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):  # the last for whole numbers of hundreds of digits
         return None
     return number if np.isfinite(number) else None

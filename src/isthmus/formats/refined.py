@@ -9,7 +9,7 @@ import pandas as pd
 from isthmus.formats import kinds as kinds_
 from isthmus.formats.scaling import moments_of, with_moments
 from isthmus.formats.schema import AT_ONCE, Schema
-from isthmus.formats.tally import Counts, Moments
+from isthmus.formats.tally import Moments, ValueCounts
 
 
 def refined(
@@ -29,7 +29,7 @@ def refined(
         What columns were asked to be taken for; see :class:`isthmus.TabularAutoencoder`.
     """
     checked = kinds_.check_kinds(asked, list(schema.names))
-    counts = {each.name: Counts() for each in schema.columns if each.kind == "category"}
+    counts = {each.name: ValueCounts() for each in schema.columns if each.kind == "category"}
     columns, moments = list(schema.columns), moments_of(schema.steps)
     for table in tables:
         read = schema.read(schema.with_left_out(table))
@@ -38,7 +38,7 @@ def refined(
             times = read[name].value_counts()
             its.add(times[times > 0].to_dict())
         if moments is not None:
-            _sum_up(schema, moments, read)
+            _add_moments(schema, moments, read)
     columns = [
         kinds_.of_counts(each, counts[each.name].times, checked.get(each.name), min_frequency)
         if each.kind == "category"
@@ -49,7 +49,7 @@ def refined(
     return replace(schema, columns=tuple(columns), steps=steps)
 
 
-def _sum_up(schema: Schema, moments: Moments, read: dict[str | int, pd.Series]) -> None:
+def _add_moments(schema: Schema, moments: Moments, read: dict[str | int, pd.Series]) -> None:
     numbers = schema.numbers_of(read)
     for start in range(0, len(numbers[0]), AT_ONCE):
         values = np.stack([column[start : start + AT_ONCE] for column in numbers], axis=1, dtype=float)

@@ -4,13 +4,16 @@ scikit-learn is imported by those that need it alone: `isthmus data` says withou
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 
 from isthmus.errors import InputError
 from isthmus.formats.tally import Moments
 from isthmus.saving.attributes import Json, JsonObject
+
+if TYPE_CHECKING:
+    from sklearn.preprocessing import StandardScaler
 
 
 class Transformer(Protocol):
@@ -189,7 +192,7 @@ def moments_of(steps: Sequence[Transformer]) -> Moments | None:
     kinds = [type(step).__name__ for step in steps]
     if not kinds or kinds[-1] != "StandardScaler" or "QuantileTransformer" in kinds:
         return None
-    scaler: Any = steps[-1]
+    scaler: StandardScaler = steps[-1]
     return Moments(scaler.mean_)
 
 
@@ -198,7 +201,7 @@ def with_moments(steps: Sequence[Transformer], moments: Moments) -> list[Transfo
     mean, variance, eps = moments.mean, moments.variance, np.finfo(float).eps
     # What does not vary but for rounding is not scaled, as scikit-learn has it.
     constant = variance <= moments.n * eps * variance + np.square(moments.n * mean * eps)
-    scaler: Any = _new_step("StandardScaler")
+    scaler: StandardScaler = _new_step("StandardScaler")
     scaler.mean_, scaler.scale_ = mean, np.where(constant, 1.0, np.sqrt(variance))
     scaler.n_features_in_ = len(mean)
     return [*steps[:-1], scaler]

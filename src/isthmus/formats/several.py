@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -180,10 +180,10 @@ class ModalitiesFormat(Format):
         if mask is not None:
             hidden = self._mask(mask, len(marked))
             given, known = given._replace(hidden=hidden), known._replace(hidden=hidden)
-        filled: Any = self.decode(given.put_known(fill_in(given)), X)
+        decoded = self.decode(given.put_known(fill_in(given)), X)
         if container_of(X) is None:
-            return self._with_new_classes(filled, values, marked, known.known)
-        filled = plain(filled)
+            return self._with_new_classes(decoded, values, marked, known.known)  # type: ignore[arg-type]
+        filled = plain(decoded)
         whole = put_known_cells(filled, plain(X).reindex(columns=filled.columns), self._by_column(known.known))
         return back(whole, container_of(X))
 

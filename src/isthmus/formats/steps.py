@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
@@ -130,7 +130,7 @@ class SequenceFormat(Format):
         ragged = self._ragged(X)
         return self._with_future(self._sequences(X))[0] if ragged is None else Given(ragged)
 
-    def decode(self, rows: Any, like: RowsLike | None = None) -> np.ndarray | list[np.ndarray]:
+    def decode(self, rows: np.ndarray, like: RowsLike | None = None) -> np.ndarray | list[np.ndarray]:
         """Return rows in the form of the sequences `like`; else as an array, with or without features as at ``fit``."""
         if like is not None:
             return as_given(like, rows)

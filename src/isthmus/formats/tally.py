@@ -5,7 +5,7 @@ from collections.abc import Hashable
 
 import numpy as np
 
-MOST_DIFFERENT = 2**20
+MOST_VALUES = 2**20
 """Different values of a column that are counted; where there are more, half as many of the most frequent are kept."""
 
 
@@ -50,7 +50,7 @@ class Moments:
         return np.maximum(self._squares / self._count - np.square(self._sum / self._count), 0)
 
 
-class Counts:
+class ValueCounts:
     """How often each value is there, of rows that come a piece at a time: of very many values, the frequent ones."""
 
     def __init__(self) -> None:
@@ -59,8 +59,8 @@ class Counts:
     def add(self, times: "dict[Hashable, int]") -> None:
         """Count further values in."""
         self._times.update(times)
-        if len(self._times) > MOST_DIFFERENT:
-            self._times = Counter(dict(self._times.most_common(MOST_DIFFERENT // 2)))
+        if len(self._times) > MOST_VALUES:
+            self._times = Counter(dict(self._times.most_common(MOST_VALUES // 2)))
 
     @property
     def times(self) -> "dict[Hashable, int]":

@@ -29,12 +29,12 @@ from isthmus.models.saved import save_estimator
 Method = TypeVar("Method", bound=Callable[..., object])
 
 
-def only_if(holds: Callable[[Any], bool]) -> Callable[[Method], Method]:
+def only_if(holds: Callable[..., bool]) -> Callable[[Method], Method]:
     """Leave a method out of estimators for which something does not hold."""
     return lambda method: available_if(holds)(in_pieces(method))
 
 
-def has_prior(model: Any) -> bool:
+def has_prior(model: "AbstractAutoencoder") -> bool:
     """Tell whether codes are drawn from a prior: of a fitted model by what it is, else by its parameters."""
     if hasattr(model, "module_"):
         return bool(model.module_.bottleneck.prior is not None)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Self, TypeAlias
+from typing import Self, TypeAlias
 
 import numpy as np
 
@@ -142,14 +142,14 @@ class Calibration:
         return cls(shares, quantiles, base, centre)
 
 
-def missing_shares(rows: np.ndarray | Ragged, own: Any = None) -> np.ndarray:
+def missing_shares(rows: np.ndarray | Ragged, own: Own = None) -> np.ndarray:
     """Return the share of each row's own entries that is missing; shape (n,). A row that has none misses all."""
     if isinstance(rows, Ragged):
         return rows.missing_shares()
     if rows.dtype.kind != "f":
         return np.zeros(len(rows))
     missing = np.isnan(rows).reshape(len(rows), -1)
-    if own is None:
+    if not isinstance(own, np.ndarray):
         return np.asarray(missing.mean(1))
     own = own.reshape(missing.shape)
     return np.asarray(1 - (own & ~missing).sum(1) / np.maximum(own.sum(1), 1))

@@ -2,7 +2,6 @@
 
 import inspect
 import os
-from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -21,7 +20,7 @@ if SYNC_BUFFERS not in inspect.signature(DistributedDataParallel).parameters:
     SYNC_BUFFERS = "broadcast_buffers"  # what torch before 2.13 calls it
 
 
-class Joined(ClusterEnvironment):
+class LaunchedProcesses(ClusterEnvironment):
     """Processes whose group has been formed; Fabric asks which of them this one is."""
 
     def __init__(self, place: Place) -> None:
@@ -100,7 +99,7 @@ def _on_gpus(place: Place, n: int) -> Place:
     return place._replace(local_rank=0, local_world=1)
 
 
-def parallel_fabric(kind: str, precision: Any, place: Place) -> Fabric:
+def parallel_fabric(kind: str, precision: str, place: Place) -> Fabric:
     """Return a Fabric of all processes, on an accelerator of that kind."""
     if kind in ("cuda", "gpu", "auto") and torch.cuda.is_available():
         place = _on_gpus(place, torch.cuda.device_count())
@@ -109,8 +108,8 @@ def parallel_fabric(kind: str, precision: Any, place: Place) -> Fabric:
         devices=place.local_world,
         num_nodes=place.world // place.local_world,
         strategy=DataParallel(),
-        precision=precision,
-        plugins=[Joined(place)],
+        precision=precision,  # type: ignore[arg-type]
+        plugins=[LaunchedProcesses(place)],
     )
     fabric.launch()
     return fabric

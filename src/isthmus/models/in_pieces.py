@@ -23,7 +23,7 @@ METHODS = (
 )  # fmt: skip
 """Those that take rows, or codes, and give something of each."""
 
-Method = TypeVar("Method", bound=Callable[..., Any])
+Method = TypeVar("Method", bound=Callable[..., object])
 
 
 class TakesStreams:
@@ -49,7 +49,7 @@ def in_pieces(method: Method) -> Method:
     rows = list(signature.parameters)[1]
 
     @wraps(method)
-    def call(*args: object, **kwargs: object) -> Any:
+    def call(*args: object, **kwargs: object) -> object:
         X = args[1] if len(args) > 1 else kwargs.get(rows)
         if _is_plainly_in_memory(X):
             return method(*args, **kwargs)
@@ -80,7 +80,7 @@ class _Call:
         The name of its parameter that is the rows.
     """
 
-    def __init__(self, method: Callable[..., Any], given: inspect.BoundArguments, rows: str) -> None:
+    def __init__(self, method: Callable[..., object], given: inspect.BoundArguments, rows: str) -> None:
         self._method, self._given, self._rows = method, given, rows
         self._y = given.arguments.pop("y", None) if "y" in given.signature.parameters else None
         self._mask = given.arguments.pop("mask", None)
@@ -111,7 +111,7 @@ class _Call:
             if isinstance(each, np.ndarray | pd.DataFrame | pd.Series | Tensor) and np.ndim(each):
                 raise InputError(f"{name} of {stream.name} has to be one for all rows, as these come a piece at a time")
 
-    def _parts(self, pieces: Iterator[Piece], y_of_all: Any) -> Iterator[tuple[int, Any]]:
+    def _parts(self, pieces: Iterator[Piece], y_of_all: object) -> Iterator[tuple[int, Any]]:
         """Yield how many rows a piece has, and what the method gives of it."""
         start, arguments = 0, self._given.arguments
         takes_y = "y" in self._given.signature.parameters and getattr(arguments["self"], "takes_conditions", False)
@@ -154,7 +154,7 @@ def _counted_on(stream: Stream) -> Iterator[Piece]:
         start += n
 
 
-def _of_rows(mask: np.ndarray, X: np.ndarray, start: int) -> Any:
+def _of_rows(mask: np.ndarray, X: np.ndarray, start: int) -> np.ndarray:
     """Return a piece's own part of a mask, where that is not of one row, for all."""
     if np.ndim(mask) != np.ndim(X) or len(mask) == 1:
         return mask

@@ -159,7 +159,7 @@ def _generator(model: Model, seed: int) -> torch.Generator:
 
 def score_samples(
     model: Model, form: Format, X: RowsLike, y: RowsLike | None = None, *, per_feature: bool = False
-) -> Any:
+) -> RowsAsGiven:
     """Score rows, or each of their entries."""
     if per_feature:
         return form.entries(scores(model, form, form.encode_to_score(X, y), per_feature=True), X)

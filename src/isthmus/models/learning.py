@@ -1,7 +1,7 @@
 """From a person's rows, in memory or not, to what form they have and the source that training reads."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from isthmus.core.batch import Batch
 from isthmus.core.source import Source
 from isthmus.errors import InputError, InputTypeError, hushed
 from isthmus.formats.base import Format
+from isthmus.formats.containers import RowsLike
 from isthmus.formats.given import Given
 from isthmus.models.engine import to_batch
 from isthmus.sources.memory import MemorySource
@@ -56,7 +57,7 @@ class Learnt(NamedTuple):
         return StreamSource(self.stream, _encoder(self.form, dtype, device), sample)
 
 
-def learnt(form: Format, X: Any, y: Any, *, reset: bool) -> Learnt:
+def learnt(form: Format, X: RowsLike, y: RowsLike | None, *, reset: bool) -> Learnt:
     """Return what is learnt of rows: of a stream by a sample, and what can be summed up by all of them.
 
     Parameters
@@ -93,7 +94,7 @@ def learnt(form: Format, X: Any, y: Any, *, reset: bool) -> Learnt:
     return Learnt(form, form.encode(sample.X, sample.y, targets=True), survey.n, stream, survey)
 
 
-def streamed(form: Format, X: Any, y: Any) -> Stream | None:
+def streamed(form: Format, X: RowsLike, y: RowsLike | None) -> Stream | None:
     """Return rows that come a piece at a time; None where they are in memory, or have no one shape."""
     if form.takes_streams:
         return stream_of(X, y)
@@ -117,7 +118,7 @@ def in_turn(feed: Feed) -> Iterator[Piece]:
         yield joined(few, feed.name)
 
 
-def _in_memory(form: Format, X: Any, y: Any, reset: bool) -> Learnt:
+def _in_memory(form: Format, X: RowsLike, y: RowsLike | None, reset: bool) -> Learnt:
     form, given = form.learn(X, y) if reset else form.learn_more(X, y)
     return Learnt(form, given, len(given.x))
 
@@ -138,7 +139,7 @@ SAME = 20
 """Letters by which two messages are of the same fault."""
 
 
-def _told(stream: Stream) -> Iterator[tuple[Any, Any]]:
+def _told(stream: Stream) -> Iterator[tuple[RowsLike, RowsLike | None]]:
     """Yield the rows of each piece; what is wrong with them is said of it."""
     for piece in merged(stream.pieces()):
         with said_where(piece):

@@ -47,7 +47,7 @@ def network_of(modality: Modality, kind: str, network: Network) -> NetworkModali
     return NetworkModality(network, modality.shape, len(modality.classes or ()))
 
 
-def check_by_name(blocks: object, networks: Any, likelihoods: Any, weights: object) -> None:
+def check_by_name(blocks: object, networks: Networks, likelihoods: Mapping[str, str] | None, weights: object) -> None:
     """Raise ValueError or TypeError for what is no dict by the modalities' names, or not of what it should be."""
     for parameter, value in {"blocks": blocks, "networks": networks, "likelihoods": likelihoods}.items():
         if value is not None and not isinstance(value, Mapping):

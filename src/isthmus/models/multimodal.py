@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, cast
 
 import numpy as np
 import torch
@@ -306,7 +306,7 @@ class MultimodalAutoencoder(AbstractAutoencoder):
     def sigmas_(self) -> dict[str, float]:
         """The σ of each Gaussian modality, given or learnt."""
         check_is_fitted(self)
-        likelihood: Any = self.module_.likelihood
+        likelihood = cast("ProductLikelihood", self.module_.likelihood)
         named = zip(self.modalities_, (block.likelihood.sigma for block in likelihood.blocks), strict=True)
         return {modality.name: float(torch.as_tensor(sigma).detach()) for modality, sigma in named if sigma is not None}
 

@@ -6,7 +6,6 @@ import numbers
 from collections.abc import Iterable, Mapping
 from functools import cached_property, partial
 from types import FunctionType
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -73,7 +72,7 @@ def _is_own(value: Json) -> bool:
     return isinstance(value, dict) and (value["class"] == "own" or any(map(_is_own, value["params"].values())))
 
 
-def plain(value: Any) -> Json:
+def plain(value: object) -> Json:
     """Return what JSON can hold of a parameter; ``"not saved"`` for what it cannot.
 
     Of functions, classes and objects of a person's own it is the import path, and of objects also the arguments of the
@@ -91,7 +90,7 @@ def plain(value: Any) -> Json:
         items = {name: plain(item) for name, item in value.items()}
         return NOT_SAVED if any(map(_lacks, items.values())) else {"class": "dict", "params": items}
     if type(value) is getattr(networks, type(value).__name__, None):
-        params = {name: plain(item) for name, item in value.get_params().items()}
+        params = {name: plain(item) for name, item in value.get_params().items()}  # type: ignore[attr-defined]
         return NOT_SAVED if NOT_SAVED in params.values() else {"class": type(value).__name__, "params": params}
     return _plain_own(value)
 
@@ -217,7 +216,7 @@ def check_plain(params: Mapping[str, object]) -> None:
             raise InputError(f"{name}={value!r} cannot be")
 
 
-def value_of(value: Any, most: int, trusted: Named = ()) -> object:
+def value_of(value: object, most: int, trusted: Named = ()) -> object:
     """Turn what JSON held into a parameter again; `most` is how many layers a network may have."""
     if isinstance(value, float) and not math.isfinite(value):
         raise InputError(f"a parameter is {value}")

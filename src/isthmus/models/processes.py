@@ -15,7 +15,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from pickle import PicklingError
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -29,27 +29,27 @@ from isthmus.errors import InputError, hushed, warn_caller
 from isthmus.threads import at_most, most_threads
 from isthmus.training.ranks import Place, place_of_process
 
-PATIENCE = timedelta(minutes=10)
+START_TIMEOUT = timedelta(minutes=10)
 """How long processes wait for one another to begin."""
 
-LONGEST_WAIT = timedelta(hours=2)
+COLLECTIVE_TIMEOUT = timedelta(hours=2)
 """How long one waits for what another does alone, such as a callback; one that has died is noticed at once."""
 
-LARGE = 2**20
+MAPPED_BYTES = 2**20
 """Bytes of an array from which on it is handed over in a file, which all map to memory."""
 
-_only = threading.Lock()
+_one_at_a_time = threading.Lock()
 """A program has one process group: fits that start processes take turns."""
 
 _place: Place | None = None
 """Which of the processes this one is, that a fit has started."""
 
-_forming: Callable[[], None] | None = None
+_complete_start: Callable[[], None] | None = None
 """Waits for those processes, and forms their group: done once the rows are checked, so that mistakes are told at once.
 """
 
 
-class Lent(NamedTuple):
+class MappedArray(NamedTuple):
     """An array in a file."""
 
     path: str
@@ -57,17 +57,17 @@ class Lent(NamedTuple):
     shape: tuple[int, ...]
     offset: int = 0
 
-    def taken(self) -> np.ndarray:
+    def read(self) -> np.ndarray:
         """Return it, mapped to memory."""
         return np.memmap(self.path, self.dtype, "r", self.offset, self.shape)
 
 
 def place_now() -> Place | None:
     """Return which process of a fit this one is; None where it trains alone. Those that were started are waited for."""
-    global _forming
-    if _forming is not None:
-        forming, _forming = _forming, None
-        forming()
+    global _complete_start
+    if _complete_start is not None:
+        complete, _complete_start = _complete_start, None
+        complete()
     return None if not (distributed.is_available() and distributed.is_initialized()) else (_place or place_of_process())
 
 
@@ -94,25 +94,25 @@ def processes_of(estimator: BaseEstimator, X: object, y: object, *, may_start: b
             raise InputError(
                 f"devices={devices} is for fit: partial_fit starts no processes; set it to 1, or start them by torchrun"
             )
-        with _starting(estimator, X, y, devices, nodes):
+        with _workers(estimator, X, y, devices, nodes):
             yield
         return
     if devices * nodes not in (1, place.world) and place.rank == 0:
         warn_caller(f"devices={devices}, nodes={nodes}: {place.world} processes were started, and all of them train")
-    _join(place)
-    with _among_others(), nullcontext() if place.rank == 0 else _silent():
+    _init_launched_group(place)
+    with _noticing_failures(), nullcontext() if place.rank == 0 else _silent():
         yield
 
 
-def _join(place: Place) -> None:
+def _init_launched_group(place: Place) -> None:
     """Form the process group, which stays until the program ends."""
     if distributed.is_initialized():
         return
     where = None if "MASTER_ADDR" in os.environ and "MASTER_PORT" in os.environ else _address_of_slurm()
     distributed.init_process_group(
-        _backend(), init_method=where, rank=place.rank, world_size=place.world, timeout=LONGEST_WAIT
+        _backend(), init_method=where, rank=place.rank, world_size=place.world, timeout=COLLECTIVE_TIMEOUT
     )
-    atexit.register(_leave)
+    atexit.register(_destroy_group)
 
 
 def _address_of_slurm() -> str:
@@ -126,7 +126,7 @@ def _backend() -> str:
     return "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and distributed.is_nccl_available() else "gloo"
 
 
-def _leave() -> None:
+def _destroy_group() -> None:
     gc.collect()  # what is left of DDP would end with the program, after its threads, which aborts it
     if distributed.is_initialized():
         distributed.destroy_process_group()
@@ -141,19 +141,19 @@ def _silent() -> Iterator[None]:
 
 
 @contextmanager
-def _among_others() -> Iterator[None]:
+def _noticing_failures() -> Iterator[None]:
     """Say in a line that another process has failed, and let the others know where this one does."""
     try:
         yield
     except (KeyboardInterrupt, FloatingPointError):
         raise  # as all of them do, after the same step
     except RuntimeError as error:
-        _leave()
+        _destroy_group()
         if not _is_lost(error):
             raise
         raise ConnectionError("another process of this training has ended: what it said tells why") from error
     except BaseException:
-        _leave()  # the others would wait
+        _destroy_group()  # the others would wait
         raise
 
 
@@ -165,33 +165,33 @@ def _is_lost(error: RuntimeError) -> bool:
 
 
 @contextmanager
-def _starting(estimator: BaseEstimator, X: object, y: object, devices: int, nodes: int) -> Iterator[None]:
+def _workers(estimator: BaseEstimator, X: object, y: object, devices: int, nodes: int) -> Iterator[None]:
     """Start the other processes of this machine, and be the first of them."""
-    global _place, _forming
+    global _place, _complete_start
     node, host, port = _rendezvous(nodes)
     world, threads = devices * nodes, max(1, most_threads() // devices)
     with (
-        _only,
+        _one_at_a_time,
         tempfile.TemporaryDirectory(prefix="isthmus-", ignore_cleanup_errors=True) as folder,
     ):
-        store = TCPStore(host, port, world, node == 0, PATIENCE, wait_for_workers=False)
+        store = TCPStore(host, port, world, node == 0, START_TIMEOUT, wait_for_workers=False)
         executor = ProcessPoolExecutor(max(devices - 1, 1), env={"OMP_NUM_THREADS": str(threads)})
-        rows = _lent(X, Path(folder) / "X"), _lent(y, Path(folder) / "y")
+        rows = _in_files(X, Path(folder) / "X"), _in_files(y, Path(folder) / "y")
         places = [Place(node * devices + i, world, i, devices) for i in range(devices)]
         other = _without_callbacks(estimator)
         try:
             futures = [
-                executor.submit(_follow, other, *rows, each, (host, store.port), threads, os.getpid())
+                executor.submit(_run_worker, other, *rows, each, (host, store.port), threads, os.getpid())
                 for each in places[1:]
             ]
-            _place, _forming = places[0], partial(_wait_and_form, futures, store, places)
-            with at_most(threads), _among_others(), nullcontext() if node == 0 else _silent():
+            _place, _complete_start = places[0], partial(_wait_and_init_group, futures, store, places)
+            with at_most(threads), _noticing_failures(), nullcontext() if node == 0 else _silent():
                 yield
         except ConnectionError as error:
-            raise _reason(futures, error) from error
+            raise _why_worker_ended(futures, error) from error
         finally:
-            _place = _forming = None
-            _leave()
+            _place = _complete_start = None
+            _destroy_group()
             executor.shutdown(kill_workers=True)
 
 
@@ -209,13 +209,13 @@ def _rendezvous(nodes: int) -> tuple[int, str, int]:
     return int(os.environ["NODE_RANK"]), os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
 
 
-def _form(store: Any, place: Place) -> None:
+def _init_group(store: TCPStore, place: Place) -> None:
     distributed.init_process_group(
         _backend(),
         store=PrefixStore("isthmus", store),
         rank=place.rank,
         world_size=place.world,
-        timeout=LONGEST_WAIT,
+        timeout=COLLECTIVE_TIMEOUT,
     )
 
 
@@ -227,56 +227,58 @@ def _without_callbacks(estimator: BaseEstimator) -> BaseEstimator:
     return other
 
 
-def _lent(value: Any, path: Path) -> Any:
+def _in_files(value: object, path: Path) -> object:
     """Put large arrays in files, and leave all else as it is."""
     if isinstance(value, Mapping):
-        return {name: _lent(each, Path(f"{path}-{i}")) for i, (name, each) in enumerate(value.items())}
-    if type(value) not in (np.ndarray, np.memmap) or value.dtype.kind not in "biuf" or value.nbytes < LARGE:
+        return {name: _in_files(each, Path(f"{path}-{i}")) for i, (name, each) in enumerate(value.items())}
+    if not isinstance(value, np.ndarray) or type(value) not in (np.ndarray, np.memmap):
+        return value
+    if value.dtype.kind not in "biuf" or value.nbytes < MAPPED_BYTES:
         return value
     np.ascontiguousarray(value).tofile(path)
-    return Lent(str(path), value.dtype, value.shape)
+    return MappedArray(str(path), value.dtype, value.shape)
 
 
-def _taken(value: Any) -> Any:
+def _from_files(value: object) -> object:
     if isinstance(value, dict):
-        return {name: _taken(each) for name, each in value.items()}
-    return value.taken() if isinstance(value, Lent) else value
+        return {name: _from_files(each) for name, each in value.items()}
+    return value.read() if isinstance(value, MappedArray) else value
 
 
-def _wait_and_form(futures: list[Future[None]], store: Any, places: list[Place]) -> None:
+def _wait_and_init_group(futures: list[Future[None]], store: TCPStore, places: list[Place]) -> None:
     """Wait until all processes are there, and form their group; one that fails before ends it."""
-    until = time.monotonic() + PATIENCE.total_seconds()
+    until = time.monotonic() + START_TIMEOUT.total_seconds()
     while not store.check([f"there-{place.rank}" for place in places[1:]]):
         if any(future.done() for future in futures):
             raise ConnectionError("a process of this training could not be started")
         if time.monotonic() > until:
-            raise ConnectionError(f"the processes of this training were not there after {PATIENCE}")
+            raise ConnectionError(f"the processes of this training were not there after {START_TIMEOUT}")
         time.sleep(0.02)
-    _form(store, places[0])
+    _init_group(store, places[0])
 
 
-def _follow(
-    estimator: BaseEstimator, X: Any, y: Any, place: Place, address: tuple[str, int], threads: int, parent: int
+def _run_worker(
+    estimator: BaseEstimator, X: object, y: object, place: Place, address: tuple[str, int], threads: int, parent: int
 ) -> None:
     """Be one of the processes that another one has started."""
     global _place
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    store = TCPStore(*address, place.world, False, PATIENCE)
+    threading.Thread(target=_exit_with_parent, args=(parent,), daemon=True).start()
+    store = TCPStore(*address, place.world, False, START_TIMEOUT)
     store.set(f"there-{place.rank}", "")
     _place = place
-    _form(store, place)
+    _init_group(store, place)
     torch.set_num_threads(threads)
-    estimator.fit(_taken(X), _taken(y))
+    estimator.fit(_from_files(X), _from_files(y))
 
 
-def _end_with(parent: int) -> None:
+def _exit_with_parent(parent: int) -> None:
     """End this process when the one that has started it has ended."""
     while os.getppid() == parent:
         time.sleep(0.5)
     os._exit(1)
 
 
-def _reason(futures: list[Future[None]], lost: ConnectionError) -> BaseException:
+def _why_worker_ended(futures: list[Future[None]], lost: ConnectionError) -> BaseException:
     """Return what has ended another process, where that is known."""
     until = time.monotonic() + 5
     while time.monotonic() < until:

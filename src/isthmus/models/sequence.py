@@ -287,7 +287,7 @@ class SequenceAutoencoder(AbstractAutoencoder):
             raise InputError("reconstruction=False leaves nothing to learn: give future_steps above 0")
 
     def _form(self) -> SequenceFormat:
-        network: Any = self._network
+        network = self._network
         return SequenceFormat(
             type(self).__name__,
             self.future_steps,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from functools import partial
-from typing import Any
+from typing import Protocol, cast
 
 import numpy as np
 import torch
@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from isthmus.core.batch import Batch, RaggedBatch
 from isthmus.core.likelihoods.gaussian import LEAST_SIGMA
+from isthmus.core.likelihoods.product import ProductLikelihood
 from isthmus.core.model import Model
 from isthmus.core.parts import Parts
 from isthmus.core.sigma import set_floors, set_sigmas, widest
-from isthmus.networks.multimodal import MultimodalEncoder
+from isthmus.networks.multimodal import MultimodalDecoder, MultimodalEncoder
 from isthmus.networks.pair import start_at_zero
 from isthmus.threads import suited_to
 
@@ -34,6 +35,9 @@ WHOLE = 2**23
 """Numbers that the encoder is given of a table's rows, or the decoder gives, up to which they are made at once: of a
 cell there may be dozens."""
 
+ROWS_AT_ONCE, NUMBERS_AT_ONCE = 4096, 2**22
+"""Rows that are encoded at once, at the most, and numbers in them."""
+
 PIECE = 1024
 """Rows that are gone through at once where they would be more."""
 
@@ -45,6 +49,23 @@ MOST_TO_MEASURE = 4096
 
 LEAST_SHARE = 1e-6
 """What noise takes, at the least, of the variance along an axis: with β = 0 nothing else would bound log σ²."""
+
+
+class LinearPath(Protocol):
+    """The path of an encoder or a decoder that has a linear map in it."""
+
+    linear: nn.Linear
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Map (rows, first width) → (rows, last width)."""
+
+
+class Standardised(Protocol):
+    """An encoder, or a decoder, with a linear path."""
+
+    centre: Tensor
+    scale: Tensor
+    path: LinearPath
 
 
 def start_model(model: Model, rows: Batch, *, at_pca: bool, seed: int, spread_units: bool = False) -> None:
@@ -72,8 +93,7 @@ def start_model(model: Model, rows: Batch, *, at_pca: bool, seed: int, spread_un
     spread_units : bool, default False
         Whether to give the units of a top-k code the same mean and spread: for networks without a linear path.
     """
-    encoder: Any = model.encoder
-    decoder: Any = model.decoder
+    encoder, decoder = model.encoder, cast("Standardised", model.decoder)
     model.eval()
     with torch.no_grad():
         if getattr(encoder, "centre", None) is not None:
@@ -96,16 +116,16 @@ def standardise(model: Model, rows: Batch) -> None:
         whole = _are_few(model, rows)
         for part, function in ((model.encoder, model.inputs), (model.decoder, partial(_linear_target, model))):
             if whole:
-                _standardise(part, function(rows.x))
+                _standardise(cast("Standardised", part), function(rows.x))
             else:
-                _standardise_by_pieces(part, (function(piece.x) for piece in rows.split(PIECE)))
+                _standardise_by_pieces(cast("Standardised", part), (function(piece.x) for piece in rows.split(PIECE)))
 
 
 def _standardise_each(model: Model, rows: Batch) -> None:
     """Standardise each modality's pair by the rows that have it, and have its decoder begin at their mean."""
-    encoder: Any = model.encoder
-    decoder: Any = model.decoder
-    likelihood: Any = model.likelihood
+    encoder = cast("MultimodalEncoder", model.encoder)
+    decoder = cast("MultimodalDecoder", model.decoder)
+    likelihood = cast("ProductLikelihood", model.likelihood)
     parts = rows.x.split(encoder.sizes, dim=1)
     knowns = [None] * len(parts) if rows.observed is None else rows.observed.split(encoder.sizes, dim=1)
     pairs = zip(encoder.encoders, encoder.shapes, decoder.decoders, likelihood.blocks, parts, knowns, strict=True)
@@ -130,7 +150,7 @@ def _are_few(model: Model, rows: Batch) -> bool:
     return len(rows.x) * width <= WHOLE
 
 
-def _standardise(part: Any, rows: Tensor) -> None:
+def _standardise(part: Standardised, rows: Tensor) -> None:
     """Set a part's centre to the rows' mean, and its one scale to the root of their mean variance."""
     rows = rows.flatten(1)
     part.centre.copy_(rows.mean(0))
@@ -140,7 +160,7 @@ def _standardise(part: Any, rows: Tensor) -> None:
     _set_spread(part, torch.sub(rows, part.centre, out=rest).square_().mean())
 
 
-def _standardise_by_pieces(part: Any, pieces: Iterable[Tensor]) -> None:
+def _standardise_by_pieces(part: Standardised, pieces: Iterable[Tensor]) -> None:
     """Set them by rows that come in pieces: by sums around the mean of the first of them."""
     n, around = 0, torch.zeros(())
     for piece in pieces:
@@ -156,7 +176,7 @@ def _standardise_by_pieces(part: Any, pieces: Iterable[Tensor]) -> None:
     _set_spread(part, (squares / n - mean.square()).clamp(min=0).mean())
 
 
-def _set_spread(part: Any, variance: Tensor) -> None:
+def _set_spread(part: Standardised, variance: Tensor) -> None:
     spread = variance.sqrt()
     part.scale.copy_(spread if spread > 0 else torch.ones_like(spread))
 
@@ -173,7 +193,7 @@ def _linear_target(model: Model, x: Tensor) -> Tensor:
 
 def _set_weight(model: Model, rows: Batch, *, whiten: bool, seed: int) -> None:
     """Set W to the principal axes, for codes of unit variance or as they are; units beyond them small and random."""
-    encoder: Any = model.encoder
+    encoder = cast("Standardised", model.encoder)
     weight, bias = encoder.path.linear.weight, encoder.path.linear.bias
     units = len(weight) // model.bottleneck.n_params
     rows = rows if _are_few(model, rows) else _sample(model, rows, units, seed)
@@ -209,7 +229,7 @@ def _set_weight(model: Model, rows: Batch, *, whiten: bool, seed: int) -> None:
 
 def _standardised(model: Model, rows: Batch) -> np.ndarray:
     """Return what the encoder is given of rows, standardised; of a table's cells it is many numbers, made in pieces."""
-    encoder: Any = model.encoder
+    encoder = cast("Standardised", model.encoder)
     if not hasattr(model.inputs, "width"):
         x = model.inputs(rows.x).flatten(1) - encoder.centre
     else:
@@ -238,7 +258,7 @@ def _spread_units(model: Model, rows: Batch) -> None:
     outputs: list[tuple[nn.Linear, Tensor]] = []
     layers = [layer for layer in model.encoder.modules() if isinstance(layer, nn.Linear)]
     hooks = [layer.register_forward_hook(lambda layer, _, output: outputs.append((layer, output))) for layer in layers]
-    n = max(1, min(4096, 2**22 // model.fill.numel()))
+    n = _rows_at_once(model.fill.numel())
     pieces = rows.split(n) if isinstance(rows, RaggedBatch) else iter([rows.take(slice(n))])
     h = model.encode(next(pieces)).h
     for hook in hooks:
@@ -253,9 +273,14 @@ def _spread_units(model: Model, rows: Batch) -> None:
     last.bias.sub_(h.mean(0)).div_(spread)
 
 
+def _rows_at_once(width: int) -> int:
+    """Return how many rows of so many numbers are encoded at once."""
+    return max(1, min(ROWS_AT_ONCE, NUMBERS_AT_ONCE // width))
+
+
 def _starts_at_rows(model: Model, rows: Batch) -> bool:
     """Tell whether principal axes would leave units of a code off: they contend, or are more than there are axes."""
-    encoder: Any = model.encoder
+    encoder = cast("Standardised", model.encoder)
     units, features = encoder.path.linear.weight.shape
     return model.bottleneck.starts_at_rows(units, min(len(rows.x), features))
 
@@ -286,13 +311,13 @@ def _noise_variance(model: Model, left_over: float) -> float:
 
 def _set_read_out(model: Model, rows: Batch, *, tied: bool) -> None:
     """Set V and its bias by least squares on the codes, or the bias alone where V is tied."""
-    decoder: Any = model.decoder
+    decoder = cast("Standardised", model.decoder)
     linear = decoder.path.linear
     linear.bias.zero_()
     if not tied:
         linear.weight.zero_()
     moments: list[Tensor] = []
-    at_once = max(1, min(4096, 2**22 // rows.x[0].numel())) if _are_few(model, rows) else PIECE
+    at_once = _rows_at_once(rows.x[0].numel()) if _are_few(model, rows) else PIECE
     for piece in rows.split(at_once):
         x, context, _ = piece
         code = model.encode(piece)

@@ -5,7 +5,6 @@ activation are the encoder's and the decoder's.
 """
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -109,7 +108,7 @@ class Encoder(nn.Module):
         context : Tensor of shape (rows, n_context), optional
             What they are encoded with.
         """
-        linear: Any = self.path.linear
+        linear: nn.Linear | None = self.path.linear  # type: ignore[assignment]  # as `has_known_layers` says
         seen = self._seen(x, context)
         if type(self.activation) is not nn.Identity:
             before = self.path(seen)
@@ -131,24 +130,25 @@ class Encoder(nn.Module):
         return joined(x, context)
 
 
-def _pulled_back(layers: list[Any], along: Tensor, x: Tensor, features: int) -> Tensor:
+def _pulled_back(layers: list[nn.Module], along: Tensor, x: Tensor, features: int) -> Tensor:
     """Return vᵀ ∂f/∂x of linear layers with activations between, by the first `features` of x.
 
     Its shape is (rows, k, features).
     """
     slopes, value = [], x
-    for layer, activation in zip(layers[:-1:2], layers[1::2], strict=True):
+    linear: list[nn.Linear] = layers[::2]  # type: ignore[assignment]
+    for layer, activation in zip(linear[:-1], layers[1::2], strict=True):
         before = layer(value)
         value = activation(before)
         slopes.append(slope_of(activation, value, lambda before=before: before))  # type: ignore[misc]
-    products = along @ layers[-1].weight
-    weights = [layers[0].weight[:, :features], *(layer.weight for layer in layers[2:-1:2])]
+    products = along @ linear[-1].weight
+    weights = [linear[0].weight[:, :features], *(layer.weight for layer in linear[1:-1])]
     for weight, slope in zip(reversed(weights), reversed(slopes), strict=True):
         products = (products * slope[:, None]) @ weight
     return products
 
 
-def _acting(deep: nn.Sequential | None) -> list[Any]:
+def _acting(deep: nn.Sequential | None) -> list[nn.Module]:
     """Return the layers without dropout that drops nothing."""
     return [layer for layer in deep or () if not (type(layer) is nn.Dropout and not layer.training)]
 

@@ -63,10 +63,10 @@ class Parameters:
         return f"{type(self).__name__}({', '.join(changed)})"
 
 
-def values_of(value: Any) -> tuple[Any, ...] | None:
+def values_of(value: object) -> tuple[Any, ...] | None:
     """Return what a sequence, an array or the like holds; None where `value` is a single one, or text."""
     try:
-        return None if isinstance(value, str) else tuple(value)
+        return None if isinstance(value, str) else tuple(value)  # type: ignore[arg-type]
     except TypeError:
         return None
 

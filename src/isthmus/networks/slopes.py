@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,16 +15,16 @@ BY_VALUE: dict[type[nn.Module], Callable[[Tensor], Tensor]] = {
 """The derivative of an activation, from its own value."""
 
 
-def _silu(module: Any, a: Tensor) -> Tensor:
+def _silu(module: nn.Module, a: Tensor) -> Tensor:
     gate = a.sigmoid()
     return torch.addcmul(gate, a * gate, 1 - gate)
 
 
-def _gelu(module: Any, a: Tensor) -> Tensor:
+def _gelu(module: nn.Module, a: Tensor) -> Tensor:
     return a.div(math.sqrt(2)).erf().add(1) / 2 + a * (a.square() / -2).exp() / math.sqrt(2 * math.pi)
 
 
-BY_INPUT: dict[type[nn.Module], Callable[[Any, Tensor], Tensor]] = {
+BY_INPUT: dict[type[nn.Module], Callable[..., Tensor]] = {
     nn.SiLU: _silu,
     nn.GELU: _gelu,
     nn.ELU: lambda module, a: torch.where(a > 0, 1.0, module.alpha * a.clamp(max=0).exp()),

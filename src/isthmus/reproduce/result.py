@@ -1,8 +1,7 @@
 """What a reproduction found: figures beside the published ones, tables, pictures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -169,7 +168,7 @@ class Reproduction:
         }
 
 
-def _cell(value: Any) -> str:
+def _cell(value: str | float | np.integer | None) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, int | np.integer):
@@ -182,7 +181,7 @@ def _records(frame: pd.DataFrame) -> list[dict[str, object]]:
     return [{"name": str(name)} | _without_nan(line) for name, line in lines.items()]
 
 
-def _without_nan(line: Mapping[Any, object]) -> dict[str, object]:
+def _without_nan(line: Mapping[str, object] | Mapping[Hashable, object]) -> dict[str, object]:
     """Say None for NaN, which JSON has not, and plain numbers for NumPy's."""
     plain = {str(name): value.item() if isinstance(value, np.generic) else value for name, value in line.items()}
     return {name: None if isinstance(value, float) and np.isnan(value) else value for name, value in plain.items()}

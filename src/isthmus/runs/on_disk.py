@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype, is_object_dtype
 
 from isthmus.errors import InputError
-from isthmus.formats.containers import free_memory
+from isthmus.formats.containers import RowsLike, free_memory
 from isthmus.formats.marks import Marks, numbers_with_gaps
 from isthmus.formats.names import few
 from isthmus.sources import catalogue
@@ -22,10 +21,10 @@ from isthmus.sources.shards import Shards
 from isthmus.sources.stored import npy_store
 from isthmus.sources.stream import stream_of
 
-SHARE = 4
+FREE_TO_NEEDED = 4
 """A file or folder that would take more than one in so many bytes of free memory is read from disk."""
 
-SELDOM = 50
+MOST_UNPACKED = 50
 """Times the bytes of a folder's files that its images take in memory, at the most, as it is seldom more."""
 
 
@@ -51,7 +50,7 @@ def why_on_disk(data: str, *, asked: bool) -> str | None:
     if asked:
         return "--stream"
     needed, free = _bytes_in_memory(path), free_memory()
-    if free is None or needed <= free // SHARE:
+    if free is None or needed <= free // FREE_TO_NEEDED:
         return None
     return f"it takes {in_gb(needed)} in memory, and more than a quarter of the {in_gb(free)} that are free is too much"
 
@@ -72,7 +71,7 @@ def _bytes_in_memory(path: Path) -> int:
 def _bytes_of_images(folder: Path) -> int:
     packed = sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
     free = free_memory()
-    if free is None or SELDOM * packed <= free // SHARE:
+    if free is None or MOST_UNPACKED * packed <= free // FREE_TO_NEEDED:
         return 0  # without a look at each
     look = looked_through(folder)
     return len(look.headers) * int(np.prod(look.row_shape)) * (4 if look.is_deep else 1)
@@ -123,7 +122,7 @@ def read_from_disk(
     if strict and (gone := [name for name in drop if name not in names]):
         raise InputError(f"--drop {gone[0]}: {data} has no such column: it has {few(pd.Index(names))}")
     left_out = [name for name in drop if name in names]
-    y: Any = None if not labels else labels[0] if len(labels) == 1 else labels
+    y: str | list[str] | None = None if not labels else labels[0] if len(labels) == 1 else labels
 
     def as_taken(piece: Piece) -> Piece:
         return prepared(piece._replace(X=piece.X.drop(columns=left_out)) if left_out else piece)
@@ -152,7 +151,7 @@ def numbers_of(piece: Piece, na_values: tuple[str, ...] | None) -> Piece:
     return piece._replace(X=frame)
 
 
-def as_labels(y: Any) -> np.ndarray | None:
+def as_labels(y: RowsLike | None) -> np.ndarray | None:
     """Return the labels of some rows as a table's are given: of shape (n,), or (n, columns)."""
     if not isinstance(y, pd.DataFrame):
         return None if y is None else np.asarray(y)

@@ -255,7 +255,10 @@ def used_on(
     time: str | None = None,
     group: str | None = None,
     skip_bad: bool = False,
-    **given: Any,
+    label: str | None = None,
+    data_dir: Path | None = None,
+    split: Split = "test",
+    stream: bool = False,
 ) -> Run:
     """Return a trained model with rows that are read as its own were.
 
@@ -271,12 +274,13 @@ def used_on(
         What is read.
     skip_bad : bool
         Whether images that cannot be read are left out.
-    **given
-        `label`, `data_dir`, `split` and `stream` of :class:`Run`.
+    label, data_dir, split, stream
+        As :class:`Run` takes them.
     """
     columns = {"time": time or noted.get("time"), "group": group or noted.get("group"), "label": None}
     windowing = windowing_of({**noted, **columns}, str(folder))
-    return Run(estimator, data, windowing=windowing, framing=framing_of(noted, estimator, skip_bad=skip_bad), **given)
+    framing = framing_of(noted, estimator, skip_bad=skip_bad)
+    return Run(estimator, data, label, data_dir, split, windowing, framing, stream)
 
 
 def framing_of(noted: JsonObject, estimator: "BaseEstimator", *, skip_bad: bool = False) -> Framing:
@@ -299,7 +303,7 @@ def framing_asked(asked: JsonObject, estimator: "BaseEstimator") -> Framing:
     return Framing(size, asked["fit"] or "crop", skip_bad, strict=asked["from"] is None, **_of_table(asked, estimator))
 
 
-def _of_table(noted: JsonObject, model: "BaseEstimator") -> dict[str, Any]:
+def _of_table(noted: JsonObject, model: "BaseEstimator") -> JsonObject:
     """Return which columns and marks of a table a run leaves out; a tabular model does it itself."""
     if hasattr(model, "schema_of"):
         return {}

@@ -43,8 +43,8 @@ class Attribute:
     """
 
     check: Check
-    from_json: Callable[[Any], Any] = same
-    to_json: Callable[[Any], Any] = same
+    from_json: Callable[..., object] = same
+    to_json: Callable[..., object] = same
     needed: bool = False
 
 

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler
 from torch.utils.data import default_collate as collated
 
 from isthmus.errors import InputError, InputTypeError
-from isthmus.formats.containers import container_of, plain
+from isthmus.formats.containers import RowsLike, container_of, plain
 from isthmus.sources.pieces import Feed, Piece, Store, check_rows, cut_evenly, n_rows
 
 WHAT_A_BATCH_IS = "give batches of rows, as arrays, tensors or dataframes, or pairs of them, (X, y)"
@@ -56,7 +56,7 @@ class Items(Store):
 
     is_fixed = False
 
-    def __init__(self, dataset: Any, collate: Callable[[list[Any]], Any] = collated, name: str = "X") -> None:
+    def __init__(self, dataset: Any, collate: Callable[[list[object]], object] = collated, name: str = "X") -> None:
         n = len(dataset)
         check_rows(name, n)
         self._dataset, self._collate, self.name = dataset, collate, name
@@ -102,7 +102,7 @@ def _is_table(values: object) -> bool:
     return container_of(values) is not None or isinstance(values, Tensor | np.ndarray | pd.Series)  # type: ignore[arg-type]
 
 
-def _as_arrays(values: Any) -> Any:
+def _as_arrays(values: RowsLike) -> pd.DataFrame | pd.Series | np.ndarray:
     """Return values as NumPy's arrays or pandas' frames."""
     values = plain(values)
     return values if isinstance(values, pd.DataFrame | pd.Series) else np.asarray(values)
@@ -142,9 +142,9 @@ AT_A_TIME = 1024
 """Rows of an iterable data set that are put together at once."""
 
 
-def _rows_of(dataset: Iterable[Any]) -> Iterator[Any]:
+def _rows_of(dataset: Iterable[object]) -> Iterator[object]:
     """Yield rows that come one at a time as batches."""
-    rows: list[Any] = []
+    rows: list[object] = []
     for row in dataset:
         rows.append(row)
         if len(rows) == AT_A_TIME:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,9 @@ from isthmus.sources.bounds import check_counted
 from isthmus.sources.formulas import unescape_frame
 from isthmus.sources.layout import Layout, find_layout
 from isthmus.sources.number_text import as_numbers
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 SAMPLE_BYTES, MOST_SAMPLE_BYTES = 2**18, 2**26
 SAMPLE_LINES = 30
@@ -163,7 +166,7 @@ class _Unpacked(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Any) -> int:
+    def readinto(self, buffer: "WriteableBuffer") -> int:
         found = self.file.readinto(buffer)
         self.size += found
         check_counted(f"{self.path}, unpacked, takes", self.size, packed=self.packed)

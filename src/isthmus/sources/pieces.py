@@ -182,13 +182,13 @@ def check_alike(first: Piece, piece: Piece) -> None:
         raise InputError(f"{piece.where} has {'no' if piece.y is None else 'a'} y, unlike those before: give all alike")
 
 
-def _joined(values: Sequence[Any]) -> Any:
+def _joined(values: Sequence[Any]) -> pd.DataFrame | pd.Series | np.ndarray:
     if isinstance(values[0], pd.DataFrame | pd.Series):
         return pd.concat(values, ignore_index=all(isinstance(each.index, pd.RangeIndex) for each in values))
     return np.concatenate([np.asarray(each) for each in values])
 
 
-def _picked(values: Any, index: np.ndarray) -> Any:
+def _picked(values: Any, index: np.ndarray) -> pd.DataFrame | pd.Series | np.ndarray:
     if isinstance(values, pd.DataFrame | pd.Series):
         return values.iloc[index]
     return np.asarray(values)[index]

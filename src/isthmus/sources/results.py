@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO, TextIO
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,7 @@ Put = Callable[[Part], None]
 """Writes a piece."""
 
 
-def feature_names(model: Any, rows: Any) -> list[str]:
+def feature_names(model: object, rows: np.ndarray | pd.DataFrame | Mapping[str, np.ndarray]) -> list[str]:
     """Return the names of the entries of flattened rows."""
     if isinstance(rows, pd.DataFrame | Mapping):
         return []  # they have names of their own
@@ -41,7 +41,7 @@ def side_by_side(values: Mapping[str, np.ndarray]) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def as_table(model: Any, method: str, values: Any) -> pd.DataFrame:
+def as_table(model: object, method: str, values: object) -> pd.DataFrame:
     """Return what a method gives of rows as a table, with a name for each column."""
     if isinstance(values, Mapping):
         return side_by_side(values)
@@ -152,7 +152,7 @@ def _lasting(field: pa.Field) -> pa.Field:
 class _Lines:
     """Writes a table as text, its names first."""
 
-    def __init__(self, file: Any, formulas: bool) -> None:
+    def __init__(self, file: TextIO, formulas: bool) -> None:
         self._file, self._formulas, self._is_begun = file, formulas, False
 
     def __call__(self, part: Part) -> None:

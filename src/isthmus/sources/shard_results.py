@@ -41,7 +41,7 @@ class Shard(NamedTuple):
 
 
 def write_shards(
-    method: Callable[..., Any],
+    method: Callable[..., object],
     source: str | Path,
     folder: str | Path,
     *,
@@ -111,7 +111,7 @@ def write_shards(
 
 
 def results_of(
-    method: Callable[..., Any],
+    method: Callable[..., object],
     source: str | Path,
     folder: str | Path,
     *,
@@ -162,8 +162,8 @@ class Applied:
 
     def __init__(
         self,
-        method: Callable[..., Any],
-        parameters: dict[str, Any],
+        method: Callable[..., object],
+        parameters: dict[str, object],
         drop: Sequence[str] = (),
         prepared: Callable[[Piece], Piece] | None = None,
     ) -> None:
@@ -211,7 +211,7 @@ class Applied:
             index = piece.X.index if isinstance(piece.X, pd.DataFrame) else table.index
             yield table if as_arrays else with_row_names(table, index, unnamed)
 
-    def described(self) -> dict[str, Any]:
+    def described(self) -> dict[str, object]:
         """Return what results are of, as JSON can hold it."""
         return {
             "class": type(self.model).__name__,

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -34,7 +33,7 @@ class Shards(Store):
         The columns that are conditions, and no features.
     """
 
-    def __init__(self, path: Path, y: Any = None) -> None:
+    def __init__(self, path: Path, y: str | Sequence[str] | None = None) -> None:
         self.name = str(path)
         self.paths = shards_of(path)
         self.y = y

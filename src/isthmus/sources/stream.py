@@ -16,7 +16,7 @@ from isthmus.sources.stored import ArrayStore, npy_store
 __all__ = ["Feed", "Piece", "Store", "Stream", "stream_of"]
 
 
-def stream_of(X: Any, y: Any = None) -> Stream | None:
+def stream_of(X: object, y: Any = None) -> Stream | None:
     """Return rows that come a piece at a time; None where they are in memory.
 
     Parameters

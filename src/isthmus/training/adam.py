@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.optim import Adam
+from torch.optim.optimizer import ParamsT
 
 
 class FusedAdam(Adam):
@@ -18,16 +19,16 @@ class FusedAdam(Adam):
 
     _counts: Tensor | None = None
 
-    def __init__(self, params: Any, lr: float) -> None:
+    def __init__(self, params: ParamsT, lr: float) -> None:
         super().__init__(params, lr=lr, fused=True)
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         """Take over another state, whose counts are by themselves."""
         super().__setstate__(state)
         self._counts = None
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """Take a step; where a weight has no gradient, that of the base class."""
         self.begin()
         if closure is not None or any(weight.grad is None for weight in self.weights):

@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +33,7 @@ CLOSE = 1e-4
 """How much a loss of the batched model may differ from the model's own, as a share; rounding is far below."""
 
 
-def shape_of(run: Run) -> tuple[Any, ...] | None:
+def shape_of(run: Run) -> tuple[object, ...] | None:
     """Return what runs must have in common to be trained as one; None of a run that must be trained by itself."""
     state, model, options = run.state, run.state.model, run.options
     others = [value for name, value in options.items() if name not in (*ASKED, "callbacks")]
@@ -83,13 +82,13 @@ def _stacks(model: Model) -> bool:
     return n_weights <= MOST_WEIGHTS and all(weight.requires_grad for weight in weights)
 
 
-def _said(function: Any) -> object:
+def _said(function: object) -> object:
     if isinstance(function, partial):
         return _said(function.func), repr(function.args), repr(sorted(function.keywords.items()))
     return function
 
 
-def _of_likelihood(model: Model) -> tuple[Any, ...]:
+def _of_likelihood(model: Model) -> tuple[object, ...]:
     return type(model.likelihood), model.likelihood.fixed, repr(model.likelihood)
 
 

@@ -7,13 +7,15 @@ A record is ``{"epoch": 3, "seconds": 1.2, "train": {term: value, "loss": …, "
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from rich.errors import LiveError
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-Record = dict[str, Any]
+from isthmus.saving.attributes import JsonObject
+
+Record = JsonObject
 """What is known of an epoch: see above."""
 
 Callback = Callable[[Record], bool | None]

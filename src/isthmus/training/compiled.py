@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from isthmus.core.batch import Batch, RaggedBatch
 from isthmus.core.drawn import Drawn
-from isthmus.core.model import Model
+from isthmus.core.model import Model, Outcome
 from isthmus.errors import warn_caller
 from isthmus.training.adam import FusedAdam
 from isthmus.training.evaluated import figures_of
@@ -167,7 +167,7 @@ def _gradients(
     """Return the gradient of the loss by the weights, and the batch's figures."""
 
     def loss_of(weights: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        outcome: Any = torch.func.functional_call(model, weights, (batch, shown, drawn))
+        outcome: Outcome = torch.func.functional_call(model, weights, (batch, shown, drawn))
         weighted = [rising.get(name, model.weight(name)) * term for name, term in outcome.terms.items()]
         loss = functools.reduce(torch.add, weighted).mean()
         return loss, figures_of(model, outcome, loss, batch)
@@ -183,10 +183,13 @@ def _adam_step(
     weights: dict[str, Tensor],
     moments: list[tuple[Tensor, Tensor]],
     numbers: Tensor,
-    *given: Any,
+    rising: dict[str, Tensor],
+    batch: Batch,
+    shown: Batch,
+    drawn: Drawn,
 ) -> dict[str, Tensor]:
     """Take a step of Adam; `numbers` are of each group of weights: the rate, the shares of what is new, and a root."""
-    gradients, figures = _gradients(model, weights, *given)
+    gradients, figures = _gradients(model, weights, rising, batch, shown, drawn)
     if max_grad_norm is not None:
         norm = torch.stack([gradient.square().sum() for gradient in gradients.values()]).sum().sqrt()
         share = (max_grad_norm / (norm + 1e-6)).clamp(max=1)

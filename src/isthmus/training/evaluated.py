@@ -82,5 +82,5 @@ def evaluated(state: State, batches: Iterable[Batch], *, training: bool = False)
             sizes.append(state.ranks.n_rows(batch))
             is_loss = state.monitor == "loss" or state.monitor not in figures[-1]
             row_losses = row_losses if is_loss else by_row(state.monitor, outcome, figures[-1], batch)
-            losses.append(state.ranks.whole(row_losses))
+            losses.append(state.ranks.gathered(row_losses))
     return Evaluation(row_means(figures, sizes), torch.cat(losses))

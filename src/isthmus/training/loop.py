@@ -163,7 +163,7 @@ def _train_epoch(step: Step, state: State, train: Batches, some: Batches, watch:
     """Train on every batch once, or on those that are left, and return the epoch's record."""
     began = time.perf_counter()
     state.model.train()
-    state.ranks.agree(state.model, state.generator, state.draws)
+    state.ranks.broadcast_state(state.model, state.generator, state.draws)
     position = state.position = state.position or Position(state.snapshot())
     began -= position.seconds
     with closing(_batches(state, position, train)) as batches:
@@ -174,7 +174,7 @@ def _train_epoch(step: Step, state: State, train: Batches, some: Batches, watch:
             if len(position.sizes) % LOOK == 0:
                 check_epoch(state, position)
             watch(state)
-    state.ranks.agree(state.model, state.generator, state.draws)
+    state.ranks.broadcast_state(state.model, state.generator, state.draws)
     means = row_means(position.figures, position.sizes)
     after_the_last_step = as_in_training(state, [probe_batch(state, some)]).means
     check_finite([*position.figures, after_the_last_step], state)

@@ -5,7 +5,7 @@ import signal
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
@@ -27,7 +27,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 """What asks a run to stop, the more urgent first."""
 
 LOOK = 10
-"""Steps between two looks, on an accelerator, at whether a process was asked to stop: each look makes it wait."""
+"""Steps between two looks at an accelerator's numbers, losses or signals to stop: each look makes it wait."""
 
 
 class Place(NamedTuple):
@@ -92,11 +92,11 @@ class Alone:
         """Return a batch's figures over the rows of all processes."""
         return figures
 
-    def whole(self, losses: Tensor) -> Tensor:
+    def gathered(self, losses: Tensor) -> Tensor:
         """Return what there is of each row of a batch, of all processes' rows in their order."""
         return losses
 
-    def total(self, *values: float) -> list[float]:
+    def summed(self, *values: float) -> list[float]:
         """Return numbers summed over processes."""
         return [*values]
 
@@ -111,7 +111,7 @@ class Alone:
     def check_same(self, rows: Source) -> None:
         """Raise ValueError where processes were given other rows."""
 
-    def agree(self, model: nn.Module, *generators: torch.Generator) -> None:
+    def broadcast_state(self, model: nn.Module, *generators: torch.Generator) -> None:
         """Take what modules count, such as batch normalisation, and the states of generators from the first one."""
 
     def drawing(self, own: AbstractContextManager[object]) -> AbstractContextManager[object]:
@@ -126,16 +126,16 @@ class Ranks:
 
     Attributes
     ----------
-    asked : int
+    own_signal : int
         The signal that this process was sent, or 0.
-    agreed : int
+    any_signal : int
         That of any of them, known to all after the same step.
     """
 
     def __init__(self, fabric: "Fabric") -> None:
         self.share = Share(fabric.global_rank, fabric.world_size)
         self.device = fabric.device
-        self.asked = self.agreed = 0
+        self.own_signal = self.any_signal = 0
         self._n, self._own = 0, slice(0, 0)
         self._steps = 0
 
@@ -192,16 +192,16 @@ class Ranks:
         own = self._own.stop - self._own.start
         weights = torch.full_like(values, own)
         weights[list(figures).index("mse")] = entries * (own > 0)
-        asked = weights.new_tensor([float(self.asked == each) for each in SIGNALS])
+        asked = weights.new_tensor([float(self.own_signal == each) for each in SIGNALS])
         summed = torch.cat([torch.where(weights > 0, values * weights, 0), weights, asked])
         distributed.all_reduce(summed)
         values, weights, asked = summed.split([len(values), len(weights), len(SIGNALS)])
         self._steps += 1
         if loss.device.type == "cpu" or self._steps % LOOK == 0:
-            self.agreed = next((each for each, n in zip(SIGNALS, asked.tolist(), strict=True) if n), 0)
+            self.any_signal = next((each for each, n in zip(SIGNALS, asked.tolist(), strict=True) if n), 0)
         return dict(zip(figures, (values / weights).to(loss.dtype), strict=True))
 
-    def whole(self, losses: Tensor) -> Tensor:
+    def gathered(self, losses: Tensor) -> Tensor:
         """Return what there is of each row of the batch at hand, of all processes' rows in their order."""
         found, own = losses.new_zeros(self._n), self._own
         if self.share.rank == 0 or own.start:
@@ -209,7 +209,7 @@ class Ranks:
         distributed.all_reduce(found)
         return found
 
-    def total(self, *values: float) -> list[float]:
+    def summed(self, *values: float) -> list[float]:
         """Return numbers summed over processes."""
         wide = torch.float32 if self.device.type == "mps" else torch.float64
         summed = torch.tensor(values, dtype=wide, device=self.device)
@@ -218,11 +218,11 @@ class Ranks:
 
     def any(self, found: bool) -> bool:
         """Tell whether it holds on any process."""
-        return self.total(float(found))[0] > 0
+        return self.summed(float(found))[0] > 0
 
     def same(self, value: T) -> T:
         """Return what the first process has."""
-        values: list[Any] = [value]
+        values = [value]
         distributed.broadcast_object_list(values, src=0)
         return values[0]
 
@@ -230,7 +230,7 @@ class Ranks:
         """Raise ValueError, on all processes alike, where one was given other rows than the first."""
         x = rows.sample(100).x
         own = (len(rows), tuple(x.shape[1:]), str(x.dtype), x.nan_to_num().double().sum().item())
-        found: list[Any] = [None] * self.share.world
+        found: list[object] = [None] * self.share.world
         distributed.all_gather_object(found, own)
         other = next((rank for rank, each in enumerate(found) if each != found[0]), None)
         if other is not None:
@@ -238,7 +238,7 @@ class Ranks:
                 f"process {other} was given other rows than process 0: give each all rows, of which it takes its share"
             )
 
-    def agree(self, model: nn.Module, *generators: torch.Generator) -> None:
+    def broadcast_state(self, model: nn.Module, *generators: torch.Generator) -> None:
         """Take what modules count, such as batch normalisation, and the states of generators from the first one."""
         states, counted = self.same(([each.get_state() for each in generators], [*map(Tensor.cpu, model.buffers())]))
         for generator, state in zip(generators, states, strict=True):

@@ -64,13 +64,13 @@ class RanksKeeper:
         KeyboardInterrupt
             If so; an :class:`Interrupted` where the run is kept.
         """
-        agreed = self.ranks.agreed
+        number = self.ranks.any_signal
         if self.kept is not None:
-            self.kept.asked = agreed or None
+            self.kept.asked = number or None
             self.kept(state)
-        if agreed:
-            self.ranks.asked = self.ranks.agreed = 0
-            raise Interrupted(agreed) if self.is_kept else KeyboardInterrupt
+        if number:
+            self.ranks.own_signal = self.ranks.any_signal = 0
+            raise Interrupted(number) if self.is_kept else KeyboardInterrupt
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -87,14 +87,14 @@ class RanksKeeper:
         before = {number: signal.signal(number, self._ask) for number in answered}
         try:
             yield
-            if self.ranks.asked:  # after the last step
-                raise Interrupted(self.ranks.asked) if self.is_kept else KeyboardInterrupt
+            if self.ranks.own_signal:  # after the last step
+                raise Interrupted(self.ranks.own_signal) if self.is_kept else KeyboardInterrupt
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        self.ranks.asked = number
+        self.ranks.own_signal = number
 
 
 Keeper = Checkpoints | RanksKeeper

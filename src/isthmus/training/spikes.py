@@ -14,16 +14,16 @@ from isthmus.training.state import LOOK, Evaluation, Position, Start, State
 CHANCE = 5.0
 """By how much more few rows may differ from epoch to epoch: so many times one over the root of their number."""
 
-SPIKE = 2.0
+TIMES_START = 2.0
 """How many times the start's squared error an epoch's must not exceed."""
 
-MOST_SPIKES = 10
+MOST_STEPS_BACK = 10
 """How often a run steps back from such an epoch: at a thousandth of its learning rate it goes on as it is."""
 
-LEAST_SHARE = 0.01
+LEAST_OF_VARIANCE = 0.01
 """Of the rows' variance: a squared error below it is no spike, whatever the start had."""
 
-PROBE = 256
+PROBE_ROWS = 256
 """Rows that are looked at after each epoch, at the most."""
 
 Batches = Callable[..., Generator[Batch]]
@@ -48,7 +48,7 @@ def start_of(state: State, train: Source, *, epochs: int, batch_size: int, at_on
     means = as_in_training(state, pieces(torch.Generator(state.device).manual_seed(0))).means
     # A start that knows its training rows by heart has too little error on them to be held against.
     held_out = 0.0 if state.best is None else state.best.start.means["mse"]
-    least = max(held_out, LEAST_SHARE * _variance(state, pieces(None)))
+    least = max(held_out, LEAST_OF_VARIANCE * _variance(state, pieces(None)))
     return Start(means, probe.means, least, len(train))
 
 
@@ -69,12 +69,12 @@ def check_spike(state: State, found: Mapping[str, float], before: Mapping[str, f
 
     A loss that falls may well do so at the cost of the squared error, as with a strong penalty.
     """
-    if state.start is None or state.halvings >= MOST_SPIKES:
+    if state.start is None or state.halvings >= MOST_STEPS_BACK:
         return
     terms = terms_of(state.model, before)
     loss = sum(state.model.weight(name, state.epoch) * value for name, value in terms.items())
     mse = max(before["mse"], state.start.least)
-    limit = SPIKE * (1 + CHANCE / math.sqrt(state.start.rows))
+    limit = TIMES_START * (1 + CHANCE / math.sqrt(state.start.rows))
     if found["mse"] > limit * mse and found["loss"] > loss:
         group = state.optimizer.param_groups[0]
         raise SpikeError(
@@ -93,7 +93,7 @@ def probe_batch(state: State, train: Batches) -> Batch:
         return next(train(torch.Generator(state.device).manual_seed(0)))
     if state.probe is None:
         batch = next(train(torch.Generator(state.device).manual_seed(0)))
-        state.probe = batch if isinstance(batch, RaggedBatch) else batch.take(slice(PROBE))
+        state.probe = batch if isinstance(batch, RaggedBatch) else batch.take(slice(PROBE_ROWS))
     return state.probe
 
 
@@ -115,5 +115,5 @@ def _variance(state: State, batches: Iterable[Batch]) -> float:
         square = (batch.x - state.model.cut(state.model.fill, batch.x)).square()
         squares += float((square if batch.observed is None else square * batch.observed).sum())
         entries += float(square.numel() if batch.observed is None else batch.observed.sum())
-    squares, entries = state.ranks.total(squares, entries)
+    squares, entries = state.ranks.summed(squares, entries)
     return squares / max(entries, 1)

@@ -21,6 +21,7 @@ from isthmus.errors import InputError, InputTypeError
 from isthmus.randomness import DrawingFrom, DrawingNothing, draws, is_own
 from isthmus.training.adam import adam
 from isthmus.training.callbacks import Record
+from isthmus.training.ranks import LOOK as LOOK
 from isthmus.training.ranks import Alone, Ranks
 
 Schedule = Literal["one_cycle", "constant"]
@@ -36,9 +37,6 @@ Optimize = Callable[[Groups], Optimizer]
 
 WIDE = 784
 """Inputs of a unit, those of an MNIST image, beyond which its weights learn the more slowly the more there are."""
-
-LOOK = 10
-"""Steps between two looks at the losses: each look makes an accelerator wait."""
 
 
 class Evaluation(NamedTuple):

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from isthmus.core.batch import Batch
 from isthmus.core.model import outcome_of
@@ -25,8 +26,8 @@ def step_of(fabric: "Fabric", state: State, max_grad_norm: float | None) -> Step
     wrappers have nothing to do, and look at every tensor on the way in and out of each step all the same, which small
     networks feel.
     """
-    model: Any = state.model
-    optimizer: Any = state.optimizer
+    model: nn.Module = state.model
+    optimizer: Optimizer = state.optimizer
     backward: Callable[[Tensor], None] = Tensor.backward
     if not is_plain(fabric, state):
         model, optimizer = fabric.setup(state.model, state.optimizer)
@@ -68,8 +69,8 @@ def _keeps_precision(fabric: "Fabric", state: State) -> bool:
 
 def _step(
     state: State,
-    model: Any,
-    optimizer: Any,
+    model: nn.Module,
+    optimizer: Optimizer,
     backward: Callable[[Tensor], None],
     clip: Callable[[], object] | None,
     batch: Batch,
