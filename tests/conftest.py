@@ -2,6 +2,7 @@
 
 import gc
 import json
+import multiprocessing
 import os
 import shutil
 import statistics
@@ -12,6 +13,7 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch and NumPy are there; and for what the tests start
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each of the processes that tests start would compile all anew
 
 import numpy as np
 import pandas as pd
@@ -74,6 +76,14 @@ def data_dir():
     if not folder or not Path(folder, "mnist").is_dir():
         pytest.skip("ISTHMUS_DATA names no folder with real data")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def children():
+    """Children that begin with everything imported, as after a first fit."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["isthmus.report", "isthmus.models.ddp", "torch._dynamo", "hypothesis", "pytest"])
+    return context
 
 
 @pytest.fixture
