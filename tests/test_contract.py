@@ -487,13 +487,13 @@ class TestOutlierDetector:
         assert not hasattr(detector.autoencoder, "module_"), "a clone is fitted"
 
     def test_contamination_moves_the_threshold_alone(self, rows):
-        autoencoder = Autoencoder(2, max_epochs=2, random_state=0)
+        autoencoder = Autoencoder(2, network=MLP(hidden=(16,)), max_epochs=2, random_state=0)
         strict, lax = (OutlierDetector(autoencoder, contamination=c).fit(rows) for c in (0.01, 0.3))
         np.testing.assert_array_equal(strict.score_samples(rows), lax.score_samples(rows))
         assert (strict.predict(rows) == -1).sum() < (lax.predict(rows) == -1).sum()
 
     def test_its_seed_takes_the_place_of_the_autoencoders(self, rows):
-        short = partial(Autoencoder, 2, max_epochs=2, validation_fraction=None)
+        short = partial(Autoencoder, 2, network=MLP(hidden=(16,)), max_epochs=2, validation_fraction=None)
         own, other = OutlierDetector(short(random_state=5)), OutlierDetector(short(), random_state=5)
         np.testing.assert_array_equal(own.fit(rows).score_samples(rows), other.fit(rows).score_samples(rows))
         assert other.autoencoder_.random_state == 5
@@ -508,8 +508,8 @@ class TestOutlierDetector:
         assert list(again.feature_names_in_) == list("abcdefgh")
 
     def test_a_frozen_autoencoder_is_taken_and_saved_as_it_is(self, rows, tmp_path):
-        for autoencoder in (Autoencoder(2, random_state=0, max_epochs=1), VariationalAutoencoder(2, max_epochs=1)):
-            fitted = autoencoder.fit(rows)
+        for family in (Autoencoder, VariationalAutoencoder):
+            fitted = family(2, network=MLP(hidden=(16,)), max_epochs=1, random_state=0).fit(rows)
             before = {name: tensor.clone() for name, tensor in fitted.module_.state_dict().items()}
             detector = OutlierDetector(FrozenEstimator(fitted), contamination=0.2, random_state=3).fit(rows)
             assert detector.autoencoder_ is fitted
