@@ -90,6 +90,7 @@ def children():
 def run(monkeypatch, tmp_path, capfd):
     """Type a command in an empty folder; returns exit status, output and error lines."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("isthmus.report.uses.MEASURED_ROWS", 40)  # whose missing pixels are a third of a report's time
 
     def type_command(command):
         monkeypatch.setattr(sys, "argv", ["isthmus", *command.split()])
