@@ -2,6 +2,7 @@
 
 import gc
 import json
+import multiprocessing
 import os
 import shutil
 import statistics
@@ -12,6 +13,7 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch and NumPy are there; and for what the tests start
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each of the processes that tests start would compile all anew
 
 import numpy as np
 import pandas as pd
@@ -76,10 +78,19 @@ def data_dir():
     return Path(folder)
 
 
+@pytest.fixture(scope="session")
+def children():
+    """Children that begin with everything imported, as after a first fit."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["isthmus.report", "isthmus.models.ddp", "torch._dynamo", "hypothesis", "pytest"])
+    return context
+
+
 @pytest.fixture
 def run(monkeypatch, tmp_path, capfd):
     """Type a command in an empty folder; returns exit status, output and error lines."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("isthmus.report.uses.MEASURED_ROWS", 40)  # whose missing pixels are a third of a report's time
 
     def type_command(command):
         monkeypatch.setattr(sys, "argv", ["isthmus", *command.split()])

@@ -1,7 +1,6 @@
 """Runs that are killed at any moment, also while a checkpoint is being written: they end as if nothing had happened."""
 
 import json
-import multiprocessing
 import os
 import re
 import signal
@@ -39,14 +38,6 @@ def outcome(folder):
     history = [{name: value for name, value in record.items() if name != "seconds"} for record in model.history_]
     page = re.sub(r"Made by isthmus, [^<]*", "", (folder / "report.html").read_text(encoding="utf-8"))
     return (folder / "model.safetensors").read_bytes(), json.dumps(history), page
-
-
-@pytest.fixture(scope="module")
-def children():
-    """Children that begin with everything imported."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["isthmus.report", "lightning_fabric", "torch._dynamo"])  # as a first fit does
-    return context
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)

@@ -1,13 +1,17 @@
 """Several processes train one model: what one process comes to, they do, and whatever ends one ends all.
 
 Whatever starts processes is run in a child that is killed after a while, so that nothing that hangs holds up the rest.
+Such children begin with everything imported, which takes longer than all that they do; but for one run of torchrun.
 """
 
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
+import time
 import warnings
 from functools import partial
 from pathlib import Path
@@ -28,6 +32,7 @@ from isthmus import (
     SequenceAutoencoder,
     TabularAutoencoder,
     VariationalAutoencoder,
+    cli,
     datasets,
 )
 from isthmus.core.source import Share
@@ -104,37 +109,74 @@ def fitted(name):
     }
 
 
-def in_child(command, *, stdin=None, env=None, timeout=LONGEST, status=0):
-    """Run a command to its end, and return what it printed; one that hangs is killed with all that it has started."""
+def in_children(children, folder, target, *args, n=1, env=None):
+    """Call a function in a child, or in several that torchrun would have started; return exit codes, and stderr."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    world = address | {"WORLD_SIZE": str(n), "LOCAL_WORLD_SIZE": str(n)} if n > 1 else {}
+    folder.mkdir()
+    begun = []
+    for rank in map(str, range(n)):
+        place = world | {"RANK": rank, "LOCAL_RANK": rank} if n > 1 else {}
+        begun.append(children.Process(target=begin, args=(folder / rank, place | (env or {}), target, *args)))
+        begun[-1].start()
+    until = time.monotonic() + LONGEST
+    for child in begun:
+        child.join(max(0, until - time.monotonic()))
+    hung = [child for child in begun if child.exitcode is None]
+    for child in hung:
+        os.killpg(child.pid, signal.SIGKILL)
+    err = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*.err"))
+    assert not hung, f"hung for {LONGEST} seconds: {err}"
+    return [child.exitcode for child in begun], err
+
+
+def begin(path, env, target, *args):
+    """Be such a child: a group of its own, with all that it starts, and what it prints in files."""
+    os.setsid()
+    os.environ.update(env)
+    tempfile.tempdir = None  # to be looked for anew
+    for number, end in ((1, ".out"), (2, ".err")):
+        with path.with_suffix(end).open("w") as file:
+            os.dup2(file.fileno(), number)
+    target(*args)
+
+
+def torchrun(*command):
+    """Have torchrun start two processes, and return what they printed; where it hangs, all are killed."""
     child = subprocess.Popen(
-        list(map(str, command)),
-        stdin=subprocess.PIPE,
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *map(str, command)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)} | (env or {}),
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )
     try:
-        out, err = child.communicate(stdin, timeout)
+        out, err = child.communicate(timeout=LONGEST)
     except subprocess.TimeoutExpired:
         os.killpg(child.pid, signal.SIGKILL)
         out, err = child.communicate()
-        pytest.fail(f"{command} hung for {timeout} seconds: {out}\n{err}")
-    if status is not None:
-        assert child.returncode == status, f"{out}\n{err}"
-    return out, err
-
-
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+        pytest.fail(f"{command} hung for {LONGEST} seconds: {out}\n{err}")
+    assert child.returncode == 0, f"{out}\n{err}"
+    return out
 
 
 def losses(history, part="train"):
     return np.array([record[part]["loss"] for record in history])
 
 
-def test_two_processes_come_to_what_one_does(tmp_path):
-    _, err = in_child([*TORCHRUN, __file__, tmp_path])
+def cases(folder):
+    """Write what each case comes to in this process, which is one of several."""
+    rank = int(os.environ["RANK"])
+    results = {name: fitted(name) for name in CASES} | {"in parts": in_parts(), "other rows": error_of_other_rows(rank)}
+    (folder / f"{rank}.json").write_text(json.dumps(results))
+
+
+def test_two_processes_come_to_what_one_does(children, tmp_path):
+    codes, err = in_children(children, tmp_path / "said", cases, tmp_path, n=2)
+    assert codes == [0, 0], err
     ranks = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2)]
     assert ranks[0] == ranks[1], "each process has the whole result"
     assert "process 1 was given other rows than process 0" in ranks[0].pop("other rows")
@@ -152,39 +194,8 @@ def test_two_processes_come_to_what_one_does(tmp_path):
                 np.testing.assert_allclose([*ours.values()], [*terms.values()], rtol=CLOSE, atol=1e-9, err_msg=name)
 
 
-FROM_PYTHON = """
-import json, os, signal, sys, tempfile, warnings
-from pathlib import Path
-import numpy as np
-from isthmus import Autoencoder, VariationalAutoencoder, datasets
-
-warnings.simplefilter("ignore")
-folder = Path(sys.argv[1])
-X = datasets.load("digits")[0][:303]
-setting = {"n_components": 3, "max_epochs": 4, "batch_size": 50, "random_state": 0}
-said = {}
-
-def error_of(model, X=X, **options):
-    try:
-        model.fit(X, **options)
-    except BaseException as error:
-        return [type(error).__name__, str(error)]
-
-class Unnamed(Autoencoder):  # which no other process can import
-    pass
-
-def told(record):
-    epochs.append(record["epoch"])
-    return record["epoch"] == 3
-
-epochs = []
-model = Unnamed(devices=2, callbacks=[told], **setting).fit(np.tile(X, (40, 1, 1)).astype("f4"))
-said["stopped"] = [epochs, len(model.history_), model.transform(X).shape]
-
-said["text"] = error_of(model, np.full((5, 3), "a"))
-said["kept as it was"] = len(model.history_)
-
 def kills(record):
+    """Kill each process that this one has started to train with it."""
     for other in Path("/proc").glob("[0-9]*"):
         try:
             parent = (other / "stat").read_text().rpartition(")")[2].split()[1]
@@ -194,27 +205,54 @@ def kills(record):
         if parent == str(os.getpid()) and "LokyProcess" in command:
             os.kill(int(other.name), signal.SIGKILL)
 
-said["killed"] = error_of(Autoencoder(devices=2, callbacks=[kills], **setting))
 
 def interrupts(record):
     if record["epoch"] == 2:
         os.kill(os.getpid(), signal.SIGINT)
 
-said["interrupted"] = error_of(Autoencoder(callbacks=[interrupts], **setting), resume_from=folder)
-resumed = VariationalAutoencoder(devices=2, **setting)
-said["another family"] = error_of(resumed, resume_from=folder)
-resumed = Autoencoder(devices=2, **setting).fit(X, resume_from=folder)
-said["resumed"] = [record["train"]["loss"] for record in resumed.history_]
-said["left"] = [*map(str, Path(tempfile.gettempdir()).glob("isthmus-*"))]
-print(json.dumps(said))
-"""
+
+def from_python(folder):
+    """Write what fits say that start processes, one after the other."""
+    warnings.simplefilter("ignore")
+    X, _ = images()
+    setting = {"n_components": 3, "max_epochs": 4, "batch_size": 50, "random_state": 0}
+    said = {}
+
+    def error_of(model, X=X, **options):
+        try:
+            model.fit(X, **options)
+        except BaseException as error:
+            return [type(error).__name__, str(error)]
+
+    class Unnamed(Autoencoder):  # which no other process can import
+        pass
+
+    def told(record):
+        epochs.append(record["epoch"])
+        return record["epoch"] == 3
+
+    epochs = []
+    model = Unnamed(devices=2, callbacks=[told], **setting).fit(np.tile(X, (40, 1, 1)).astype("f4"))
+    said["stopped"] = [epochs, len(model.history_), model.transform(X).shape]
+    said["text"] = error_of(model, np.full((5, 3), "a"))
+    said["kept as it was"] = len(model.history_)
+    said["killed"] = error_of(Autoencoder(devices=2, callbacks=[kills], **setting))
+    said["interrupted"] = error_of(Autoencoder(callbacks=[interrupts], **setting), resume_from=folder / "run")
+    resumed = VariationalAutoencoder(devices=2, **setting)
+    said["another family"] = error_of(resumed, resume_from=folder / "run")
+    resumed = Autoencoder(devices=2, **setting).fit(X, resume_from=folder / "run")
+    said["resumed"] = [record["train"]["loss"] for record in resumed.history_]
+    said["left"] = [*map(str, Path(tempfile.gettempdir()).glob("isthmus-*"))]
+    said["temporary files"] = tempfile.gettempdir()
+    (folder / "said.json").write_text(json.dumps(said))
 
 
-def test_a_fit_from_python_starts_its_processes_and_ends_them(tmp_path):
-    env = {"TMPDIR": str(tmp_path / "tmp")}
+def test_a_fit_from_python_starts_its_processes_and_ends_them(children, tmp_path):
     (tmp_path / "tmp").mkdir()
-    out, _ = in_child([sys.executable, "-", tmp_path / "run"], stdin=FROM_PYTHON, env=env)
-    said = json.loads(out.splitlines()[-1])
+    env = {"TMPDIR": str(tmp_path / "tmp")}
+    codes, err = in_children(children, tmp_path / "child", from_python, tmp_path, env=env)
+    assert codes == [0], err
+    said = json.loads((tmp_path / "said.json").read_text())
     assert said["stopped"] == [[1, 2, 3], 3, [303, 3]]
     assert said["text"][0] == "InputError"
     assert "numbers" in said["text"][1]
@@ -225,26 +263,24 @@ def test_a_fit_from_python_starts_its_processes_and_ends_them(tmp_path):
     alone = Autoencoder(n_components=3, max_epochs=4, batch_size=50, random_state=0).fit(images()[0])
     np.testing.assert_allclose(said["resumed"], losses(alone.history_), rtol=CLOSE)
     assert said["left"] == []
+    assert said["temporary files"] == env["TMPDIR"]
 
-
-KILLED = """
-import os, signal, sys, warnings
-from isthmus import DenoisingAutoencoder, datasets
 
 def dies(record):
     if record["epoch"] == 2:
         os.kill(os.getpid(), signal.SIGKILL)
 
-warnings.simplefilter("ignore")
-X = datasets.load("digits")[0][:303]
-model = DenoisingAutoencoder(3, max_epochs=5, batch_size=25, random_state=0, callbacks=[dies])
-model.fit(X, resume_from=sys.argv[1], checkpoint_minutes=0)
-"""
+
+def killed(folder):
+    warnings.simplefilter("ignore")
+    model = DenoisingAutoencoder(3, max_epochs=5, batch_size=25, random_state=0, callbacks=[dies])
+    model.fit(images()[0], resume_from=folder, checkpoint_minutes=0)
 
 
-def test_two_processes_that_are_killed_are_gone_on_with_by_one(tmp_path):
-    (tmp_path / "killed.py").write_text(KILLED)
-    in_child([*TORCHRUN, tmp_path / "killed.py", tmp_path / "run"], status=1)
+def test_two_processes_that_are_killed_are_gone_on_with_by_one(children, tmp_path):
+    codes, err = in_children(children, tmp_path / "said", killed, tmp_path / "run", n=2)
+    assert -signal.SIGKILL in codes, err
+    assert 0 not in codes, err
     X = images()[0]
     model = DenoisingAutoencoder(3, max_epochs=5, batch_size=25, random_state=0)
     seen = []
@@ -256,15 +292,22 @@ def test_two_processes_that_are_killed_are_gone_on_with_by_one(tmp_path):
         torch.testing.assert_close(resumed.module_.state_dict()[name], tensor, rtol=1e-3, atol=1e-4)
 
 
-def test_the_command_writes_and_prints_once(tmp_path):
-    command = ["train", "digits", "--epochs", "4"]
-    module, several = [sys.executable, "-m", "isthmus"], ["--devices", "2", "--strategy", "ddp"]
+def type_command(*words):
+    sys.argv = ["isthmus", *map(str, words)]
+    cli.main()
+
+
+def test_the_command_writes_and_prints_once(children, tmp_path):
+    command, several, said = ["train", "digits", "--epochs", "4"], ["--devices", "2", "--strategy", "ddp"], "said"
+    started = [*command, *several, "--out", tmp_path / "started"]
+    codes, err = in_children(children, tmp_path / said, type_command, *started)
+    assert codes == [0], err
     outs = {
-        "started": in_child([*module, *command, *several, "--out", tmp_path / "started"]),
-        "torchrun": in_child([*TORCHRUN, "-m", "isthmus", *command, "--out", tmp_path / "torchrun"]),
+        "started": (tmp_path / said / "0.out").read_text(encoding="utf-8"),
+        "torchrun": torchrun("-m", "isthmus", *command, "--out", tmp_path / "torchrun"),
     }
-    assert {path.name for path in tmp_path.iterdir()} == {*outs}
-    for name, (out, _) in outs.items():
+    assert {path.name for path in tmp_path.iterdir()} == {said, *outs}
+    for name, out in outs.items():
         assert out.count("model and report") == out.count("kept: epoch 4 of 4") == 1
         files = {path.name for path in (tmp_path / name).iterdir()}
         assert files == {"config.json", "model.safetensors", "report.html", "run.json"}
@@ -369,12 +412,6 @@ def error_of_other_rows(rank):
         Autoencoder(devices=3).fit(X[:200] if rank == 0 else X[:201])
     except ValueError as error:
         return str(error)
-
-
-if __name__ == "__main__":
-    rank = int(os.environ["RANK"])
-    results = {name: fitted(name) for name in CASES} | {"in parts": in_parts(), "other rows": error_of_other_rows(rank)}
-    (Path(sys.argv[1]) / f"{rank}.json").write_text(json.dumps(results))
 
 
 def test_a_strategy_is_for_several_processes(run, tmp_path):

@@ -12,7 +12,8 @@ import pytest
 from torch import nn
 
 import isthmus
-from isthmus import cli
+from isthmus import Autoencoder, cli
+from isthmus.models.params import Parameters
 
 README = Path(__file__).parent.parent / "README.md"
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
@@ -32,6 +33,8 @@ def mixed_table(n=300):
 
 def test_python(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    epochs = Autoencoder.default_epochs
+    monkeypatch.setattr(Parameters, "default_epochs", staticmethod(lambda *given: epochs(*given) // 3))
     names = {"my_encoder": nn.Linear(64, 8), "my_decoder": nn.Linear(8, 64), "frame": mixed_table()}
     names["sequences"] = [np.sin(np.arange(20 + i % 5) / 3 + i) for i in range(60)]
     for block in blocks("python"):
@@ -74,7 +77,7 @@ def test_commands(tmp_path, monkeypatch, capsys):
         "report",
     }  # fmt: skip
     for command in commands:
-        quick = ["--epochs", "1"] if command[1] == "compare" else []
+        quick = ["--epochs", "1", "--seeds", "2"] if command[1] == "compare" else []
         monkeypatch.setattr(sys, "argv", [*command, *quick])
         with pytest.raises(SystemExit) as end:
             cli.main()

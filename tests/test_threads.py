@@ -219,3 +219,14 @@ assert not isthmus.threads.ASLEEP
 assert isthmus.threads.WORTH_A_THREAD == 5e9"""
     environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+
+
+def test_libraries_are_looked_for_again_where_a_module_has_come(monkeypatch):
+    looks, look = [], threads.ThreadpoolController
+    monkeypatch.setattr(threads, "ThreadpoolController", lambda: looks.append(1) or look())
+    monkeypatch.setattr(threads, "_found", (0, []))
+    for added, n in (("here", 1), ("here", 1), ("there", 2)):
+        monkeypatch.setitem(sys.modules, added, threads)
+        with suited_to(0, blas=True):
+            assert set(blas_threads()) == {1}
+        assert len(looks) == n

@@ -6,6 +6,7 @@ The choice goes by sizes alone, never by the clock, so that equal seeds give equ
 """
 
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -31,6 +32,9 @@ _users: list[int] = []
 _wanted: list[int] = []
 _libraries: list[tuple[LibController, int]] = []
 """What is wanted of BLAS, whose number belongs to the whole process, and what its libraries had before."""
+
+_found: tuple[int, list[LibController]] = (0, [])
+"""How many modules there were when libraries were last looked for, and what sets their numbers."""
 
 
 @contextmanager
@@ -89,7 +93,7 @@ def _set(n: int) -> None:
 @contextmanager
 def _blas_at_most(n: int) -> Iterator[None]:
     """Lower the number of threads of each library that has more."""
-    controllers = ThreadpoolController().lib_controllers
+    controllers = _controllers()
     with _lock:
         if not _wanted:
             _libraries[:] = [(each, each.num_threads) for each in controllers if each.user_api == "blas"]
@@ -107,6 +111,19 @@ def _blas_at_most(n: int) -> Iterator[None]:
         with _lock:
             _wanted.remove(n)
             _keep_to_the_lowest()
+
+
+def _controllers() -> list[LibController]:
+    """Return what sets the numbers of the libraries' threads: a look at all that are loaded takes milliseconds.
+
+    It is taken again once there are other modules, as it is with one that a library comes.
+    """
+    global _found
+    n, controllers = _found
+    if n != len(sys.modules):
+        n, controllers = len(sys.modules), ThreadpoolController().lib_controllers
+        _found = n, controllers
+    return controllers
 
 
 def _keep_to_the_lowest() -> None:

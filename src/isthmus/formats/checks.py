@@ -47,10 +47,15 @@ column_or_1d = _of_the_user(validation.column_or_1d)
 _validate_data = _of_the_user(validation.validate_data)
 
 
+LONGEST_CHOICE = 200
+"""Letters by which a value that is no choice is likened to them."""
+
+
 def check_choice(name: str, value: object, choices: Iterable[str | None]) -> None:
     """Raise ValueError for a value that is none of the choices, with the nearest of them."""
     if value not in tuple(choices):
-        close = difflib.get_close_matches(str(value), [choice for choice in choices if choice], n=1, cutoff=0.3)
+        text = str(value)[:LONGEST_CHOICE]  # of a stranger's text, long as a book, the search would take a second
+        close = difflib.get_close_matches(text, [choice for choice in choices if choice], n=1, cutoff=0.3)
         hint = (
             f"did you mean {close[0]!r}?" if close else f"give one of {', '.join(repr(choice) for choice in choices)}"
         )

@@ -1,6 +1,7 @@
 """Lightning Fabric: the device, the precision, and rows on their way to the device and back, batch by batch."""
 
 import copy
+import functools
 import logging
 import math
 import numbers
@@ -46,8 +47,6 @@ INFERENCE_NUMBERS = 2**21
 
 def new_fabric(device: str, precision: Any, place: Place | None = None) -> "Fabric":
     """Take the device, "auto" being the best there is; of several processes each its own."""
-    from lightning_fabric import Fabric  # which imports torch.compile's parts, a second: models in use do without
-
     kind, _, index = str(device).partition(":")
     if precision == "16-mixed" and (kind == "cpu" or (kind == "auto" and not _has_accelerator())):
         warn_caller("precision='16-mixed' is for accelerators: on the CPU 'bf16-mixed' takes its place")
@@ -59,12 +58,21 @@ def new_fabric(device: str, precision: Any, place: Place | None = None) -> "Fabr
             from isthmus.models.ddp import parallel_fabric  # which imports all of Lightning Fabric
 
             return parallel_fabric(kind, precision, place)
-        return Fabric(accelerator=kind, devices=[int(index)] if index else 1, precision=precision)
+        fabric = _fabric if str(precision).endswith("-true") else _fabric.__wrapped__  # others may count overflows
+        return fabric(kind, int(index) if index else None, precision)
     except InputError:
         raise
     except (ValueError, RuntimeError, TypeError, ImportError) as error:
         reason = str(error).partition("\n")[0]
         raise InputError(f"device={device!r} with precision={precision!r} is not to be had: {reason}") from error
+
+
+@functools.cache
+def _fabric(kind: str, index: int | None, precision: Any) -> "Fabric":
+    """Return what trains on one device: it knows nothing of a model, and looks through all installed packages."""
+    from lightning_fabric import Fabric  # which imports torch.compile's parts, a second: models in use do without
+
+    return Fabric(accelerator=kind, devices=1 if index is None else [index], precision=precision)
 
 
 @contextmanager

@@ -33,7 +33,7 @@ def build_activation(activation: Activation) -> nn.Module:
         raise InputTypeError(f"activation {activation!r}: give a name of PyTorch's, a module or None")
     name = (activation or "identity").lower()
     if name.replace("_", "") not in _CLASSES:
-        close = difflib.get_close_matches(name, _CLASSES, n=1, cutoff=0.0)[0]
+        close = difflib.get_close_matches(name[:200], _CLASSES, n=1, cutoff=0.0)[0]
         raise InputError(
             f"unknown activation {activation!r}: did you mean {close!r}? Names are PyTorch's, in lower case"
         )
