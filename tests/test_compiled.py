@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.utils.estimator_checks import check_estimator
 
 from isthmus import (
     Autoencoder,
@@ -85,6 +86,11 @@ def test_losses_are_those_of_the_eager_step(model, digits, graphs):
     compiled = type(model)(**model.get_params(deep=False) | FEW | {"compile": True}).fit(*given)
     assert len(graphs) == 2 * (250 // 64), "the last batch of an epoch is smaller, and eager"
     assert difference(eager, compiled) < 1e-5
+
+
+def test_scikit_learns_own_contract(graphs):
+    check_estimator(VariationalAutoencoder(2, max_epochs=2, network=MLP(hidden=(8,)), compile=True), on_skip=None)
+    assert len(graphs) > 40
 
 
 @pytest.mark.parametrize("compiled_first", [False, True])
