@@ -21,6 +21,7 @@ from isthmus.core.likelihoods import gaussian
 from isthmus.networks import lstm, pair
 from isthmus.sources.memory import MemorySource
 from isthmus.training import loop, step
+from isthmus.training.adam import FusedAdam
 from isthmus.training.state import State
 from peers_competitors import estimator_of
 from peers_workloads import WORKLOADS, loss, sines
@@ -38,9 +39,11 @@ PARTS = [  # where it is, its name there, and what it is called here
     (step, "outcome_of", "terms around the network"),
     (core.Model, "row_losses", "weights of the terms"),
     (torch.optim.Optimizer, "zero_grad", "zero_grad"),
+    (FusedAdam, "zero_grad", "zero_grad"),
     (torch.Tensor, "backward", "backward"),
     (lightning_fabric.Fabric, "backward", "Fabric around backward"),
     (torch.optim.Adam, "step", "Adam"),
+    (FusedAdam, "step", "Adam"),
     (_FabricOptimizer, "step", "Fabric around Adam"),
     (step, "figures_of", "figures for the record"),
     (loop, "check_epoch", "look for spikes"),
