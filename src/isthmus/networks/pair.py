@@ -41,7 +41,7 @@ def dampened(x: Tensor) -> Tensor:
     A row far from all that were trained on is left to the linear path, where it is in good hands, and not to a
     network's whims.
     """
-    return x / (1 + x.abs() / LARGE)
+    return x / x.abs().div_(LARGE).add_(1)  # in place, as rows may be wide
 
 
 class Encoder(nn.Module):
@@ -127,7 +127,7 @@ class Encoder(nn.Module):
         """Return what goes into the path."""
         x = x.flatten(1)
         if self.centre is not None and self.scale is not None:
-            x = (x - self.centre) / self.scale
+            x = (x - self.centre).div_(self.scale)
         return joined(x, context)
 
 
