@@ -256,7 +256,11 @@ def wide_table(times):
     )
     print("| what | time | of the processor | memory |\n|---|---|---|---|")
     jobs = [("wide", kind, "fit") for kind in ("dense", "frame", "tabular", "variational", "detector")]
-    jobs += [("command", kind, step) for kind in ("dense", "tabular") for step in ("data", "train", "transform")]
+    commands = ("train", "transform", "report")
+    jobs += [
+        ("command", "plain", "data"),
+        *(("command", kind, step) for kind in ("plain", "tabular") for step in commands),
+    ]
     with tempfile.TemporaryDirectory() as folder:
         for what, kind, step in jobs:
             now = in_process(what, kind, step, WIDE, folder, times)

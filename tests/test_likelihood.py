@@ -7,7 +7,7 @@ from torch.distributions import Categorical as TorchCategorical
 from torch.distributions import Normal
 
 from isthmus.core.likelihoods.bernoulli import Bernoulli, BernoulliLikelihood
-from isthmus.core.likelihoods.categorical import CategoricalLikelihood, one_hot
+from isthmus.core.likelihoods.categorical import CategoricalLikelihood, FactoredSoftmax, PlainSoftmax, one_hot
 from isthmus.core.likelihoods.gaussian import Gaussian, GaussianLikelihood
 from isthmus.core.likelihoods.product import Block, ProductLikelihood
 from isthmus.core.likelihoods.standardised import StandardisedLikelihood
@@ -47,6 +47,25 @@ def test_categorical():
     unknown = torch.where(known, x, -1)  # what stands for a category that is not known counts nowhere
     torch.testing.assert_close(distribution.fit(unknown, known).log_prob, (distribution.log_density(x) * known).sum(1))
     assert (distribution.fit(unknown, known).squared_error <= known.sum(1)).all()
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 0, 3, 1, 0), (0, 0, 0), (0, 0, 1, 1, 2), (1, 0, 0, 1)])
+def test_entries_that_are_alike_are_as_each_by_itself(order):
+    """To the bit, in whatever order they come; their gradients too."""
+    kinds = [PlainSoftmax(3), PlainSoftmax(4, pooled=True), FactoredSoftmax((4, 1, 7, 2, 1)), PlainSoftmax(1)]
+    entries = [kinds[i] for i in order]
+    widths = [entry.n_parameters for entry in entries]
+    logits = torch.randn(6, sum(widths), generator=torch.Generator().manual_seed(0)).requires_grad_()
+    x = torch.stack([torch.arange(6) % entry.size for entry in entries], dim=1).float()
+    distribution = CategoricalLikelihood(entries)(logits)
+    parts = list(zip(entries, logits.split(widths, dim=1), x.long().unbind(1), strict=True))
+    expected = torch.stack([entry.log_prob(part, index) for entry, part, index in parts], dim=1)
+    assert torch.equal(distribution.log_density(x), expected)
+    assert torch.equal(distribution.mean, torch.stack([entry.mode(part) for entry, part, _ in parts], dim=1).float())
+    found = distribution.log_density(x)
+    upstream = torch.randn(found.shape, generator=torch.Generator().manual_seed(1))
+    ours, theirs = (torch.autograd.grad(each, logits, upstream)[0] for each in (found, expected))
+    assert torch.equal(ours, theirs)
 
 
 def test_categories_are_drawn_by_their_probabilities():

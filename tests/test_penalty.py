@@ -67,6 +67,19 @@ def test_one_layer_has_the_closed_form(activation, path):
     h = model.encode(Batch(x)).mean
     assert model.encoder.squared_jacobian(h, x) is not None
     torch.testing.assert_close(term(model, x), autograd_jacobian(model, x))
+    weights = [each for name, each in model.encoder.named_parameters() if name.endswith("weight")]
+    jacobian = torch.func.vmap(torch.func.jacrev(lambda row: model.encode(Batch(row[None])).mean[0]))(x)
+    expected = torch.autograd.grad(jacobian.square().sum((1, 2)), weights, torch.arange(5.0).double())
+    for of_term in (term(model, x), model.encoder.squared_jacobian(h.clone(), x)):  # of a copy, x is gone through again
+        torch.testing.assert_close(torch.autograd.grad(of_term, weights, torch.arange(5.0).double()), expected)
+
+
+def test_what_goes_into_an_activation_is_not_computed_again():
+    model = build(MLP(hidden=(), code_activation="silu"))
+    x, calls = torch.randn(5, 7, dtype=torch.double), []
+    model.encoder.path.linear.register_forward_hook(lambda *given: calls.append(1))
+    assert (term(model, x) > 0).all()
+    assert len(calls) == 1
 
 
 @pytest.mark.parametrize("activation", [*WITH_SLOPES, partial(nn.ELU, 0.3), partial(nn.ReLU, inplace=True)])

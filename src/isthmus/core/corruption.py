@@ -54,9 +54,11 @@ def swap(x: Tensor, level: float, generator: torch.Generator | None = None) -> T
     if rows < 2:
         return x
     cells = x.flatten(1)
-    offset = torch.randint(1, rows, cells.shape, generator=generator, device=x.device)
-    other = (torch.arange(rows, device=x.device)[:, None] + offset) % rows
-    return torch.where(_chosen(cells, level, generator), cells.gather(0, other), cells).view_as(x)
+    n = cells.numel()
+    place = torch.randint(1, rows, cells.shape, generator=generator, device=x.device).mul_(cells.shape[1])
+    place.add_(torch.arange(n, device=x.device).view_as(cells)).remainder_(n)  # of the other cell, among all
+    other = cells.flatten().index_select(0, place.flatten()).view_as(cells)
+    return torch.where(_chosen(cells, level, generator), other, cells).view_as(x)
 
 
 def hide_conditions(

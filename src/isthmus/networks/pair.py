@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from isthmus.errors import InputError
 from isthmus.networks.activation import Activation
-from isthmus.networks.slopes import has_slope, slope_of
+from isthmus.networks.slopes import BY_INPUT, has_slope, slope_of
 
 LARGE = 8.0
 """Where the deep layers' view of a standardised value bends; no value looks larger to them."""
@@ -40,7 +40,7 @@ def dampened(x: Tensor) -> Tensor:
     A row far from all that were trained on is left to the linear path, where it is in good hands, and not to a
     network's whims.
     """
-    return x / (1 + x.abs() / LARGE)
+    return x / x.abs().div_(LARGE).add_(1)  # in place, as rows may be wide
 
 
 class Encoder(nn.Module):
@@ -62,14 +62,18 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Encode (rows, ...), and a context (rows, n_context) where there is one, → (rows, moments · n_components)."""
-        return self.activation(self.path(self._seen(x, context)))
+        before = self.path(self._seen(x, context))
+        h: Tensor = self.activation(before)
+        if self.path.deep is None and type(self.activation) in BY_INPUT and not torch.compiler.is_compiling():
+            h.before = before  # type: ignore[attr-defined]  # for `squared_jacobian`; a compiled graph has it once anyway
+        return h
 
     def squared_jacobian(self, h: Tensor, x: Tensor, context: Tensor | None = None) -> Tensor | None:
         """Return ‖∂h/∂x‖²_F of each row of a single layer in closed form; None of other encoders.
 
         For the sigmoid that is Σ (h(1 − h))² ‖W‖², row by row of W (Rifai et al. 2011, eq. 5), W without the columns
-        of a context. `h` is what the encoder gives of `x`; an activation whose slope it does not tell is gone through
-        again.
+        of a context. `h` is what the encoder gives of `x`; where it does not tell the slope of the activation, what
+        went into that, which comes with it, does; else `x` is gone through again.
         """
         linear = self.path.linear
         if self.path.deep is not None or type(linear) is not nn.Linear or not has_slope(self.activation):
@@ -79,7 +83,8 @@ class Encoder(nn.Module):
             return None
         if self.scale is not None:
             weight = weight / self.scale
-        slope = slope_of(self.activation, h, lambda: linear(self._seen(x, context)))
+        before: Tensor | None = getattr(h, "before", None)
+        slope = slope_of(self.activation, h, lambda: linear(self._seen(x, context)) if before is None else before)
         return slope.square() @ weight.square().sum(1)
 
     @property
@@ -126,7 +131,7 @@ class Encoder(nn.Module):
         """Return what goes into the path."""
         x = x.flatten(1)
         if self.centre is not None and self.scale is not None:
-            x = (x - self.centre) / self.scale
+            x = (x - self.centre).div_(self.scale)
         return joined(x, context)
 
 

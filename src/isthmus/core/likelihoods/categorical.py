@@ -2,8 +2,8 @@
 
 import itertools
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -168,6 +168,49 @@ LEAST = 0.02
 """Probability that a category is taken to have at the least, where a linear map aims at its logit."""
 
 
+class Alike:
+    """Entries that are alike, so that one call does for all of them; of a wide table there are thousands.
+
+    Parameters
+    ----------
+    entry : Softmax
+        What each of them is.
+    places : sequence of int
+        Where they are among all entries.
+    starts : sequence of int
+        Where the logits of each begin.
+    """
+
+    def __init__(self, entry: Softmax, places: Sequence[int], starts: Sequence[int]) -> None:
+        self.entry = entry
+        self.run = slice(places[0], places[-1] + 1) if places[-1] - places[0] == len(places) - 1 else None
+        self.places = torch.tensor(places)
+        self.first = starts[0]
+        self.columns = (torch.tensor(starts)[:, None] + torch.arange(entry.n_parameters)).flatten()
+
+    def logits_of(self, logits: Tensor) -> Tensor:
+        """Return the logits of each entry of each row; shape (rows · entries, n_parameters)."""
+        if self.run is None:
+            own = logits.index_select(1, self.columns.to(logits.device))
+        else:
+            own = logits[:, self.first : self.first + len(self.columns)]
+        return own.reshape(-1, self.entry.n_parameters)
+
+    def index_of(self, index: Tensor) -> Tensor:
+        """Return the category of each entry of each row; shape (rows · entries,)."""
+        own = index.index_select(1, self.places.to(index.device)) if self.run is None else index[:, self.run]
+        return own.reshape(-1)
+
+
+def alike(entries: Sequence[Softmax]) -> tuple[Alike, ...]:
+    """Return the entries, those that are alike together."""
+    starts = [0, *itertools.accumulate(entry.n_parameters for entry in entries)]
+    places: dict[Softmax, list[int]] = {}
+    for i, entry in enumerate(entries):
+        places.setdefault(entry, []).append(i)
+    return tuple(Alike(entry, own, [starts[i] for i in own]) for entry, own in places.items())
+
+
 @dataclass(frozen=True)
 class Categorical:
     """Independent categories, one an entry, each the index of what it is; entries may have different numbers of them.
@@ -178,37 +221,48 @@ class Categorical:
         The decoder's output: each entry's logits after those of the one before.
     entries : tuple of Softmax
         How the logits of each entry tell of its categories.
+    groups : tuple of Alike
+        The entries, those that are alike together.
     """
 
     logits: Tensor
     entries: tuple[Softmax, ...]
+    groups: tuple[Alike, ...]
 
     @property
     def mean(self) -> Tensor:
         """The most probable category of each entry: categories have no mean."""
-        return torch.stack([entry.mode(logits) for entry, logits in self._each()], dim=1).to(self.logits)
+        return self._of_groups(lambda group: group.entry.mode(group.logits_of(self.logits))).to(self.logits)
 
     def fit(self, x: Tensor, observed: Tensor | None = None) -> Fit:
         """Hold the distribution against the rows `x`, where `observed` is True; the error counts what is wrong."""
         log_density = self.log_density(x)
-        wrong = (x != Categorical(self.logits.detach(), self.entries).mean).to(x)
+        wrong = (x != replace(self, logits=self.logits.detach()).mean).to(x)
         if observed is not None:
             log_density, wrong = log_density * observed, wrong * observed
         return Fit({"reconstruction": log_density.sum(1)}, wrong.sum(1))
 
     def log_density(self, x: Tensor) -> Tensor:
         """Return the log-probability of each entry of the rows `x`."""
-        index = x.long().clamp(min=0).unbind(1)  # what is below 0 is not known, and counts nowhere
-        pairs = zip(self._each(), index, strict=True)
-        return torch.stack([entry.log_prob(logits, i) for (entry, logits), i in pairs], dim=1)
+        index = x.long().clamp(min=0)  # what is below 0 is not known, and counts nowhere
+        return self._of_groups(lambda group: group.entry.log_prob(group.logits_of(self.logits), group.index_of(index)))
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
         """Draw rows of categories."""
-        return torch.stack([entry.sample(logits, generator) for entry, logits in self._each()], dim=1).to(self.logits)
-
-    def _each(self) -> list[tuple[Softmax, Tensor]]:
         lengths = [entry.n_parameters for entry in self.entries]
-        return list(zip(self.entries, self.logits.split(lengths, dim=1), strict=True))
+        pairs = zip(self.entries, self.logits.split(lengths, dim=1), strict=True)
+        return torch.stack([entry.sample(logits, generator) for entry, logits in pairs], dim=1).to(self.logits)
+
+    def _of_groups(self, of_group: Callable[[Alike], Tensor]) -> Tensor:
+        """Return what is one an entry, in their order, of what is one an entry of each group."""
+        parts = [of_group(group).view(len(self.logits), -1) for group in self.groups]
+        if len(parts) == 1:
+            return parts[0]
+        columns = torch.cat(parts, dim=1)
+        if all(group.run is not None for group in self.groups):
+            return columns
+        order = torch.cat([group.places for group in self.groups]).argsort()
+        return columns.index_select(1, order.to(columns.device))
 
 
 class CategoricalLikelihood(Likelihood):
@@ -218,6 +272,7 @@ class CategoricalLikelihood(Likelihood):
         super().__init__()
         self.entries = tuple(entries)
         self.n_params = tuple(entry.n_parameters for entry in self.entries)
+        self.groups = alike(self.entries)
 
     @classmethod
     def of_sizes(cls, sizes: Sequence[int]) -> "CategoricalLikelihood":
@@ -231,7 +286,7 @@ class CategoricalLikelihood(Likelihood):
 
     def forward(self, logits: Tensor) -> Categorical:
         """Return the distribution that the decoder's output means."""
-        return Categorical(logits, self.entries)
+        return Categorical(logits, self.entries, self.groups)
 
     def link(self, x: Tensor) -> Tensor:
         """Return the logits of the categories `x`, kept off −∞."""
