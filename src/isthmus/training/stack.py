@@ -76,16 +76,21 @@ class Stack:
                 name: [tensor.detach().split(sizes) for tensor in (base, *self.moments[name])]
                 for name, base in self.bases.items()
             }
-        self._count.add_(1)
+        step = self.steps
+        self.count_step()
         for k, (_, its) in enumerate(blocks):
-            for group, rate in zip(names, its[self.steps], strict=True):
+            for group, rate in zip(names, its[step], strict=True):
                 weights, first, second = ([self._parts[name][i][k] for name in group] for i in range(3))
                 moved = [split[name][k] for name in group]
                 counts = [self._count] * len(group)
                 torch._fused_adam_(
                     weights, moved, first, second, [], counts, lr=rate.lr, beta1=rate.beta1, **ADAM
                 )  # fmt: skip
+
+    def count_step(self) -> None:
+        """Count a step of all weights."""
         self.steps += 1
+        self._count.add_(1)
 
 
 def _blocks(rates: Sequence[Steps]) -> Iterator[tuple[int, Steps]]:
