@@ -24,13 +24,17 @@ def rows():
 @pytest.fixture
 def steps(monkeypatch):
     """How many models each step of a graph was of; its function is taken as it is, uncompiled, which takes no time."""
+    return count_steps(monkeypatch, lambda function, **options: function)
+
+
+def count_steps(monkeypatch, graph_of):
     found = []
 
     def told(function, *given):
         found.append(len(given[2]))
         return function(*given)
 
-    monkeypatch.setattr(torch, "compile", lambda function, **options: partial(told, function))
+    monkeypatch.setattr(torch, "compile", lambda function, **options: partial(told, graph_of(function, **options)))
     return found
 
 
@@ -73,6 +77,16 @@ def test_a_graph_of_all_models_takes_the_steps_of_each(models, rows, steps):
     found = fitted(models, rows)
     n_rows = len(rows) - len(found[0].held_out_)
     assert steps == [len(models)] * (4 * (n_rows // 32)), "but for the last batch of an epoch, which is smaller"
+    for one, other in zip(apart(models, rows), found, strict=True):
+        assert_same(one, other)
+
+
+@pytest.mark.filterwarnings("ignore:the model is still its start")
+def test_there_is_one_graph_of_the_whole_step(rows, monkeypatch):
+    steps = count_steps(monkeypatch, partial(torch.compile, backend="eager"))  # makes the graph, but compiles nothing
+    models = [small(VariationalAutoencoder, max_epochs=2, random_state=i) for i in range(2)]
+    found = fitted(models, rows)
+    assert len(steps) > 2, "there would be a warning after the first"
     for one, other in zip(apart(models, rows), found, strict=True):
         assert_same(one, other)
 

@@ -62,13 +62,14 @@ def _step(
     *given: Tensors,
 ) -> Tensors:
     """Take a step of Adam; `numbers` are of each model and group of weights."""
-
-    def loss_of(weights: Tensors) -> tuple[Tensor, Tensors]:
-        _, figures, losses = function({name: turned(base) for name, base in weights.items()}, *given)
-        return losses.sum(), figures
-
-    gradients, figures = torch.func.grad(loss_of, has_aux=True)(weights)
+    gradients, figures = torch.func.grad(_loss, has_aux=True)(weights, function, *given)
     for (name, weight), group in zip(weights.items(), groups, strict=True):
         its = numbers[:, group].to(weight).view(-1, 4, *[1] * (weight.ndim - 1))
         move(weight, moments[name], gradients[name], its.unbind(1), ADAM["eps"])
     return figures
+
+
+def _loss(weights: Tensors, function: Callable[..., Any], *given: Tensors) -> tuple[Tensor, Tensors]:
+    """Return the sum of all models' losses, each of which has weights of its own, and their figures."""
+    _, figures, losses = function({name: turned(base) for name, base in weights.items()}, *given)
+    return losses.sum(), figures
