@@ -17,7 +17,7 @@ from isthmus.randomness import draws, is_own
 from isthmus.training.batched import Run, batched, shares_of, stacked_rows
 from isthmus.training.callbacks import EarlyStopping, Progress
 
-MOST_WEIGHTS = 1e5
+MOST_WEIGHTS = 5e5
 """Weights of a model up to which a batched step of several repays: beyond, products of matrices take all the time, and
 those of one model find its weights in the processor's cache (`benchmarks/many.py --only sizes`)."""
 
