@@ -1,7 +1,8 @@
 """Many models at once: sixteen of them against one after the other, and a grid against scikit-learn's search.
 
-Each round measures both, in turn; printed are medians over rounds. Of models at once also the ratio of processor time
-is printed, which other programs on the machine disturb less.
+Each round measures all, in turn; printed are medians over rounds. Of models at once also the ratio of processor time
+is printed, which other programs on the machine disturb less. A compiled run is measured without what compiling takes:
+of two that differ by so many epochs, the difference.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from peers_competitors import estimator_of
 from peers_workloads import WORKLOADS
 
 MODELS = 16
-ROWS, EPOCHS = 1000, 6
+ROWS, EPOCHS = 1000, 20
 
 SIZES = [
     ("digits", 8, (32,)),
@@ -32,6 +33,7 @@ SIZES = [
     ("mnist", 8, (32,)),
     ("mnist", 16, (64,)),
     ("mnist", 9, (128, 64)),
+    ("mnist", 16, (256, 64)),
 ]
 
 GRID = {"lr": [5e-4, 1e-3, 2e-3, 4e-3], "weight_decay": [0.0, 1e-5, 1e-4, 1e-3]}
@@ -45,39 +47,54 @@ def seconds(function):
     return time.perf_counter() - began, found
 
 
-def fits(work, rows):
+def fits(work, rows, epochs=EPOCHS, **asked):
     """Return the fits of models that differ in their seed and their learning rate."""
-    models = [estimator_of(work, EPOCHS).set_params(random_state=i, lr=work.lr * (1 + i % 4)) for i in range(MODELS)]
-    return [partial(model.fit, rows) for model in models]
+    models = [estimator_of(work, epochs).set_params(random_state=i, lr=work.lr * (1 + i % 4)) for i in range(MODELS)]
+    return [partial(model.set_params(**asked).fit, rows) for model in models]
 
 
-def small_fits(units, hidden, rows):
+def small_fits(units, hidden, rows, epochs=EPOCHS, **asked):
     """Return the same of the default network with other widths, at batch 32."""
-    asked = {"network": MLP(hidden=hidden), "max_epochs": EPOCHS, "batch_size": 32}
+    asked |= {"network": MLP(hidden=hidden), "max_epochs": epochs, "batch_size": 32}
     models = [Autoencoder(units, **asked, random_state=i, lr=1e-3 * (1 + i % 4)) for i in range(MODELS)]
     return [partial(model.fit, rows) for model in models]
 
 
-def at_once(title, fits, n_rows, rounds):
+def timed(function):
+    """Return the seconds that a call takes, and the processor's."""
+    before = time.process_time()
+    took, _ = seconds(function)
+    return np.array([took, time.process_time() - before])
+
+
+def at_once(title, fits, n_rows, rounds, compiled=False):
     """Print the model-samples a second of sixteen models, one after the other and at once, by what makes their fits."""
-    samples, found, processor = MODELS * EPOCHS * n_rows, [], []
+    found = {"one after the other": [], f"{MODELS} at once": []}
+    if compiled:
+        found["compiled"] = []
+        fit_batched(fits(epochs=1, compile=True))  # what is compiled is kept
     for _ in range(rounds):
-        before = time.process_time()
-        one_by_one, _ = seconds(lambda: [fit() for fit in fits()])
-        between = time.process_time()
-        batched, _ = seconds(lambda: fit_batched(fits()))
-        processor.append((between - before) / (time.process_time() - between))
-        found.append((samples / one_by_one, samples / batched, one_by_one / batched))
-    one, many, ratio = (statistics.median(column) for column in zip(*found, strict=True))
-    spread = f"{min(row[2] for row in found):.2f} to {max(row[2] for row in found):.2f}"
-    print(f"{title}: one after the other {one:,.0f}, {MODELS} at once {many:,.0f} model-samples/s: ", end="")
-    print(f"{ratio:.2f} times ({spread}); by processor time {statistics.median(processor):.2f} times", flush=True)
+        one_by_one, batched, *graphs = found.values()
+        one_by_one.append(timed(lambda: [fit() for fit in fits()]))
+        batched.append(timed(lambda: fit_batched(fits())))
+        for graph in graphs:
+            begin = timed(lambda: fit_batched(fits(epochs=1, compile=True)))
+            graph.append(timed(lambda: fit_batched(fits(epochs=EPOCHS + 1, compile=True))) - begin)
+    samples, slow = MODELS * EPOCHS * n_rows, np.array(found["one after the other"])
+    print(title)
+    for name, took in found.items():
+        ratios = slow / np.array(took)
+        spread = f"{ratios[:, 0].min():.2f} to {ratios[:, 0].max():.2f}"
+        rate, ratio = samples / statistics.median(row[0] for row in took), np.median(ratios, axis=0)
+        print(f"    {name}: {rate:,.0f} model-samples/s", end="")
+        print(f", {ratio[0]:.2f} times ({spread}); by processor time {ratio[1]:.2f} times", flush=True)
 
 
 def workload(name, rounds):
-    """Print it of a network of the table of peers."""
+    """Print it of a network of the table of peers, also where it would be trained one by one, as it would not gain."""
+    batchable.MOST_WEIGHTS = math.inf
     rows = pixels("mnist")
-    at_once(WORKLOADS[name].title, partial(fits, WORKLOADS[name], rows), len(rows), rounds)
+    at_once(WORKLOADS[name].title, partial(fits, WORKLOADS[name], rows), len(rows), rounds, compiled=True)
 
 
 def sizes(rounds):

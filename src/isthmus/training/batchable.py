@@ -13,17 +13,17 @@ from isthmus.core.bottlenecks.gaussian import StandardNormal
 from isthmus.core.model import Model, outcome_of
 from isthmus.core.source import WHOLE
 from isthmus.randomness import draws, is_own
-from isthmus.training.batched import Run, batched, stacked_rows
+from isthmus.training.batched import Run, batched, shares_of, stacked_rows
 from isthmus.training.callbacks import EarlyStopping, Progress
 
-MOST_WEIGHTS = 1e5
+MOST_WEIGHTS = 5e5
 """Weights of a model up to which a batched step of several repays: beyond, products of matrices take all the time, and
 those of one model find its weights in the processor's cache (`benchmarks/many.py --only sizes`)."""
 
 NOT_STACKED = (nn.modules.batchnorm._BatchNorm, nn.RNNBase, nn.MultiheadAttention, nn.modules.conv._ConvNd)
 """Modules that remember batches, or that vmap cannot take, or for which it is slower than one after the other."""
 
-ASKED = ("epochs", "batch_size", "at_once", "roll_back")
+ASKED = ("epochs", "batch_size", "at_once", "roll_back", "compiled")
 """Options of the loop that are the same for runs that are trained as one, and which the batched loop knows, beside
 callbacks; of all others it knows nothing."""
 
@@ -106,7 +106,7 @@ def agree(runs: Sequence[Run]) -> bool:
         skeleton = copy.deepcopy(models[0]).train()
         rows = stacked_rows(models, batches, [_generator() for _ in models])
         weights = {name: weight.requires_grad_() for name, weight in stack.items()}
-        _, _, losses = batched(skeleton, models, 0, None)(weights, buffers, rows)
+        _, _, losses = batched(skeleton, None)(weights, buffers, rows, shares_of(models, 0))
         torch.autograd.grad(losses.sum(), list(weights.values()), allow_unused=False)
     except (RuntimeError, NotImplementedError, TypeError, ValueError, AssertionError):
         return False  # whatever vmap cannot take: the run by itself says what is wrong, if something is

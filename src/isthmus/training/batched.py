@@ -24,7 +24,9 @@ from isthmus.core.model import Model
 from isthmus.core.sigma import set_sigmas
 from isthmus.core.source import Source, cuts
 from isthmus.errors import InputError
+from isthmus.training.batched_compiled import BatchedGraph
 from isthmus.training.callbacks import Record
+from isthmus.training.compiled import said, tell_why_not
 from isthmus.training.evaluated import by_row, evaluated, figures_of
 from isthmus.training.loop import SIGMA_ROWS, Interrupted
 from isthmus.training.spikes import SpikeError, check_spike, probe_batch, start_of
@@ -56,7 +58,7 @@ class Run:
     train: Source
     validation: Source | None
     options: dict[str, Any]
-    """``epochs``, ``batch_size``, ``at_once``, ``callbacks`` and ``roll_back``."""
+    """``epochs``, ``batch_size``, ``at_once``, ``callbacks``, ``roll_back`` and ``compiled``."""
 
     failed: bool = False
     """Whether its loss spiked or was not finite: it is to be trained by itself, from its start."""
@@ -97,35 +99,57 @@ class BatchedTraining:
         self.names = [[names[id(weight)] for weight in group["params"]] for group in groups]
         self.sigma_rows = [run.train.sample(SIGMA_ROWS) for run in self.runs]
         self._kept: dict[str, list[tuple[Rows, int]]] = {}
+        self.epochs, self.over = 0, set[int]()
+        self.generators = [run.state.generator for run in self.runs]
+        self.function = batched(self.stack.skeleton, None)
+        self.graph: BatchedGraph | None = None
+        if self.options["compiled"]:
+            self.graph = BatchedGraph(self.stack, self.function, self.names, self.rates)
 
     def epoch(self) -> None:
-        """Train for one epoch; runs that are over, or fail, go out of the stack."""
-        began, stack = time.perf_counter(), self.stack
-        stack.skeleton.train()
-        steps, sizes = [], []
-        sources = [run.train.batches(self.options["batch_size"], run.state.generator) for run in self.runs]
-        function = self._function(by_rows=False)
+        """Train for one epoch; runs that are over, or fail, go no further."""
+        began, sizes, steps = time.perf_counter(), [], []
+        self.stack.skeleton.train()
+        models = [run.state.model for run in self.runs]
+        shares = shares_of(models, self.epochs)
+        sources = [
+            run.train.batches(self.options["batch_size"], generator)
+            for run, generator in zip(self.runs, self.generators, strict=True)
+        ]
         for batches in zip(*sources, strict=True):
-            rows = self._rows(batches, [run.state.generator for run in self.runs])
-            _, figures, losses = function(stack.weights(), stack.buffers, rows)
-            gradients = torch.autograd.grad(losses.sum(), list(stack.bases.values()))
-            with torch.no_grad():
-                stack.update(gradients, self.names, self.rates)
-            steps.append(figures)
+            rows = stacked_rows(models, batches, self.generators)
+            steps.append(self._step(rows, shares))
             sizes.append(batches[0].n_rows)
             if self.stop():
                 raise Interrupted(2)
+        self.epochs += 1
         self._end(_columns(steps), np.array(sizes, float), began)
+
+    def _step(self, rows: Rows, shares: Rows) -> Figures:
+        """Change all weights by a batch of each model, and return their figures."""
+        stack = self.stack
+        if self.graph is not None and rows["x"].shape[1] == min(self.options["batch_size"], len(self.runs[0].train)):
+            try:
+                return self.graph(rows, shares)
+            except Exception as error:  # of dynamo, of the compiler, of the linker: the eager step says what is true
+                tell_why_not(said(error))
+                self.graph = None
+        _, figures, losses = self.function(stack.weights(), stack.buffers, rows, shares)
+        gradients = torch.autograd.grad(losses.sum(), list(stack.bases.values()))
+        with torch.no_grad():
+            stack.update(gradients, self.names, self.rates)
+        return figures
 
     def _end(self, columns: dict[str, np.ndarray], sizes: np.ndarray, began: float) -> None:
         """Look at what the epoch has left, write it down, and sort out the runs that go no further."""
         found = _means(columns, sizes)
         probed = self._evaluation("probe", training=True)[0]
-        for run, rows in zip(self.runs, self.sigma_rows, strict=True):
-            set_sigmas(run.state.model, rows)  # which writes into the stack
+        going = [(k, self.runs[k]) for k in self.going]
+        for k, run in going:
+            set_sigmas(run.state.model, self.sigma_rows[k])  # which writes into the stack
         validated = self._evaluation("validation") if self.runs[0].validation is not None else None
-        seconds = (time.perf_counter() - began) / len(self.runs)
-        for k, run in enumerate(self.runs):
+        seconds = (time.perf_counter() - began) / len(going)
+        for k, run in going:
             state, probe = run.state, {name: float(values[k]) for name, values in probed.items()}
             losses = columns["loss"][:, k]
             run.failed = not (np.isfinite(losses).all() and math.isfinite(probe["loss"])) or self._spikes(
@@ -141,7 +165,7 @@ class BatchedTraining:
                 state.best.consider(state.model, Evaluation(record["validation"], validated[1][k]), state.epoch)
             state.history.append(record)
             state.stopped = sum(bool(callback(record)) for callback in run.options["callbacks"]) > 0
-        self._go_on([k for k, run in enumerate(self.runs) if not run.failed and not run.state.stopped])
+        self._go_on([k for k, run in going if not run.failed and not run.state.stopped])
 
     def _spikes(
         self, state: State, mse: np.ndarray, losses: np.ndarray, sizes: np.ndarray, probe: dict[str, float]
@@ -161,25 +185,34 @@ class BatchedTraining:
         return False
 
     def _go_on(self, kept: list[int]) -> None:
-        """Train on with these runs alone."""
-        if len(kept) == len(self.runs):
+        """Train on with these runs alone; in a compiled graph, which is of so many, the others stay for nothing."""
+        ended = set(self.going) - set(kept)
+        for k in ended:
+            finish(self.runs[k])
+            self.over.add(k)
+            self.generators[k] = torch.Generator()
+        if self.graph is not None or not ended or not kept:
             return
-        for run in (run for k, run in enumerate(self.runs) if k not in kept):
-            finish(run)
-        self.runs = [self.runs[k] for k in kept]
-        self.rates = [self.rates[k] for k in kept]
+        self.runs, self.rates = [self.runs[k] for k in kept], [self.rates[k] for k in kept]
         self.sigma_rows = [self.sigma_rows[k] for k in kept]
+        self.generators = [self.generators[k] for k in kept]
+        self.over.clear()
         self._kept.clear()
-        if kept:
-            self.stack.only(kept, [run.state.model for run in self.runs])
+        self.stack.only(kept, [run.state.model for run in self.runs])
+
+    @property
+    def going(self) -> list[int]:
+        """The numbers of the runs that are not over."""
+        return [k for k in range(len(self.runs)) if k not in self.over]
 
     def _evaluation(self, which: str, *, training: bool = False) -> tuple[dict[str, np.ndarray], Tensor]:
         """Return the means of the terms of rows that are not trained on, and each row's measure; a row a model."""
         self.stack.skeleton.train(training)
-        function, steps, sizes, measures = self._function(by_rows=True), [], [], []
+        function, steps, sizes, measures = batched(self.stack.skeleton, self.monitor), [], [], []
+        shares = shares_of([run.state.model for run in self.runs], math.inf)
         with torch.no_grad():
             for rows, size in self._same_each_epoch(which):
-                by_rows, figures, _ = function(self.stack.weights(), self.stack.buffers, rows)
+                by_rows, figures, _ = function(self.stack.weights(), self.stack.buffers, rows, shares)
                 steps.append(figures)
                 sizes.append(size)
                 measures.append(by_rows)
@@ -209,25 +242,13 @@ class BatchedTraining:
                 sources.append(run.validation.batches(self.options["at_once"]))
         generators = [torch.Generator(run.state.device).manual_seed(0) for run in self.runs]
         for batches in zip(*sources, strict=True):
-            yield self._rows(batches, generators), batches[0].n_rows
-
-    def _rows(self, batches: Sequence[Batch], generators: Sequence[torch.Generator]) -> Rows:
-        """Stack the rows of all models, what is shown of each, and what its code is drawn by."""
-        return stacked_rows([run.state.model for run in self.runs], batches, generators)
-
-    def _function(self, *, by_rows: bool) -> Callable[..., tuple[Any, Figures, Tensor]]:
-        """Return what takes every model's terms: its measure of each row, its figures and its loss."""
-        epoch = math.inf if by_rows else self.runs[0].state.epoch
-        models = [run.state.model for run in self.runs]
-        return batched(self.stack.skeleton, models, epoch, self.monitor if by_rows else None)
+            yield stacked_rows([run.state.model for run in self.runs], batches, generators), batches[0].n_rows
 
 
-def batched(skeleton: Model, models: Sequence[Model], epoch: float, monitor: str | None) -> Callable[..., Any]:
-    """Return the function of stacked weights, buffers and rows that takes the terms of all models at once."""
+def batched(skeleton: Model, monitor: str | None) -> Callable[..., tuple[Any, Figures, Tensor]]:
+    """Return the function of stacked weights, buffers, rows and shares that takes the terms of all models at once."""
 
-    def one(
-        weights: dict[str, Tensor], buffers: dict[str, Tensor], rows: Rows, shares: dict[str, Tensor]
-    ) -> tuple[Any, Figures, Tensor]:
+    def one(weights: Rows, buffers: Rows, rows: Rows, shares: Rows) -> tuple[Any, Figures, Tensor]:
         batch = Batch(rows["x"], rows.get("context"), rows.get("observed"))
         shown = Batch._make(rows.get(f"shown_{name}", value) for name, value in batch._asdict().items())
         drawn = Drawn(rows["noise"]) if "noise" in rows else None
@@ -241,16 +262,16 @@ def batched(skeleton: Model, models: Sequence[Model], epoch: float, monitor: str
         is_loss = monitor == "loss" or monitor not in figures
         return row_losses if is_loss else by_row(monitor, outcome, figures, batch), figures, loss
 
-    def all_at_once(weights: dict[str, Tensor], buffers: dict[str, Tensor], rows: Rows) -> tuple[Any, Figures, Tensor]:
-        shares = {}
-        for name in {*models[0].weights, *models[0].warm_up}:
-            values = [model.weight(name, epoch) for model in models]
-            if any(value != 1 for value in values):
-                shares[name] = torch.tensor(values, dtype=rows["x"].dtype, device=rows["x"].device)
-        found: tuple[Any, Figures, Tensor] = torch.vmap(one)(weights, buffers, rows, shares)
-        return found
+    return torch.vmap(one)
 
-    return all_at_once
+
+def shares_of(models: Sequence[Model], epoch: float) -> Rows:
+    """Return each model's weights of the terms, after so many epochs, where one is, or was, another than 1."""
+    like, shares = next(models[0].parameters()), {}
+    for name in {*models[0].weights, *models[0].warm_up}:
+        if any(name in model.warm_up or model.weight(name) != 1 for model in models):
+            shares[name] = like.new_tensor([model.weight(name, epoch) for model in models])
+    return shares
 
 
 def stacked_rows(models: Sequence[Model], batches: Sequence[Batch], generators: Sequence[torch.Generator]) -> Rows:
@@ -320,10 +341,10 @@ def train_batched(runs: Sequence[Run], stop: Callable[[], bool] = lambda: False)
             _begin(run)
         training = BatchedTraining(runs, stop)
         for _ in range(training.options["epochs"]):
-            if training.runs:
+            if training.going:
                 training.epoch()
-        for run in training.runs:
-            finish(run)
+        for k in training.going:
+            finish(training.runs[k])
     except (InputError, MemoryError, RuntimeError):  # one of them raises it by itself, or there is memory for few
         for run in runs:
             run.failed = True

@@ -1,7 +1,7 @@
 """A step as one compiled graph: terms, loss, gradient and Adam; what is drawn is drawn before it."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -42,6 +42,16 @@ def why_not(state: State) -> str | None:
     if any(isinstance(each, _BatchNorm) for each in modules):
         return "batch normalisation changes its statistics on the way"
     return None
+
+
+def tell_why_not(why: str) -> None:
+    """Warn that steps are not compiled."""
+    warn_caller(f"the training is not compiled: {why}; its steps are as usual")
+
+
+def said(error: Exception) -> str:
+    """Return an error's kind and the beginning of what it says, in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
 
 
 class CompiledStep:
@@ -89,7 +99,7 @@ class CompiledStep:
         try:
             figures = self._adam(given) if self.has_adam else self._other(given)
         except Exception as error:  # of dynamo, of the compiler, of the linker: the eager step says what is true of it
-            self.refused = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+            self.refused = said(error)
             self._tell()
             self.state.generator.set_state(before)
             return self.eager(batch)
@@ -99,7 +109,7 @@ class CompiledStep:
         return figures
 
     def _tell(self) -> None:
-        warn_caller(f"the training is not compiled: {self.refused}; its steps are as usual")
+        tell_why_not(str(self.refused))
 
     def _given(self, batch: Batch) -> tuple[dict[str, Tensor], Batch, Batch, Drawn]:
         """Return the weights of the terms that rise, the batch, what is shown of it, and what is drawn for its code."""
@@ -123,8 +133,9 @@ class CompiledStep:
             self.moments = [(each["exp_avg"], each["exp_avg_sq"]) for each in states]
         done = optimizer.count() + 1
         # A schedule may change the learning rates and the betas: what changes from step to step comes in a tensor.
-        numbers = [(group["lr"], *group["betas"]) for group in optimizer.param_groups]
-        numbers = [(lr / (1 - b1**done), 1 - b1, 1 - b2, (1 - b2**done) ** 0.5) for lr, b1, b2 in numbers]
+        numbers = [
+            adam_numbers(group["lr"], group["betas"][0], group["betas"][1], done) for group in optimizer.param_groups
+        ]
         with torch.no_grad():
             figures: dict[str, Tensor] = self.graph(
                 self.detached, self.moments, torch.tensor(numbers, dtype=torch.float64), *given
@@ -194,9 +205,22 @@ def _adam_step(
         norm = torch.stack([gradient.square().sum() for gradient in gradients.values()]).sum().sqrt()
         share = (max_grad_norm / (norm + 1e-6)).clamp(max=1)
         gradients = {name: share * gradient for name, gradient in gradients.items()}
-    for (name, weight), (first, second), group in zip(weights.items(), moments, groups, strict=True):
-        rate, new, new_square, root = numbers[group].to(weight).unbind()
-        first.add_(new * (gradients[name] - first))
-        second.add_(new_square * (gradients[name].square() - second))
-        weight.sub_(rate * first / (second.sqrt() / root + eps))
+    for (name, weight), moments_of, group in zip(weights.items(), moments, groups, strict=True):
+        move(weight, moments_of, gradients[name], numbers[group].to(weight).unbind(), eps)
     return figures
+
+
+def adam_numbers(lr: float, beta1: float, beta2: float, done: int) -> tuple[float, float, float, float]:
+    """Return what a step of Adam goes by, `done` steps with it: the rate, the shares of what is new, and a root."""
+    return lr / (1 - beta1**done), 1 - beta1, 1 - beta2, (1 - beta2**done) ** 0.5
+
+
+def move(
+    weight: Tensor, moments: tuple[Tensor, Tensor], gradient: Tensor, numbers: Sequence[Tensor], eps: float
+) -> None:
+    """Change a weight, and its moments, by a step of Adam."""
+    first, second = moments
+    rate, new, new_square, root = numbers
+    first.add_(new * (gradient - first))
+    second.add_(new_square * (gradient.square() - second))
+    weight.sub_(rate * first / (second.sqrt() / root + eps))

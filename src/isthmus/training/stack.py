@@ -8,13 +8,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.optim import Adam
-from torch.optim.adam import adam
 from torch.optim.lr_scheduler import OneCycleLR
 
 from isthmus.training.state import State
 
 ADAM: dict[str, Any] = {
-    "fused": True, "amsgrad": False, "beta2": 0.999, "weight_decay": 0.0, "eps": 1e-8, "maximize": False
+    "amsgrad": False, "beta2": 0.999, "weight_decay": 0.0, "eps": 1e-8, "maximize": False
 }  # fmt: skip
 """What Adam is in every run."""
 
@@ -44,7 +43,8 @@ class Stack:
         }
         self.moments = {name: (torch.zeros_like(base), torch.zeros_like(base)) for name, base in self.bases.items()}
         self.steps = 0
-        self._counts: dict[tuple[int, int], list[Tensor]] = {}
+        self._count = torch.zeros(())
+        self._parts: dict[str, list[tuple[Tensor, ...]]] = {}
         self._view(models)
 
     def only(self, kept: list[int], models: Sequence[Any]) -> None:
@@ -53,7 +53,7 @@ class Stack:
         self.bases = {name: base.detach()[index].requires_grad_() for name, base in self.bases.items()}
         self.buffers = {name: buffer[index] for name, buffer in self.buffers.items()}
         self.moments = {name: (first[index], second[index]) for name, (first, second) in self.moments.items()}
-        self._counts.clear()
+        self._parts.clear()
         self._view(models)
 
     def weights(self) -> dict[str, Tensor]:
@@ -67,27 +67,37 @@ class Stack:
 
     def update(self, gradients: Sequence[Tensor], names: Sequence[Sequence[str]], rates: Sequence[Steps]) -> None:
         """Take a step of Adam, given each model's rates: one step for those beside one another that have the same."""
+        blocks = list(_blocks(rates))
+        sizes = [n for n, _ in blocks]
         # The fused kernel goes through memory as it lies; the gradient of tied weights may lie otherwise than they do.
-        gradient = {name: each.contiguous() for name, each in zip(self.bases, gradients, strict=True)}
-        for models, its in _blocks(rates):
-            for i, (group, rate) in enumerate(zip(names, its[self.steps], strict=True)):
-                if (models.start, i) not in self._counts:
-                    self._counts[models.start, i] = [torch.tensor(float(self.steps)) for _ in group]
-                columns: list[list[Any]] = [[self.bases[name].detach()[models] for name in group]]
-                columns.append([gradient[name][models] for name in group])
-                columns += [[self.moments[name][order][models] for name in group] for order in (0, 1)]
-                columns += [[], self._counts[models.start, i]]
-                adam(*columns, lr=rate.lr, beta1=rate.beta1, **ADAM)  # type: ignore[arg-type]
+        split = {name: each.contiguous().split(sizes) for name, each in zip(self.bases, gradients, strict=True)}
+        if not self._parts:
+            self._parts = {
+                name: [tensor.detach().split(sizes) for tensor in (base, *self.moments[name])]
+                for name, base in self.bases.items()
+            }
+        step = self.steps
+        self.count_step()
+        for k, (_, its) in enumerate(blocks):
+            for group, rate in zip(names, its[step], strict=True):
+                weights, first, second = ([self._parts[name][i][k] for name in group] for i in range(3))
+                moved = [split[name][k] for name in group]
+                counts = [self._count] * len(group)
+                torch._fused_adam_(
+                    weights, moved, first, second, [], counts, lr=rate.lr, beta1=rate.beta1, **ADAM
+                )  # fmt: skip
+
+    def count_step(self) -> None:
+        """Count a step of all weights."""
         self.steps += 1
+        self._count.add_(1)
 
 
-def _blocks(rates: Sequence[Steps]) -> Iterator[tuple[slice, Steps]]:
-    """Yield which models beside one another have the same rates."""
-    start = 0
+def _blocks(rates: Sequence[Steps]) -> Iterator[tuple[int, Steps]]:
+    """Yield how many models beside one another have the same rates, and these."""
     for _, those in itertools.groupby(rates, id):
-        n = len(list(those))
-        yield slice(start, start + n), rates[start]
-        start += n
+        same = list(those)
+        yield len(same), same[0]
 
 
 def _stacked(weights: list[Tensor]) -> Tensor:
