@@ -14,6 +14,7 @@ from isthmus.formats.given import Given
 from isthmus.models.engine import to_batch
 from isthmus.sources.memory import MemorySource
 from isthmus.sources.pieces import Feed, Piece, Store, Stream, joined, merged, n_rows, row_width, said_where
+from isthmus.sources.reading import in_order
 from isthmus.sources.stream import stream_of
 from isthmus.sources.streamed import Sample, StreamSource
 from isthmus.sources.survey import Survey, most_rows, surveyed
@@ -87,7 +88,7 @@ def learnt(form: Format, X: Any, y: Any, *, reset: bool) -> Learnt:
     if reset:
         form = form.refined(_told(stream))
     else:
-        for piece in merged(stream.pieces()):
+        for piece in merged(in_order(stream)):
             with said_where(piece):
                 form, _ = form.learn_more(piece.X, piece.y)
     return Learnt(form, form.encode(sample.X, sample.y, targets=True), survey.n, stream, survey)
@@ -140,7 +141,7 @@ SAME = 20
 
 def _told(stream: Stream) -> Iterator[tuple[Any, Any]]:
     """Yield the rows of each piece; what is wrong with them is said of it."""
-    for piece in merged(stream.pieces()):
+    for piece in merged(in_order(stream)):
         with said_where(piece):
             yield piece.X, piece.y
 
