@@ -21,6 +21,7 @@ from isthmus.errors import InputError, InputTypeError
 from isthmus.randomness import DrawingFrom, DrawingNothing, draws, is_own
 from isthmus.training.adam import adam
 from isthmus.training.callbacks import Record
+from isthmus.training.figures import LOOK, Figures
 from isthmus.training.ranks import Alone, Ranks
 
 Schedule = Literal["one_cycle", "constant"]
@@ -36,9 +37,6 @@ Optimize = Callable[[Groups], Optimizer]
 
 WIDE = 784
 """Inputs of a unit, those of an MNIST image, beyond which its weights learn the more slowly the more there are."""
-
-LOOK = 10
-"""Steps between two looks at the losses: each look makes an accelerator wait."""
 
 
 class Evaluation(NamedTuple):
@@ -150,7 +148,7 @@ class Position:
         What it began with.
     seconds : float
         Time spent on it.
-    figures : list of dict of str to Tensor
+    figures : Figures
         What each batch so far has to say in the record.
     sizes : list of int
         Their rows.
@@ -158,7 +156,7 @@ class Position:
 
     start: Snapshot
     seconds: float = 0.0
-    figures: list[dict[str, Tensor]] = field(default_factory=list)
+    figures: Figures = field(default_factory=Figures)
     sizes: list[int] = field(default_factory=list)
     _summed: int = 0
     _sums: dict[str, float] = field(default_factory=lambda: {"mse": 0.0, "loss": 0.0, "rows": 0})
@@ -169,7 +167,7 @@ class Position:
             # Always the same batches together, so that a run that goes on adds up to the same bits.
             sizes = self.sizes[start : start + LOOK]
             for name in ("mse", "loss"):
-                values = torch.stack([batch[name] for batch in self.figures[start : start + LOOK]]).tolist()
+                values = self.figures.of_some(name, start).tolist()
                 # Of a batch nothing may be known.
                 products = (value * n for value, n in zip(values, sizes, strict=True) if not math.isnan(value))
                 self._sums[name] += sum(products)
