@@ -22,6 +22,7 @@ from isthmus.saving.atomic import check_writable
 from isthmus.sources.endings import WRITABLE, is_sharded
 from isthmus.sources.pieces import Store, merged
 from isthmus.sources.prepared import Prepared
+from isthmus.sources.reading import in_order
 from isthmus.sources.results import Part, write_parts
 from isthmus.sources.shard_results import NOTE, Applied, results_of, share_of_process
 from isthmus.sources.shards import Shards
@@ -76,7 +77,7 @@ def codes_of(run: Run) -> tuple[np.ndarray, np.ndarray | None]:
     if not run.stream:
         return run.estimator.transform(run.X, **run.conditions), run.y
     applied, codes, labels = Applied(run.estimator.transform, {}), [], []
-    for piece in merged(run.store.pieces()):
+    for piece in merged(in_order(run.store)):
         codes.append(applied.of(piece))
         labels.append(as_labels(piece.y))
     y = None if labels[0] is None else np.concatenate([each for each in labels if each is not None])

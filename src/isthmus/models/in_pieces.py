@@ -14,6 +14,7 @@ from torch import Tensor
 
 from isthmus.errors import InputError
 from isthmus.sources.pieces import AT_ONCE, Piece, Stream, n_rows, said_where
+from isthmus.sources.reading import in_order, read_ahead
 from isthmus.sources.stored import let_go
 from isthmus.sources.stream import stream_of
 
@@ -92,7 +93,7 @@ class _Call:
         if stream is None:
             return None
         self._check(stream)
-        pieces = _cut(X, self._y) if isinstance(X, np.memmap) else _counted_on(stream)
+        pieces = read_ahead(_cut(X, self._y)) if isinstance(X, np.memmap) else _counted_on(stream)
         parts = self._parts(pieces, y_of_all)
         first = next(parts, None)  # so that what is wrong with the rows is said here, where it is called
         if first is None:
@@ -146,7 +147,7 @@ def _cut(X: np.memmap, y: Any) -> Iterator[Piece]:
 def _counted_on(stream: Stream) -> Iterator[Piece]:
     """Yield pieces, the rows of dataframes numbered on where each begins at 0."""
     start = 0
-    for piece in stream.pieces():
+    for piece in in_order(stream):
         n = n_rows(piece.X)
         if start and isinstance(piece.X, pd.DataFrame) and piece.X.index.equals(pd.RangeIndex(n)):
             piece = piece._replace(X=piece.X.set_axis(pd.RangeIndex(start, start + n)))

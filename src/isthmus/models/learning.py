@@ -15,6 +15,7 @@ from isthmus.formats.given import Given
 from isthmus.models.engine import to_batch
 from isthmus.sources.memory import MemorySource
 from isthmus.sources.pieces import Feed, Piece, Store, Stream, joined, merged, n_rows, row_width, said_where
+from isthmus.sources.reading import in_order
 from isthmus.sources.stream import stream_of
 from isthmus.sources.streamed import Sample, StreamSource
 from isthmus.sources.survey import Survey, most_rows, surveyed
@@ -88,7 +89,7 @@ def learnt(form: Format, X: RowsLike, y: RowsLike | None, *, reset: bool) -> Lea
     if reset:
         form = form.refined(_told(stream))
     else:
-        for piece in merged(stream.pieces()):
+        for piece in merged(in_order(stream)):
             with said_where(piece):
                 form, _ = form.learn_more(piece.X, piece.y)
     return Learnt(form, form.encode(sample.X, sample.y, targets=True), survey.n, stream, survey)
@@ -141,7 +142,7 @@ SAME = 20
 
 def _told(stream: Stream) -> Iterator[tuple[RowsLike, RowsLike | None]]:
     """Yield the rows of each piece; what is wrong with them is said of it."""
-    for piece in merged(stream.pieces()):
+    for piece in merged(in_order(stream)):
         with said_where(piece):
             yield piece.X, piece.y
 

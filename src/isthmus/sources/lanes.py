@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from isthmus.core.batch import Batch
 from isthmus.core.source import Share
@@ -19,19 +18,27 @@ MOST_IN_GROUP = 2**20
 
 
 class Part(NamedTuple):
-    """A piece of a store.
+    """A piece of a store, of which rows may be left out: there are few of these, and many of those that are taken.
 
     Attributes
     ----------
     block, piece : int
         Its block, and which of the block's pieces it is.
-    rows : Tensor of int
-        Those of its rows that are taken.
+    size : int
+        How many rows it has.
+    left_out : ndarray of int
+        Those that are not taken.
     """
 
     block: int
     piece: int
-    rows: Tensor
+    size: int
+    left_out: np.ndarray
+
+    @property
+    def n_taken(self) -> int:
+        """How many rows are taken."""
+        return self.size - len(self.left_out)
 
 
 Read = Callable[[Sequence[Part]], Iterator[Batch]]
@@ -68,7 +75,7 @@ class Lane:
         self._ahead: Future[Batch] | None = None
 
     def __len__(self) -> int:
-        return sum(len(part.rows) for part in self._parts)
+        return sum(part.n_taken for part in self._parts)
 
     def begin(self) -> None:
         """Begin to read, where the rows that are skipped end."""
@@ -93,7 +100,7 @@ class Lane:
     def _fill(self, n: int) -> None:
         """Read on until there are as many rows as are taken, and those that stay behind."""
         while len(self._ids) < n + self._least and self._next < len(self._parts):
-            count = len(self._parts[self._next].rows)
+            count = self._parts[self._next].n_taken
             new = torch.stack([torch.full((count,), self._next), torch.arange(count)], dim=1)
             self._ids = torch.cat([self._ids, new])
             self._next += 1

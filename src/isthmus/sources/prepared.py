@@ -23,7 +23,14 @@ class Prepared(Store):
 
     def read(self, block: int, start: int = 0) -> Iterator[Piece]:
         """Yield a block's rows from its piece `start` on."""
-        for piece in self.store.read(block, start):
+        return self._made(self.store.read(block, start))
+
+    def pieces(self) -> Iterator[Piece]:
+        """Yield all rows in order."""
+        return self._made(self.store.pieces())
+
+    def _made(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
+        for piece in pieces:
             with said_where(piece):
                 made = self.function(piece)
             yield made

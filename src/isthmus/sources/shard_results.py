@@ -14,6 +14,7 @@ from pyarrow import parquet
 from isthmus.errors import InputError, InputTypeError, shown
 from isthmus.saving.atomic import check_writable, replacing
 from isthmus.sources.pieces import Piece, Store, merged, n_rows, said_where
+from isthmus.sources.reading import in_order
 from isthmus.sources.results import as_table, in_file_order, with_row_names, write_parts
 from isthmus.sources.shards import Shards
 
@@ -197,7 +198,7 @@ class Applied:
             What the column of the rows' names is called, where these have none.
         """
         done, files = 0, getattr(rows, "names", None)
-        for piece in merged(rows.pieces()):
+        for piece in merged(in_order(rows)):
             values = self.of(piece)
             done += n_rows(piece.X)
             if as_arrays and isinstance(values, np.ndarray):

@@ -15,6 +15,9 @@ from isthmus.sources.pieces import AT_ONCE, FEWEST_PIECES, Piece, Store, check_r
 AT_ONCE_WHOLE = 2**25
 """Bytes of a row group up to which it is decoded at once: a reader that stays open takes several times as many."""
 
+MOST_ROWS = 2**17
+"""Rows of a row group up to which it is one piece where all rows are read in order, if it is decoded at once."""
+
 READ_AHEAD = 2**16
 """Bytes of each column that a reader which stays open holds."""
 
@@ -50,14 +53,41 @@ class Shards(Store):
 
     def read(self, block: int, start: int = 0) -> Iterator[Piece]:
         """Yield a row group's rows, some at a time."""
+        where = self._where(block)
+        if self._is_small(block):
+            whole = self._whole(block)
+            for first in range(start * self.at_once, self.sizes[block], self.at_once):
+                yield whole.cut(first, first + self.at_once)
+            return
         place, group = self._groups[block]
-        path = self.paths[place]
-        is_small = self._decoded_bytes(block) <= AT_ONCE_WHOLE
-        with _readable(path):
-            batches = _decoded(path, group) if is_small else _decoded_in_turn(path, group, self.at_once)
-            for i, batch in enumerate(_of_size(batches, self.at_once)):
+        with _readable(self.paths[place]):
+            batches = _decoded_in_turn(self.paths[place], group, self.at_once)
+            for i, rows in enumerate(_of_size(batches, self.at_once)):
                 if i >= start:
-                    yield self._piece(batch, f"{path}, row group {group}")
+                    yield self._piece(rows, where)
+
+    def pieces(self) -> Iterator[Piece]:
+        """Yield all rows in order: each row group as one piece, where that is small enough."""
+        for block, size in enumerate(self.sizes):
+            if self._is_small(block) and size <= MOST_ROWS:
+                yield self._whole(block)
+            else:
+                yield from self.read(block)
+
+    def _is_small(self, block: int) -> bool:
+        return self._decoded_bytes(block) <= AT_ONCE_WHOLE
+
+    def _where(self, block: int) -> str:
+        place, group = self._groups[block]
+        return f"{self.paths[place]}, row group {group}"
+
+    def _whole(self, block: int) -> Piece:
+        """Return a row group, and give back what decoding it took."""
+        place, group = self._groups[block]
+        with _readable(self.paths[place]):
+            piece = self._piece(_decoded(self.paths[place], group), self._where(block))
+        pa.default_memory_pool().release_unused()
+        return piece
 
     def _decoded_bytes(self, block: int) -> int:
         """Return about how many bytes a row group takes, decoded: numbers as wide as they are stored."""
@@ -101,12 +131,9 @@ class _readable:  # noqa: N801  (a context)
             raise InputError(f"cannot read {self.path}: {said}; write it anew, or take it away") from error
 
 
-def _decoded(path: Path, group: int) -> Iterable[pa.RecordBatch]:
-    """Return a row group, decoded, and give back what that took."""
+def _decoded(path: Path, group: int) -> pa.Table:
     with parquet.ParquetFile(path, pre_buffer=False, buffer_size=READ_AHEAD) as file:
-        table = file.read_row_group(group, use_threads=False)
-    pa.default_memory_pool().release_unused()
-    return table.to_batches()
+        return file.read_row_group(group, use_threads=False)
 
 
 def _decoded_in_turn(path: Path, group: int, size: int) -> Iterator[pa.RecordBatch]:

@@ -2,8 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Executor
 from itertools import accumulate
 from typing import NamedTuple, Self
 
@@ -17,6 +16,7 @@ from isthmus.errors import InputError
 from isthmus.sources.lanes import Lane, Part, dealt
 from isthmus.sources.memory import MemorySource
 from isthmus.sources.pieces import Feed, Piece, Store, Stream, merged, n_rows
+from isthmus.sources.reading import reading
 from isthmus.sources.shuffle_buffer import through_buffer
 from isthmus.sources.survey import digest
 
@@ -173,8 +173,9 @@ class StreamSource:
         for block, (first, size) in enumerate(zip([0, *accumulate(store.sizes)], store.sizes, strict=False)):
             own: list[Part] = []
             for piece, start in enumerate(range(0, size, store.at_once)):
-                rows = _kept(first + start, min(store.at_once, size - start), self._held_out)
-                own += [Part(block, piece, rows)] if len(rows) else []
+                n = min(store.at_once, size - start)
+                part = Part(block, piece, n, _own(self._held_out, first + start, n))
+                own += [part] if part.n_taken else []
             parts.append(own)
         return parts
 
@@ -187,7 +188,7 @@ class StreamSource:
                 for _ in range(at, part.piece):
                     next(pieces)
                 at = part.piece + 1
-                yield self._read(next(pieces), part.rows)
+                yield self._read(next(pieces), part.left_out)
 
         return read
 
@@ -201,17 +202,19 @@ class StreamSource:
                     "trained on: have it shuffle by a seed that it sets anew, or give validation_fraction=None"
                 )
             count = n_rows(piece.X)
-            rows = _kept(n, count, self._held_out)
+            left_out = _own(self._held_out, n, count)
             n += count
-            if len(rows):
-                yield self._read(piece, rows)
+            if len(left_out) < count:
+                yield self._read(piece, left_out)
         if n != self._sample.n:
             raise InputError(f"{feed.name} gave {n:,} rows, and {self._sample.n:,} before: let it give the same anew")
 
-    def _read(self, piece: Piece, rows: Tensor) -> Batch:
-        """Bring a piece's rows to the device; bytes become numbers a batch at a time."""
+    def _read(self, piece: Piece, left_out: np.ndarray) -> Batch:
+        """Bring a piece's rows to the device, but for some; bytes become numbers a batch at a time."""
         batch = self._encode(piece)
-        batch = batch if len(rows) == batch.n_rows else batch.pick(rows.to(batch.x.device))
+        if len(left_out):
+            kept = np.delete(np.arange(batch.n_rows), left_out)
+            batch = batch.pick(torch.from_numpy(kept).to(batch.x.device))
         return batch if batch.x.dtype == torch.uint8 else self._applied(batch)
 
     def _finished(self, batch: Batch) -> Batch:
@@ -225,19 +228,7 @@ class StreamSource:
         return batch
 
 
-def _kept(first: int, n: int, held_out: np.ndarray) -> Tensor:
-    """Return which of `n` rows, the first of which has that number, are not held out."""
-    start, end = np.searchsorted(held_out, [first, first + n])
-    kept = np.ones(n, bool)
-    kept[held_out[start:end] - first] = False
-    return torch.from_numpy(np.flatnonzero(kept))
-
-
-@contextmanager
-def reading() -> Iterator[Executor]:
-    """Have a thread that reads ahead, and no longer than it is needed."""
-    executor = ThreadPoolExecutor(1, "isthmus-reading")
-    try:
-        yield executor
-    finally:
-        executor.shutdown(wait=True, cancel_futures=True)
+def _own(numbers: np.ndarray, first: int, n: int) -> np.ndarray:
+    """Return which of these numbers, in order, `n` rows have of which the first one has that, counted from it."""
+    start, end = np.searchsorted(numbers, [first, first + n])
+    return numbers[start:end] - first

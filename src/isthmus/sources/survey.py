@@ -9,6 +9,7 @@ import pandas as pd
 
 from isthmus.errors import InputError
 from isthmus.sources.pieces import Piece, Store, Stream, joined, merged, n_rows, row_width
+from isthmus.sources.reading import in_order
 
 MOST_ROWS = 2**16
 """Rows of the sample, at the most."""
@@ -79,7 +80,7 @@ def _of_store(store: Store) -> Survey:
 def _picked(store: Store, numbers: np.ndarray) -> Iterator[Piece]:
     """Yield those rows of each piece that have these numbers."""
     start = 0
-    for piece in store.pieces():
+    for piece in in_order(store):
         end = start + n_rows(piece.X)
         first, last = np.searchsorted(numbers, [start, end])
         if last > first:

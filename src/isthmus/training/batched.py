@@ -28,10 +28,11 @@ from isthmus.training.batched_compiled import BatchedGraph
 from isthmus.training.callbacks import Record
 from isthmus.training.compiled import said, tell_why_not
 from isthmus.training.evaluated import by_row, evaluated, figures_of
+from isthmus.training.figures import LOOK
 from isthmus.training.loop import SIGMA_ROWS, Interrupted
 from isthmus.training.spikes import SpikeError, check_spike, probe_batch, start_of
 from isthmus.training.stack import Stack, rates_of
-from isthmus.training.state import LOOK, Best, Evaluation, State
+from isthmus.training.state import Best, Evaluation, State
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

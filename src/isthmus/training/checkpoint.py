@@ -30,6 +30,7 @@ from isthmus.training.checked import (
     is_count,
     is_number,
 )
+from isthmus.training.figures import Figures
 from isthmus.training.history_file import Records
 from isthmus.training.state import Best, Evaluation, Position, Snapshot, Start, State, StateDict, expected_moments
 
@@ -129,7 +130,7 @@ def _config(state: State) -> JsonObject:
     if position is not None:
         at = {
             "seconds": position.seconds,
-            "figures": list(position.figures[0]) if position.figures else [],  # a file of tensors keeps no order
+            "figures": position.figures.names,  # a file of tensors keeps no order
             "optimizer": _groups(position.start.optimizer),
             "kept": _kept(position.start.optimizer),
             "scheduler": None if position.start.scheduler is None else _numbers(position.start.scheduler),
@@ -158,9 +159,7 @@ def _tensors(state: State) -> dict[str, Tensor]:
         tensors |= _named("start.model", start.weights) | _moments("start.optimizer", start.optimizer)
         tensors["start.generator"] = start.generator
         tensors["sizes"] = torch.tensor(state.position.sizes, dtype=torch.int64)
-        figures = state.position.figures
-        for name in figures[0] if figures else ():
-            tensors[f"figures.{name}"] = torch.stack([torch.as_tensor(batch[name]).detach() for batch in figures])
+        tensors |= _named("figures", state.position.figures.columns())
     return tensors
 
 
@@ -185,8 +184,7 @@ def _restored(state: State, config: JsonObject, tensors: Mapping[str, Tensor]) -
         optimizer = _optimizer(state, at, "start.optimizer", tensors)
         snapshot = Snapshot(_part("start.model", tensors), optimizer, at["scheduler"], tensors["start.generator"])
         columns = {name: tensors[f"figures.{name}"].to(device) for name in at["figures"]}
-        figures = [{name: column[i] for name, column in columns.items()} for i in range(len(at["sizes"]))]
-        state.position = Position(snapshot, at["seconds"], figures, at["sizes"])
+        state.position = Position(snapshot, at["seconds"], Figures(columns), at["sizes"])
     return state
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from isthmus.core.batch import Batch
 from isthmus.core.model import Model, Outcome, outcome_of
+from isthmus.training.figures import Figures
 from isthmus.training.state import Evaluation, State
 
 MEASURES = ("loss", "mse")
@@ -40,10 +41,10 @@ def terms_of(model: Model, figures: Mapping[str, float] | Mapping[str, Tensor]) 
     return {name: float(value) for name, value in figures.items() if name not in others}
 
 
-def row_means(figures: Sequence[dict[str, Tensor]], sizes: Sequence[int]) -> dict[str, float]:
+def row_means(figures: Mapping[str, Tensor], sizes: Sequence[int]) -> dict[str, float]:
     """Average the batches' figures over rows; the squared error over batches of which something is known."""
     weights = torch.tensor(sizes, dtype=torch.float64)
-    columns = {name: torch.stack([batch[name] for batch in figures]).double().cpu() for name in figures[0]}
+    columns = {name: column.double().cpu() for name, column in figures.items()}
     means = {name: float(column @ (weights / weights.sum())) for name, column in columns.items()}
     is_known = ~columns["mse"].isnan()
     if not is_known.all():
@@ -51,13 +52,13 @@ def row_means(figures: Sequence[dict[str, Tensor]], sizes: Sequence[int]) -> dic
     return means
 
 
-def check_finite(figures: Sequence[dict[str, Tensor] | dict[str, float]], state: State) -> None:
+def check_finite(figures: Mapping[str, Tensor], state: State) -> None:
     """Raise where a loss was NaN or infinite: looked at once an epoch, as each look makes an accelerator wait."""
-    losses = torch.stack([torch.as_tensor(batch["loss"]).double().cpu() for batch in figures])
+    losses = figures["loss"].double().cpu()
     wrong = (~losses.isfinite()).nonzero().flatten().tolist()
     if not wrong:
         return
-    terms = terms_of(state.model, figures[wrong[0]])
+    terms = terms_of(state.model, {name: column[wrong[0]] for name, column in figures.items()})
     weighted = {name: abs(value * state.model.weight(name)) for name, value in terms.items()}
     largest = max(weighted, key=weighted.__getitem__)
     culprit = next((name for name, value in terms.items() if not math.isfinite(value)), largest)
@@ -71,16 +72,17 @@ def check_finite(figures: Sequence[dict[str, Tensor] | dict[str, float]], state:
 def evaluated(state: State, batches: Iterable[Batch], *, training: bool = False) -> Evaluation:
     """Take the terms of batches without training on them; corruption is drawn from one seed, the same each time."""
     state.model.train(training)
-    model, figures, sizes, losses = state.model, [], [], []
+    model, figures, sizes, losses = state.model, Figures(), [], []
     generator: torch.Generator | None = None
     with torch.no_grad(), state.drawing():
         for batch in batches:
             generator = generator or torch.Generator(batch.x.device).manual_seed(0)
             outcome = outcome_of(model, batch, model.corrupt, generator)
             row_losses = model.row_losses(outcome.terms)
-            figures.append(state.ranks.pooled(figures_of(model, outcome, row_losses.mean(), batch), outcome, batch))
+            own = state.ranks.pooled(figures_of(model, outcome, row_losses.mean(), batch), outcome, batch)
+            figures.append(own)
             sizes.append(state.ranks.n_rows(batch))
-            is_loss = state.monitor == "loss" or state.monitor not in figures[-1]
-            row_losses = row_losses if is_loss else by_row(state.monitor, outcome, figures[-1], batch)
+            is_loss = state.monitor == "loss" or state.monitor not in own
+            row_losses = row_losses if is_loss else by_row(state.monitor, outcome, own, batch)
             losses.append(state.ranks.gathered(row_losses))
-    return Evaluation(row_means(figures, sizes), torch.cat(losses))
+    return Evaluation(row_means(figures.columns(), sizes), torch.cat(losses))

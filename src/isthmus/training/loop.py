@@ -6,14 +6,17 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+import torch
+
 from isthmus.core.batch import Batch
 from isthmus.core.sigma import set_sigmas
 from isthmus.core.source import Source
 from isthmus.training.callbacks import Callback, Record
 from isthmus.training.compiled import Step
 from isthmus.training.evaluated import check_finite, evaluated, row_means
+from isthmus.training.figures import LOOK
 from isthmus.training.spikes import Batches, SpikeError, as_in_training, check_epoch, check_spike, probe_batch, start_of
-from isthmus.training.state import LOOK, Best, Position, State
+from isthmus.training.state import Best, Position, State
 from isthmus.training.step import compiled_step, step_of
 
 if TYPE_CHECKING:
@@ -175,9 +178,13 @@ def _train_epoch(step: Step, state: State, train: Batches, some: Batches, watch:
                 check_epoch(state, position)
             watch(state)
     state.ranks.broadcast_state(state.model, state.generator, state.draws)
-    means = row_means(position.figures, position.sizes)
+    columns = position.figures.columns()
+    means = row_means(columns, position.sizes)
     after_the_last_step = as_in_training(state, [probe_batch(state, some)]).means
-    check_finite([*position.figures, after_the_last_step], state)
+    check_finite(columns, state)
+    check_finite(
+        {name: torch.tensor([value], dtype=torch.float64) for name, value in after_the_last_step.items()}, state
+    )
     check_epoch(state, position)
     if state.start is not None:
         check_spike(state, after_the_last_step, state.start.probe)

@@ -15,19 +15,15 @@ from isthmus.core.model import Outcome
 from isthmus.core.source import WHOLE, Share, Source, cuts
 from isthmus.errors import InputError
 from isthmus.randomness import DrawingShare
+from isthmus.training.figures import LOOK
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
-
-Figures = dict[str, Tensor]
 
 T = TypeVar("T")
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 """What asks a run to stop, the more urgent first."""
-
-LOOK = 10
-"""Steps between two looks at an accelerator's numbers, losses or signals to stop: each look makes it wait."""
 
 
 class Place(NamedTuple):
@@ -88,7 +84,7 @@ class Alone:
         """Return how many rows the batch has, of all processes together."""
         return batch.n_rows
 
-    def pooled(self, figures: Figures, outcome: Outcome, batch: Batch) -> Figures:
+    def pooled(self, figures: dict[str, Tensor], outcome: Outcome, batch: Batch) -> dict[str, Tensor]:
         """Return a batch's figures over the rows of all processes."""
         return figures
 
@@ -179,7 +175,7 @@ class Ranks:
         own = self._own.stop - self._own.start
         return 1.0 if own == self._n else own * self.share.world / self._n
 
-    def pooled(self, figures: Figures, outcome: Outcome, batch: Batch) -> Figures:
+    def pooled(self, figures: dict[str, Tensor], outcome: Outcome, batch: Batch) -> dict[str, Tensor]:
         """Return a batch's figures over the rows of all processes; and learn whether one of them is to stop.
 
         The squared error is a mean over the entries that count, all others are means over rows; what a bottleneck

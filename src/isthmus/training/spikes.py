@@ -9,7 +9,8 @@ import torch
 from isthmus.core.batch import Batch, RaggedBatch
 from isthmus.core.source import WHOLE, Source, cuts
 from isthmus.training.evaluated import evaluated, terms_of
-from isthmus.training.state import LOOK, Evaluation, Position, Start, State
+from isthmus.training.figures import LOOK
+from isthmus.training.state import Evaluation, Position, Start, State
 
 CHANCE = 5.0
 """By how much more few rows may differ from epoch to epoch: so many times one over the root of their number."""

@@ -21,7 +21,7 @@ from isthmus.errors import InputError, InputTypeError
 from isthmus.randomness import DrawingFrom, DrawingNothing, draws, is_own
 from isthmus.training.adam import adam
 from isthmus.training.callbacks import Record
-from isthmus.training.ranks import LOOK as LOOK
+from isthmus.training.figures import LOOK, Figures
 from isthmus.training.ranks import Alone, Ranks
 
 Schedule = Literal["one_cycle", "constant"]
@@ -148,7 +148,7 @@ class Position:
         What it began with.
     seconds : float
         Time spent on it.
-    figures : list of dict of str to Tensor
+    figures : Figures
         What each batch so far has to say in the record.
     sizes : list of int
         Their rows.
@@ -156,7 +156,7 @@ class Position:
 
     start: Snapshot
     seconds: float = 0.0
-    figures: list[dict[str, Tensor]] = field(default_factory=list)
+    figures: Figures = field(default_factory=Figures)
     sizes: list[int] = field(default_factory=list)
     _summed: int = 0
     _sums: dict[str, float] = field(default_factory=lambda: {"mse": 0.0, "loss": 0.0, "rows": 0})
@@ -166,10 +166,8 @@ class Position:
         for start in range(self._summed, len(self.sizes), LOOK):
             # Always the same batches together, so that a run that goes on adds up to the same bits.
             sizes = self.sizes[start : start + LOOK]
-            figures = self.figures[start : start + LOOK]
-            names = ("mse", "loss")
-            found = torch.stack([batch[name] for name in names for batch in figures]).reshape(len(names), -1).tolist()
-            for name, values in zip(names, found, strict=True):
+            for name in ("mse", "loss"):
+                values = self.figures.of_some(name, start).tolist()
                 # Of a batch nothing may be known.
                 products = (value * n for value, n in zip(values, sizes, strict=True) if not math.isnan(value))
                 self._sums[name] += sum(products)
