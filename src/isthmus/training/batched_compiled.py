@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from isthmus.training.compiled import adam_numbers, move
+from isthmus.training.compiled import adam_numbers, as_graph, move
 from isthmus.training.stack import ADAM, Stack, Steps, turned
 
 Tensors = dict[str, Tensor]
@@ -36,7 +36,7 @@ class BatchedGraph:
         self.stack, self.rates = stack, rates
         group_of = {name: i for i, group in enumerate(names) for name in group}
         step = partial(_step, function, [group_of[name] for name in stack.bases])
-        self.graph: Callable[..., Tensors] = torch.compile(step, fullgraph=True, dynamic=False)
+        self.graph: Callable[..., Tensors] = as_graph(step)
 
     def __call__(self, rows: Tensors, shares: Tensors) -> Tensors:
         """Take a step of all models, and return their figures."""

@@ -3,7 +3,8 @@
 import functools
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Literal
+from inspect import signature
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,8 @@ from isthmus.errors import warn_caller
 from isthmus.training.adam import FusedAdam
 from isthmus.training.evaluated import figures_of
 from isthmus.training.state import State
+
+T = TypeVar("T")
 
 Compile = bool | Literal["auto"]
 
@@ -42,6 +45,17 @@ def why_not(state: State) -> str | None:
     if any(isinstance(each, _BatchNorm) for each in modules):
         return "batch normalisation changes its statistics on the way"
     return None
+
+
+def as_graph(function: Callable[..., T]) -> Callable[..., T]:
+    """Return a function that is compiled as one graph when it is called.
+
+    All models' steps are the same code, of which PyTorch compiles no more than eight versions in a process, unless each
+    call of ``torch.compile`` may count its own; older versions of it cannot.
+    """
+    own = {"isolate_recompiles": True} if "isolate_recompiles" in signature(torch.compile).parameters else {}
+    graph: Callable[..., T] = torch.compile(function, fullgraph=True, dynamic=False, **own)
+    return graph
 
 
 def tell_why_not(why: str) -> None:
@@ -80,7 +94,7 @@ class CompiledStep:
         self.moments: list[tuple[Tensor, Tensor]] = []
         self.units: int | None = None
         function = self._with_adam() if self.has_adam else partial(_gradients, state.model)
-        self.graph: Callable[..., Any] = torch.compile(function, fullgraph=True, dynamic=False)
+        self.graph: Callable[..., Any] = as_graph(function)
         self.refused = why_not(state)
         if self.refused is not None:
             self._tell()
