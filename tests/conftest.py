@@ -23,6 +23,7 @@ from hypothesis import Phase, settings
 
 import isthmus
 from isthmus import cli
+from isthmus.models.params import Parameters
 from isthmus.training import new_state
 
 torch.set_num_threads(1)
@@ -76,6 +77,13 @@ def data_dir():
     if not folder or not Path(folder, "mnist").is_dir():
         pytest.skip("ISTHMUS_DATA names no folder with real data")
     return Path(folder)
+
+
+@pytest.fixture
+def fewer_epochs(monkeypatch):
+    """What is fitted with no number of epochs of its own takes a third of the default one."""
+    epochs = Parameters.default_epochs
+    monkeypatch.setattr(Parameters, "default_epochs", staticmethod(lambda *given: epochs(*given) // 3))
 
 
 @pytest.fixture(scope="session")

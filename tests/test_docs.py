@@ -55,6 +55,7 @@ CLAIMS = {"many": many, "outliers": outliers, "sequences": sequences, "tables": 
 """What a page says of the names that its blocks define, beside that they run."""
 
 
+@pytest.mark.usefixtures("fewer_epochs")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_page(page, request, tmp_path, monkeypatch):
     if any("ISTHMUS_DATA" in block for block in blocks(page)):

@@ -12,8 +12,7 @@ import pytest
 from torch import nn
 
 import isthmus
-from isthmus import Autoencoder, cli
-from isthmus.models.params import Parameters
+from isthmus import cli
 
 README = Path(__file__).parent.parent / "README.md"
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
@@ -31,10 +30,9 @@ def mixed_table(n=300):
     return pd.DataFrame({"length": length, "weight": length**3 + rng.normal(0, 0.1, n), "size": size})
 
 
+@pytest.mark.usefixtures("fewer_epochs")
 def test_python(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    epochs = Autoencoder.default_epochs
-    monkeypatch.setattr(Parameters, "default_epochs", staticmethod(lambda *given: epochs(*given) // 3))
     names = {"my_encoder": nn.Linear(64, 8), "my_decoder": nn.Linear(8, 64), "frame": mixed_table()}
     names["sequences"] = [np.sin(np.arange(20 + i % 5) / 3 + i) for i in range(60)]
     for block in blocks("python"):
