@@ -245,9 +245,10 @@ def _about_categories(about: Column, column: pd.Series, asked: Asked, min_freque
     is_text = asked is None and not isinstance(column.dtype, pd.CategoricalDtype)
     known = _of_counts(replace(about, levels=_levels(about.name, column)), counts, min_frequency, is_text=is_text)
     n_different = int((counts > 0).sum())
-    is_unique = n_different > counts.sum() / 2 or _n_rare(known, counts) > counts.sum() / 2
-    if is_text and n_different >= FEWEST_IDS and is_unique:
-        raise LeftOut("nearly every row has a value of its own")
+    if is_text and n_different >= FEWEST_IDS:
+        half = counts.sum() / 2
+        if n_different > half or _n_rare(known, counts) > half:
+            raise LeftOut("nearly every row has a value of its own")
     if not known.categories:
         raise InputError(
             f"column {about.name!r} has no category in {_least(counts, min_frequency, is_text)} rows, the "
