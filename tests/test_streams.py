@@ -13,6 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from sklearn.frozen import FrozenEstimator
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from isthmus import (
@@ -29,11 +30,14 @@ from isthmus import (
 from isthmus.core.batch import Batch
 from isthmus.core.source import Share, cuts
 from isthmus.sources import pieces, survey
+from isthmus.sources import shards as shards_
 from isthmus.sources.memory import MemorySource
 from isthmus.sources.pieces import Feed, Piece, Store
+from isthmus.sources.reading import in_order
 from isthmus.sources.stream import stream_of
 from isthmus.sources.streamed import Sample, StreamSource
 from isthmus.training import Interrupted
+from isthmus.training.figures import LOOK, Figures
 
 COLUMNS = [f"c{i}" for i in range(6)]
 
@@ -71,6 +75,14 @@ def shards(folder, X, y=None, group=70):
     return folder
 
 
+def images(folder, X):
+    folder.mkdir()
+    pixels = np.clip(25 * X + 100, 0, 255).astype(np.uint8).reshape(-1, 2, 3)
+    for i, image in enumerate(pixels):
+        Image.fromarray(image).save(folder / f"{i:03}.png", compress_level=0)
+    return folder
+
+
 def of_kind(kind, X, y, folder):
     """Return X and y as fit is given them."""
     if kind == "npy":
@@ -81,6 +93,8 @@ def of_kind(kind, X, y, folder):
         return np.load(folder / "rows.npy", mmap_mode="r"), y
     if kind == "shards":
         return str(shards(folder / "shards", X, y)), None if y is None else "kind"
+    if kind == "images":
+        return images(folder / "images", X), None
     tensors = [torch.tensor(each) for each in (X, y) if each is not None]
     if kind == "loader":
         return DataLoader(TensorDataset(*tensors), batch_size=50, shuffle=True), None
@@ -90,7 +104,7 @@ def of_kind(kind, X, y, folder):
     return DataLoader(Lines(X if y is None else list(zip(X, y, strict=True))), batch_size=50), None
 
 
-KINDS = ["npy", "memory map", "shards", "loader", "function", "loader of lines"]
+KINDS = ["npy", "memory map", "shards", "images", "loader", "function", "loader of lines"]
 
 FAMILIES = {
     "plain": Autoencoder(2),
@@ -195,6 +209,29 @@ def test_a_run_goes_on_with_the_same_rows_alone(kind, sheet, tmp_path):
     (tmp_path / "other").mkdir()
     with pytest.raises(ValueError, match="other rows"):
         model.fit(*of_kind(kind, sheet[0] + 1, None, tmp_path / "other"), resume_from=tmp_path / "run")
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "shards"])
+def test_a_change_of_any_row_is_noticed(kind, sheet, tmp_path, monkeypatch):
+    monkeypatch.setattr(survey, "MOST_ROWS", 20)
+    model = new("plain", max_epochs=1)
+    model.fit(*of_kind(kind, sheet[0], None, tmp_path), resume_from=tmp_path / "run")
+    X = sheet[0].copy()
+    numbers = np.sort(np.random.default_rng(survey.SEED).choice(600, 20, replace=False))
+    X[np.setdiff1d(np.arange(600), numbers)[300]] = 1  # outside of a store's sample
+    (tmp_path / "other").mkdir()
+    with pytest.raises(ValueError, match="other rows"):
+        model.fit(*of_kind(kind, X, None, tmp_path / "other"), resume_from=tmp_path / "run")
+
+
+@pytest.mark.parametrize("values", [np.arange(12.0).reshape(4, 3), np.array([["a", "b"], ["c", "d"]], object)])
+def test_a_checksum_is_of_the_rows_and_not_of_how_they_are_cut(values):
+    for rows in (values, pd.DataFrame(values)):
+        whole, parts = survey.added(0, Piece(rows, rows)), 0
+        for i in range(len(values)):
+            parts = survey.added(parts, Piece(rows[i : i + 1]))
+        assert survey.added(0, Piece(rows)) == parts != whole
+        assert survey.added(0, Piece(rows[::-1])) != parts
 
 
 @pytest.mark.parametrize("kind", ["npy", "memory map", "shards"])
@@ -450,6 +487,14 @@ def test_partial_fit_takes_what_comes_once_in_parts(sheet):
         new("plain").fit(part for part in parts)
 
 
+def test_the_threshold_of_a_model_of_a_stream_is_learnt_of_some_rows(sheet, tmp_path):
+    X = of_kind("npy", sheet[0], None, tmp_path)[0]
+    model = new("plain").fit(X)
+    detector = OutlierDetector(FrozenEstimator(model), contamination=0.2).fit(sheet[0][::2])
+    found = np.concatenate(list(detector.predict(X)))
+    assert 0.15 < (found == -1).mean() < 0.25
+
+
 def test_images_and_their_labels_come_of_a_folder(digits, digits_labels, tmp_path, monkeypatch):
     images = (digits[:300] * 255).astype(np.uint8)
     for i, (image, label) in enumerate(zip(images, digits_labels[:300], strict=True)):
@@ -538,8 +583,9 @@ def test_families_that_take_no_streams_say_so(sheet, tmp_path):
     X = of_kind("npy", sheet[0], None, tmp_path)[0]
     with pytest.raises(TypeError, match=r"X is a path, .*, and this family takes rows that are in memory"):
         SequenceAutoencoder(2).fit(X)
-    with pytest.raises(TypeError, match="OutlierDetector takes rows that are in memory"):
-        OutlierDetector(Autoencoder(2)).fit(X)
+    for stream in (X, DataLoader(TensorDataset(torch.tensor(sheet[0]))), lambda: iter([sheet[0]])):
+        with pytest.raises(TypeError, match=r"OutlierDetector takes rows that are in memory.*FrozenEstimator"):
+            OutlierDetector(Autoencoder(2)).fit(stream)
     with pytest.raises(ValueError, match="requires y to be passed"):
         ConditionalVariationalAutoencoder(2).fit(X)
     with pytest.raises(ValueError, match=r"y goes with the batches of .*: let them be pairs"):
@@ -574,3 +620,66 @@ def test_memory_does_not_grow_with_the_rows(tmp_path):
     found = subprocess.run(child, check=True, capture_output=True, text=True).stdout
     before, after = map(int, found.split())
     assert after < before + 150, "MB"
+
+
+# Reading ahead
+
+
+def test_a_row_group_is_one_piece_where_all_rows_are_read_in_order(sheet, tmp_path, monkeypatch):
+    store = stream_of(shards(tmp_path / "shards", sheet[0], sheet[1]), "kind")
+    whole = list(store.pieces())
+    assert [len(piece.X) for piece in whole] == store.sizes == 3 * [70, 70, 60]
+    cut = [piece for block in range(len(store.sizes)) for piece in store.read(block)]
+    assert len(cut) > len(whole)
+    for pieces_ in (whole, cut):
+        assert all(piece.X.index.equals(pd.RangeIndex(len(piece.X))) for piece in pieces_)
+        np.testing.assert_array_equal(np.concatenate([piece.X for piece in pieces_]), sheet[0])
+        np.testing.assert_array_equal(np.concatenate([piece.y for piece in pieces_]), sheet[1])
+    monkeypatch.setattr(shards_, "MOST_ROWS", 65)
+    assert {len(piece.X) for piece in store.pieces()} == {store.at_once, 70 % store.at_once, 60}
+
+
+class Noted(Numbers):
+    """Rows that note by which thread each block is read."""
+
+    def read(self, block, start=0):
+        self.threads = [*getattr(self, "threads", []), threading.current_thread().name]
+        yield from super().read(block, start)
+
+
+def test_a_store_is_read_one_piece_ahead_and_what_a_program_gives_is_not():
+    store, one = Noted([4] * 5, 4), Once([4] * 5)
+    ahead = in_order(store)
+    for n_done in range(1, 4):
+        next(ahead)
+        [thread.join(0.01) for thread in reading_threads()]  # time for it to read what is next
+        assert n_done <= len(store.threads) <= n_done + 1
+    assert all(name.startswith("isthmus-reading") for name in store.threads)
+    ahead.close()
+    assert not reading_threads()
+    next(in_order(one))
+    assert one.n_given == 1
+
+
+class Once(Feed):
+    def __init__(self, sizes):
+        self.sizes, self.name, self.signature, self.n_given = sizes, "once", "", 0
+
+    def pieces(self):
+        for size in self.sizes:
+            self.n_given += 1
+            yield Piece(np.zeros((size, 1)))
+
+
+@pytest.mark.parametrize("n", [0, 1, 9, 10, 11, 1000, 1001, 2345])
+def test_figures_of_batches_are_kept_as_columns(n):
+    values = np.random.default_rng(n).normal(size=(2, n)).astype(np.float32)
+    figures = Figures()
+    for loss, mse in values.T:
+        figures.append({"loss": torch.tensor(loss), "mse": torch.tensor(mse)})
+    for each in (figures, Figures(figures.columns())):  # as of a checkpoint
+        assert each.names == (["loss", "mse"] if n else [])
+        for name, column in each.columns().items():
+            np.testing.assert_array_equal(column, values[["loss", "mse"].index(name)])
+        for start in range(0, n, LOOK):
+            np.testing.assert_array_equal(each.of_some("mse", start), values[1, start : start + LOOK])

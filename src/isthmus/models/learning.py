@@ -54,7 +54,7 @@ class Learnt(NamedTuple):
         rows = MemorySource(to_batch(self.given, dtype, device))
         if self.stream is None or self.survey is None:
             return rows
-        sample = Sample(rows, self.survey.numbers, self.n, self.survey.begins)
+        sample = Sample(rows, self.survey.numbers, self.n, self.survey.begins, self.survey.checksum)
         return StreamSource(self.stream, _encoder(self.form, dtype, device), sample)
 
 

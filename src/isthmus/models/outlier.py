@@ -26,6 +26,7 @@ from isthmus.models.kept import kept_start, why_start_is_kept
 from isthmus.models.saved import save_estimator
 from isthmus.models.variational import VariationalAutoencoder
 from isthmus.saving.attributes import Attribute, is_dict, is_number
+from isthmus.sources.batches import batches_of
 
 FOLDS = 3
 """Autoencoders that are fitted where rows are fewer than their entries, each without one part of the rows."""
@@ -115,10 +116,10 @@ class OutlierDetector(TakesStreams, OutlierMixin, BaseEstimator):
         ValueError, TypeError
             If a parameter has no meaning, or as ``fit`` of the autoencoder does.
         """
-        if isinstance(X, str | Path):
+        if isinstance(X, str | Path) or batches_of(X) is not None:
             raise InputTypeError(
-                "OutlierDetector takes rows that are in memory, and X is a path: fit an autoencoder on it, and give "
-                "OutlierDetector(FrozenEstimator(autoencoder)) some of the rows"
+                f"OutlierDetector takes rows that are in memory, and X is a {type(X).__name__}: fit an autoencoder on "
+                "it, and give OutlierDetector(FrozenEstimator(autoencoder)) some of the rows"
             )
         check_number("contamination", self.contamination, min_val=0, max_val=0.5, include_boundaries="right")
         if self.autoencoder is not None and not hasattr(self.autoencoder, "score_samples"):

@@ -87,9 +87,12 @@ class Store(Stream):
         The rows of a piece: a block comes in as many pieces of this size as it takes, and the rest.
     parts : sequence of (str, int)
         What rows are stored in, such as files, in order, and how many blocks each has.
+    is_signed : bool
+        Whether the signature stands for all rows; else their checksum is taken.
     """
 
     is_fixed: bool = True
+    is_signed: bool = False
     sizes: Sequence[int]
     at_once: int
     parts: Sequence[tuple[str, int]]

@@ -20,6 +20,7 @@ class Prepared(Store):
         self.store, self.function = store, function
         self.name, self.signature, self.is_fixed = store.name, store.signature, store.is_fixed
         self.sizes, self.at_once, self.parts = store.sizes, store.at_once, store.parts
+        self.is_signed = store.is_signed
 
     def read(self, block: int, start: int = 0) -> Iterator[Piece]:
         """Yield a block's rows from its piece `start` on."""

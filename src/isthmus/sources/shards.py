@@ -36,6 +36,8 @@ class Shards(Store):
         The columns that are conditions, and no features.
     """
 
+    is_signed = True  # by what the footers say of each row group: its sizes, and the ranges of its columns
+
     def __init__(self, path: Path, y: str | Sequence[str] | None = None) -> None:
         self.name = str(path)
         self.paths = shards_of(path)

@@ -43,12 +43,15 @@ class Sample(NamedTuple):
         How many the stream has.
     begins : str
         What tells its first piece from others: see :func:`isthmus.sources.survey.digest`.
+    checksum : int
+        Of all rows, where the signature does not stand for them.
     """
 
     rows: MemorySource
     numbers: np.ndarray
     n: int
     begins: str
+    checksum: int = 0
 
 
 class StreamSource:
@@ -119,8 +122,9 @@ class StreamSource:
         return self.excerpt().sample(n, generator)
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of what the stream says of itself, the number of its rows, and the sample."""
-        told = f"{self._stream.signature} {self._sample.n} {self._sample.rows.fingerprint()}"
+        """Return the SHA-256 of what the stream says of itself, the number of its rows, their checksum, the sample."""
+        own = self._sample
+        told = f"{self._stream.signature} {own.n} {own.checksum} {own.rows.fingerprint()}"
         return hashlib.sha256(told.encode()).hexdigest()
 
     def map(self, function: Callable[[Batch], Batch]) -> Self:

@@ -1,7 +1,7 @@
 """A first look at rows that are larger than memory: how many there are, and a sample of them."""
 
 import hashlib
-from collections.abc import Iterator
+import zlib
 from typing import NamedTuple
 
 import numpy as np
@@ -34,12 +34,15 @@ class Survey(NamedTuple):
         How many rows there are.
     begins : str
         See :func:`digest`.
+    checksum : int
+        Of all rows, where the stream's signature does not stand for them; see :func:`added`.
     """
 
     sample: Piece
     numbers: np.ndarray
     n: int
     begins: str
+    checksum: int
 
 
 def surveyed(stream: Stream) -> Survey:
@@ -68,34 +71,41 @@ def digest(piece: Piece) -> str:
     return hashlib.sha256(np.ascontiguousarray(piece.X).tobytes()).hexdigest()
 
 
+def added(checksum: int, piece: Piece) -> int:
+    """Return the CRC-32 of pieces, of which the one of those before is given: of rows and what goes with them."""
+    for values in (piece.X, piece.y):
+        if values is None:
+            continue
+        if isinstance(values, pd.DataFrame | pd.Series):
+            values = pd.util.hash_pandas_object(values, index=False).to_numpy()
+        array = np.ascontiguousarray(values)
+        array = pd.util.hash_array(array.ravel()) if array.dtype == object else array
+        checksum = zlib.crc32(array.reshape(-1).view(np.uint8).data, checksum)
+    return checksum
+
+
 def _of_store(store: Store) -> Survey:
     n, drawn = len(store), np.random.default_rng(SEED)
     first = next(store.read(0))
     size = most_rows(row_width(first.X))
     numbers = np.arange(n) if n <= size else np.sort(drawn.choice(n, size, replace=False))
-    found = list(_picked(store, numbers))
-    return Survey(joined(found, store.name), numbers, n, digest(first))
-
-
-def _picked(store: Store, numbers: np.ndarray) -> Iterator[Piece]:
-    """Yield those rows of each piece that have these numbers."""
-    start = 0
+    found, start, checksum = [], 0, 0
     for piece in in_order(store):
         end = start + n_rows(piece.X)
-        first, last = np.searchsorted(numbers, [start, end])
-        if last > first:
-            yield piece.pick(numbers[first:last] - start)
-        start = end
+        own = numbers[slice(*np.searchsorted(numbers, [start, end]))]
+        found += [piece.pick(own - start)] if len(own) else []
+        checksum, start = checksum if store.is_signed else added(checksum, piece), end
+    return Survey(joined(found, store.name), numbers, n, digest(first), checksum)
 
 
 def _of_feed(stream: Stream) -> Survey | None:
     """Give each row a number at random, and keep those that have the lowest: so many, whatever comes after."""
-    drawn, n, begins = np.random.default_rng(SEED), 0, ""
+    drawn, n, begins, checksum = np.random.default_rng(SEED), 0, "", 0
     kept: list[Piece] = []
     numbers, keys = np.empty(0, int), np.empty(0)
     for piece in merged(stream.pieces()):
         count = n_rows(piece.X)
-        begins = begins or digest(piece)
+        begins, checksum = begins or digest(piece), added(checksum, piece)
         kept.append(piece)
         keys = np.concatenate([keys, drawn.random(count)])
         numbers = np.concatenate([numbers, np.arange(n, n + count)])
@@ -106,7 +116,7 @@ def _of_feed(stream: Stream) -> Survey | None:
     if not kept:
         return None
     kept, numbers, _ = _lowest(kept, numbers, keys, most_rows(row_width(kept[0].X)))
-    return Survey(kept[0]._replace(where=stream.name), numbers, n, begins)
+    return Survey(kept[0]._replace(where=stream.name), numbers, n, begins, checksum)
 
 
 def _lowest(
