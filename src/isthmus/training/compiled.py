@@ -53,7 +53,9 @@ def as_graph(function: Callable[..., T]) -> Callable[..., T]:
     All models' steps are the same code, of which PyTorch compiles no more than eight versions in a process, unless each
     call of ``torch.compile`` may count its own; older versions of it cannot.
     """
-    own = {"isolate_recompiles": True} if "isolate_recompiles" in signature(torch.compile).parameters else {}
+    own: dict[str, Any] = (
+        {"isolate_recompiles": True} if "isolate_recompiles" in signature(torch.compile).parameters else {}
+    )
     graph: Callable[..., T] = torch.compile(function, fullgraph=True, dynamic=False, **own)
     return graph
 

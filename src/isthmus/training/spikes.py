@@ -24,6 +24,9 @@ MOST_STEPS_BACK = 10
 LEAST_OF_VARIANCE = 0.01
 """Of the rows' variance: a squared error below it is no spike, whatever the start had."""
 
+MOST_TOGETHER = 1024
+"""Rows of which the errors before the first step are taken at once, unless a batch has more."""
+
 PROBE_ROWS = 256
 """Rows that are looked at after each epoch, at the most."""
 
@@ -38,13 +41,13 @@ class SpikeError(Exception):
 def start_of(state: State, train: Source, *, epochs: int, batch_size: int, at_once: int) -> Start | None:
     """Take the terms of training rows, and of one batch of them, before the first step; None of a short run.
 
-    Of a stream it is a sample of the rows that stands for all of them. They are gone through `at_once`, as those that
-    are not trained on are.
+    Of a stream it is a sample of the rows that stands for all of them. Where batches are small, several are gone through
+    together: no more than `at_once`.
     """
     if epochs * len(cuts(len(train), batch_size)) < LOOK:
         return None  # there is no time to rise and to come back
     batches = state.ranks.batches(train.excerpt(), batch_size)
-    pieces = state.ranks.batches(train.excerpt(), max(batch_size, at_once))
+    pieces = state.ranks.batches(train.excerpt(), max(batch_size, min(at_once, MOST_TOGETHER)))
     probe = as_in_training(state, [probe_batch(state, batches)])
     means = as_in_training(state, pieces(torch.Generator(state.device).manual_seed(0))).means
     # A start that knows its training rows by heart has too little error on them to be held against.
