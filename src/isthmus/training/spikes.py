@@ -41,8 +41,8 @@ class SpikeError(Exception):
 def start_of(state: State, train: Source, *, epochs: int, batch_size: int, at_once: int) -> Start | None:
     """Take the terms of training rows, and of one batch of them, before the first step; None of a short run.
 
-    Of a stream it is a sample of the rows that stands for all of them. Where batches are small, several are gone through
-    together: no more than `at_once`.
+    Of a stream it is a sample of the rows that stands for all of them. Where batches are small, several are gone
+    through together: no more than `at_once`.
     """
     if epochs * len(cuts(len(train), batch_size)) < LOOK:
         return None  # there is no time to rise and to come back
