@@ -7,7 +7,7 @@ import torch
 
 from isthmus.core.batch import Batch
 from isthmus.core.source import Share
-from isthmus.sources.lanes import joined
+from isthmus.sources.interleave import joined
 
 SHUFFLED = 2**13
 """Rows of an iterable among which each next one is drawn, where they are no more numbers than the next."""

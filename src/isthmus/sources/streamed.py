@@ -13,14 +13,14 @@ from torch import Tensor
 from isthmus.core.batch import Batch
 from isthmus.core.source import WHOLE, Share, Source, cuts
 from isthmus.errors import InputError
-from isthmus.sources.lanes import Lane, Part, dealt
+from isthmus.sources.interleave import Part, ShuffledReader, interleaved
 from isthmus.sources.memory import MemorySource
 from isthmus.sources.pieces import Feed, Piece, Store, Stream, merged, n_rows
 from isthmus.sources.reading import reading
 from isthmus.sources.shuffle_buffer import through_buffer
 from isthmus.sources.survey import digest
 
-LANES = 8
+MOST_READERS = 8
 """Blocks that are read side by side, at the most: neighbours in the files are not neighbours in a batch."""
 
 MOST_HELD_OUT = 0.5
@@ -92,7 +92,7 @@ class StreamSource:
     def batches(
         self, size: int, generator: torch.Generator | None = None, share: Share = WHOLE, skip: int = 0
     ) -> Generator[Batch]:
-        """Yield batches: of a store its blocks in an order that is drawn, through lanes; else as they come, mixed.
+        """Yield batches: of a store its blocks in an order that is drawn, through readers; else as they come, mixed.
 
         One number is drawn from the generator, whatever the rows are.
         """
@@ -101,7 +101,7 @@ class StreamSource:
         )
         with reading() as executor:
             if isinstance(self._stream, Store):
-                found = self._from_lanes(self._stream, size, seed, share, skip, executor)
+                found = self._interleaved(self._stream, size, seed, share, skip, executor)
             else:
                 assert isinstance(self._stream, Feed)
                 rows = self._rows_of_feed(self._stream)
@@ -148,28 +148,31 @@ class StreamSource:
         train = type(self)(self._stream, self._encode, sample, np.sort(own), self._functions)
         return train, held_out, torch.from_numpy(own)
 
-    def _from_lanes(
+    def _interleaved(
         self, store: Store, size: int, seed: int | None, share: Share, skip: int, executor: Executor
     ) -> Iterator[Batch]:
         width = max(1, self._sample.rows.whole.x[0].numel())
-        lanes = self._lanes(store, size, seed, executor)
-        if share.world > len(lanes):
+        readers = self._readers(store, size, seed, executor)
+        if share.world > len(readers):
             raise InputError(
                 f"{store.name} has {len(store.sizes)} blocks, too few for {share.world} processes to read some each: "
                 "write more row groups, give a batch_size of as many rows, or take fewer processes"
             )
-        return dealt(lanes, cuts(len(self), size), width, share, skip)
+        return interleaved(readers, cuts(len(self), size), width, share, skip)
 
-    def _lanes(self, store: Store, size: int, seed: int | None, executor: Executor) -> list[Lane]:
-        """Deal the blocks, in an order that is drawn, to lanes; without a seed there is one, in order."""
+    def _readers(self, store: Store, size: int, seed: int | None, executor: Executor) -> list[ShuffledReader]:
+        """Share the blocks, in an order that is drawn, among readers; without a seed there is one, in order."""
         n_blocks = len(store.sizes)
-        n = 1 if seed is None else max(1, min(LANES, size, n_blocks))
+        n = 1 if seed is None else max(1, min(MOST_READERS, size, n_blocks))
         order = np.arange(n_blocks) if seed is None else np.random.default_rng(seed).permutation(n_blocks)
         parts, least = self._parts(store), store.at_once // 2
         own = [[part for block in order[i::n] for part in parts[block]] for i in range(n)]
         seeds = [None] * n if seed is None else [seed ^ (i + 1) for i in range(n)]
-        lanes = [Lane(each, self._reader(store), least, its, executor) for each, its in zip(own, seeds, strict=True)]
-        return [lane for lane in lanes if len(lane)]
+        readers = [
+            ShuffledReader(each, self._reading(store), least, its, executor)
+            for each, its in zip(own, seeds, strict=True)
+        ]
+        return [reader for reader in readers if len(reader)]
 
     def _parts(self, store: Store) -> list[list[Part]]:
         """Return the pieces of each block, without the rows that are held out."""
@@ -183,7 +186,7 @@ class StreamSource:
             parts.append(own)
         return parts
 
-    def _reader(self, store: Store) -> Callable[[Sequence[Part]], Iterator[Batch]]:
+    def _reading(self, store: Store) -> Callable[[Sequence[Part]], Iterator[Batch]]:
         def read(parts: Sequence[Part]) -> Iterator[Batch]:
             block, at, pieces = -1, 0, iter(())  # type: tuple[int, int, Iterator[Piece]]
             for part in parts:

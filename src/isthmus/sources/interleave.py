@@ -1,4 +1,4 @@
-"""Blocks of rows that are read side by side, each lane through a buffer that shuffles, and dealt to batches."""
+"""Blocks of rows that are read side by side, each reader with a buffer that shuffles, and interleaved in batches."""
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Executor, Future
@@ -11,7 +11,7 @@ from isthmus.core.batch import Batch
 from isthmus.core.source import Share
 
 GROUP = 64
-"""Batches that are put together at once, where their rows are few: what is done for each lane is done for all."""
+"""Batches that are put together at once, where their rows are few: what is done for each reader is done for all."""
 
 MOST_IN_GROUP = 2**20
 """Numbers in them, at the most, unless one batch has more."""
@@ -45,7 +45,7 @@ Read = Callable[[Sequence[Part]], Iterator[Batch]]
 """Yields the rows of each part."""
 
 
-class Lane:
+class ShuffledReader:
     """Parts of a store that are read one after the other: a buffer mixes the rows of neighbours.
 
     What is taken depends on the parts, the seed, and how many rows were taken each time, and on nothing else: skipping
@@ -92,7 +92,7 @@ class Lane:
     def take(self, n: int) -> Batch:
         """Return the next rows."""
         self._fill(n)
-        assert self._rows is not None, "a lane is asked for no more rows than it has"
+        assert self._rows is not None, "a reader is asked for no more rows than it has"
         taken, self._rows = self._rows.take(slice(n)), self._rows.take(slice(n, None))
         self._ids = self._ids[n:]
         return taken
@@ -142,81 +142,81 @@ def joined(batches: Sequence[Batch]) -> Batch:
     return Batch(x, context, torch.cat(observed))
 
 
-def dealt(
-    lanes: Sequence[Lane], cuts: Sequence[tuple[int, int]], width: int, share: Share, skip: int
+def interleaved(
+    readers: Sequence[ShuffledReader], cuts: Sequence[tuple[int, int]], width: int, share: Share, skip: int
 ) -> Generator[Batch]:
-    """Yield batches of rows that come from all lanes in proportion; a rank's share is that of some lanes.
+    """Yield batches of rows that come from all readers in proportion; a rank's share is that of some readers.
 
     Parameters
     ----------
-    lanes : sequence of Lane
+    readers : sequence of ShuffledReader
     cuts : sequence of (int, int)
         Where batches begin and end.
     width : int
         Numbers of a row.
     share : Share
-        The lanes that are read.
+        Those readers that are this rank's.
     skip : int
         Batches to leave out.
     """
-    sizes = np.array([len(lane) for lane in lanes])
-    given, begun, own = np.zeros_like(sizes), False, range(len(lanes))[share.part(len(lanes))]
+    sizes = np.array([len(reader) for reader in readers])
+    given, begun, own = np.zeros_like(sizes), False, range(len(readers))[share.part(len(readers))]
     group = max(1, min(GROUP, MOST_IN_GROUP // max(1, width * (cuts[0][1] - cuts[0][0]))))
     for first in range(0, len(cuts), group):
         own_cuts = cuts[first : first + group]
-        lane_of = lanes_of_rows(sizes, given, own_cuts)
-        counts = np.bincount(lane_of, minlength=len(lanes))
+        reader_of = readers_of_rows(sizes, given, own_cuts)
+        counts = np.bincount(reader_of, minlength=len(readers))
         given += counts
         if first + len(own_cuts) <= skip:
             for i in own:
-                lanes[i].skip(int(counts[i]))
+                readers[i].skip(int(counts[i]))
             continue
         if not begun:
             for i in own:
-                lanes[i].begin()
+                readers[i].begin()
             begun = True
-        yield from _split(lanes, own, own_cuts, lane_of, counts, max(0, skip - first))
+        yield from _split(readers, own, own_cuts, reader_of, counts, max(0, skip - first))
 
 
 def _split(
-    lanes: Sequence[Lane],
+    readers: Sequence[ShuffledReader],
     own: range,
     cuts: Sequence[tuple[int, int]],
-    lane_of: np.ndarray,
+    reader_of: np.ndarray,
     counts: np.ndarray,
     skip: int,
 ) -> Iterator[Batch]:
-    """Take the rows of some batches from the lanes at once, and yield these."""
-    is_own = (lane_of >= own.start) & (lane_of < own.stop)
-    taken = [lanes[i].take(int(counts[i])) for i in own if counts[i]]
+    """Take the rows of some batches from the readers at once, and yield these."""
+    is_own = (reader_of >= own.start) & (reader_of < own.stop)
+    taken = [readers[i].take(int(counts[i])) for i in own if counts[i]]
     if not taken:
         return
     rows = joined(taken)
-    if len(own) > 1:  # they are lane by lane, and are to be batch by batch
+    if len(own) > 1:  # they are reader by reader, and are to be batch by batch
         place = np.empty(int(is_own.sum()), np.int64)
-        place[np.argsort(lane_of[is_own], kind="stable")] = np.arange(len(place))
+        place[np.argsort(reader_of[is_own], kind="stable")] = np.arange(len(place))
         rows = rows.pick(torch.from_numpy(place).to(rows.x.device))
     ends = np.cumsum(is_own)[np.array([end for _, end in cuts]) - cuts[0][0] - 1]
     for start, end in list(zip([0, *ends[:-1]], ends, strict=True))[skip:]:
         yield rows.take(slice(int(start), int(end)))
 
 
-def lanes_of_rows(sizes: np.ndarray, given: np.ndarray, cuts: Sequence[tuple[int, int]]) -> np.ndarray:
-    """Return which lane each row of some batches comes from, batch by batch, in the order of the lanes.
+def readers_of_rows(sizes: np.ndarray, given: np.ndarray, cuts: Sequence[tuple[int, int]]) -> np.ndarray:
+    """Return which reader each row of some batches comes from, batch by batch, in the order of the readers.
 
-    Row j of a lane of n rows has its turn at (j + ½) / n, so that all lanes end together.
+    Row j of a reader of n rows has its turn at (j + ½) / n, so that all readers end together.
 
     Parameters
     ----------
-    sizes, given : ndarray of int, of shape (lanes,)
+    sizes, given : ndarray of int, of shape (readers,)
         The rows of each, and how many it has given.
     cuts : sequence of (int, int)
         Where the batches begin and end.
     """
     n = cuts[-1][1] - cuts[0][0]
     most = np.minimum(sizes - given, np.ceil(sizes * (n + 2 * len(sizes)) / sizes.sum()).astype(int) + 2)
-    lane = np.repeat(np.arange(len(sizes)), most)
+    reader = np.repeat(np.arange(len(sizes)), most)
     row = np.concatenate([np.arange(first, first + count) for first, count in zip(given, most, strict=True)])
-    lane = lane[np.lexsort((lane, (row + 0.5) / sizes[lane]))[:n]]
+    reader = reader[np.lexsort((reader, (row + 0.5) / sizes[reader]))[:n]]
     batch = np.repeat(np.arange(len(cuts)), [end - start for start, end in cuts])
-    return lane[np.lexsort((lane, batch))]
+    return reader[np.lexsort((reader, batch))]
