@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,8 @@ MOST_GB = {"tabular": 0.2}
 """Gigabytes of numbers of the whole table, at the most: numbers of a mixed table are cut into 24 pieces each."""
 
 BATCH, HIDDEN, HELD_OUT = 256, (64, 32), 0.02
-"""Of the training: rows of a step, units of the hidden layers (few, so that reading counts), share that is held out."""
+"""Of the training: rows of a step, units of the hidden layers where none are asked for (few, so that reading counts),
+share that is held out."""
 
 NAMES = [f"c{i}" for i in range(COLUMNS)]
 
@@ -70,12 +72,12 @@ def given(place: str, where: str) -> tuple[object, int]:
     return pd.read_parquet(path) if where == "memory" else path, n
 
 
-def train(family: str, place: str, where: str) -> Figures:
+def train(family: str, place: str, where: str, hidden: Sequence[int]) -> Figures:
     """Train for an epoch; time the epoch, without what comes before."""
     X, n = given(place, where)
     kind = TabularAutoencoder if family == "tabular" else Autoencoder
     common = {"max_epochs": 1, "batch_size": BATCH, "validation_fraction": HELD_OUT, "random_state": 0}
-    model = kind(5, network=MLP(hidden=HIDDEN), **common)
+    model = kind(5, network=MLP(hidden=hidden), **common)
     start = time.perf_counter()
     model.fit(X)
     seconds = time.perf_counter() - start
@@ -86,9 +88,9 @@ def train(family: str, place: str, where: str) -> Figures:
     return {"rows": n, "seconds": seconds, "rate": rate, "peak": peak, "mse": mse}
 
 
-def transform(family: str, place: str, where: str) -> Figures:
+def transform(family: str, place: str, where: str, hidden: Sequence[int]) -> Figures:
     """Embed what the model was trained on, and time it."""
-    del family
+    del family, hidden
     X, n = given(place, where)
     model = isthmus.load(Path(place, f"model-{where}"))
     model.transform(pd.DataFrame(rows(GROUP, 10**9), columns=NAMES))  # what is done once is done
@@ -105,9 +107,9 @@ def peak_gb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
-def in_child(*asked: object) -> Figures:
+def in_child(hidden: Sequence[int], *asked: object) -> Figures:
     """Train or embed in a process of its own, whose memory is its own too."""
-    command = [sys.executable, __file__, "--child", *map(str, asked)]
+    command = [sys.executable, __file__, "--hidden", *map(str, hidden), "--child", *map(str, asked)]
     return dict(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
 
 
@@ -132,11 +134,12 @@ def main() -> None:
     parser.add_argument("--gb", type=float, default=6.0, help="gigabytes of numbers")
     parser.add_argument("--rounds", type=int, default=3, help="of the first file and of that in memory")
     parser.add_argument("--families", nargs="+", default=list(FILE), choices=list(FILE))
+    parser.add_argument("--hidden", type=int, nargs="+", default=list(HIDDEN), help="units of the hidden layers")
     parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.child:
         what, family, place, where = asked.child
-        print(json.dumps({"train": train, "transform": transform}[what](family, place, where)))
+        print(json.dumps({"train": train, "transform": transform}[what](family, place, where, asked.hidden)))
         return
     for family in asked.families:
         with tempfile.TemporaryDirectory() as place:
@@ -144,14 +147,14 @@ def main() -> None:
             size = sum(each.stat().st_size for each in Path(place).iterdir()) / 1e9
             print(
                 f"{family}: {n:,} rows of {COLUMNS} columns, {size:.2f} GB of Parquet; hidden layers of "
-                f"{' and '.join(map(str, HIDDEN))}; batches of {BATCH}; one epoch; medians of {asked.rounds} rounds"
+                f"{' and '.join(map(str, asked.hidden))}; batches of {BATCH}; one epoch; medians of {asked.rounds} rounds"
             )
             for what in ("train", "transform"):
                 runs: dict[str, list[Figures]] = {"memory": [], "file": [], "all": []}
                 for _ in range(asked.rounds):
                     for where in ("memory", "file"):
-                        runs[where].append(in_child(what, family, place, where))
-                runs["all"].append(in_child(what, family, place, "all"))
+                        runs[where].append(in_child(asked.hidden, what, family, place, where))
+                runs["all"].append(in_child(asked.hidden, what, family, place, "all"))
                 show(family, what, runs)
 
 
