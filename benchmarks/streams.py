@@ -147,7 +147,8 @@ def main() -> None:
             size = sum(each.stat().st_size for each in Path(place).iterdir()) / 1e9
             print(
                 f"{family}: {n:,} rows of {COLUMNS} columns, {size:.2f} GB of Parquet; hidden layers of "
-                f"{' and '.join(map(str, asked.hidden))}; batches of {BATCH}; one epoch; medians of {asked.rounds} rounds"
+                f"{' and '.join(map(str, asked.hidden))}; batches of {BATCH}; one epoch; "
+                f"medians of {asked.rounds} rounds"
             )
             for what in ("train", "transform"):
                 runs: dict[str, list[Figures]] = {"memory": [], "file": [], "all": []}
