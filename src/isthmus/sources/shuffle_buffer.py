@@ -9,7 +9,7 @@ from isthmus.core.batch import Batch
 from isthmus.core.source import Share
 from isthmus.sources.interleave import joined
 
-SHUFFLED = 2**13
+SHUFFLED = 2**16
 """Rows of an iterable among which each next one is drawn, where they are no more numbers than the next."""
 
 MOST_NUMBERS = 2**22

@@ -23,6 +23,9 @@ from isthmus.sources.survey import digest
 MOST_READERS = 8
 """Blocks that are read side by side, at the most: neighbours in the files are not neighbours in a batch."""
 
+BUFFERED = 2**21
+"""Numbers in the buffers of all readers together, at the least, where the rows have as many."""
+
 MOST_HELD_OUT = 0.5
 """Of the sample, the rows that are held out, at the most."""
 
@@ -165,7 +168,8 @@ class StreamSource:
         n_blocks = len(store.sizes)
         n = 1 if seed is None else max(1, min(MOST_READERS, size, n_blocks))
         order = np.arange(n_blocks) if seed is None else np.random.default_rng(seed).permutation(n_blocks)
-        parts, least = self._parts(store), store.at_once // 2
+        parts, width = self._parts(store), max(1, self._sample.rows.whole.x[0].numel())
+        least = max(store.at_once // 2, BUFFERED // (width * n))  # of few blocks each has the more to mix
         own = [[part for block in order[i::n] for part in parts[block]] for i in range(n)]
         seeds = [None] * n if seed is None else [seed ^ (i + 1) for i in range(n)]
         readers = [
