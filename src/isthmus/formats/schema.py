@@ -348,7 +348,7 @@ class Schema:
         columns = [cell.column for cell in self.cells if cell.kind == "number"]
         values = [
             read[column.name].to_numpy()
-            if column.kind == "number" and read[column.name].dtype == np.float32
+            if column.kind == "number" and read[column.name].dtype in (np.float32, np.float64)
             else column.encode(read[column.name])[:, 0]
             for column in columns
         ]
@@ -372,6 +372,9 @@ def put_known_cells(filled: pd.DataFrame, given: pd.DataFrame, known: np.ndarray
     """Put the known cells, as they were given, into a table; a dtype that cannot hold them gives way to theirs."""
     columns = {}
     for i, (name, column) in enumerate(filled.items()):
+        if column.dtype == given[name].dtype == np.float64:  # as most columns of wide tables are
+            columns[name] = np.where(known[:, i], given[name].to_numpy(), column.to_numpy())
+            continue
         values = given[name][known[:, i]]
         column = _with_levels_of(column, values)
         same = values.astype(column.dtype)
@@ -380,7 +383,7 @@ def put_known_cells(filled: pd.DataFrame, given: pd.DataFrame, known: np.ndarray
         whole = column.array.copy()
         whole[known[:, i]] = same.array
         columns[name] = pd.Series(whole, given.index, dtype=column.dtype)
-    return pd.DataFrame(columns)
+    return pd.DataFrame(columns, index=given.index)
 
 
 def _with_levels_of(column: pd.Series, values: pd.Series) -> pd.Series:
