@@ -173,7 +173,9 @@ class Schema:
         """Return a table whose columns are what they were at fit, as far as their values can be read so."""
         frame, marks = frame.copy(deep=False), Marks(self.na_values)
         for column in self.columns:
-            frame[column.name] = column.as_at_fit(blanked(column, frame[column.name], marks))
+            read = column.as_at_fit(blanked(column, given := frame[column.name], marks))
+            if read is not given:
+                frame[column.name] = read
         return frame
 
     def to_cells(
