@@ -67,8 +67,8 @@ def _cell_error(truth: pd.Series, filled: pd.Series, hidden: np.ndarray) -> tupl
         values = as_numbers(truth)
         known, told = values[asked], as_numbers(filled)[asked]
         return "number", _rms(known - told), _rms(known - float(np.median(values[rest])))
-    words, told = truth[asked].astype(object), filled[asked].astype(object)
-    return "category", float((words != told).mean()), float((words != truth[rest].mode()[0]).mean())
+    words, given = truth[asked].astype(object), filled[asked].astype(object)
+    return "category", float((words != given).mean()), float((words != truth[rest].mode()[0]).mean())
 
 
 def _rms(error: np.ndarray) -> float:

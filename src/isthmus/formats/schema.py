@@ -1,6 +1,6 @@
 """What was learnt of a table: its columns, how its cells become numbers and back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Self, SupportsInt
 
@@ -372,7 +372,7 @@ def blanked(column: Column, values: pd.Series, marks: Marks) -> pd.Series:
 
 def put_known_cells(filled: pd.DataFrame, given: pd.DataFrame, known: np.ndarray) -> pd.DataFrame:
     """Put the known cells, as they were given, into a table; a dtype that cannot hold them gives way to theirs."""
-    columns = {}
+    columns: dict[Hashable, np.ndarray | pd.Series] = {}
     for i, (name, column) in enumerate(filled.items()):
         if column.dtype == given[name].dtype == np.float64:  # as most columns of wide tables are
             columns[name] = np.where(known[:, i], given[name].to_numpy(), column.to_numpy())
