@@ -57,13 +57,12 @@ def column_errors(table: pd.DataFrame, reconstruction: pd.DataFrame) -> pd.DataF
 
 def _column_error(truth: pd.Series, rebuilt: pd.Series) -> tuple[str, float]:
     known = truth.notna().to_numpy()
-    truth, rebuilt = truth[known], rebuilt[known]
     if not is_number(truth):
-        wrong = truth.astype(object).to_numpy() != rebuilt.astype(object).to_numpy()
+        wrong = truth[known].astype(object).to_numpy() != rebuilt[known].astype(object).to_numpy()
         return "category", float(wrong.mean()) if len(wrong) else np.nan
-    values = as_numbers(truth)
+    values = as_numbers(truth)[known]
     spread = values.var() if len(values) else 0.0
-    error = np.square(values - as_numbers(rebuilt)).mean() if spread > 0 else np.nan
+    error = np.square(values - as_numbers(rebuilt)[known]).mean() if spread > 0 else np.nan
     return "number", float(error / spread) if spread > 0 else np.nan
 
 
@@ -75,6 +74,8 @@ def is_number(column: pd.Series) -> bool:
 
 def as_numbers(column: pd.Series) -> np.ndarray:
     """Return a column of numbers as floats: moments as days since 1970, durations in days; NaN where missing."""
+    if column.dtype == np.float64:
+        return column.to_numpy()
     if column.dtype.kind not in "mM":
         return column.to_numpy(dtype=float, na_value=np.nan)
     days = column.to_numpy().astype(f"{column.dtype.kind}8[us]").astype(np.int64) / 86_400e6

@@ -59,15 +59,16 @@ def cell_errors(table: pd.DataFrame, filled: pd.DataFrame, hidden: np.ndarray) -
 
 def _cell_error(truth: pd.Series, filled: pd.Series, hidden: np.ndarray) -> tuple[str, float, float]:
     number = is_number(truth)
-    asked = hidden & truth.notna().to_numpy()
-    rest, known, told = truth[~hidden].dropna(), truth[asked], filled[asked]
-    if known.empty or rest.empty:
+    there = truth.notna().to_numpy()
+    asked, rest = hidden & there, ~hidden & there
+    if not (asked.any() and rest.any()):
         return "number" if number else "category", np.nan, np.nan
     if number:
-        values = as_numbers(known)
-        return "number", _rms(values - as_numbers(told)), _rms(values - float(np.median(as_numbers(rest))))
-    words = known.astype(object)
-    return "category", float((words != told.astype(object)).mean()), float((words != rest.mode()[0]).mean())
+        values = as_numbers(truth)
+        known, told = values[asked], as_numbers(filled)[asked]
+        return "number", _rms(known - told), _rms(known - float(np.median(values[rest])))
+    words, given = truth[asked].astype(object), filled[asked].astype(object)
+    return "category", float((words != given).mean()), float((words != truth[rest].mode()[0]).mean())
 
 
 def _rms(error: np.ndarray) -> float:

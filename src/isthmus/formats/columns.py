@@ -197,6 +197,8 @@ class Column:
 
         Codes may be digits alone today, and numbers, truth values and dates may have come as text.
         """
+        if self.kind == "number" and column.dtype == np.float64:
+            return column  # at once, as a wide table is asked of each of its columns
         inferred = infer_dtype(column, skipna=True)
         if inferred == "empty" or column.isna().all():
             return column

@@ -1,6 +1,6 @@
 """What was learnt of a table: its columns, how its cells become numbers and back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Self, SupportsInt
 
@@ -173,7 +173,9 @@ class Schema:
         """Return a table whose columns are what they were at fit, as far as their values can be read so."""
         frame, marks = frame.copy(deep=False), Marks(self.na_values)
         for column in self.columns:
-            frame[column.name] = column.as_at_fit(blanked(column, frame[column.name], marks))
+            read = column.as_at_fit(blanked(column, given := frame[column.name], marks))
+            if read is not given:
+                frame[column.name] = read
         return frame
 
     def to_cells(
@@ -348,7 +350,7 @@ class Schema:
         columns = [cell.column for cell in self.cells if cell.kind == "number"]
         values = [
             read[column.name].to_numpy()
-            if column.kind == "number" and read[column.name].dtype == np.float32
+            if column.kind == "number" and read[column.name].dtype in (np.float32, np.float64)
             else column.encode(read[column.name])[:, 0]
             for column in columns
         ]
@@ -370,8 +372,11 @@ def blanked(column: Column, values: pd.Series, marks: Marks) -> pd.Series:
 
 def put_known_cells(filled: pd.DataFrame, given: pd.DataFrame, known: np.ndarray) -> pd.DataFrame:
     """Put the known cells, as they were given, into a table; a dtype that cannot hold them gives way to theirs."""
-    columns = {}
+    columns: dict[Hashable, np.ndarray | pd.Series] = {}
     for i, (name, column) in enumerate(filled.items()):
+        if column.dtype == given[name].dtype == np.float64:  # as most columns of wide tables are
+            columns[name] = np.where(known[:, i], given[name].to_numpy(), column.to_numpy())
+            continue
         values = given[name][known[:, i]]
         column = _with_levels_of(column, values)
         same = values.astype(column.dtype)
@@ -380,7 +385,7 @@ def put_known_cells(filled: pd.DataFrame, given: pd.DataFrame, known: np.ndarray
         whole = column.array.copy()
         whole[known[:, i]] = same.array
         columns[name] = pd.Series(whole, given.index, dtype=column.dtype)
-    return pd.DataFrame(columns)
+    return pd.DataFrame(columns, index=given.index)
 
 
 def _with_levels_of(column: pd.Series, values: pd.Series) -> pd.Series:

@@ -122,6 +122,8 @@ def as_floats(column: pd.Series) -> np.ndarray:
 
 def numbers_as_given(values: pd.Series, dtype: Dtype) -> pd.Series:
     """Return numbers in the dtype that a column had: of durations they are seconds."""
+    if values.dtype == dtype:
+        return values
     if getattr(dtype, "kind", "") == "m":
         return pd.to_timedelta(values, unit="s").astype(dtype)
     if isinstance(dtype, pd.ArrowDtype) and pa.types.is_decimal(dtype.pyarrow_dtype):
