@@ -159,8 +159,12 @@ def test_results_of_something_else_are_refused_in_a_line(model, shards, tmp_path
 def test_mistakes_in_a_line(model, shards, tmp_path):
     with pytest.raises(TypeError, match="give a method of a fitted model"):
         datasets.write_shards(np.mean, shards, tmp_path / "out")
-    with pytest.raises(ValueError, match="give another folder for the results"):
+    with pytest.raises(ValueError, match="give another place for the results"):
         datasets.write_shards(model.transform, shards, shards)
+    for folder in (shards / "codes", shards / "a" / "b", shards.parent):
+        with pytest.raises(ValueError, match=r"give another (place|folder) for the results"):
+            datasets.write_shards(model.transform, shards, folder)
+    assert len(list(shards.parent.rglob("*"))) == 1 + SHARDS
     with pytest.raises(ValueError, match="ending='csv'"):
         datasets.write_shards(model.transform, shards, tmp_path / "out", ending="csv")
     with pytest.raises(ValueError, match="drop names the column 'z'"):

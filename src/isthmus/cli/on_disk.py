@@ -19,7 +19,7 @@ from isthmus.errors import InputError
 from isthmus.runs import Run
 from isthmus.runs.on_disk import as_labels
 from isthmus.saving.atomic import check_writable
-from isthmus.sources.endings import WRITABLE, is_sharded
+from isthmus.sources.endings import WRITABLE, check_apart, check_folder_apart, is_sharded
 from isthmus.sources.pieces import Store, merged
 from isthmus.sources.prepared import Prepared
 from isthmus.sources.reading import in_order
@@ -54,6 +54,7 @@ def write_from_disk(
     options: RowsOptions, method: str, output: Path, *, formulas: bool = False, **parameters: Any
 ) -> None:
     """Write what a method says of rows on disk: of shards to shards in a folder, else to one file."""
+    (check_folder_apart if is_folder(output) else check_apart)(output, Path(options.data))
     allow(options.data, options.max_gb, options.max_pixels)
     refuse_without_meaning(options.data, skip_bad=options.skip_bad)
     if output.suffix == ".png":

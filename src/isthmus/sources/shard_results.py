@@ -13,6 +13,7 @@ from pyarrow import parquet
 
 from isthmus.errors import InputError, InputTypeError, shown
 from isthmus.saving.atomic import check_writable, replacing
+from isthmus.sources.endings import check_folder_apart
 from isthmus.sources.pieces import Piece, Store, merged, n_rows, said_where
 from isthmus.sources.reading import in_order
 from isthmus.sources.results import as_table, in_file_order, with_row_names, write_parts
@@ -129,6 +130,7 @@ def results_of(
     source, folder = Path(source), Path(folder)
     if ending not in ("parquet", "npy"):
         raise InputError(f"ending={ending!r}: give 'parquet' or 'npy'")
+    check_folder_apart(folder, source)
     whole = Shards(source, y)  # all footers: what is wrong with one is said before any is written
     _check_columns(whole, drop)
     applied = Applied(method, parameters, tuple(drop), prepared)
@@ -261,8 +263,6 @@ def _check_columns(shards: Shards, drop: Sequence[str]) -> None:
 
 def _results_in(folder: Path, source: Path, paths: Sequence[Path], ending: Ending) -> list[Path]:
     """Return where the results of shards go: by their names, in the folders that they are in."""
-    if folder.resolve() == (source if source.is_dir() else source.parent).resolve():
-        raise InputError(f"{folder} holds the shards themselves: give another folder for the results")
     own = [Path(path.name) if path == source else path.relative_to(source) for path in paths]
     return [folder / path.with_suffix(f".{ending}") for path in own]
 
