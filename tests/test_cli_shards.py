@@ -257,6 +257,20 @@ def test_results_never_take_the_place_of_rows(command, shards, run, tmp_path):
     assert {path: path.read_bytes() for path in shards.iterdir()} == before
 
 
+def test_shards_without_rows_are_passed_over(command, shards, run, tmp_path):
+    (tmp_path / "rows").mkdir()
+    for name, part in (("a", table()[:0]), ("b", table()[:50]), ("c", table()[:0])):
+        part.to_parquet(tmp_path / "rows" / f"{name}.parquet")
+    for verb in ("transform", "score"):
+        status, out, err = command(verb, run, tmp_path / "rows", "-o", tmp_path / verb)
+        assert status == 0, err
+        assert "50 rows: " in out
+    assert "b.parquet" in out.splitlines()[-1]  # where the lowest score is
+    assert [len(pd.read_parquet(path)) for path in sorted((tmp_path / "score").glob("*.parquet"))] == [0, 50, 0]
+    status, _, err = command("train", tmp_path / "rows", "--out", tmp_path / "run", *TRAIN)
+    assert status == 0, err
+
+
 def test_mistakes_are_one_line(command, shards, run, tmp_path):
     broken = tmp_path / "broken"
     broken.mkdir()

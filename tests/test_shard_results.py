@@ -94,6 +94,23 @@ def test_mixed_tables_keep_their_kinds_where_a_piece_has_gaps_alone(tmp_path):
     assert list(found.prediction) == list(detector.predict(X))
 
 
+@pytest.mark.parametrize("ending", ["parquet", "npy"])
+def test_an_empty_shard_has_an_empty_result(ending, model, shards, tmp_path):
+    read = pd.read_parquet if ending == "parquet" else lambda file: pd.DataFrame(np.load(file))
+    for name in ("a", "part-2x"):
+        pd.read_parquet(shards / "part-0.parquet")[:0].to_parquet(shards / f"{name}.parquet")
+    for method in (model.transform, model.score_samples, model.impute):
+        out = tmp_path / method.__name__
+        for _ in range(2):  # the second finds them there
+            results = [read(file) for file in datasets.write_shards(method, shards, out, ending=ending)]
+        assert [len(each) for each in results] == [0, *[N // SHARDS] * 3, 0, *[N // SHARDS] * 2]
+        assert all(list(each) == list(results[1]) for each in results)
+        assert all((each.dtypes == results[1].dtypes).all() for each in results)
+        X = table().drop(columns="y")
+        expected = np.asarray(method(X)).reshape(N, -1)
+        np.testing.assert_allclose(pd.concat(results), expected, rtol=1e-4, atol=1e-5)
+
+
 def test_it_goes_on_where_it_stopped(model, shards, tmp_path):
     out = tmp_path / "codes"
     files = datasets.write_shards(model.transform, shards, out)

@@ -13,6 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from pyarrow import parquet
 from sklearn.frozen import FrozenEstimator
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
@@ -510,6 +511,22 @@ def test_images_and_their_labels_come_of_a_folder(digits, digits_labels, tmp_pat
 
 
 # What is wrong is said in a line
+
+
+def test_shards_and_row_groups_without_rows_are_passed_over(sheet, tmp_path):
+    full, gappy = (shards(tmp_path / name, sheet[0]) for name in ("full", "gappy"))
+    schema = parquet.read_schema(gappy / "0.parquet")
+    for name in ("", "1a", "9"):
+        parquet.write_table(schema.empty_table(), gappy / f"{name}-none.parquet")
+    rows = parquet.read_table(gappy / "1.parquet")
+    with parquet.ParquetWriter(gappy / "1.parquet", schema) as writer:
+        for part in (rows[:0], rows[:70], rows[:0], rows[70:140], rows[140:], rows[:0]):
+            writer.write_table(part)
+    assert stream_of(gappy).sizes == stream_of(full).sizes
+    model, other = (new("plain").fit(folder) for folder in (full, gappy))
+    assert weights(model).equal(weights(other))
+    for here, there in zip(model.transform(full), other.transform(gappy), strict=True):
+        np.testing.assert_array_equal(here, there)
 
 
 def test_what_is_wrong_with_shards_is_said_with_their_names(sheet, tmp_path):

@@ -116,8 +116,8 @@ def _to_shards(run: Run, method: str, output: Path, parameters: dict[str, Any]) 
     before = f", {own - n_new:,} of them there before" if n_new < own else ""
     part = f" of {n_shards:,}, the share of process {rank} of {world}" if world > 1 else ""
     say(f"{n:,} rows: {output}/ ({own:,} shard{'' if own == 1 else 's'}{part}{before})")
-    if scores:
-        lowest, place = min((each.min(), result) for each, result in scores)
+    if any(len(each) for each, _ in scores):
+        lowest, place = min((each.min(), result) for each, result in scores if len(each))
         _say_mean(np.concatenate([each for each, _ in scores]), f"{lowest:.5g} in {place}")
 
 

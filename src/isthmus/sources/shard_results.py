@@ -139,14 +139,14 @@ def results_of(
     described = applied.described() | {"source": str(source.resolve()), "y": y if y is None else _plain(y)}
     _note(folder, described, [result for _, result in pairs])
     rank, world = share_of_process()
-    for path, result in pairs[rank::world]:
-        shard = Shards(path, y)
+    for (path, result), n in list(zip(pairs, whole.rows_of_files, strict=True))[rank::world]:
         is_new = not result.exists()
         if is_new:
-            write_parts(result, applied.parts(shard, shard.schema.names, as_arrays=ending == "npy"), len(shard))
-        elif (n := _n_rows(result)) != len(shard):
-            raise InputError(f"{result} has {n} rows, and {path} {len(shard)}: delete it, and it is written anew")
-        yield Shard(path, result, len(shard), is_new)
+            parts = applied.parts(Shards(path, y) if n else whole, whole.schema.names, as_arrays=ending == "npy")
+            write_parts(result, parts if n else (next(parts)[:0],), n)
+        elif (its := _n_rows(result)) != n:
+            raise InputError(f"{result} has {its} rows, and {path} {n}: delete it, and it is written anew")
+        yield Shard(path, result, n, is_new)
 
 
 class Applied:

@@ -26,7 +26,7 @@ TEXT_BYTES = 64
 
 
 class Shards(Store):
-    """A table in Parquet files, in the order of their names: a block is a row group.
+    """A table in Parquet files, in the order of their names: a block is a row group that has rows.
 
     Parameters
     ----------
@@ -46,10 +46,12 @@ class Shards(Store):
         self.schema = _common_schema(self.paths, [schema for schema, _ in footers])
         self.bytes_of_a_row = _row_bytes(self.schema)
         self._check_y()
-        self._groups = [(i, group) for i, (_, meta) in enumerate(footers) for group in range(meta.num_row_groups)]
-        self.sizes = [footers[i][1].row_group(group).num_rows for i, group in self._groups]
+        sizes = [_group_sizes(meta) for _, meta in footers]
+        self._groups = [(i, group) for i, own in enumerate(sizes) for group, size in enumerate(own) if size]
+        self.sizes = [sizes[i][group] for i, group in self._groups]
         check_rows(self.name, len(self))
-        self.parts = [(str(each), meta.num_row_groups) for each, (_, meta) in zip(self.paths, footers, strict=True)]
+        self.rows_of_files = list(map(sum, sizes))
+        self.parts = [(str(each), sum(map(bool, own))) for each, own in zip(self.paths, sizes, strict=True)]
         self.at_once = max(1, min(AT_ONCE // self.bytes_of_a_row, -(-max(self.sizes) // _pieces(self.sizes))))
         self.signature = _signature(path, self.paths, [meta for _, meta in footers])
 
@@ -147,6 +149,10 @@ def _decoded_in_turn(path: Path, group: int, size: int) -> Iterator[pa.RecordBat
 def _footer(path: Path) -> tuple[pa.Schema, parquet.FileMetaData]:
     with _readable(path), parquet.ParquetFile(path) as file:
         return file.schema_arrow, file.metadata
+
+
+def _group_sizes(footer: parquet.FileMetaData) -> list[int]:
+    return [footer.row_group(group).num_rows for group in range(footer.num_row_groups)]
 
 
 def _common_schema(paths: Sequence[Path], schemas: Sequence[pa.Schema]) -> pa.Schema:
