@@ -53,7 +53,9 @@ class Shards(Store):
         self.rows_of_files = list(map(sum, sizes))
         self.parts = [(str(each), sum(map(bool, own))) for each, own in zip(self.paths, sizes, strict=True)]
         self.at_once = max(1, min(AT_ONCE // self.bytes_of_a_row, -(-max(self.sizes) // _pieces(self.sizes))))
-        self.signature = _signature(path, self.paths, [meta for _, meta in footers])
+        told = [_told(path, each, meta) for each, (_, meta) in zip(self.paths, footers, strict=True)]
+        self.signature = f"parquet {hashlib.sha256(b''.join(told)).hexdigest()}"
+        self.signatures_of_files = [hashlib.sha256(each).hexdigest() for each in told]
 
     def read(self, block: int, start: int = 0) -> Iterator[Piece]:
         """Yield a row group's rows, some at a time."""
@@ -205,13 +207,10 @@ def _of_size(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[pa.Table]
         yield pa.Table.from_batches(left)
 
 
-def _signature(path: Path, paths: Sequence[Path], footers: Sequence[parquet.FileMetaData]) -> str:
-    """Return the SHA-256 of the files' names, sizes and what their footers say of each row group."""
-    digest = hashlib.sha256()
-    for each, meta in zip(paths, footers, strict=True):
-        name = each.name if each == path else each.relative_to(path).as_posix()
-        digest.update(f"{name} {each.stat().st_size} {meta.to_dict()}".encode())
-    return f"parquet {digest.hexdigest()}"
+def _told(path: Path, file: Path, footer: parquet.FileMetaData) -> bytes:
+    """Return a file's name, its size, and what its footer says of each row group."""
+    name = file.name if file == path else file.relative_to(path).as_posix()
+    return f"{name} {file.stat().st_size} {footer.to_dict()}".encode()
 
 
 def _few(schema: pa.Schema) -> str:
