@@ -237,6 +237,40 @@ def test_arrays_and_images_come_from_disk_where_it_is_asked_for_or_they_are_larg
     assert list(pd.read_csv(tmp_path / "codes.csv").file[:2]) == ["00.png", "01.png"]
 
 
+def test_results_never_take_the_place_of_rows(command, shards, run, tmp_path):
+    before = {path: path.read_bytes() for path in shards.iterdir()}
+    first = tmp_path / "part-0.parquet"
+    first.write_bytes((shards / "part-0.parquet").read_bytes())
+    np.save(tmp_path / "X.npy", rows().iloc[:9])
+    for verb in ("transform", "score", "reconstruct", "impute", "neighbors"):
+        outputs = ["part-0.parquet", "new.csv", *([] if verb == "neighbors" else [".", "codes"])]
+        for data, output, stream in [
+            *((shards, shards / output, ()) for output in outputs),
+            (first, first, ("--stream",)),
+            (first, first, ()),
+            (tmp_path / "X.npy", tmp_path / "X.npy", ()),
+            *([] if verb == "neighbors" else [(shards, shards.parent, ())]),
+        ]:
+            status, _, err = command(verb, run, data, "-o", output, *stream)
+            assert (status, len(err.splitlines())) == (2, 1), (verb, output, err)
+            assert "the rows themselves" in err, err
+    assert {path: path.read_bytes() for path in shards.iterdir()} == before
+
+
+def test_shards_without_rows_are_passed_over(command, shards, run, tmp_path):
+    (tmp_path / "rows").mkdir()
+    for name, part in (("a", table()[:0]), ("b", table()[:50]), ("c", table()[:0])):
+        part.to_parquet(tmp_path / "rows" / f"{name}.parquet")
+    for verb in ("transform", "score"):
+        status, out, err = command(verb, run, tmp_path / "rows", "-o", tmp_path / verb)
+        assert status == 0, err
+        assert "50 rows: " in out
+    assert "b.parquet" in out.splitlines()[-1]  # where the lowest score is
+    assert [len(pd.read_parquet(path)) for path in sorted((tmp_path / "score").glob("*.parquet"))] == [0, 50, 0]
+    status, _, err = command("train", tmp_path / "rows", "--out", tmp_path / "run", *TRAIN)
+    assert status == 0, err
+
+
 def test_mistakes_are_one_line(command, shards, run, tmp_path):
     broken = tmp_path / "broken"
     broken.mkdir()

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.exceptions import NotFittedError
 
 from isthmus import Autoencoder, ConditionalVariationalAutoencoder, OutlierDetector, TabularAutoencoder, datasets, load
 from isthmus.saving.atomic import OURS
@@ -94,6 +95,23 @@ def test_mixed_tables_keep_their_kinds_where_a_piece_has_gaps_alone(tmp_path):
     assert list(found.prediction) == list(detector.predict(X))
 
 
+@pytest.mark.parametrize("ending", ["parquet", "npy"])
+def test_an_empty_shard_has_an_empty_result(ending, model, shards, tmp_path):
+    read = pd.read_parquet if ending == "parquet" else lambda file: pd.DataFrame(np.load(file))
+    for name in ("a", "part-2x"):
+        pd.read_parquet(shards / "part-0.parquet")[:0].to_parquet(shards / f"{name}.parquet")
+    for method in (model.transform, model.score_samples, model.impute):
+        out = tmp_path / method.__name__
+        for _ in range(2):  # the second finds them there
+            results = [read(file) for file in datasets.write_shards(method, shards, out, ending=ending)]
+        assert [len(each) for each in results] == [0, *[N // SHARDS] * 3, 0, *[N // SHARDS] * 2]
+        assert all(list(each) == list(results[1]) for each in results)
+        assert all((each.dtypes == results[1].dtypes).all() for each in results)
+        X = table().drop(columns="y")
+        expected = np.asarray(method(X)).reshape(N, -1)
+        np.testing.assert_allclose(pd.concat(results), expected, rtol=1e-4, atol=1e-5)
+
+
 def test_it_goes_on_where_it_stopped(model, shards, tmp_path):
     out = tmp_path / "codes"
     files = datasets.write_shards(model.transform, shards, out)
@@ -151,16 +169,64 @@ def test_results_of_something_else_are_refused_in_a_line(model, shards, tmp_path
     pd.read_parquet(files[0])[:-1].to_parquet(new / "part-0.parquet")
     with pytest.raises(ValueError, match=r"part-0\.parquet has 11 rows, and .* 12: delete it"):
         datasets.write_shards(model.transform, shards, new)
+    for broken in (b"PAR1", pd.read_parquet(files[0]).to_parquet()[:-9], b""):
+        (new / "part-0.parquet").write_bytes(broken)
+        with pytest.raises(ValueError, match=r"cannot read .*part-0\.parquet: delete it, and it is written anew"):
+            datasets.write_shards(model.transform, shards, new)
     (new / "_results.json").write_text("{")
     with pytest.raises(ValueError, match="is altered"):
         datasets.write_shards(model.transform, shards, new)
 
 
+def test_a_shard_that_changed_has_no_stale_result(model, shards, tmp_path):
+    out = tmp_path / "codes"
+    files = datasets.write_shards(model.transform, shards, out)
+    first = shards / "part-1.parquet"
+    kept, changed = first.read_bytes(), pd.read_parquet(first).assign(a=lambda X: X.a + 1)
+    changed.to_parquet(first)
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"part-1\.parquet has changed since .*codes.part-1\.parquet was written"):
+            datasets.write_shards(model.transform, shards, out)
+    files[1].unlink()
+    codes = pd.read_parquet(datasets.write_shards(model.transform, shards, out)[1])
+    np.testing.assert_allclose(codes, model.transform(changed), rtol=1e-4, atol=1e-5)
+    assert datasets.write_shards(model.transform, shards, out) == files
+    first.write_bytes(kept)  # restored: the result is of the other
+    with pytest.raises(ValueError, match="has changed since"):
+        datasets.write_shards(model.transform, shards, out)
+    files[1].unlink()
+    changed.to_parquet(shards / "part-9.parquet")  # one more
+    assert len(datasets.write_shards(model.transform, shards, out)) == SHARDS + 1
+
+
+def test_what_failed_before_any_result_is_in_no_ones_way(model, shards, tmp_path):
+    out = tmp_path / "codes"
+    with pytest.raises(NotFittedError):
+        datasets.write_shards(Autoencoder(2).transform, shards, out)
+    with pytest.raises(TypeError):
+        datasets.write_shards(model.transform, shards, out, wrong=5)
+    with pytest.raises(ValueError, match="n_iter"):
+        datasets.write_shards(model.impute, shards, out, n_iter=-5)
+    assert len(datasets.write_shards(model.transform, shards, out)) == SHARDS
+
+
 def test_mistakes_in_a_line(model, shards, tmp_path):
     with pytest.raises(TypeError, match="give a method of a fitted model"):
         datasets.write_shards(np.mean, shards, tmp_path / "out")
-    with pytest.raises(ValueError, match="give another folder for the results"):
+    with pytest.raises(ValueError, match="give another place for the results"):
         datasets.write_shards(model.transform, shards, shards)
+    with pytest.raises(TypeError, match="give the path of a folder of Parquet files"):
+        datasets.write_shards(model.transform, table(), tmp_path / "out")
+    np.save(tmp_path / "X.npy", np.zeros((3, 4)))
+    with pytest.raises(ValueError, match=r"write_shards takes Parquet, in a folder or one file, and .*X\.npy is none"):
+        datasets.write_shards(model.transform, tmp_path / "X.npy", tmp_path / "out")
+    (tmp_path / "X.npy").unlink()
+    with pytest.raises(FileNotFoundError, match=r"^there is no file or folder ~/rows$"):
+        datasets.write_shards(model.transform, "~/rows", tmp_path / "out")
+    for folder in (shards / "codes", shards / "a" / "b", shards.parent):
+        with pytest.raises(ValueError, match=r"give another (place|folder) for the results"):
+            datasets.write_shards(model.transform, shards, folder)
+    assert len(list(shards.parent.rglob("*"))) == 1 + SHARDS
     with pytest.raises(ValueError, match="ending='csv'"):
         datasets.write_shards(model.transform, shards, tmp_path / "out", ending="csv")
     with pytest.raises(ValueError, match="drop names the column 'z'"):

@@ -180,8 +180,10 @@ def test_a_mask_of_each_row_is_cut_with_the_rows(tmp_path):
     mask = np.random.default_rng(1).random(X.shape) < 0.3
     for kind, stream in streams_of(X, tmp_path).items():
         close(put_together(model.impute(stream, mask, n_iter=3)), model.impute(X, mask, n_iter=3)), kind
-    with pytest.raises(ValueError, match="mask has 40 rows, and X has more"):
-        list(model.impute(tmp_path / "X.npy", mask[:40]))
+        for other in (mask[:40], np.concatenate([mask, mask[:1]])):
+            n = "more" if kind in ("callable", "generator") and len(other) < N else N
+            with pytest.raises(ValueError, match=f"mask has {len(other)} rows, and X has {n}: give as many, or one"):
+                put_together(model.impute(streams_of(X, tmp_path)[kind], other))
 
 
 def test_conditions_come_with_the_rows_or_one_for_all(tmp_path):

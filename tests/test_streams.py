@@ -13,8 +13,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from pyarrow import parquet
 from sklearn.frozen import FrozenEstimator
-from torch.utils.data import DataLoader, IterableDataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from isthmus import (
     Autoencoder,
@@ -512,6 +513,22 @@ def test_images_and_their_labels_come_of_a_folder(digits, digits_labels, tmp_pat
 # What is wrong is said in a line
 
 
+def test_shards_and_row_groups_without_rows_are_passed_over(sheet, tmp_path):
+    full, gappy = (shards(tmp_path / name, sheet[0]) for name in ("full", "gappy"))
+    schema = parquet.read_schema(gappy / "0.parquet")
+    for name in ("", "1a", "9"):
+        parquet.write_table(schema.empty_table(), gappy / f"{name}-none.parquet")
+    rows = parquet.read_table(gappy / "1.parquet")
+    with parquet.ParquetWriter(gappy / "1.parquet", schema) as writer:
+        for part in (rows[:0], rows[:70], rows[:0], rows[70:140], rows[140:], rows[:0]):
+            writer.write_table(part)
+    assert stream_of(gappy).sizes == stream_of(full).sizes
+    model, other = (new("plain").fit(folder) for folder in (full, gappy))
+    assert weights(model).equal(weights(other))
+    for here, there in zip(model.transform(full), other.transform(gappy), strict=True):
+        np.testing.assert_array_equal(here, there)
+
+
 def test_what_is_wrong_with_shards_is_said_with_their_names(sheet, tmp_path):
     folder = shards(tmp_path / "shards", sheet[0])
 
@@ -558,6 +575,14 @@ def ends(X):
         (lambda X: lambda: iter([{"x": X}]), "batch 0 of .* is a dict: give batches of rows"),
         (lambda X: lambda: iter([(X, X, X)]), "batch 0 of .* is a tuple of 3: give batches"),
         (lambda X: lambda: iter([X[:, 0]]), r"batch 0 of .* has the shape \(600,\): give batches"),
+        (
+            lambda X: lambda: iter([X.astype(np.uint8), X]),
+            "batch 1 of .* holds float32, and before it was uint8, and uint8 alone is divided by 255: give all alike",
+        ),
+        (
+            lambda X: lambda: iter([pd.DataFrame(X).assign(d=[[1, 2]] * len(X))]),
+            "batch 0 of .*: column 'd' holds a list, and a cell is to hold one value",
+        ),
         (lambda X: lambda: iter([(X, X[:7])]), "has 600 rows and 7 values of y: give one a row"),
         (ends, "in another order each time, and those that are held out would be trained on"),
     ],
@@ -566,6 +591,31 @@ def test_what_is_wrong_with_batches_is_said_in_a_line(make, line, sheet):
     with pytest.raises((ValueError, TypeError), match=line):
         new("plain").fit(make(sheet[0]))
     assert not reading_threads()
+
+
+class Pairs(Dataset):
+    def __init__(self, X, y):
+        self.X, self.y = X, y
+
+    def __len__(self):
+        return len(self.X)
+
+    def __getitem__(self, i):
+        return self.X[i], self.y[i]
+
+
+@pytest.mark.parametrize("make", [lambda pairs: pairs, lambda pairs: DataLoader(pairs, batch_size=32)])
+def test_labels_of_a_data_set_may_be_words(make, sheet):
+    words = ["up" if each else "further down" for each in sheet[1]]
+    model = new("conditional").fit(make(Pairs(sheet[0], words)))
+    assert weights(model).equal(weights(new("conditional").fit(make(Pairs(sheet[0], sheet[1])))))
+    assert np.isfinite(model.score_samples(sheet[0], words)).all()
+
+
+def test_a_list_in_a_column_of_shards_is_told_of(sheet, tmp_path):
+    pd.DataFrame(sheet[0], columns=COLUMNS).assign(d=[[1, 2]] * 600).to_parquet(tmp_path / "X.parquet")
+    with pytest.raises(ValueError, match=r"X.parquet, row group 0: column 'd' holds a ndarray, and a cell is to hold"):
+        new("tabular").fit(tmp_path / "X.parquet")
 
 
 def test_another_order_each_time_is_well_where_no_rows_are_held_out(sheet):

@@ -20,7 +20,7 @@ from isthmus.formats.labels import are_classes, spread_order
 from isthmus.runs import Run, take_rows, why_on_disk
 from isthmus.sources import files
 from isthmus.sources.dataset import Read
-from isthmus.sources.endings import WRITABLE
+from isthmus.sources.endings import WRITABLE, check_apart
 from isthmus.threads import suited_to
 
 
@@ -81,6 +81,7 @@ def _on_disk(options: RowsOptions, output: Path) -> Run:
     """Return a run on rows that come from disk; its codes are what is searched, and these are in memory."""
     if output.suffix == ".png":
         raise InputError(f"cannot draw {output}: the rows are on disk; give a name that ends in {', '.join(WRITABLE)}")
+    check_apart(output, Path(options.data))
     return on_disk(options, ready(options.run, output, "transform"))
 
 

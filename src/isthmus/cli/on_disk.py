@@ -19,7 +19,7 @@ from isthmus.errors import InputError
 from isthmus.runs import Run
 from isthmus.runs.on_disk import as_labels
 from isthmus.saving.atomic import check_writable
-from isthmus.sources.endings import WRITABLE, is_sharded
+from isthmus.sources.endings import WRITABLE, check_apart, check_folder_apart, is_sharded
 from isthmus.sources.pieces import Store, merged
 from isthmus.sources.prepared import Prepared
 from isthmus.sources.reading import in_order
@@ -54,6 +54,7 @@ def write_from_disk(
     options: RowsOptions, method: str, output: Path, *, formulas: bool = False, **parameters: Any
 ) -> None:
     """Write what a method says of rows on disk: of shards to shards in a folder, else to one file."""
+    (check_folder_apart if is_folder(output) else check_apart)(output, Path(options.data))
     allow(options.data, options.max_gb, options.max_pixels)
     refuse_without_meaning(options.data, skip_bad=options.skip_bad)
     if output.suffix == ".png":
@@ -115,8 +116,8 @@ def _to_shards(run: Run, method: str, output: Path, parameters: dict[str, Any]) 
     before = f", {own - n_new:,} of them there before" if n_new < own else ""
     part = f" of {n_shards:,}, the share of process {rank} of {world}" if world > 1 else ""
     say(f"{n:,} rows: {output}/ ({own:,} shard{'' if own == 1 else 's'}{part}{before})")
-    if scores:
-        lowest, place = min((each.min(), result) for each, result in scores)
+    if any(len(each) for each, _ in scores):
+        lowest, place = min((each.min(), result) for each, result in scores if len(each))
         _say_mean(np.concatenate([each for each, _ in scores]), f"{lowest:.5g} in {place}")
 
 

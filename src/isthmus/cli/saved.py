@@ -15,11 +15,12 @@ from isthmus.formats.rows import to_rows
 from isthmus.runs import Run, has_images
 from isthmus.saving.atomic import check_writable
 from isthmus.sources import files
-from isthmus.sources.endings import WRITABLE
+from isthmus.sources.endings import WRITABLE, check_apart
 
 
 def used(options: RowsOptions, method: str, output: Path, *, pictures: bool = False) -> Run:
     """Load a run's model and read the rows that it is used on; say what of these is left out or changed."""
+    check_apart(output, Path(options.data))
     allow(options.data, options.max_gb, options.max_pixels)
     estimator = ready(options.run, output, method, pictures=pictures)
     refuse_without_meaning(options.data, skip_bad=options.skip_bad)

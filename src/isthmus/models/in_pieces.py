@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from isthmus.errors import InputError
-from isthmus.sources.pieces import AT_ONCE, Piece, Stream, n_rows, said_where
+from isthmus.sources.pieces import AT_ONCE, Piece, Store, Stream, n_rows, said_where
 from isthmus.sources.reading import in_order, read_ahead
 from isthmus.sources.stored import let_go
 from isthmus.sources.stream import stream_of
@@ -23,6 +23,8 @@ METHODS = (
     "decision_function", "predict_proba", "predict_future",
 )  # fmt: skip
 """Those that take rows, or codes, and give something of each."""
+
+MASK = "mask has {} rows, and X has {}: give as many, or one for all"
 
 Method = TypeVar("Method", bound=Callable[..., object])
 
@@ -94,7 +96,7 @@ class _Call:
             return None
         self._check(stream)
         pieces = read_ahead(_cut(X, self._y)) if isinstance(X, np.memmap) else _counted_on(stream)
-        parts = self._parts(pieces, y_of_all)
+        parts = self._parts(pieces, y_of_all, len(stream) if isinstance(stream, Store) else None)
         first = next(parts, None)  # so that what is wrong with the rows is said here, where it is called
         if first is None:
             raise InputError(f"{stream.name} gives no rows")
@@ -112,8 +114,8 @@ class _Call:
             if isinstance(each, np.ndarray | pd.DataFrame | pd.Series | Tensor) and np.ndim(each):
                 raise InputError(f"{name} of {stream.name} has to be one for all rows, as these come a piece at a time")
 
-    def _parts(self, pieces: Iterator[Piece], y_of_all: object) -> Iterator[tuple[int, Any]]:
-        """Yield how many rows a piece has, and what the method gives of it."""
+    def _parts(self, pieces: Iterator[Piece], y_of_all: object, n_all: int | None) -> Iterator[tuple[int, Any]]:
+        """Yield how many rows a piece has, and what the method gives of it; of a feed nobody knows how many all are."""
         start, arguments = 0, self._given.arguments
         takes_y = "y" in self._given.signature.parameters and getattr(arguments["self"], "takes_conditions", False)
         for piece in pieces:
@@ -122,11 +124,13 @@ class _Call:
             y = piece.y if y_of_all is None else y_of_all
             if takes_y and y is not None:
                 arguments["y"] = y
+            if self._mask is not None:
+                arguments["mask"] = _of_rows(self._mask, piece.X, start, n_all)
             with said_where(piece):
-                if self._mask is not None:
-                    arguments["mask"] = _of_rows(self._mask, piece.X, start)
                 yield n, self._method(*self._given.args, **self._given.kwargs)
             start += n
+        if self._mask is not None and start and _is_of_each(self._mask, piece.X) and start != len(self._mask):
+            raise InputError(MASK.format(len(self._mask), start))
 
 
 def _is_number(y: object) -> bool:
@@ -155,13 +159,18 @@ def _counted_on(stream: Stream) -> Iterator[Piece]:
         start += n
 
 
-def _of_rows(mask: np.ndarray, X: np.ndarray, start: int) -> np.ndarray:
+def _is_of_each(mask: np.ndarray, X: np.ndarray) -> bool:
+    """Tell whether a mask has a row for each row, and not one for all."""
+    return np.ndim(mask) == np.ndim(X) and len(mask) != 1
+
+
+def _of_rows(mask: np.ndarray, X: np.ndarray, start: int, n_all: int | None) -> np.ndarray:
     """Return a piece's own part of a mask, where that is not of one row, for all."""
-    if np.ndim(mask) != np.ndim(X) or len(mask) == 1:
+    if not _is_of_each(mask, X):
         return mask
     n = n_rows(X)
-    if start + n > len(mask):
-        raise InputError(f"mask has {len(mask)} rows, and X has more: give as many, or one for all")
+    if start + n > len(mask) or n_all not in (None, len(mask)):
+        raise InputError(MASK.format(len(mask), "more" if n_all is None else n_all))
     return Piece(mask).pick(np.arange(start, start + n)).X
 
 

@@ -83,7 +83,7 @@ class Items(Store):
 
 def piece_of(batch: Any, where: str) -> Piece:
     """Return a batch as rows and what goes with them; raise TypeError in a line for what is none."""
-    is_pair = isinstance(batch, tuple) or (isinstance(batch, list) and all(map(_is_table, batch)))
+    is_pair = isinstance(batch, tuple) or (isinstance(batch, list) and _are_tables(batch))
     if is_pair and len(batch) not in (1, 2):
         raise InputTypeError(f"{where} is a {type(batch).__name__} of {len(batch)}: {WHAT_A_BATCH_IS}")
     X, y = (*batch, None)[:2] if is_pair else (batch, None)
@@ -100,6 +100,16 @@ def piece_of(batch: Any, where: str) -> Piece:
 
 def _is_table(values: object) -> bool:
     return container_of(values) is not None or isinstance(values, Tensor | np.ndarray | pd.Series)  # type: ignore[arg-type]
+
+
+def _are_tables(batch: list[object]) -> bool:
+    """Tell whether they are rows and what goes with them: words stay a tuple, or a list, where rows are collated."""
+    first, rest = batch[:1], batch[1:]
+    return all(map(_is_table, first)) and all(_is_table(each) or _are_words(each) for each in rest)
+
+
+def _are_words(values: object) -> bool:
+    return isinstance(values, list | tuple) and bool(values) and all(isinstance(each, str) for each in values)
 
 
 def _as_arrays(values: RowsLike) -> pd.DataFrame | pd.Series | np.ndarray:

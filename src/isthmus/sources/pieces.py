@@ -185,6 +185,12 @@ def check_alike(first: Piece, piece: Piece) -> None:
     if not alike:
         what = "columns" if isinstance(piece.X, pd.DataFrame) else "rows of shape"
         raise InputError(f"{piece.where} has the {what} {shown[0]}, and before it was {shown[1]}: give all alike")
+    kinds = [None if isinstance(each.X, pd.DataFrame) else np.asarray(each.X).dtype for each in (piece, first)]
+    if (kinds[0] == np.uint8) != (kinds[1] == np.uint8):
+        raise InputError(
+            f"{piece.where} holds {kinds[0]}, and before it was {kinds[1]}, and uint8 alone is divided by 255: give "
+            "all alike"
+        )
     if (piece.y is None) != (first.y is None):
         raise InputError(f"{piece.where} has {'no' if piece.y is None else 'a'} y, unlike those before: give all alike")
 

@@ -13,6 +13,7 @@ from pyarrow import parquet
 
 from isthmus.errors import InputError, InputTypeError, shown
 from isthmus.saving.atomic import check_writable, replacing
+from isthmus.sources.endings import check_folder_apart, is_sharded
 from isthmus.sources.pieces import Piece, Store, merged, n_rows, said_where
 from isthmus.sources.reading import in_order
 from isthmus.sources.results import as_table, in_file_order, with_row_names, write_parts
@@ -84,8 +85,8 @@ def write_shards(
     Raises
     ------
     ValueError
-        If the folder holds the results of another model, method or source, a shard cannot be read, or as the method
-        does.
+        If the folder holds the results of another model, method or source, or of rows that have changed since, a shard
+        cannot be read, or as the method does.
     TypeError
         If `method` is no method of a fitted model.
     OSError
@@ -126,25 +127,26 @@ def results_of(
 
     `prepared` makes of each piece what the method takes.
     """
-    source, folder = Path(source), Path(folder)
+    source, folder = _parquet_at(source), Path(folder)
     if ending not in ("parquet", "npy"):
         raise InputError(f"ending={ending!r}: give 'parquet' or 'npy'")
+    check_folder_apart(folder, source)
     whole = Shards(source, y)  # all footers: what is wrong with one is said before any is written
     _check_columns(whole, drop)
     applied = Applied(method, parameters, tuple(drop), prepared)
     check_writable(folder / NOTE)
     pairs = list(zip(whole.paths, _results_in(folder, source, whole.paths, ending), strict=True))
     described = applied.described() | {"source": str(source.resolve()), "y": y if y is None else _plain(y)}
-    _note(folder, described, [result for _, result in pairs])
+    _note(folder, described, pairs, whole.signatures_of_files)
     rank, world = share_of_process()
-    for path, result in pairs[rank::world]:
-        shard = Shards(path, y)
+    for (path, result), n in list(zip(pairs, whole.rows_of_files, strict=True))[rank::world]:
         is_new = not result.exists()
         if is_new:
-            write_parts(result, applied.parts(shard, shard.schema.names, as_arrays=ending == "npy"), len(shard))
-        elif (n := _n_rows(result)) != len(shard):
-            raise InputError(f"{result} has {n} rows, and {path} {len(shard)}: delete it, and it is written anew")
-        yield Shard(path, result, len(shard), is_new)
+            parts = applied.parts(Shards(path, y) if n else whole, whole.schema.names, as_arrays=ending == "npy")
+            write_parts(result, parts if n else (next(parts)[:0],), n)
+        elif (its := _n_rows(result)) != n:
+            raise InputError(f"{result} has {its} rows, and {path} {n}: delete it, and it is written anew")
+        yield Shard(path, result, n, is_new)
 
 
 class Applied:
@@ -261,40 +263,88 @@ def _check_columns(shards: Shards, drop: Sequence[str]) -> None:
 
 def _results_in(folder: Path, source: Path, paths: Sequence[Path], ending: Ending) -> list[Path]:
     """Return where the results of shards go: by their names, in the folders that they are in."""
-    if folder.resolve() == (source if source.is_dir() else source.parent).resolve():
-        raise InputError(f"{folder} holds the shards themselves: give another folder for the results")
     own = [Path(path.name) if path == source else path.relative_to(source) for path in paths]
     return [folder / path.with_suffix(f".{ending}") for path in own]
 
 
-def _note(folder: Path, described: dict[str, object], results: Sequence[Path]) -> None:
-    """Write down what results are of; raise ValueError where those that are there are of something else."""
+def _note(
+    folder: Path, described: dict[str, object], pairs: Sequence[tuple[Path, Path]], signatures: Sequence[str]
+) -> None:
+    """Write down what results are of; raise ValueError where those that are there are of something else.
+
+    A note without results is of a call that failed before the first.
+    """
     path = folder / NOTE
-    if not path.exists():
-        there = next((result for result in results if result.exists()), None)
-        if there is not None:
-            raise InputError(f"{there} is there already, and nothing says what it is of: give another folder")
+    # What is there is asked before the note is read: another process writes the note first, and results after it.
+    any_there, there = _holds_results(folder), [result for _, result in pairs if result.exists()]
+    if path.exists() and any_there:
+        noted = _noted(path)
+        _check_alike(folder, noted, described)
+        _check_unchanged(noted, pairs, signatures, there)
+    elif there:
+        raise InputError(f"{there[0]} is there already, and nothing says what it is of: give another folder")
+    shards = {result.relative_to(folder).as_posix(): own for (_, result), own in zip(pairs, signatures, strict=True)}
+    text = json.dumps(described | {"shards": shards}, indent=2)
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
         with replacing(path) as temporary:
-            temporary.write_text(json.dumps(described, indent=2), encoding="utf-8")
-        return
+            temporary.write_text(text, encoding="utf-8")
+
+
+def _holds_results(folder: Path) -> bool:
+    found = (each.relative_to(folder) for each in folder.rglob("*") if each.suffix in (".parquet", ".npy"))
+    return any(not each.name.startswith(".") for each in found)
+
+
+def _noted(path: Path) -> dict[str, object]:
     try:
         noted = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(
             f"{path} is altered, and nothing else says what the results there are of: delete them"
         ) from error
+    return noted if isinstance(noted, dict) else {}
+
+
+def _check_alike(folder: Path, noted: dict[str, object], described: dict[str, object]) -> None:
+    """Raise ValueError where results are of another model, method or source."""
     for name, value in described.items():
-        its = noted.get(name) if isinstance(noted, dict) else None
+        its = noted.get(name)
         if its != value:
             what = "another model" if name == "model" else f"the {name} {shown(its, 60)}, and not {shown(value, 60)}"
             raise InputError(f"{folder} holds results of {what}: give another folder, or delete it")
 
 
+def _check_unchanged(
+    noted: dict[str, object], pairs: Sequence[tuple[Path, Path]], signatures: Sequence[str], there: Sequence[Path]
+) -> None:
+    """Raise ValueError where a shard has other rows than when its result was written."""
+    shards = noted.get("shards")
+    known = set(shards.values()) if isinstance(shards, dict) else set()
+    for (path, result), own in zip(pairs, signatures, strict=True):
+        if own not in known and result in there:
+            raise InputError(f"{path} has changed since {result} was written: delete that, and it is written anew")
+
+
 def _n_rows(result: Path) -> int:
-    if result.suffix == ".npy":
-        return len(np.load(result, mmap_mode="r"))
-    with parquet.ParquetFile(result) as file:
-        return int(file.metadata.num_rows)
+    try:
+        if result.suffix == ".npy":
+            return len(np.load(result, mmap_mode="r"))
+        with parquet.ParquetFile(result) as file:
+            return int(file.metadata.num_rows)
+    except (ValueError, EOFError, OSError) as error:  # Arrow's are of ValueError
+        raise InputError(f"cannot read {result}: delete it, and it is written anew") from error
+
+
+def _parquet_at(source: object) -> Path:
+    """Return the path of rows in Parquet; raise ValueError where there are none."""
+    if not isinstance(source, str | Path):
+        raise InputTypeError(f"source={shown(source)}: give the path of a folder of Parquet files, or of one")
+    path = Path(source)
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file or folder {path}")
+    if not (is_sharded(path) or path.suffix == ".parquet"):
+        raise InputError(f"write_shards takes Parquet, in a folder or one file, and {path} is none: use the method")
+    return path
 
 
 def _plain(value: object) -> object:

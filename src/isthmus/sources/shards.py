@@ -26,7 +26,7 @@ TEXT_BYTES = 64
 
 
 class Shards(Store):
-    """A table in Parquet files, in the order of their names: a block is a row group.
+    """A table in Parquet files, in the order of their names: a block is a row group that has rows.
 
     Parameters
     ----------
@@ -46,12 +46,16 @@ class Shards(Store):
         self.schema = _common_schema(self.paths, [schema for schema, _ in footers])
         self.bytes_of_a_row = _row_bytes(self.schema)
         self._check_y()
-        self._groups = [(i, group) for i, (_, meta) in enumerate(footers) for group in range(meta.num_row_groups)]
-        self.sizes = [footers[i][1].row_group(group).num_rows for i, group in self._groups]
+        sizes = [_group_sizes(meta) for _, meta in footers]
+        self._groups = [(i, group) for i, own in enumerate(sizes) for group, size in enumerate(own) if size]
+        self.sizes = [sizes[i][group] for i, group in self._groups]
         check_rows(self.name, len(self))
-        self.parts = [(str(each), meta.num_row_groups) for each, (_, meta) in zip(self.paths, footers, strict=True)]
+        self.rows_of_files = list(map(sum, sizes))
+        self.parts = [(str(each), sum(map(bool, own))) for each, own in zip(self.paths, sizes, strict=True)]
         self.at_once = max(1, min(AT_ONCE // self.bytes_of_a_row, -(-max(self.sizes) // _pieces(self.sizes))))
-        self.signature = _signature(path, self.paths, [meta for _, meta in footers])
+        told = [_told(path, each, meta) for each, (_, meta) in zip(self.paths, footers, strict=True)]
+        self.signature = f"parquet {hashlib.sha256(b''.join(told)).hexdigest()}"
+        self.signatures_of_files = [hashlib.sha256(each).hexdigest() for each in told]
 
     def read(self, block: int, start: int = 0) -> Iterator[Piece]:
         """Yield a row group's rows, some at a time."""
@@ -149,6 +153,10 @@ def _footer(path: Path) -> tuple[pa.Schema, parquet.FileMetaData]:
         return file.schema_arrow, file.metadata
 
 
+def _group_sizes(footer: parquet.FileMetaData) -> list[int]:
+    return [footer.row_group(group).num_rows for group in range(footer.num_row_groups)]
+
+
 def _common_schema(paths: Sequence[Path], schemas: Sequence[pa.Schema]) -> pa.Schema:
     """Return what all shards have; raise ValueError where one has other columns, or columns of another kind."""
     first = schemas[0]
@@ -199,13 +207,10 @@ def _of_size(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[pa.Table]
         yield pa.Table.from_batches(left)
 
 
-def _signature(path: Path, paths: Sequence[Path], footers: Sequence[parquet.FileMetaData]) -> str:
-    """Return the SHA-256 of the files' names, sizes and what their footers say of each row group."""
-    digest = hashlib.sha256()
-    for each, meta in zip(paths, footers, strict=True):
-        name = each.name if each == path else each.relative_to(path).as_posix()
-        digest.update(f"{name} {each.stat().st_size} {meta.to_dict()}".encode())
-    return f"parquet {digest.hexdigest()}"
+def _told(path: Path, file: Path, footer: parquet.FileMetaData) -> bytes:
+    """Return a file's name, its size, and what its footer says of each row group."""
+    name = file.name if file == path else file.relative_to(path).as_posix()
+    return f"{name} {file.stat().st_size} {footer.to_dict()}".encode()
 
 
 def _few(schema: pa.Schema) -> str:

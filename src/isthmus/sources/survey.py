@@ -2,6 +2,7 @@
 
 import hashlib
 import zlib
+from collections.abc import Hashable
 from typing import NamedTuple
 
 import numpy as np
@@ -67,7 +68,7 @@ def most_rows(width: int) -> int:
 def digest(piece: Piece) -> str:
     """Return the SHA-256 of a piece's rows."""
     if isinstance(piece.X, pd.DataFrame):
-        return hashlib.sha256(pd.util.hash_pandas_object(piece.X, index=False).to_numpy().tobytes()).hexdigest()
+        return hashlib.sha256(_hashes(piece.X, piece.where).tobytes()).hexdigest()
     return hashlib.sha256(np.ascontiguousarray(piece.X).tobytes()).hexdigest()
 
 
@@ -77,11 +78,28 @@ def added(checksum: int, piece: Piece) -> int:
         if values is None:
             continue
         if isinstance(values, pd.DataFrame | pd.Series):
-            values = pd.util.hash_pandas_object(values, index=False).to_numpy()
+            values = _hashes(values, piece.where)
         array = np.ascontiguousarray(values)
-        array = pd.util.hash_array(array.ravel()) if array.dtype == object else array
+        if array.dtype.kind in "OUS":  # not its bytes, as text is as wide as the longest of its piece
+            array = pd.util.hash_array(array.ravel().astype(object))
         checksum = zlib.crc32(array.reshape(-1).view(np.uint8).data, checksum)
     return checksum
+
+
+def _hashes(values: pd.DataFrame | pd.Series, where: str) -> np.ndarray:
+    """Return a number for each row; raise ValueError in a line for a column of lists and the like."""
+    try:
+        return pd.util.hash_pandas_object(values, index=False).to_numpy()
+    except TypeError as error:
+        columns = values.items() if isinstance(values, pd.DataFrame) else [(values.name, values)]
+        for name, column in columns:
+            odd = next((each for each in column.dropna() if not isinstance(each, Hashable)), None)
+            if odd is not None:
+                raise InputError(
+                    f"{where}: column {name!r} holds a {type(odd).__name__}, and a cell is to hold one value: make "
+                    "columns of it, or leave it out"
+                ) from error
+        raise
 
 
 def _of_store(store: Store) -> Survey:
