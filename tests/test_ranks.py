@@ -29,6 +29,7 @@ from isthmus import (
     Autoencoder,
     ConditionalVariationalAutoencoder,
     DenoisingAutoencoder,
+    GridSearch,
     SequenceAutoencoder,
     TabularAutoencoder,
     VariationalAutoencoder,
@@ -170,7 +171,8 @@ def losses(history, part="train"):
 def cases(folder):
     """Write what each case comes to in this process, which is one of several."""
     rank = int(os.environ["RANK"])
-    results = {name: fitted(name) for name in CASES} | {"in parts": in_parts(), "other rows": error_of_other_rows(rank)}
+    results = {name: fitted(name) for name in CASES} | {"in parts": in_parts(), "search": searched()}
+    results["other rows"] = error_of_other_rows(rank)
     (folder / f"{rank}.json").write_text(json.dumps(results))
 
 
@@ -182,6 +184,7 @@ def test_two_processes_come_to_what_one_does(children, tmp_path):
     assert "process 1 was given other rows than process 0" in ranks[0].pop("other rows")
     assert err.count("devices=3, nodes=1: 2 processes were started") == 1
     np.testing.assert_allclose(ranks[0].pop("in parts"), in_parts(), rtol=CLOSE)
+    np.testing.assert_allclose(ranks[0].pop("search"), searched(), rtol=CLOSE)
     for name, found in ranks[0].items():
         alone = fitted(name)
         assert found["best"] == alone["best"], name
@@ -404,6 +407,15 @@ def in_parts():
     X, _ = images()
     model = VariationalAutoencoder(3, batch_size=25, random_state=0)
     return losses(model.partial_fit(X[:150]).partial_fit(X[150:]).history_).tolist()
+
+
+def searched():
+    """The scores of a search that would train candidates beside one another, were this not one of several processes."""
+    X, _ = images()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        search = GridSearch(Autoencoder(3, **SETTING), {"lr": [1e-3, 1e-2]}, cv=2, refit=False, n_jobs=2).fit(X)
+    return search.cv_results_["mean_test_score"].tolist()
 
 
 def error_of_other_rows(rank):
