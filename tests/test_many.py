@@ -12,7 +12,7 @@ import torch
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import isthmus
@@ -273,6 +273,29 @@ def test_a_pipeline_is_searched_and_its_autoencoders_trained_as_one(rows, groups
     search, other = (each.fit(rows) for each in searches(pipeline, grid))
     assert_same_search(search, other)
     assert [len(group) for group in groups] == [12]
+
+
+@pytest.mark.filterwarnings("ignore:the model is still its start")
+@pytest.mark.parametrize("inside", [False, True], ids=["step", "step of a step"])
+def test_autoencoders_that_the_grid_alone_names_are_trained_as_one(inside, rows, groups):
+    pipeline = Pipeline([("scale", StandardScaler()), ("code", "passthrough")])
+    candidates = [small(Autoencoder, random_state=0, lr=lr) for lr in (1e-3, 4e-3)]
+    grid = {"code": [Pipeline([("ae", each)]) for each in candidates] if inside else candidates}
+    scoring = {"scoring": lambda model, X, y=None: float(model.transform(X).std())}
+    search, other = (each.fit(rows) for each in searches(pipeline, grid, **scoring))
+    np.testing.assert_allclose(search.cv_results_["mean_test_score"], other.cv_results_["mean_test_score"], rtol=1e-4)
+    assert [len(group) for group in groups] == [6]
+
+
+@pytest.mark.parametrize("estimator", [None, Autoencoder, object()], ids=["none", "class", "object"])
+@pytest.mark.parametrize("grid", [{"lr": [1e-3]}, {"lr": 1e-3}, [{"lr": "a"}], 3], ids=str)
+def test_what_is_no_estimator_or_grid_is_refused_as_scikit_learn_does(estimator, grid, rows):
+    said = []
+    for each in (GridSearchCV, GridSearch):
+        with pytest.raises((TypeError, ValueError)) as error:
+            each(estimator, grid).fit(rows)
+        said.append((error.type, str(error.value).replace("GridSearchCV", "GridSearch")))
+    assert said[0] == said[1]
 
 
 @pytest.mark.filterwarnings("ignore:the model is still its start", "ignore:.*fits failed", "ignore:Scoring failed")
