@@ -1,16 +1,18 @@
 """Models that are trained as one are what each would be by itself, and the search is scikit-learn's."""
 
 import threading
+import time
 import warnings
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import isthmus
@@ -193,6 +195,21 @@ def test_an_error_is_raised_once_all_have_ended():
     assert len(ended) == 1
 
 
+@pytest.mark.parametrize("launcher", [{"RANK": "1", "WORLD_SIZE": "2"}, {"SLURM_PROCID": "1", "SLURM_NTASKS": "2"}])
+def test_one_of_several_processes_fits_in_the_order_given(launcher, monkeypatch):
+    for name, value in (launcher | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}).items():
+        monkeypatch.setenv(name, value)
+    said = []
+
+    def fit(i):
+        said.append(i)
+        time.sleep(0.02 - 0.004 * i)  # the later the shorter: beside one another they would end the other way round
+        said.append(i)
+
+    fit_batched([partial(fit, i) for i in range(5)], workers=5)
+    assert said == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+
+
 def test_together_gives_results_in_order_and_takes_what_fits_nothing():
     assert fit_batched([partial(int, i) for i in range(5)], workers=2, at_once=2) == [0, 1, 2, 3, 4]
     assert fit_batched([]) == []
@@ -258,6 +275,29 @@ def test_a_pipeline_is_searched_and_its_autoencoders_trained_as_one(rows, groups
     assert [len(group) for group in groups] == [12]
 
 
+@pytest.mark.filterwarnings("ignore:the model is still its start")
+@pytest.mark.parametrize("inside", [False, True], ids=["step", "step of a step"])
+def test_autoencoders_that_the_grid_alone_names_are_trained_as_one(inside, rows, groups):
+    pipeline = Pipeline([("scale", StandardScaler()), ("code", "passthrough")])
+    candidates = [small(Autoencoder, random_state=0, lr=lr) for lr in (1e-3, 4e-3)]
+    grid = {"code": [Pipeline([("ae", each)]) for each in candidates] if inside else candidates}
+    scoring = {"scoring": lambda model, X, y=None: float(model.transform(X).std())}
+    search, other = (each.fit(rows) for each in searches(pipeline, grid, **scoring))
+    np.testing.assert_allclose(search.cv_results_["mean_test_score"], other.cv_results_["mean_test_score"], rtol=1e-4)
+    assert [len(group) for group in groups] == [6]
+
+
+@pytest.mark.parametrize("estimator", [None, Autoencoder, object()], ids=["none", "class", "object"])
+@pytest.mark.parametrize("grid", [{"lr": [1e-3]}, {"lr": 1e-3}, [{"lr": "a"}], 3], ids=str)
+def test_what_is_no_estimator_or_grid_is_refused_as_scikit_learn_does(estimator, grid, rows):
+    said = []
+    for each in (GridSearchCV, GridSearch):
+        with pytest.raises((TypeError, ValueError)) as error:
+            each(estimator, grid).fit(rows)
+        said.append((error.type, str(error.value).replace("GridSearchCV", "GridSearch")))
+    assert said[0] == said[1]
+
+
 @pytest.mark.filterwarnings("ignore:the model is still its start", "ignore:.*fits failed", "ignore:Scoring failed")
 def test_a_candidate_that_fails_gets_the_error_score(rows):
     grid = {"lr": [1e-3, -1.0, 4e-3]}
@@ -274,6 +314,19 @@ def test_other_estimators_are_searched_as_scikit_learn_does(rows, groups):
     search, other = (each.fit(rows) for each in searches(PCA(), {"n_components": [1, 2, 3]}))
     assert_same_search(search, other)
     assert not groups
+
+
+@pytest.mark.filterwarnings(
+    "ignore:the model is still its start", "ignore:.*units of the code", "error:There is a perf"
+)
+def test_tables_with_classes_are_searched_without_a_warning_of_torch(groups):
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"a": rng.normal(size=90), "b": rng.normal(size=90), "c": rng.choice([*"uvw"], 90)})
+    search, other = (
+        each.fit(X) for each in searches(small(isthmus.TabularAutoencoder, random_state=0), {"lr": [1e-3, 4e-3]})
+    )
+    assert_same_search(search, other)
+    assert [len(group) for group in groups] == [6]
 
 
 @pytest.mark.filterwarnings("ignore:the model is still its start")

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import warnings
 from functools import partial
@@ -22,13 +23,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import nn
+from torch import distributed, nn
 
 import isthmus
 from isthmus import (
     Autoencoder,
     ConditionalVariationalAutoencoder,
     DenoisingAutoencoder,
+    GridSearch,
     SequenceAutoencoder,
     TabularAutoencoder,
     VariationalAutoencoder,
@@ -170,7 +172,8 @@ def losses(history, part="train"):
 def cases(folder):
     """Write what each case comes to in this process, which is one of several."""
     rank = int(os.environ["RANK"])
-    results = {name: fitted(name) for name in CASES} | {"in parts": in_parts(), "other rows": error_of_other_rows(rank)}
+    results = {name: fitted(name) for name in CASES} | {"in parts": in_parts(), "search": searched()}
+    results["other rows"] = error_of_other_rows(rank)
     (folder / f"{rank}.json").write_text(json.dumps(results))
 
 
@@ -182,6 +185,7 @@ def test_two_processes_come_to_what_one_does(children, tmp_path):
     assert "process 1 was given other rows than process 0" in ranks[0].pop("other rows")
     assert err.count("devices=3, nodes=1: 2 processes were started") == 1
     np.testing.assert_allclose(ranks[0].pop("in parts"), in_parts(), rtol=CLOSE)
+    np.testing.assert_allclose(ranks[0].pop("search"), searched(), rtol=CLOSE)
     for name, found in ranks[0].items():
         alone = fitted(name)
         assert found["best"] == alone["best"], name
@@ -209,6 +213,35 @@ def kills(record):
 def interrupts(record):
     if record["epoch"] == 2:
         os.kill(os.getpid(), signal.SIGINT)
+
+
+def no_network():
+    raise OSError("no network here")
+
+
+class Unreadable(MLP):
+    """A network that no other process can be given."""
+
+    def __reduce__(self):
+        return no_network, ()
+
+
+def in_threads(*fits):
+    """The losses of fits, of which the first trains in several processes when the others begin in other threads."""
+    found = {}
+
+    def fit(i, function):
+        found[i] = losses(function().history_).tolist()
+
+    threads = [threading.Thread(target=fit, args=(i, function)) for i, function in enumerate(fits)]
+    threads[0].start()
+    while threads[0].is_alive() and not distributed.is_initialized():
+        time.sleep(0.001)
+    for thread in threads[1:]:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return [found[i] for i in range(len(threads))]
 
 
 def from_python(folder):
@@ -242,6 +275,9 @@ def from_python(folder):
     said["another family"] = error_of(resumed, resume_from=folder / "run")
     resumed = Autoencoder(devices=2, **setting).fit(X, resume_from=folder / "run")
     said["resumed"] = [record["train"]["loss"] for record in resumed.history_]
+    said["cannot be read"] = error_of(Autoencoder(devices=2, network=Unreadable(), **setting))
+    model, alone = Autoencoder(devices=2, **setting), Autoencoder(lr=2e-3, **setting)
+    said["in threads"] = in_threads(partial(model.fit, X), partial(alone.fit, X))
     said["left"] = [*map(str, Path(tempfile.gettempdir()).glob("isthmus-*"))]
     said["temporary files"] = tempfile.gettempdir()
     (folder / "said.json").write_text(json.dumps(said))
@@ -262,6 +298,12 @@ def test_a_fit_from_python_starts_its_processes_and_ends_them(children, tmp_path
     assert said["another family"][0] == "InputError"
     alone = Autoencoder(n_components=3, max_epochs=4, batch_size=50, random_state=0).fit(images()[0])
     np.testing.assert_allclose(said["resumed"], losses(alone.history_), rtol=CLOSE)
+    assert said["cannot be read"][0] == "InputError"
+    assert said["cannot be read"][1].endswith("cannot be given what fit was: OSError: no network here")
+    by_itself = Autoencoder(lr=2e-3, n_components=3, max_epochs=4, batch_size=50, random_state=0).fit(images()[0])
+    first, second = said["in threads"]
+    np.testing.assert_allclose(first, losses(alone.history_), rtol=CLOSE)
+    np.testing.assert_allclose(second, losses(by_itself.history_), rtol=CLOSE)
     assert said["left"] == []
     assert said["temporary files"] == env["TMPDIR"]
 
@@ -404,6 +446,15 @@ def in_parts():
     X, _ = images()
     model = VariationalAutoencoder(3, batch_size=25, random_state=0)
     return losses(model.partial_fit(X[:150]).partial_fit(X[150:]).history_).tolist()
+
+
+def searched():
+    """The scores of a search that would train candidates beside one another, were this not one of several processes."""
+    X, _ = images()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        search = GridSearch(Autoencoder(3, **SETTING), {"lr": [1e-3, 1e-2]}, cv=2, refit=False, n_jobs=2).fit(X)
+    return search.cv_results_["mean_test_score"].tolist()
 
 
 def error_of_other_rows(rank):

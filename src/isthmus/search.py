@@ -1,12 +1,12 @@
 """scikit-learn's search over a grid, with candidates of one shape trained as one batched model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Self
 
+import numpy as np
 from joblib import effective_n_jobs, parallel_config
 from joblib.parallel import ParallelBackendBase
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator
 from sklearn.model_selection import GridSearchCV
 
 from isthmus.models.fitting import Fitting
@@ -91,15 +91,25 @@ class GridSearch(GridSearchCV):
         ValueError, TypeError
             As ``GridSearchCV`` does: if every fit fails, or a parameter has no meaning.
         """
-        if not any(map(_is_ours, [self.estimator, *self.estimator.get_params().values()])):
+        if not any(map(_holds_ours, [self.estimator, *_tried(self.param_grid)])):
             return super().fit(X, y, **params)
         workers = effective_n_jobs(self.n_jobs)
         with parallel_config(backend=_Batching(workers=workers)):
             return super().fit(X, y, **params)
 
 
-def _is_ours(part: object) -> bool:
-    return isinstance(part, BaseEstimator) and isinstance(part, Fitting)
+def _tried(grids: object) -> Iterator[object]:
+    """Give each value of a grid, or of several; whatever is none is left to scikit-learn, which says so."""
+    for grid in grids if isinstance(grids, list) else [grids]:
+        for values in grid.values() if isinstance(grid, dict) else ():
+            yield from values if isinstance(values, Sequence | np.ndarray) else ()
+
+
+def _holds_ours(part: object) -> bool:
+    """Tell whether it is an autoencoder, or an estimator with one among its parameters."""
+    if isinstance(part, type) or not hasattr(part, "get_params"):
+        return False
+    return any(isinstance(each, Fitting) for each in (part, *part.get_params().values()))
 
 
 class _Result:

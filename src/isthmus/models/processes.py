@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from joblib.externals.loky import ProcessPoolExecutor
-from joblib.externals.loky.process_executor import TerminatedWorkerError
+from joblib.externals.loky.process_executor import BrokenProcessPool, TerminatedWorkerError
 from sklearn.base import BaseEstimator
 from torch import distributed
 from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]
@@ -41,10 +42,11 @@ MAPPED_BYTES = 2**20
 _one_at_a_time = threading.Lock()
 """A program has one process group: fits that start processes take turns."""
 
-_place: Place | None = None
-"""Which of the processes this one is, that a fit has started."""
+_place: ContextVar[Place | None] = ContextVar("place", default=None)
+"""Which of the processes of the fit at hand this one is: a fit in another thread at the same time knows nothing of it.
+"""
 
-_complete_start: Callable[[], None] | None = None
+_complete_start: ContextVar[Callable[[], None] | None] = ContextVar("complete_start", default=None)
 """Waits for those processes, and forms their group: done once the rows are checked, so that mistakes are told at once.
 """
 
@@ -64,11 +66,11 @@ class MappedArray(NamedTuple):
 
 def place_now() -> Place | None:
     """Return which process of a fit this one is; None where it trains alone. Those that were started are waited for."""
-    global _complete_start
-    if _complete_start is not None:
-        complete, _complete_start = _complete_start, None
+    complete = _complete_start.get()
+    if complete is not None:
+        _complete_start.set(None)
         complete()
-    return None if not (distributed.is_available() and distributed.is_initialized()) else (_place or place_of_process())
+    return _place.get()
 
 
 @contextmanager
@@ -85,7 +87,9 @@ def processes_of(estimator: BaseEstimator, X: object, y: object, *, may_start: b
     devices, nodes = estimator.devices, estimator.nodes
     if (devices, nodes) != (1, 1):
         estimator.check_parameters()
-    place = _place or place_of_process(devices * nodes)
+    place = _place.get()
+    if place is None and not _one_at_a_time.locked():  # else the group that is there is another thread's
+        place = place_of_process(devices * nodes)
     if place is None and devices * nodes == 1:
         yield
         return
@@ -100,8 +104,19 @@ def processes_of(estimator: BaseEstimator, X: object, y: object, *, may_start: b
     if devices * nodes not in (1, place.world) and place.rank == 0:
         warn_caller(f"devices={devices}, nodes={nodes}: {place.world} processes were started, and all of them train")
     _init_launched_group(place)
-    with _noticing_failures(), nullcontext() if place.rank == 0 else _silent():
+    with _being(place), _noticing_failures(), nullcontext() if place.rank == 0 else _silent():
         yield
+
+
+@contextmanager
+def _being(place: Place, complete_start: Callable[[], None] | None = None) -> Iterator[None]:
+    """Have this thread know which of the processes it is, and how their start is completed."""
+    tokens = _place.set(place), _complete_start.set(complete_start)
+    try:
+        yield
+    finally:
+        _place.reset(tokens[0])
+        _complete_start.reset(tokens[1])
 
 
 def _init_launched_group(place: Place) -> None:
@@ -167,7 +182,6 @@ def _is_lost(error: RuntimeError) -> bool:
 @contextmanager
 def _workers(estimator: BaseEstimator, X: object, y: object, devices: int, nodes: int) -> Iterator[None]:
     """Start the other processes of this machine, and be the first of them."""
-    global _place, _complete_start
     node, host, port = _rendezvous(nodes)
     world, threads = devices * nodes, max(1, most_threads() // devices)
     with (
@@ -184,13 +198,17 @@ def _workers(estimator: BaseEstimator, X: object, y: object, devices: int, nodes
                 executor.submit(_run_worker, other, *rows, each, (host, store.port), threads, os.getpid())
                 for each in places[1:]
             ]
-            _place, _complete_start = places[0], partial(_wait_and_init_group, futures, store, places)
-            with at_most(threads), _noticing_failures(), nullcontext() if node == 0 else _silent():
+            complete_start = partial(_wait_and_init_group, futures, store, places)
+            with (
+                _being(places[0], complete_start),
+                at_most(threads),
+                _noticing_failures(),
+                nullcontext() if node == 0 else _silent(),
+            ):
                 yield
         except ConnectionError as error:
             raise _why_worker_ended(futures, error) from error
         finally:
-            _place = _complete_start = None
             _destroy_group()
             executor.shutdown(kill_workers=True)
 
@@ -261,14 +279,13 @@ def _run_worker(
     estimator: BaseEstimator, X: object, y: object, place: Place, address: tuple[str, int], threads: int, parent: int
 ) -> None:
     """Be one of the processes that another one has started."""
-    global _place
     threading.Thread(target=_exit_with_parent, args=(parent,), daemon=True).start()
     store = TCPStore(*address, place.world, False, START_TIMEOUT)
     store.set(f"there-{place.rank}", "")
-    _place = place
     _init_group(store, place)
     torch.set_num_threads(threads)
-    estimator.fit(_from_files(X), _from_files(y))
+    with _being(place):
+        estimator.fit(_from_files(X), _from_files(y))
 
 
 def _exit_with_parent(parent: int) -> None:
@@ -288,8 +305,10 @@ def _why_worker_ended(futures: list[Future[None]], lost: ConnectionError) -> Bas
             return ChildProcessError(
                 "a process of this training was killed, perhaps as memory ran out: free some, or take fewer devices"
             )
-        if found and isinstance(found[0], PicklingError):
-            cause = found[0].__cause__ or found[0]
+        if found and isinstance(found[0], PicklingError | BrokenProcessPool):
+            cause = (
+                str(found[0].__cause__ or found[0]).strip(' "\n').split("\n")[-1]
+            )  # of a traceback what it ends with
             return InputError(f"devices={len(futures) + 1}: other processes cannot be given what fit was: {cause}")
         if found:
             return found[0]

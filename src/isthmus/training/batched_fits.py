@@ -16,6 +16,7 @@ from isthmus.training import loop
 from isthmus.training.batchable import agree, shape_of
 from isthmus.training.batched import Run, train_batched
 from isthmus.training.loop import Interrupted
+from isthmus.training.ranks import is_one_of_several
 from isthmus.training.state import State
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ def fit_batched(fits: Sequence[Callable[[], object]], workers: int = 1, at_once:
     fits : sequence of callables
         Each is called once, in a thread of its own.
     workers : int, default 1
-        How many of those threads compute beside one another, where they wait for none.
+        How many of those threads compute beside one another, where they wait for none. It is 1 where this process is
+        one of several: all must come to what they do together in the same order.
     at_once : int, default 64
         How many fits are begun before the first must end.
 
@@ -62,6 +64,7 @@ def fit_batched(fits: Sequence[Callable[[], object]], workers: int = 1, at_once:
         What the first of them in order has raised, once all have ended.
     """
     found: list[object] = []
+    workers = 1 if is_one_of_several() else workers
     for start in range(0, len(fits), at_once):
         found += BatchedFits(fits[start : start + at_once], workers).run()
     return found
@@ -72,6 +75,7 @@ class BatchedFits:
 
     def __init__(self, fits: Sequence[Callable[[], object]], workers: int) -> None:
         self._permits = threading.Semaphore(workers)
+        self._in_order = workers == 1
         self._changed = threading.Condition()
         self._busy = len(fits)
         self._arrived: dict[int, Run] = {}
@@ -87,9 +91,8 @@ class BatchedFits:
 
     def run(self) -> list[object]:
         """Let all begin, train what they come with, again and again, until all are over."""
-        for thread in self._threads:
-            thread.start()
         try:
+            self._start()
             while self._wait_for_all():
                 self._train_those_who_wait()
         except BaseException:
@@ -103,6 +106,15 @@ class BatchedFits:
         if error is not None:
             raise error
         return self._results
+
+    def _start(self) -> None:
+        """Start all threads; where one computes at a time, each when those before it wait or are over."""
+        for i, thread in enumerate(self._threads):
+            thread.start()
+            if self._in_order:
+                with self._changed:
+                    while self._busy >= len(self._threads) - i:
+                        self._changed.wait()
 
     def train(self, place: int, run: Run) -> None:
         """Train a run: by itself at once where it has no shape, else when all others wait, too."""

@@ -64,6 +64,11 @@ def place_of_process(wanted: int = 1) -> Place | None:
     return Place(rank, world, *local) if world > 1 else None
 
 
+def is_one_of_several() -> bool:
+    """Tell whether this process is one of several that may train together, also of those that `srun` has started."""
+    return place_of_process(_number("SLURM_NTASKS", 1)) is not None
+
+
 def _number(name: str, default: int = 0) -> int:
     text = os.environ.get(name, str(default))
     if not text.isdecimal():

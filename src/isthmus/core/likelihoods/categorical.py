@@ -316,4 +316,5 @@ def one_hot(x: Tensor, sizes: Sequence[int]) -> Tensor:
     width = sum(sizes)
     offsets = torch.tensor([0, *itertools.accumulate(sizes)][:-1], device=x.device)
     index = torch.where(x < 0, width, x.long() + offsets)  # one column more takes the ones of what is not known
-    return x.new_zeros(len(x), width + 1).scatter_(1, index, 1.0)[:, :width]
+    # Not in place: torch.func.vmap has no rule for scatter_, says so, and takes model after model.
+    return x.new_zeros(len(x), width + 1).scatter(1, index, 1.0)[:, :width]
