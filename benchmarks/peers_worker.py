@@ -25,15 +25,18 @@ SIDE, SECONDS = 2048, 0.5
 
 
 class Clock:
-    """The seconds of each epoch, between its end and that of the one before; a measured loss takes none of them."""
+    """The seconds of each epoch, between its end and that of the one before; a measured loss takes none of them.
+
+    What is told of its epochs when all have ended says itself what each took.
+    """
 
     def __init__(self, measures):
         self.measures = measures
         self.seconds, self.losses = [], []
         self.start = self.began = time.perf_counter()
 
-    def __call__(self, measure):
-        self.seconds.append(time.perf_counter() - self.began)
+    def __call__(self, measure, seconds=None):
+        self.seconds.append(time.perf_counter() - self.began if seconds is None else seconds)
         if self.measures:
             before = time.perf_counter()
             self.losses.append(measure())
