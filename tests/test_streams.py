@@ -21,6 +21,7 @@ from isthmus import (
     Autoencoder,
     ConditionalVariationalAutoencoder,
     DenoisingAutoencoder,
+    GridSearch,
     OutlierDetector,
     SequenceAutoencoder,
     SparseAutoencoder,
@@ -640,6 +641,29 @@ def test_families_that_take_no_streams_say_so(sheet, tmp_path):
         ConditionalVariationalAutoencoder(2).fit(X)
     with pytest.raises(ValueError, match=r"y goes with the batches of .*: let them be pairs"):
         ConditionalVariationalAutoencoder(2).fit(lambda: iter([sheet[0]]), sheet[1])
+
+
+def test_hints_are_of_what_works(sheet, tmp_path):
+    folder = shards(tmp_path / "rows", *sheet)
+    frame = pd.read_parquet(folder)
+    with pytest.raises(TypeError, match=r"give pandas\.read_parquet\(path\), or call partial_fit"):
+        SequenceAutoencoder(2).fit(folder)
+    search = GridSearch(new("plain", max_epochs=1), {"lr": [1e-3]}, cv=2)
+    for X in (str(folder), folder, lambda: iter([sheet[0]])):
+        with pytest.raises(TypeError, match="GridSearch takes rows in memory, and X is a"):
+            search.fit(X)
+    model = new("plain", max_epochs=1).fit(folder, y="kind")
+    line = r"0.parquet, row group 0: the model was fitted without the column 'kind': leave it out, as datasets.write_s"
+    with pytest.raises(ValueError, match=line):
+        model.transform(folder)
+    files = datasets.write_shards(model.transform, folder, tmp_path / "codes", drop=["kind"])
+    codes = np.concatenate([pd.read_parquet(file) for file in files])
+    np.testing.assert_allclose(codes, model.transform(frame.drop(columns="kind")), rtol=1e-4, atol=1e-5)
+    told = new("conditional", max_epochs=1).fit(folder, y="kind")
+    with pytest.raises(ValueError, match="give y='kind' if it is the condition, or leave it out"):
+        told.transform(folder)
+    with pytest.raises(ValueError, match="unseen at fit time"):
+        model.transform(lambda: iter([frame.drop(columns="c0")]))
 
 
 def test_what_is_in_memory_is_no_stream(sheet):

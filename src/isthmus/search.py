@@ -1,6 +1,7 @@
 """scikit-learn's search over a grid, with candidates of one shape trained as one batched model."""
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -9,7 +10,9 @@ from joblib.parallel import ParallelBackendBase
 from numpy.typing import ArrayLike
 from sklearn.model_selection import GridSearchCV
 
+from isthmus.errors import InputTypeError
 from isthmus.models.fitting import Fitting
+from isthmus.sources.batches import batches_of
 from isthmus.training.batched_fits import AT_ONCE, fit_batched
 
 
@@ -91,6 +94,11 @@ class GridSearch(GridSearchCV):
         ValueError, TypeError
             As ``GridSearchCV`` does: if every fit fails, or a parameter has no meaning.
         """
+        if isinstance(X, str | Path) or batches_of(X) is not None:
+            raise InputTypeError(
+                f"GridSearch takes rows in memory, and X is a {type(X).__name__}: give rows, or a part of them, as "
+                "numpy.load(path) and pandas.read_parquet(path) return"
+            )
         if not any(map(_holds_ours, [self.estimator, *_tried(self.param_grid)])):
             return super().fit(X, y, **params)
         workers = effective_n_jobs(self.n_jobs)

@@ -12,7 +12,8 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from isthmus.errors import InputError
+from isthmus.errors import InputError, shown
+from isthmus.formats.names import few
 from isthmus.sources.pieces import AT_ONCE, Piece, Store, Stream, n_rows, said_where
 from isthmus.sources.reading import in_order, read_ahead
 from isthmus.sources.stored import let_go
@@ -127,10 +128,28 @@ class _Call:
             if self._mask is not None:
                 arguments["mask"] = _of_rows(self._mask, piece.X, start, n_all)
             with said_where(piece):
-                yield n, self._method(*self._given.args, **self._given.kwargs)
+                yield n, self._applied(piece.X)
             start += n
         if self._mask is not None and start and _is_of_each(self._mask, piece.X) and start != len(self._mask):
             raise InputError(MASK.format(len(self._mask), start))
+
+    def _applied(self, X: pd.DataFrame | np.ndarray) -> Any:
+        """Return what the method gives of rows; say how a column is left out that the model does not know."""
+        try:
+            return self._method(*self._given.args, **self._given.kwargs)
+        except InputError as error:
+            columns = list(X) if isinstance(X, pd.DataFrame) else []
+            model = self._given.arguments["self"]
+            known = list(getattr(model, "feature_names_in_", columns))
+            more = [name for name in columns if name not in known]
+            if not more or not set(known) <= set(columns):
+                raise
+            is_untold = self._y is None and getattr(model, "takes_conditions", False)
+            label = f"give y={more[0]!r} if it is the condition, or " if is_untold and len(more) == 1 else ""
+            raise InputError(
+                f"the model was fitted without the column {few(more)}: {label}leave it out, as "
+                f"datasets.write_shards(model.{self._method.__name__}, path, folder, drop={shown(more, 60)}) does"
+            ) from error
 
 
 def _is_number(y: object) -> bool:

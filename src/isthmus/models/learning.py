@@ -1,6 +1,7 @@
 """From a person's rows, in memory or not, to what form they have and the source that training reads."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from isthmus.formats.base import Format
 from isthmus.formats.containers import RowsLike
 from isthmus.formats.given import Given
 from isthmus.models.engine import to_batch
+from isthmus.sources.endings import is_sharded
 from isthmus.sources.memory import MemorySource
 from isthmus.sources.pieces import Feed, Piece, Store, Stream, joined, merged, n_rows, row_width, said_where
 from isthmus.sources.reading import in_order
@@ -100,9 +102,10 @@ def streamed(form: Format, X: RowsLike, y: RowsLike | None) -> Stream | None:
     if form.takes_streams:
         return stream_of(X, y)
     if isinstance(X, str) or hasattr(X, "__fspath__"):
+        how = "pandas.read_parquet(path)" if is_sharded(Path(X)) else "isthmus.datasets.load(path).X"  # type: ignore[arg-type]
         raise InputTypeError(
-            f"X is a path, {X}, and this family takes rows that are in memory: give isthmus.datasets.load(path).X, or "
-            "call partial_fit on parts of them"
+            f"X is a path, {X}, and this family takes rows that are in memory: give {how}, or call partial_fit on "
+            "parts of them"
         )
     return None
 
