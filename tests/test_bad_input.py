@@ -323,6 +323,12 @@ ESTIMATORS = {
     "unknown schedule": (lambda: fit(lr_schedule="cosine"), "unknown lr_schedule"),
     "unknown device": (lambda: fit(device="tpuu"), "device='tpuu'"),
     "a device that is not here": (lambda: fit(device="cuda:77"), "device='cuda:77'"),
+    "precision of another library": (
+        lambda: fit(precision="bf16-true"),
+        "unknown precision 'bf16-true': give one of 'auto', '32-true', '64-true', '16-mixed', 'bf16-mixed'",
+    ),
+    "unknown compile": (lambda: fit(compile=None), "unknown compile None: give True, False or 'auto'"),
+    "compile as a number": (lambda: fit(compile=1), "unknown compile 1: give True, False or 'auto'"),
     "unknown precision": (lambda: fit(precision="3"), "unknown precision '3': give one of 'auto'"),
     "unknown normalisation": (lambda: fit(network=MLP(normalization="group")), "unknown normalization 'group'"),
     "unknown linear path": (lambda: fit(network=MLP(linear_path="ica")), "unknown linear_path 'ica'"),

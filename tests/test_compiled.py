@@ -184,7 +184,7 @@ def test_auto_goes_by_sizes(digits, graphs):
     assert not is_compiled("auto", ENOUGH_STEPS, 2 * LITTLE_WORK)
     Autoencoder(4, **FEW, compile="auto").fit(digits[0])
     assert not graphs
-    with pytest.raises(InputError, match="unknown compile 'yes': give one of 'auto'"):
+    with pytest.raises(InputError, match="unknown compile 'yes': give True, False or 'auto'"):
         Autoencoder(4, compile="yes").fit(digits[0])
 
 

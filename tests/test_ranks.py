@@ -369,6 +369,18 @@ def test_machines_must_know_of_one_another(monkeypatch):
         Autoencoder(devices=2).partial_fit(images()[0])
 
 
+def test_a_warning_of_the_number_of_processes_is_of_the_line_that_fits(monkeypatch):
+    for name, value in {"RANK": "0", "WORLD_SIZE": "3", "MASTER_ADDR": "here", "MASTER_PORT": "1"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("isthmus.models.processes._init_launched_group", lambda place: 1 / 0)
+    with (
+        pytest.warns(UserWarning, match="devices=2, nodes=1: 3 processes were started") as told,
+        pytest.raises(ZeroDivisionError),
+    ):
+        Autoencoder(devices=2).fit(images()[0])
+    assert [each.filename for each in told] == [__file__]
+
+
 @pytest.mark.parametrize(
     ("said", "place"),
     [

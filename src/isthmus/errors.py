@@ -124,10 +124,11 @@ def warnings_as(
 
 
 def warn_caller(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn at the line that called isthmus, however many methods lie between, also those of scikit-learn's wrappers."""
+    """Warn at the line that called isthmus, however many methods lie between, also of wrappers and context managers."""
     if issubclass(category, _hushed.get()):
         return
     frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(("isthmus.", "sklearn.")):
+    passed = ("isthmus.", "sklearn.", "contextlib")
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(passed):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)

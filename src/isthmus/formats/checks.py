@@ -51,11 +51,11 @@ LONGEST_CHOICE = 200
 """Letters by which a value that is no choice is likened to them."""
 
 
-def check_choice(name: str, value: object, choices: Iterable[str | None]) -> None:
-    """Raise ValueError for a value that is none of the choices, with the nearest of them."""
+def check_choice(name: str, value: object, choices: Iterable[str | None], *, likened: bool = True) -> None:
+    """Raise ValueError for a value that is none of the choices, with the nearest of them, or with all."""
     if value not in tuple(choices):
         text = str(value)[:LONGEST_CHOICE]  # of a stranger's text, long as a book, the search would take a second
-        close = difflib.get_close_matches(text, [choice for choice in choices if choice], n=1, cutoff=0.3)
+        close = difflib.get_close_matches(text, [choice for choice in choices if choice and likened], n=1, cutoff=0.3)
         hint = (
             f"did you mean {close[0]!r}?" if close else f"give one of {', '.join(repr(choice) for choice in choices)}"
         )

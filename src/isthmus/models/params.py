@@ -228,9 +228,9 @@ class Parameters(BaseEstimator, ABC):
                 f"callbacks={self.callbacks!r}: give a list of functions that take a record of the history, or "
                 "that and the estimator"
             )
-        check_choice("precision", self.precision, PRECISIONS)
-        if not isinstance(self.compile, bool):
-            check_choice("compile", self.compile, ("auto",))
+        check_choice("precision", self.precision, PRECISIONS, likened=False)
+        if not isinstance(self.compile, bool) and self.compile != "auto":
+            raise InputError(f"unknown compile {self.compile!r}: give True, False or 'auto'")
         self._check_scale()
         check_choice("sparsity", self.sparsity, (None, "kl", "l1", "topk"))
         check_choice("lr_schedule", self.lr_schedule, ("one_cycle", "constant"))
