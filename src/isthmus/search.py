@@ -1,7 +1,6 @@
 """scikit-learn's search over a grid, with candidates of one shape trained as one batched model."""
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -12,7 +11,7 @@ from sklearn.model_selection import GridSearchCV
 
 from isthmus.errors import InputTypeError
 from isthmus.models.fitting import Fitting
-from isthmus.sources.batches import batches_of
+from isthmus.models.learning import comes_in_pieces
 from isthmus.training.batched_fits import AT_ONCE, fit_batched
 
 
@@ -94,7 +93,7 @@ class GridSearch(GridSearchCV):
         ValueError, TypeError
             As ``GridSearchCV`` does: if every fit fails, or a parameter has no meaning.
         """
-        if isinstance(X, str | Path) or batches_of(X) is not None:
+        if comes_in_pieces(X):
             raise InputTypeError(
                 f"GridSearch takes rows in memory, and X is a {type(X).__name__}: give rows, or a part of them, as "
                 "numpy.load(path) and pandas.read_parquet(path) return"

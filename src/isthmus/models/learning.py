@@ -14,6 +14,7 @@ from isthmus.formats.base import Format
 from isthmus.formats.containers import RowsLike
 from isthmus.formats.given import Given
 from isthmus.models.engine import to_batch
+from isthmus.sources.batches import batches_of
 from isthmus.sources.endings import is_sharded
 from isthmus.sources.memory import MemorySource
 from isthmus.sources.pieces import Feed, Piece, Store, Stream, joined, merged, n_rows, row_width, said_where
@@ -108,6 +109,11 @@ def streamed(form: Format, X: RowsLike, y: RowsLike | None) -> Stream | None:
             "parts of them"
         )
     return None
+
+
+def comes_in_pieces(X: object) -> bool:
+    """Tell whether rows are on disk, or given one batch after the other, as far as it is seen without reading."""
+    return isinstance(X, str | Path) or batches_of(X) is not None
 
 
 def in_turn(feed: Feed) -> Iterator[Piece]:

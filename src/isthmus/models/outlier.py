@@ -23,10 +23,10 @@ from isthmus.models.base import AbstractAutoencoder
 from isthmus.models.calibration import Calibration, missing_shares
 from isthmus.models.in_pieces import TakesStreams
 from isthmus.models.kept import kept_start, why_start_is_kept
+from isthmus.models.learning import comes_in_pieces
 from isthmus.models.saved import save_estimator
 from isthmus.models.variational import VariationalAutoencoder
 from isthmus.saving.attributes import Attribute, is_dict, is_number
-from isthmus.sources.batches import batches_of
 
 FOLDS = 3
 """Autoencoders that are fitted where rows are fewer than their entries, each without one part of the rows."""
@@ -116,7 +116,7 @@ class OutlierDetector(TakesStreams, OutlierMixin, BaseEstimator):
         ValueError, TypeError
             If a parameter has no meaning, or as ``fit`` of the autoencoder does.
         """
-        if isinstance(X, str | Path) or batches_of(X) is not None:
+        if comes_in_pieces(X):
             raise InputTypeError(
                 f"OutlierDetector takes rows that are in memory, and X is a {type(X).__name__}: fit an autoencoder on "
                 "it, and give OutlierDetector(FrozenEstimator(autoencoder)) some of the rows"

@@ -163,7 +163,8 @@ def _common_schema(paths: Sequence[Path], schemas: Sequence[pa.Schema]) -> pa.Sc
     for path, schema in zip(paths, schemas, strict=True):
         if schema.names != first.names:
             odd = next((x for x in [*schema.names, *first.names] if (x in schema.names) != (x in first.names)), None)
-            what = "them in another order" if odd is None else f"{'a' if odd in schema.names else 'no'} column {odd!r}"
+            what = f"{'a' if odd in schema.names else 'no'} column {odd!r}"
+            what = "its columns in another order" if odd is None else what
             raise InputError(f"{path} has {what}, unlike {paths[0]}: write all shards with the same columns")
         for name, kind, its in zip(first.names, first.types, schema.types, strict=True):
             if _family(kind) != _family(its) and pa.null() not in (kind, its):
