@@ -94,9 +94,8 @@ def test_losses_are_those_of_the_eager_step(model, digits, graphs):
 def test_every_model_of_a_process_is_compiled(monkeypatch):
     """PyTorch gives a code up after some versions of it, and the steps of all models are the same code."""
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
-    monkeypatch.setattr("torch._dynamo.config.recompile_limit", 1)
     X = np.random.default_rng(0).random((100, 12))
-    with warnings.catch_warnings():
+    with torch._dynamo.config.patch(recompile_limit=1), warnings.catch_warnings():
         warnings.filterwarnings("error", "the training is not compiled")
         for width in (2, 3):
             Autoencoder(2, **FEW, **LAYER, compile=True).fit(X[:, :width])
