@@ -2,11 +2,13 @@
 
 import warnings
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from lightning_fabric import Fabric
 from sklearn.utils.estimator_checks import check_estimator
 
 from isthmus import (
@@ -23,6 +25,7 @@ from isthmus import (
 from isthmus.errors import InputError
 from isthmus.networks import LSTM, MLP, Conv
 from isthmus.training.compiled import ENOUGH_STEPS, LITTLE_WORK, is_compiled
+from isthmus.training.step import compiled_step
 
 FEW = {"max_epochs": 2, "batch_size": 64, "random_state": 0, "device": "cpu", "precision": "32-true"}
 LAYER = {"network": MLP(hidden=())}
@@ -91,9 +94,8 @@ def test_losses_are_those_of_the_eager_step(model, digits, graphs):
 def test_every_model_of_a_process_is_compiled(monkeypatch):
     """PyTorch gives a code up after some versions of it, and the steps of all models are the same code."""
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
-    monkeypatch.setattr("torch._dynamo.config.recompile_limit", 1)
     X = np.random.default_rng(0).random((100, 12))
-    with warnings.catch_warnings():
+    with torch._dynamo.config.patch(recompile_limit=1), warnings.catch_warnings():
         warnings.filterwarnings("error", "the training is not compiled")
         for width in (2, 3):
             Autoencoder(2, **FEW, **LAYER, compile=True).fit(X[:, :width])
@@ -147,6 +149,23 @@ def test_compiled_for_good(digits, tmp_path):
     assert difference(eager, whole) < 1e-5
 
 
+def test_what_pytorch_warns_itself_of_while_it_compiles_is_kept_back(digits, monkeypatch):
+    calls = []
+
+    def deprecated(function, *args):
+        calls.append(function)
+        if len(calls) == 1:
+            warnings.warn("`torch.jit.script_method` is deprecated", DeprecationWarning, stacklevel=1)
+        return function(*args)
+
+    monkeypatch.setattr(torch, "compile", lambda function, **options: partial(deprecated, function))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DeprecationWarning)
+        warnings.filterwarnings("error", "the training is not compiled")
+        Autoencoder(4, **FEW, compile=True).fit(digits[0])
+    assert len(calls) > 1
+
+
 @pytest.mark.parametrize(
     ("model", "why"),
     [
@@ -163,6 +182,20 @@ def test_what_cannot_be_compiled_trains_as_usual(model, why, digits, graphs):
         compiled = type(model)(**model.get_params(deep=False) | FEW | {"compile": True}).fit(X)
     assert not graphs
     assert torch.equal(weights(eager), weights(compiled))
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"devices": 1, "precision": "bf16-mixed"}, "it is in half precision;"),
+        ({"devices": 2, "strategy": "ddp"}, "it is on several devices;"),
+    ],
+    ids=["half precision", "devices"],
+)
+def test_what_is_not_plain_is_not_compiled_and_says_why(options, why):
+    state = SimpleNamespace(model=SimpleNamespace(mixed=None))
+    with pytest.warns(UserWarning, match=f"the training is not compiled: {why}"):
+        assert compiled_step(Fabric(accelerator="cpu", **options), state, 8, None, print) is print
 
 
 def test_without_a_compiler_it_trains_as_usual(digits, monkeypatch):

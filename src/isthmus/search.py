@@ -35,7 +35,8 @@ class GridSearch(GridSearchCV):
         What the folds that are left out are judged by; None is the estimator's ``score``: of an autoencoder the mean
         log-likelihood of a row, or its bound, in nats.
     n_jobs : int or None, default None
-        How many fits that are trained by themselves go on beside one another, in threads; None is 1.
+        How many fits that are trained by themselves go on beside one another, in threads; None is 1, and so is any
+        number where this process is one of several (docs/distributed.md).
     refit : bool, str or callable, default True
         Whether, and by which score, the best candidate is fitted to all rows at the end.
     cv : int, splitter, iterable or None, default None

@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from isthmus.core.batch import Batch, RaggedBatch
 from isthmus.core.drawn import Drawn
 from isthmus.core.model import Model, Outcome
-from isthmus.errors import warn_caller
+from isthmus.errors import warn_caller, warnings_as
 from isthmus.training.adam import FusedAdam
 from isthmus.training.evaluated import figures_of
 from isthmus.training.state import State
@@ -51,13 +51,24 @@ def as_graph(function: Callable[..., T]) -> Callable[..., T]:
     """Return a function that is compiled as one graph when it is called.
 
     All models' steps are the same code, of which PyTorch compiles no more than eight versions in a process, unless each
-    call of ``torch.compile`` may count its own; older versions of it cannot.
+    call of ``torch.compile`` may count its own; older versions of it cannot. The first call, which compiles, imports
+    parts of PyTorch that warn of one another.
     """
     own: dict[str, Any] = (
         {"isolate_recompiles": True} if "isolate_recompiles" in signature(torch.compile).parameters else {}
     )
     graph: Callable[..., T] = torch.compile(function, fullgraph=True, dynamic=False, **own)
-    return graph
+    is_first = True
+
+    def called(*given: object) -> T:
+        nonlocal is_first
+        if not is_first:
+            return graph(*given)
+        is_first = False
+        with warnings_as("ignore", DeprecationWarning):
+            return graph(*given)
+
+    return called
 
 
 def tell_why_not(why: str) -> None:

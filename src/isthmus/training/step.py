@@ -9,8 +9,7 @@ from torch.optim import Optimizer
 
 from isthmus.core.batch import Batch
 from isthmus.core.model import outcome_of
-from isthmus.errors import warn_caller
-from isthmus.training.compiled import CompiledStep, Step
+from isthmus.training.compiled import CompiledStep, Step, tell_why_not
 from isthmus.training.evaluated import figures_of
 from isthmus.training.ranks import Ranks
 from isthmus.training.state import State
@@ -51,15 +50,19 @@ def compiled_step(fabric: "Fabric", state: State, rows: int, max_grad_norm: floa
     """Return the same as one compiled graph for batches of so many rows; a warning says where that cannot be."""
     if is_plain(fabric, state):
         return CompiledStep(state, rows, max_grad_norm, eager)
-    warn_caller("the training is not compiled: it is on several devices, or in half precision; its steps are as usual")
+    tell_why_not("it is in half precision" if _is_on_one_device(fabric) else "it is on several devices")
     return eager
 
 
 def is_plain(fabric: "Fabric", state: State) -> bool:
     """Tell whether training is on one device, and Fabric has nothing to do with its precision."""
+    return _is_on_one_device(fabric) and _keeps_precision(fabric, state)
+
+
+def _is_on_one_device(fabric: "Fabric") -> bool:
     from lightning_fabric.strategies.single_device import SingleDeviceStrategy  # which is there, as the Fabric is
 
-    return isinstance(fabric.strategy, SingleDeviceStrategy) and _keeps_precision(fabric, state)
+    return isinstance(fabric.strategy, SingleDeviceStrategy)
 
 
 def _keeps_precision(fabric: "Fabric", state: State) -> bool:
