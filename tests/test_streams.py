@@ -31,7 +31,7 @@ from isthmus import (
 )
 from isthmus.core.batch import Batch
 from isthmus.core.source import Share, cuts
-from isthmus.sources import pieces, survey
+from isthmus.sources import pieces, streamed, survey
 from isthmus.sources import shards as shards_
 from isthmus.sources.memory import MemorySource
 from isthmus.sources.pieces import Feed, Piece, Store
@@ -326,7 +326,8 @@ def test_the_shares_of_all_ranks_are_the_batch_and_each_reads_its_own(world):
         next(source.batches(32, generator(0), Share(0, 9)))
 
 
-def test_what_is_skipped_is_not_read():
+def test_what_is_skipped_is_not_read(monkeypatch):
+    monkeypatch.setattr(streamed, "BUFFERED", 200)
     store = Numbers([50] * 64, 50)
     source = source_of(store, 3200)
     whole = rows_of(source.batches(4, generator(0)))

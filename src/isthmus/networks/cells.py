@@ -88,7 +88,7 @@ class Cells(nn.Module):
         """Return the share of each piece that lies below each number; shape (rows, numbers · bins)."""
         ends = torch.arange(self.bins, device=numbers.device, dtype=numbers.dtype)
         place = (numbers + REACH) * (self.bins / (2 * REACH))
-        return (place[:, :, None] - ends).clamp_(0, 1).flatten(1)  # in place, as rows may be wide
+        return (place[:, :, None] - ends).clamp(0, 1).flatten(1)
 
 
 def _embedding(size: int) -> nn.Embedding:
