@@ -102,9 +102,7 @@ def run(
     held_out = None if validation is None else state.ranks.batches(validation, at_once)
     if state.best is None and held_out is not None:
         state.best = Best.begin(state.model, evaluated(state, held_out(None)), state.monitor)
-    state.probe = None  # of the rows of a run before
-    if roll_back and state.start is None:  # what the errors of the epochs are held against
-        state.start = start_of(state, train, epochs=epochs, batch_size=batch_size, at_once=at_once)
+    _look_at_start(state, train, roll_back, epochs=epochs, batch_size=batch_size, at_once=at_once)
     epochs_before, watch = len(state.history), watch or (lambda state: None)
     try:
         for _ in range(epochs):
@@ -128,6 +126,13 @@ def run(
 def _step(fabric: "Fabric", state: State, batch_size: int, max_grad_norm: float | None, compiled: bool) -> Step:
     step = step_of(fabric, state, max_grad_norm)
     return compiled_step(fabric, state, batch_size, max_grad_norm, step) if compiled else step
+
+
+def _look_at_start(state: State, train: Source, roll_back: bool, **sizes: int) -> None:
+    """Note the errors before the first step, which those of the epochs are held against where a run may go back."""
+    state.probe = None  # of the rows of a run before
+    if roll_back and state.start is None:
+        state.start = start_of(state, train, **sizes)
 
 
 def _tell(state: State, record: Record, callbacks: Sequence[Callback]) -> None:
