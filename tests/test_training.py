@@ -168,7 +168,11 @@ def test_a_fit_that_fails_leaves_the_last_one_as_it_was(table):
     model = Autoencoder(max_epochs=1, random_state=0).fit(table)
     codes = model.transform(table)
     mistakes = [
-        (FloatingPointError, {"lr": 1e30, "on_nonfinite": "raise"}, np.random.default_rng(0).normal(size=(90, 9))),
+        (
+            FloatingPointError,
+            {"lr": 1e30, "on_nonfinite": "raise"},
+            np.random.default_rng(0).random((90, 9), np.float32),
+        ),
         (ValueError, {"likelihood": "bernoulli"}, 5 * np.ones((9, 9))),
         (ValueError, {"corruption": "blur"}, np.ones((9, 9))),
     ]
