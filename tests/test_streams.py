@@ -344,6 +344,17 @@ def test_neighbours_in_a_file_are_not_neighbours_in_a_batch():
     assert batches != rows_of(source_of(Numbers([100] * 50, 100), 5000).batches(50, generator(1)))
 
 
+def test_neighbours_in_one_block_are_not_neighbours_in_a_batch_either():
+    """As of a sorted table that was written as one row group."""
+    batches = rows_of(source_of(Numbers([5000], 100), 5000).batches(50, generator(0)))
+    assert np.mean([np.std(batch) for batch in batches]) > 0.8 * np.std(np.arange(5000))
+
+
+def test_neighbours_in_an_iterable_are_not_neighbours_in_a_batch():
+    batches = rows_of(source_of(Counting([1000] * 40), 40_000).batches(50, generator(0)))
+    assert np.mean([np.std(batch) for batch in batches]) > 0.8 * np.std(np.arange(40_000))
+
+
 def test_an_epoch_moves_the_generator_by_one_draw():
     run, other = generator(3), generator(3)
     list(source_of(Numbers([30] * 7, 10), 210).batches(8, run))

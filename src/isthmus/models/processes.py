@@ -306,9 +306,8 @@ def _why_worker_ended(futures: list[Future[None]], lost: ConnectionError) -> Bas
                 "a process of this training was killed, perhaps as memory ran out: free some, or take fewer devices"
             )
         if found and isinstance(found[0], PicklingError | BrokenProcessPool):
-            cause = (
-                str(found[0].__cause__ or found[0]).strip(' "\n').split("\n")[-1]
-            )  # of a traceback what it ends with
+            lines = str(found[0].__cause__ or found[0]).strip(' "\n').split("\n")
+            cause = lines[-1]  # of a traceback what it ends with
             return InputError(f"devices={len(futures) + 1}: other processes cannot be given what fit was: {cause}")
         if found:
             return found[0]

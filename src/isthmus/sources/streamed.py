@@ -151,25 +151,29 @@ class StreamSource:
         train = type(self)(self._stream, self._encode, sample, np.sort(own), self._functions)
         return train, held_out, torch.from_numpy(own)
 
+    @property
+    def _width(self) -> int:
+        """How many numbers a row has."""
+        return max(1, self._sample.rows.whole.x[0].numel())
+
     def _interleaved(
         self, store: Store, size: int, seed: int | None, share: Share, skip: int, executor: Executor
     ) -> Iterator[Batch]:
-        width = max(1, self._sample.rows.whole.x[0].numel())
         readers = self._readers(store, size, seed, executor)
         if share.world > len(readers):
             raise InputError(
                 f"{store.name} has {len(store.sizes)} blocks, too few for {share.world} processes to read some each: "
                 "write more row groups, give a batch_size of as many rows, or take fewer processes"
             )
-        return interleaved(readers, cuts(len(self), size), width, share, skip)
+        return interleaved(readers, cuts(len(self), size), self._width, share, skip)
 
     def _readers(self, store: Store, size: int, seed: int | None, executor: Executor) -> list[ShuffledReader]:
         """Share the blocks, in an order that is drawn, among readers; without a seed there is one, in order."""
         n_blocks = len(store.sizes)
         n = 1 if seed is None else max(1, min(MOST_READERS, size, n_blocks))
         order = np.arange(n_blocks) if seed is None else np.random.default_rng(seed).permutation(n_blocks)
-        parts, width = self._parts(store), max(1, self._sample.rows.whole.x[0].numel())
-        least = max(store.at_once // 2, BUFFERED // (width * n))  # of few blocks each has the more to mix
+        parts = self._parts(store)
+        least = max(store.at_once // 2, BUFFERED // (self._width * n))  # of few blocks each has the more to mix
         own = [[part for block in order[i::n] for part in parts[block]] for i in range(n)]
         seeds = [None] * n if seed is None else [seed ^ (i + 1) for i in range(n)]
         readers = [

@@ -3,7 +3,7 @@
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -16,6 +16,7 @@ from isthmus.saving.attributes import JsonObject
 from isthmus.training.checkpoint import CHECKPOINT, check_optimizer_is_kept, read, read_about, write
 from isthmus.training.history_file import HISTORY, Records
 from isthmus.training.loop import Interrupted
+from isthmus.training.ranks import SIGNALS
 from isthmus.training.settings import check_products, check_readable, check_same
 from isthmus.training.state import State
 
@@ -125,25 +126,27 @@ class Checkpoints:
         OSError
             If another process is there.
         """
-        with locked(self.path.parent), self._listening():
-            yield
-
-    @contextmanager
-    def _listening(self) -> Iterator[None]:
-        if threading.current_thread() is not threading.main_thread():
-            yield  # only the main thread may
-            return
-        before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
+        with locked(self.path.parent), handling(SIGNALS, self._ask):
             yield
             if self.asked is not None:
                 raise Interrupted(self.asked)  # after the last step: the run is kept as it is
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self.asked = number
+
+
+@contextmanager
+def handling(signals: Sequence[signal.Signals], handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Have signals answered by a function; in a thread other than the main one, which alone may, nothing is changed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in signals}
+    try:
+        yield
+    finally:
+        for number, its in before.items():
+            signal.signal(number, its)
 
 
 @contextmanager

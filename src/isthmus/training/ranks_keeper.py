@@ -2,7 +2,6 @@
 
 import io
 import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from types import FrameType
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from isthmus.training.keeper import Checkpoints
+from isthmus.training.keeper import Checkpoints, handling
 from isthmus.training.loop import Interrupted
 from isthmus.training.ranks import SIGNALS, Alone, Ranks
 from isthmus.training.state import State
@@ -75,23 +74,11 @@ class RanksKeeper:
     @contextmanager
     def running(self) -> Iterator[None]:
         """Keep other runs out, and let signals wait for the end of a step: of SIGTERM where the run is kept."""
-        with nullcontext() if self.kept is None else self.kept.running(), self._listening():
-            yield
-
-    @contextmanager
-    def _listening(self) -> Iterator[None]:
-        if threading.current_thread() is not threading.main_thread():
-            yield  # only the main thread may
-            return
         answered = SIGNALS if self.is_kept else (signal.SIGINT,)
-        before = {number: signal.signal(number, self._ask) for number in answered}
-        try:
+        with nullcontext() if self.kept is None else self.kept.running(), handling(answered, self._ask):
             yield
             if self.ranks.own_signal:  # after the last step
                 raise Interrupted(self.ranks.own_signal) if self.is_kept else KeyboardInterrupt
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self.ranks.own_signal = number
